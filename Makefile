@@ -1,0 +1,42 @@
+# `make demo` shows facepipe at work, `make test` proves it. Both need Python 3.11+ and make only.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint types contracts clean
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("facepipe needs Python 3.11 to 3.13, this is " + sys.version) if not (3, 11) <= sys.version_info[:2] < (3, 14) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[demo]'
+	touch $@
+
+$(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[demo,test]'
+	$(PIP) --no-deps stlpips-pytorch
+	touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/demo.py demo
+
+test: $(VENV)/.test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+contracts: $(VENV)/.test
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) demo .coverage* htmlcov

@@ -1,0 +1,97 @@
+"""Make a short film of tiny faces from a photograph, enhance it, and show before and after.
+
+    python examples/demo.py FOLDER
+
+The photograph is NASA's portrait of Eileen Collins (public domain), which scikit-image ships. The
+camera pans and zooms over it, noise is added, H.264 compresses it, and a tone is the sound.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage import data
+
+WIDTH, HEIGHT, FRAMES, RATE, SCALE = 320, 180, 90, 30, 4
+SOUND_RATE = 48000
+
+
+def main(folder: Path) -> None:
+    """Make `folder`/low.mp4, enhance it to enhanced.mp4 and draw before-after.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    low, enhanced = folder / "low.mp4", folder / "enhanced.mp4"
+    make_film(low)
+    print(f"made {low}: {FRAMES} frames of {WIDTH}x{HEIGHT}, three small faces", flush=True)
+    command = [sys.executable, "-m", "facepipe.cli", "run", str(low), "-o", str(enhanced)]
+    print(f"$ facepipe run {low} -o {enhanced} --scale {SCALE}", flush=True)
+    subprocess.run([*command, "--scale", str(SCALE), "--overwrite"], check=True)
+    sheet = folder / "before-after.png"
+    cv2.imwrite(str(sheet), before_after(low, enhanced))
+    print(f"\nLook at {sheet}\nPlay    {low} and {enhanced}\nRead    {enhanced}.facepipe.json")
+
+
+def make_film(path: Path) -> None:
+    """Write the small film: camera motion, three faces of about 20 to 30 px, noise, a tone."""
+    rng = np.random.default_rng(7)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=RATE, options={"crf": "22", "preset": "fast"})
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        sound = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
+        for number in range(FRAMES):
+            picture = view(number / RATE) + rng.normal(0, 2.0, (HEIGHT, WIDTH, 3))
+            pixels = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(sound.encode(tone(number)))
+        container.mux(video.encode(None))
+        container.mux(sound.encode(None))
+
+
+def view(seconds: float) -> NDArray[np.float32]:
+    """What the camera sees: the portrait three times on a wall, near, nearer and mirrored."""
+    portrait = data.astronaut()[:330, 60:390].astype(np.float32)
+    wall = np.full((HEIGHT * 4, WIDTH * 4, 3), (96, 104, 112), np.float32)
+    wall += np.linspace(-30, 30, WIDTH * 4, dtype=np.float32)[None, :, None]
+    for left, top, height, mirrored in ((90, 200, 330, False), (520, 160, 400, True), (960, 250, 270, False)):
+        picture = portrait[:, ::-1] if mirrored else portrait
+        small = cv2.resize(picture, (height, height), interpolation=cv2.INTER_AREA)
+        wall[top : top + height, left : left + height] = small
+    zoom = 0.25 * (1 + 0.06 * np.sin(seconds * 1.7))
+    pan = np.array([6 * np.sin(seconds * 1.1), 4 * np.sin(seconds * 1.9)])
+    turn = cv2.getRotationMatrix2D((WIDTH * 2, HEIGHT * 2), 1.5 * np.sin(seconds), zoom)
+    turn[:, 2] += np.array([WIDTH / 2, HEIGHT / 2]) - (WIDTH * 2, HEIGHT * 2) + pan
+    blurred = cv2.GaussianBlur(wall, (0, 0), 0.45 / zoom)
+    return cv2.warpAffine(blurred, turn, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)
+
+
+def tone(number: int) -> av.AudioFrame:
+    """One video frame's worth of a quiet 440 Hz tone."""
+    count = SOUND_RATE // RATE
+    at = (np.arange(count) + number * count) / SOUND_RATE
+    wave = (0.05 * np.sin(2 * np.pi * 440 * at)).astype(np.float32)[None]
+    frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, number * count, Fraction(1, SOUND_RATE)
+    return frame
+
+
+def before_after(low: Path, enhanced: Path) -> NDArray[np.uint8]:
+    """BGR: one frame of each film's middle, the small one enlarged, cut to the faces."""
+    pictures = []
+    for path in (low, enhanced):
+        with av.open(str(path)) as container:
+            frames = [f.to_ndarray(format="bgr24") for f in container.decode(video=0)]
+        middle = frames[len(frames) // 2]
+        size = (WIDTH * SCALE, HEIGHT * SCALE)
+        pictures.append(cv2.resize(middle, size, interpolation=cv2.INTER_CUBIC))
+    band = np.s_[HEIGHT : HEIGHT * 3 + 40, 60 : WIDTH * SCALE - 40]
+    return np.concatenate([picture[band] for picture in pictures])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo"))

@@ -1,0 +1,57 @@
+"""facepipe makes the tiny faces of a film clear and leaves the rest of the film as it is.
+
+    from facepipe import enhance
+    enhance("input.mp4", "out.mp4")
+
+Enhanced faces are plausible inventions and no evidence of what a person looked like.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from facepipe.errors import (
+    FacepipeError,
+    InputError,
+    MediaError,
+    ModelError,
+    OutputError,
+    UsageError,
+    WorkerError,
+)
+
+if TYPE_CHECKING:
+    from facepipe.configs.settings import Settings
+    from facepipe.run import analyze, enhance, render
+
+__all__ = [
+    "FacepipeError",
+    "InputError",
+    "MediaError",
+    "ModelError",
+    "OutputError",
+    "Settings",
+    "UsageError",
+    "WorkerError",
+    "__version__",
+    "analyze",
+    "enhance",
+    "render",
+]
+
+__version__ = "0.1.0"
+
+# Loaded when first used: a program that only catches errors need not import OpenCV and PyAV.
+_LAZY = {
+    "Settings": "facepipe.configs.settings",
+    "analyze": "facepipe.run",
+    "enhance": "facepipe.run",
+    "render": "facepipe.run",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'facepipe' has no attribute {name!r}")

@@ -1,0 +1,425 @@
+"""argv to settings to a run: the only module that prints and picks exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from facepipe import __version__
+from facepipe.errors import FacepipeError
+
+if TYPE_CHECKING:
+    from facepipe.configs.settings import Settings
+    from facepipe.run import Event, Summary
+
+NOTICE = "Enhanced faces are plausible inventions, no evidence."
+
+app = typer.Typer(
+    name="facepipe",
+    help="Make the tiny faces of a film clear and leave the rest of the film as it is.\n\n" + NOTICE,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+evaluate_app = typer.Typer(help="Measure quality on data with known truth.", no_args_is_help=True)
+app.add_typer(evaluate_app, name="evaluate")
+
+
+class ProgressKind(str, Enum):
+    auto = "auto"
+    bar = "bar"
+    jsonl = "jsonl"
+    none = "none"
+
+
+class Device(str, Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class DetectorName(str, Enum):
+    yunet = "yunet"
+    scrfd = "scrfd"
+
+
+class Protocol(str, Enum):
+    bicubic8 = "bicubic8"
+    blind = "blind"
+
+
+Input = Annotated[Path, typer.Argument(metavar="INPUT", help="any video that FFmpeg reads")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="the film to write")]
+Config = Annotated[Path | None, typer.Option(help="settings from a TOML file")]
+Assign = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="one setting")]
+Profile = Annotated[str, typer.Option(help="balanced, fast or thorough")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an existing output")]
+Progress = Annotated[ProgressKind, typer.Option(help="how to tell of progress, on stderr")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors alone")]
+Workers = Annotated[int | None, typer.Option(help="processes; default: the cores")]
+Detector = Annotated[DetectorName | None, typer.Option(help="what finds faces [yunet]")]
+Pack = Annotated[Path | None, typer.Option(help="folder of an insightface pack, for scrfd")]
+Score = Annotated[float | None, typer.Option(help="mean score a face must reach [0.7]")]
+MinFace = Annotated[float | None, typer.Option(help="smallest face, px [8]")]
+MaxFace = Annotated[float | None, typer.Option(help="largest face, px [what fills the canvas]")]
+DetectEvery = Annotated[int | None, typer.Option(help="look in every k-th frame [5]")]
+Restorer = Annotated[
+    str | None, typer.Option(help="fishsrnet, bicubic or a .safetensors file [fishsrnet]")
+]
+Strength = Annotated[float | None, typer.Option(help="share of the detail that is pasted [1]")]
+DeviceName = Annotated[Device | None, typer.Option(help="where networks run [auto]")]
+Scale = Annotated[int | None, typer.Option(help="enlarge the film 1, 2 or 4 times [1]")]
+Codec = Annotated[str | None, typer.Option(help="FFmpeg's name of an encoder [libx264]")]
+Crf = Annotated[float | None, typer.Option(help="constant quality [18 for libx264]")]
+Preset = Annotated[str | None, typer.Option(help="the encoder's own preset")]
+PixFmt = Annotated[str | None, typer.Option(help="pixel format [the source's]")]
+Start = Annotated[float | None, typer.Option(help="begin here, seconds from the first frame")]
+End = Annotated[float | None, typer.Option(help="end here, seconds from the first frame")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"facepipe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Make the tiny faces of a film clear and leave the rest of the film as it is."""
+
+
+@app.command()
+def run(
+    source: Input,
+    output: Output,
+    scale: Scale = None,
+    min_face: MinFace = None,
+    max_face: MaxFace = None,
+    score: Score = None,
+    detect_every: DetectEvery = None,
+    detector: Detector = None,
+    pack: Pack = None,
+    restorer: Restorer = None,
+    strength: Strength = None,
+    device: DeviceName = None,
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    pix_fmt: PixFmt = None,
+    start: Start = None,
+    end: End = None,
+    workers: Workers = None,
+    profile: Profile = "balanced",
+    config: Config = None,
+    assign: Assign = None,
+    overwrite: Overwrite = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan, write nothing")] = False,
+    progress: Progress = ProgressKind.auto,
+    quiet: Quiet = False,
+) -> None:
+    """Enhance the faces of INPUT and write the film to OUTPUT, with a report beside it."""
+    settings = _settings(
+        profile, config, assign,
+        {
+            "output.scale": scale, "detect.min_face": min_face, "detect.max_face": max_face,
+            "detect.score": score, "detect.every": detect_every, "detect.detector": detector,
+            "detect.pack": pack, "restore.restorer": restorer, "restore.strength": strength,
+            "restore.device": device, "output.codec": codec, "output.crf": crf,
+            "output.preset": preset, "output.pix_fmt": pix_fmt, "output.start": start,
+            "output.end": end, "workers": workers,
+        },
+    )  # fmt: skip
+    from facepipe import run as passes
+
+    if dry_run:
+        _print_plan(passes.make_plan(source, settings, target=output), output)
+        return
+    with _reporting(progress, quiet) as on_event:
+        summary = passes.enhance(source, output, settings, overwrite=overwrite, on_event=on_event)
+    _print_summary(summary, progress, quiet)
+
+
+@app.command()
+def analyze(
+    source: Input,
+    output: Annotated[Path, typer.Option("--output", "-o", help="the analysis.json to write")],
+    min_face: MinFace = None,
+    max_face: MaxFace = None,
+    score: Score = None,
+    detect_every: DetectEvery = None,
+    detector: Detector = None,
+    pack: Pack = None,
+    start: Start = None,
+    end: End = None,
+    workers: Workers = None,
+    profile: Profile = "balanced",
+    config: Config = None,
+    assign: Assign = None,
+    overwrite: Overwrite = False,
+    progress: Progress = ProgressKind.auto,
+    quiet: Quiet = False,
+) -> None:
+    """Find and follow the faces of INPUT; write what was found, to read, edit and render."""
+    settings = _settings(
+        profile, config, assign,
+        {
+            "detect.min_face": min_face, "detect.max_face": max_face, "detect.score": score,
+            "detect.every": detect_every, "detect.detector": detector, "detect.pack": pack,
+            "output.start": start, "output.end": end, "workers": workers,
+        },
+    )  # fmt: skip
+    from facepipe import run as passes
+
+    with _reporting(progress, quiet) as on_event:
+        found = passes.analyze(source, output, settings, overwrite=overwrite, on_event=on_event)
+    if not quiet:
+        enhanced = sum(track.enhance for track in found.tracks)
+        print(
+            f"{output}: {len(found.tracks)} tracks, {enhanced} to enhance, "
+            f"{len(found.tracks) - enhanced} refused with their reasons"
+        )
+        for warning in found.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+
+
+@app.command()
+def render(
+    source: Input,
+    analysis: Annotated[Path, typer.Argument(metavar="ANALYSIS", help="from facepipe analyze")],
+    output: Output,
+    scale: Scale = None,
+    restorer: Restorer = None,
+    strength: Strength = None,
+    device: DeviceName = None,
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    pix_fmt: PixFmt = None,
+    start: Start = None,
+    end: End = None,
+    workers: Workers = None,
+    profile: Profile = "balanced",
+    config: Config = None,
+    assign: Assign = None,
+    overwrite: Overwrite = False,
+    progress: Progress = ProgressKind.auto,
+    quiet: Quiet = False,
+) -> None:
+    """Write INPUT to OUTPUT with the faces enhanced that ANALYSIS names."""
+    settings = _settings(
+        profile, config, assign,
+        {
+            "output.scale": scale, "restore.restorer": restorer, "restore.strength": strength,
+            "restore.device": device, "output.codec": codec, "output.crf": crf,
+            "output.preset": preset, "output.pix_fmt": pix_fmt, "output.start": start,
+            "output.end": end, "workers": workers,
+        },
+    )  # fmt: skip
+    from facepipe import run as passes
+
+    with _reporting(progress, quiet) as on_event:
+        summary = passes.render(
+            source, analysis, output, settings, overwrite=overwrite, on_event=on_event
+        )
+    _print_summary(summary, progress, quiet)
+
+
+@app.command()
+def models() -> None:
+    """List the restorers, their size, cost and licence."""
+    from facepipe.models.registry import RESTORERS
+
+    for spec in RESTORERS:
+        print(f"{spec.name}: {spec.summary}")
+        print(f"  {spec.parameters / 1e6:.2f} M parameters, {spec.gmacs:.2f} GMACs a face")
+        print(f"  licence: {spec.licence}")
+        for file, digest in spec.files:
+            print(f"  {file} sha256 {digest}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="a TOML recipe, see docs/training.md")],
+) -> None:
+    """Train a network by a recipe; the same command goes on where a stopped run left off."""
+    from facepipe.configs.training import load_recipe
+    from facepipe.training.loop import train as steps
+
+    settings = load_recipe(recipe)
+    for at in steps(settings):
+        print(
+            f"step {at.step}/{at.steps}  loss {at.loss:.5f}  {at.faces_per_second:.0f} faces/s",
+            flush=True,
+        )
+    print(f"{settings.out}: weights, log and sheets")
+
+
+@app.command()
+def export(
+    parsing: Annotated[Path, typer.Option(help="ParsingNet weights (.safetensors)")],
+    restore: Annotated[Path, typer.Option(help="FishSRNet weights (.safetensors)")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="NAME.safetensors to write")],
+) -> None:
+    """Join two trained networks into one restorer: NAME.safetensors and NAME.onnx."""
+    from facepipe.training.export import export as join
+
+    for path, digest in join(parsing, restore, output):
+        print(f"{path} sha256 {digest}")
+
+
+@evaluate_app.command("faces")
+def evaluate_faces(
+    faces: Annotated[Path, typer.Argument(help="folder or zip of aligned faces")],
+    protocol: Annotated[Protocol, typer.Option(help="how the faces are made small")],
+    restorer: Annotated[list[str] | None, typer.Option(help="rows; may be repeated")] = None,
+    limit: Annotated[int | None, typer.Option(help="only so many faces", min=1)] = None,
+    output: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="write a sheet of pictures here")] = None,
+    device: Annotated[Device, typer.Option()] = Device.auto,
+) -> None:
+    """Restorers against bicubic enlargement on faces whose truth is known."""
+    from facepipe.training.evaluate import evaluate_faces as evaluate
+    from facepipe.training.evaluate import write_sheet
+    from facepipe.training.faces import FaceArchive
+
+    rows = _restore_functions(restorer or ["fishsrnet"], device.value)
+    archive = FaceArchive([faces])
+    result = evaluate(archive, rows, protocol=protocol.value, limit=limit)
+    print(result.to_markdown())
+    if output:
+        output.write_text(result.to_json(), encoding="utf-8")
+    if sheet:
+        write_sheet(sheet, archive, rows, protocol=protocol.value)
+
+
+def main() -> None:
+    """The console script: runs the command and turns what it raises into an exit code."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as finished:
+        sys.exit(finished.exit_code)
+    except FacepipeError as error:
+        print(f"facepipe: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        print(
+            "facepipe: stopped; finished spans are kept, the same command goes on from there",
+            file=sys.stderr,
+        )
+        sys.exit(130)
+
+
+def _settings(
+    profile: str, config: Path | None, assign: list[str] | None, overrides: dict[str, object]
+) -> Settings:
+    from facepipe.configs.settings import load_settings
+
+    plain = {k: v.value if isinstance(v, Enum) else v for k, v in overrides.items()}
+    return load_settings(
+        profile=profile, config=config, assignments=assign or (), overrides=plain
+    )
+
+
+@contextmanager
+def _reporting(kind: ProgressKind, quiet: bool) -> Iterator[Callable[[Event], None] | None]:
+    if kind is ProgressKind.auto:
+        kind = ProgressKind.bar if sys.stderr.isatty() else ProgressKind.none
+    if quiet or kind is ProgressKind.none:
+        yield None
+    elif kind is ProgressKind.jsonl:
+
+        def line(event: Event) -> None:
+            told = {"stage": event.stage, "done": event.done, "total": event.total}
+            print(json.dumps(told), file=sys.stderr, flush=True)
+
+        yield line
+    else:
+        from tqdm import tqdm
+
+        bars: dict[str, tqdm[object]] = {}
+
+        def move(event: Event) -> None:
+            if event.stage not in bars:
+                bars[event.stage] = tqdm(
+                    total=event.total, desc=event.stage, unit=" frames", file=sys.stderr
+                )
+            bars[event.stage].update(event.done - bars[event.stage].n)
+
+        try:
+            yield move
+        finally:
+            for bar in bars.values():
+                bar.close()
+
+
+def _print_summary(summary: Summary, kind: ProgressKind, quiet: bool) -> None:
+    if quiet:
+        return
+    for warning in summary.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    line = (
+        f"{summary.target}: {summary.frames} frames, {summary.faces} faces of {summary.tracks} "
+        f"tracks enhanced, {summary.refused} tracks refused, {summary.seconds:.1f} s"
+    )
+    if summary.resumed:
+        line += f", {summary.resumed} spans kept from an earlier run"
+    print(line)
+    if summary.advice:
+        print(summary.advice)
+    print(NOTICE)
+
+
+def _print_plan(plan: object, output: Path) -> None:
+    from facepipe.run import Plan
+
+    assert isinstance(plan, Plan)
+    info, encode = plan.info, plan.encode
+    width, height = info.width * encode.scale, info.height * encode.scale
+    options = " ".join(f"{key}={value}" for key, value in encode.options)
+    print(f"source: {info.path}: {info.container}, {info.codec} {info.pix_fmt}")
+    print(f"  {info.width}x{info.height}, {len(info.pts)} frames, {info.seconds:.2f} s")
+    print(f"output: {output}: {encode.codec} {options} {encode.pix_fmt}, {width}x{height}")
+    for stream in info.others:
+        print(f"  copied: stream {stream.index}, {stream.kind} {stream.codec}")
+    print(f"spans: {len(plan.spans)}")
+    for span in plan.spans:
+        start = float((span.start - info.pts[0]) * info.time_base)
+        stop = float((span.stop - info.pts[0]) * info.time_base)
+        print(f"  {span.index}: {start:.2f} s to {stop:.2f} s")
+    for note in (*info.warnings, *plan.notes):
+        print(f"warning: {note}")
+
+
+def _restore_functions(names: list[str], device: str) -> dict[str, Callable]:  # type: ignore[type-arg]
+    import numpy as np
+
+    from facepipe.frames import Crops
+    from facepipe.models.restorers import create_restorer
+
+    def adapted(name: str) -> Callable:  # type: ignore[type-arg]
+        restorer = create_restorer(name, device=device, threads=2)  # type: ignore[arg-type]
+
+        def restore(canvas):  # type: ignore[no-untyped-def]
+            count = len(canvas)
+            none = np.zeros(count, np.intp)
+            return restorer(Crops(canvas, np.zeros((count, 2, 3)), none, none)).pixels
+
+        return restore
+
+    return {name: adapted(name) for name in names}
+
+
+if __name__ == "__main__":
+    main()

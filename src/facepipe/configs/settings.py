@@ -1,0 +1,177 @@
+"""The settings of a run: frozen, validated, the same from the command line and from TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from facepipe.errors import UsageError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+PROFILES = ("balanced", "fast", "thorough")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DetectSettings(_Section):
+    """How faces are found."""
+
+    detector: Literal["yunet", "scrfd"] = "yunet"
+    pack: Path | None = Field(None, description="folder of an insightface pack, for scrfd")
+    score: Share = Field(0.7, description="mean score below which a track is refused")
+    min_face: float = Field(8.0, ge=4, description="smallest face, px of the frame")
+    max_face: Positive | None = Field(
+        None, description="largest face, px of the frame; default: what fills the canvas"
+    )
+    every: int = Field(5, ge=1, le=250, description="look for faces in every k-th frame")
+    enlarge: int = Field(2, ge=1, le=4, description="enlargement of the second pass")
+
+
+class LinkSettings(_Section):
+    """How sightings become tracks."""
+
+    min_seconds: float = Field(0.25, ge=0, description="shortest track that is enhanced")
+    gap_seconds: float = Field(1.0, ge=0, description="longest time unseen within one track")
+
+
+class RestoreSettings(_Section):
+    """How faces are restored and pasted."""
+
+    restorer: str = Field("fishsrnet", description="a name that `facepipe models` lists")
+    strength: Share = Field(1.0, description="share of the restored detail that is pasted")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    runtime: Literal["auto", "onnxruntime", "torch"] = "auto"
+    window: int = Field(8, ge=1, le=256, description="frames whose faces are restored together")
+
+
+class OutputSettings(_Section):
+    """How the film is written."""
+
+    scale: Literal[1, 2, 4] = 1
+    codec: str = "libx264"
+    crf: float | None = Field(None, ge=0, le=63, description="constant quality; 18 for libx264")
+    preset: str | None = Field(None, description="the encoder's own preset")
+    pix_fmt: str | None = Field(None, description="default: the source's")
+    options: dict[str, str] = Field(default_factory=dict, description="further encoder options")
+    start: float | None = Field(None, ge=0, description="seconds from the first frame")
+    end: float | None = Field(None, gt=0, description="seconds from the first frame")
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _strings(cls, options: object) -> object:
+        # TOML and --set give numbers where encoders take strings.
+        if isinstance(options, dict):
+            return {key: str(value) for key, value in options.items()}
+        return options
+
+    @model_validator(mode="after")
+    def _ordered(self) -> OutputSettings:
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ValueError(f"end ({self.end}) must lie after start ({self.start})")
+        return self
+
+
+class Settings(_Section):
+    """Everything that decides what a run makes of a source."""
+
+    detect: DetectSettings = DetectSettings()
+    link: LinkSettings = LinkSettings()
+    restore: RestoreSettings = RestoreSettings()
+    output: OutputSettings = OutputSettings()
+    span_seconds: Positive = Field(6.0, description="aimed length of a span")
+    workers: int | None = Field(None, ge=1, le=256, description="processes; default: the cores")
+
+
+def load_settings(
+    *,
+    profile: str = "balanced",
+    config: Path | None = None,
+    assignments: Sequence[str] = (),
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    """Settings from a shipped profile, a TOML file, `key=value` strings and options, in that order.
+
+    Later ones win. Keys are dotted (`detect.score`); an override of None is left out.
+    Raises UsageError that names the key, what was given and what is allowed.
+    """
+    if profile not in PROFILES:
+        raise UsageError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
+    shipped = files("facepipe.configs").joinpath(f"profiles/{profile}.toml")
+    merged = tomllib.loads(shipped.read_text(encoding="utf-8"))
+    if config is not None:
+        _merge(merged, _read_toml(config))
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set wants key=value, got {assignment!r}")
+        _assign(merged, key.strip(), _literal(value.strip()))
+    for key, value in (overrides or {}).items():
+        if value is not None:
+            _assign(merged, key, value)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise UsageError(_one_line(error)) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such config file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: this config file cannot be read ({error})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not valid TOML ({error})") from error
+
+
+def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _assign(into: dict[str, Any], dotted: str, value: object) -> None:
+    *sections, last = dotted.split(".")
+    for section in sections:
+        into = into.setdefault(section, {})
+        if not isinstance(into, dict):
+            raise UsageError(f"{dotted}: {section} is a value, not a section")
+    into[last] = value
+
+
+def _literal(text: str) -> object:
+    """The TOML value that `text` spells, or the text itself: `--set output.codec=ffv1`."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {key!r}; known here: {', '.join(_known(first['loc']))}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"setting {key or 'output'}: {message}, got {first['input']!r}"
+
+
+def _known(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in location[:-1]:
+        inner = model.model_fields[str(part)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return sorted(model.model_fields)

@@ -1,0 +1,58 @@
+"""The settings of one training run, read from a TOML recipe."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from facepipe.errors import UsageError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class TrainSettings(BaseModel):
+    """What `facepipe train` needs to know. Unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: Literal["fishsrnet", "parsingnet"]
+    faces: tuple[Path, ...] = Field(min_length=1, description="folders or zips of aligned faces")
+    masks: Path | None = Field(None, description="folder or zip of parsing masks, same names")
+    parsing: Path | None = Field(None, description="ParsingNet weights that guide the network")
+    start_from: Path | None = Field(None, description="weights to begin with instead of chance")
+    out: Path = Field(description="folder for checkpoints, log, sample sheets and weights")
+    steps: int = Field(8000, gt=0)
+    batch: int = Field(32, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    warmup_steps: int = Field(100, ge=0)
+    gradient_clip: float = Field(0.5, gt=0)
+    ema: Fraction = Field(0.998, description="longest memory of the averaged weights")
+    fourier_weight: float = Field(0.01, ge=0)
+    exact_bicubic: Fraction = Field(0.4, description="share of plain 16 px bicubic inputs")
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    loader_workers: int = Field(1, ge=0)
+    threads: int | None = Field(None, gt=0)
+    checkpoint_seconds: float = Field(180, gt=0)
+    log_steps: int = Field(50, gt=0)
+    sheet_steps: int = Field(1000, gt=0)
+    seed: int = 0
+
+
+def load_recipe(path: Path) -> TrainSettings:
+    """The settings in a TOML recipe. Raises UsageError that names what is wrong with it."""
+    try:
+        return TrainSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such recipe") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: this recipe cannot be read ({error})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not valid TOML ({error})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{path}: {key}: {first['msg']}, got {first['input']!r}") from error

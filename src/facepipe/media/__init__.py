@@ -1,0 +1,19 @@
+"""The only home of PyAV: films in, films out."""
+
+from facepipe.media.decode import DecodeReport, decode
+from facepipe.media.encode import EncodeSettings, check_encoder, encode, output_pix_fmt
+from facepipe.media.mux import mux
+from facepipe.media.probe import probe
+from facepipe.media.targets import check_target
+
+__all__ = [
+    "DecodeReport",
+    "EncodeSettings",
+    "check_encoder",
+    "check_target",
+    "decode",
+    "encode",
+    "mux",
+    "output_pix_fmt",
+    "probe",
+]

@@ -1,0 +1,132 @@
+"""Packets of the streams that are not enhanced: copied as they are, at their own times."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from facepipe.frames import VideoInfo
+from facepipe.media.targets import is_cover, keeps_negative_times
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter  # known to type checkers alone
+
+
+class Copier:
+    """Gives the source's packets of the copied streams, cut to the window where there is one."""
+
+    def __init__(
+        self,
+        opened: InputContainer,
+        copies: Mapping[int, tuple[Stream, Stream]],
+        info: VideoInfo,
+        window: tuple[int, int] | None,
+        muxer: str,
+    ) -> None:
+        self._opened = opened
+        self._copies = copies
+        self._window = window
+        self._base = info.time_base
+        self._muxer = muxer
+        self._last_dts: dict[int, int] = {}
+        self._begun: Counter[int] = Counter()
+
+    def packets(self) -> Iterator[Packet[Stream]]:
+        """Packets in the source's order, each bound to its target stream."""
+        for packet in self._read():
+            target, source = self._copies[packet.stream.index]
+            if self._fit(packet, source):
+                self._order(packet, source)
+                packet.stream = target
+                yield packet
+
+    def _read(self) -> Iterator[Packet[Stream]]:
+        wanted = [source for _, source in self._copies.values()]
+        if not wanted:
+            return
+        packets = self._opened.demux(wanted)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.FFmpegError):  # probe has told of what cannot be read
+                return
+            if packet.size:
+                yield packet
+
+    def _fit(self, packet: Packet[Stream], source: Stream) -> bool:
+        """Move a packet to the window's time; False when it lies outside."""
+        if is_cover(source):
+            packet.pts = packet.dts = 0
+            return True
+        if self._window is None or source.time_base is None:
+            return True
+        base = source.time_base
+        start, stop = (Fraction(time) * self._base / base for time in self._window)
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is None:
+            return False
+        lasting = packet.duration or 1
+        if time >= stop or time + lasting <= start:
+            if source.type != "video" or time >= stop:
+                return False
+            # earlier pictures are needed to decode later ones, where they can be hidden
+            if not keeps_negative_times(self._muxer):
+                return False
+        if source.type == "video" and not self._begun[source.index]:
+            if not packet.is_keyframe:
+                return False
+            self._begun[source.index] = 1
+        if time < start and not keeps_negative_times(self._muxer) and source.type != "subtitle":
+            return False
+        shift = round(start)
+        packet.pts = time - shift
+        packet.dts = packet.dts - shift if packet.dts is not None else None
+        if source.type == "subtitle":
+            end = min(time + lasting, math.ceil(stop)) - shift
+            packet.pts = packet.dts = max(packet.pts, 0)
+            packet.duration = max(end - packet.pts, 1)
+        return True
+
+    def _order(self, packet: Packet[Stream], source: Stream) -> None:
+        """Give a packet a decoding time above its predecessor's, as muxers demand."""
+        if is_cover(source):
+            return
+        if packet.dts is None:
+            if source.type == "video":
+                return  # pictures are reordered: the muxer works it out
+            packet.dts = packet.pts
+        if packet.dts is None:
+            return
+        last = self._last_dts.get(source.index)
+        if last is not None and packet.dts <= last:
+            packet.dts = last + 1
+            if packet.pts is not None:
+                packet.pts = max(packet.pts, packet.dts)
+        self._last_dts[source.index] = packet.dts
+
+
+def shifted_chapters(
+    chapters: list[Chapter], info: VideoInfo, window: tuple[int, int] | None
+) -> list[Chapter]:
+    """Chapters as they are, or cut to the window and moved to its start."""
+    if window is None:
+        return chapters
+    kept: list[Chapter] = []
+    for chapter in chapters:
+        base = chapter["time_base"] or Fraction(1, 1000)
+        start, stop = (round(time * info.time_base / base) for time in window)
+        if chapter["end"] <= start or chapter["start"] >= stop:
+            continue
+        moved = chapter.copy()
+        moved["start"] = max(chapter["start"], start) - start
+        moved["end"] = min(chapter["end"], stop) - start
+        kept.append(moved)
+    return kept

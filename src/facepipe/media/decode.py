@@ -1,0 +1,172 @@
+"""Turn a span of a source into frames."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from facepipe.frames import Frame, PixelFormat, Span, VideoInfo
+from facepipe.media.containers import describe, open_source
+from facepipe.media.formats import colour_of, views, working_format
+
+
+@dataclass
+class DecodeReport:
+    """What went wrong while a span was decoded, for whoever asks."""
+
+    warnings: list[str] = field(default_factory=list)
+    damaged_packets: int = 0
+
+
+def decode(
+    path: Path,
+    info: VideoInfo,
+    span: Span,
+    *,
+    beyond: int = 0,
+    threads: int = 1,
+    report: DecodeReport | None = None,
+) -> Iterator[Frame]:
+    """The frames with span.start <= pts < span.stop by rising pts, then up to `beyond` more.
+
+    Planes are read-only views in the source's own format or the planar one that holds all of it.
+    Damaged packets are skipped and told to `report`. At most the decoder's own delay (some
+    sixteen frames) is buffered. Errors: InputError when the file is gone or no longer a film.
+    """
+    report = report if report is not None else DecodeReport()
+    format = working_format(info.pix_fmt)
+    wanted = info.pts[bisect_left(info.pts, span.start) : bisect_left(info.pts, span.stop)]
+    owed = Counter(wanted)
+    last: int | None = None
+    extra = 0
+    for picture in _pictures_from(path, info, wanted[0] if wanted else span.start, threads, report):
+        pts = picture.pts if picture.pts is not None else _next_pts(info, last)
+        if pts is None or pts < span.start:
+            continue
+        if last is not None and (pts < last or (pts == last and not owed[pts])):
+            report.warnings.append(f"a picture out of order at pts {pts} is left out")
+            continue
+        if pts >= span.stop:
+            if extra == beyond:
+                break
+            extra += 1
+        last = pts
+        owed[pts] -= 1
+        yield _frame(picture, pts, info, format, report)
+    missing = sum(count for count in owed.values() if count > 0)
+    if missing:
+        report.warnings.append(
+            f"{missing} of {len(wanted)} frames from pts {span.start} to {span.stop} do not decode"
+        )
+
+
+def _pictures_from(
+    path: Path, info: VideoInfo, first: int, threads: int, report: DecodeReport
+) -> Iterator[av.VideoFrame]:
+    """Decoded pictures from one at or before pts `first` on, in the order they are shown."""
+    for point in _seek_points(info, first):
+        attempt = DecodeReport()
+        with open_source(path) as container:
+            pictures = _pictures(container, info, point, threads, attempt)
+            picture = next(pictures, None)
+            # Seeks by decoding time or by guess can land too late, and an open or a gradually
+            # refreshed group of pictures shows its first pictures later than its keyframe.
+            late = picture is None or (picture.pts is not None and picture.pts > first)
+            if late and point is not None:
+                continue
+            while picture is not None:
+                yield picture
+                report.warnings += attempt.warnings
+                report.damaged_packets += attempt.damaged_packets
+                attempt.warnings.clear()
+                attempt.damaged_packets = 0
+                picture = next(pictures, None)
+        report.warnings += attempt.warnings
+        report.damaged_packets += attempt.damaged_packets
+        return
+
+
+def _seek_points(info: VideoInfo, first: int) -> Iterator[int | None]:
+    """Keyframes to try, each further back; None is the beginning of the file."""
+    at = bisect_right(info.keyframe_pts, first) - 1
+    for back in (0, 1, 3):
+        if at - back > 0:
+            yield info.keyframe_pts[at - back]
+    yield None
+
+
+def _pictures(
+    container: InputContainer,
+    info: VideoInfo,
+    point: int | None,
+    threads: int,
+    report: DecodeReport,
+) -> Iterator[av.VideoFrame]:
+    stream = container.streams[info.stream_index]
+    assert isinstance(stream, av.VideoStream)
+    context = stream.codec_context
+    context.thread_count = threads
+    context.thread_type = "AUTO" if threads > 1 else "SLICE"
+    depth = context.reorder_depth
+    if point is not None:
+        try:
+            container.seek(point, stream=stream, backward=True)
+        except av.FFmpegError:
+            return  # this container cannot seek there: the caller tries from further back
+        # A flush forgets how far pictures are reordered, and the first ones would be lost.
+        context.reorder_depth = max(context.reorder_depth, depth)
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.FFmpegError as error:
+            report.warnings.append(f"reading stopped early: {describe(error)}")
+            break
+        yield from _decoded(stream, packet, report)
+    yield from _decoded(stream, None, report)
+
+
+def _decoded(
+    stream: av.VideoStream, packet: av.Packet[av.VideoStream] | None, report: DecodeReport
+) -> Iterator[av.VideoFrame]:
+    try:
+        pictures = stream.decode(packet)
+    except av.EOFError:
+        return
+    except av.FFmpegError as error:
+        report.damaged_packets += 1
+        at = "the end" if packet is None or packet.pts is None else f"pts {packet.pts}"
+        report.warnings.append(f"a packet at {at} does not decode: {describe(error)}")
+        return
+    yield from pictures
+
+
+def _next_pts(info: VideoInfo, last: int | None) -> int | None:
+    """The pts that the film has after `last`: the best guess for a picture without one."""
+    at = 0 if last is None else bisect_right(info.pts, last)
+    return info.pts[at] if at < len(info.pts) else None
+
+
+def _frame(
+    picture: av.VideoFrame, pts: int, info: VideoInfo, format: PixelFormat, report: DecodeReport
+) -> Frame:
+    if (picture.width, picture.height) != (info.width, info.height):
+        report.warnings.append(
+            f"the picture at pts {pts} is {picture.width}x{picture.height} and was scaled "
+            f"to {info.width}x{info.height}"
+        )
+    wanted = (info.width, info.height, format.name)
+    if (picture.width, picture.height, picture.format.name) != wanted:
+        # Without a range or matrix asked for, a change of layout leaves every value as it is.
+        picture = picture.reformat(*wanted, interpolation="BICUBIC", threads=1)
+    picture.pts = pts
+    picture.time_base = info.time_base
+    return Frame(pts, format, colour_of(picture), views(picture), handle=picture)

@@ -1,0 +1,241 @@
+"""Join rendered parts with everything else that the source holds."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.sidedata.sidedata import Type
+from av.stream import Stream
+
+from facepipe.errors import MediaError
+from facepipe.frames import VideoInfo
+from facepipe.media.containers import as_facepipe_error, muxer_of, open_source, replacing
+from facepipe.media.copying import Copier, shifted_chapters
+from facepipe.media.encoders import EncodeSettings, side_data
+from facepipe.media.parts import last_duration, part_times, video_packets
+from facepipe.media.targets import (
+    check_target,
+    copied_time_base,
+    is_copied,
+    is_cover,
+    merged_metadata,
+    muxer_options,
+    stream_metadata,
+)
+from facepipe.media.timing import durations
+
+Window = tuple[int, int]
+
+
+def mux(
+    parts: Sequence[Path],
+    source: Path,
+    info: VideoInfo,
+    target: Path,
+    *,
+    settings: EncodeSettings,
+    metadata: Mapping[str, str],
+    expected_frames: int,
+    window: Window | None = None,
+    leave_out: Collection[int] = (),
+) -> None:
+    """Write the parts' video in place of the source's, and copy every other stream.
+
+    `metadata` is added to the container's keys, appended where the source has one. `window` is
+    the half-open pts range that was rendered when the user trims: other streams are cut to it and
+    it starts at 0. `leave_out` are indices of source streams not to be copied.
+
+    The target appears under its name only when it is whole and was read back. Errors: UsageError
+    for an unknown suffix, MediaError for what the container refuses or counts that disagree,
+    OutputError when the disk refuses.
+    """
+    check_target(source, info, target, settings=settings, leave_out=leave_out)
+    times = part_times(parts, info)
+    if len(times) != expected_frames:
+        raise MediaError(f"the parts hold {len(times)} frames, {expected_frames} were expected")
+    with replacing(target) as temporary:
+        written = _write(parts, source, info, temporary, times, metadata, window, leave_out)
+        _verify(temporary, target, written)
+
+
+def _write(
+    parts: Sequence[Path],
+    source: Path,
+    info: VideoInfo,
+    target: Path,
+    times: list[int],
+    metadata: Mapping[str, str],
+    window: Window | None,
+    leave_out: Collection[int],
+) -> Counter[int]:
+    """Write the target; how many packets each of its streams was given, by position."""
+    muxer = muxer_of(target)
+    start = window[0] if window is not None else 0
+    times = [time - start for time in times]
+    last = last_duration(source, info, max(times) + start)
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_source(source))
+        sample = stack.enter_context(av.open(str(parts[0])))
+        tags = merged_metadata(opened.metadata, metadata)
+        out = av.open(
+            str(target),
+            "w",
+            format=muxer,
+            container_options=muxer_options(muxer, info, opened, tags),
+            metadata_errors="surrogateescape",
+        )
+        try:
+            video, copies = _add_streams(out, opened, sample, source, info, muxer, leave_out)
+            out.metadata.update(tags)
+            out.set_chapters(shifted_chapters(opened.chapters(), info, window))
+            _start(out, muxer)
+            copier = Copier(opened, copies, info, window, muxer)
+            packets = video_packets(parts, info, times, durations(times, last))
+            written = _interleave(out, video, packets, copier)
+        except BaseException:
+            # Closing writes an index; without the file it gives up at once.
+            with suppress(OSError):
+                target.unlink(missing_ok=True)
+            with suppress(av.FFmpegError):
+                out.close()
+            raise
+        out.close()
+        for stream, _ in copies.values():
+            written.setdefault(stream.index, 0)
+        return written
+
+
+def _add_streams(
+    out: OutputContainer,
+    opened: InputContainer,
+    sample: InputContainer,
+    source: Path,
+    info: VideoInfo,
+    muxer: str,
+    leave_out: Collection[int],
+) -> tuple[av.VideoStream, dict[int, tuple[Stream, Stream]]]:
+    """The target's video stream, and for each copied source index its (target, source) pair."""
+    video: av.VideoStream | None = None
+    copies: dict[int, tuple[Stream, Stream]] = {}
+    for stream in opened.streams:
+        if stream.index == info.stream_index:
+            assert isinstance(stream, av.VideoStream)
+            video = _add_video(out, stream, sample.streams.video[0], source, info, muxer)
+        elif is_copied(stream, muxer, leave_out):
+            if is_cover(stream) and muxer == "matroska":
+                _attach_cover(out, source, stream)
+                continue
+            copy = out.add_stream_from_template(stream, opaque=True)
+            copy.metadata.update(stream_metadata(stream, replaced=False))
+            copy.disposition = stream.disposition
+            copy.time_base = copied_time_base(stream, opened, muxer)
+            if muxer == "mpegts" and "mpegts" in opened.format.name:
+                copy.id = stream.id
+            copies[stream.index] = (copy, stream)
+    assert video is not None
+    return video, copies
+
+
+def _add_video(
+    out: OutputContainer,
+    original: av.VideoStream,
+    sample: av.VideoStream,
+    source: Path,
+    info: VideoInfo,
+    muxer: str,
+) -> av.VideoStream:
+    video = out.add_stream_from_template(sample, opaque=True)
+    video.time_base = info.time_base
+    context = video.codec_context
+    if original.average_rate:
+        context.framerate = original.average_rate
+    if info.sample_aspect_ratio is not None:
+        context.sample_aspect_ratio = info.sample_aspect_ratio
+    if muxer in ("mp4", "mov") and sample.codec_context.codec.canonical_name == "hevc":
+        context.codec_tag = "hvc1"  # the only tag that Apple's players take
+    matrix = _display_matrix(source, info)
+    if matrix is not None:
+        video.set_display_matrix(matrix)
+    video.metadata.update(stream_metadata(original, replaced=True))
+    video.disposition = original.disposition
+    if muxer == "mpegts" and "mpegts" in original.container.format.name:
+        video.id = original.id
+    return video
+
+
+def _attach_cover(out: OutputContainer, source: Path, stream: Stream) -> None:
+    # Matroska keeps covers as attachments, and they need their bytes before the header.
+    with open_source(source) as opened:
+        packet = next(p for p in opened.demux(opened.streams[stream.index]) if p.size)
+        kind = "png" if stream.codec_context.name == "png" else "jpeg"
+        name = stream.metadata.get("filename", f"cover.{kind.replace('jpeg', 'jpg')}")
+        out.add_attachment(name, stream.metadata.get("mimetype", f"image/{kind}"), bytes(packet))
+
+
+def _start(out: OutputContainer, muxer: str) -> None:
+    try:
+        out.start_encoding()
+    except (ValueError, av.FFmpegError) as error:
+        raise as_facepipe_error(error, f"starting a {muxer} file") from error
+
+
+def _interleave(
+    out: OutputContainer,
+    video: av.VideoStream,
+    packets: Iterator[Packet[Stream]],
+    copier: Copier,
+) -> Counter[int]:
+    """Write both sources of packets in the order of their decoding times."""
+    written: Counter[int] = Counter()
+    due = next(packets, None)
+    for packet in copier.packets():
+        while due is not None and _seconds(due) <= _seconds(packet):
+            due.stream = video
+            out.mux_one(due)
+            written[video.index] += 1
+            due = next(packets, None)
+        out.mux_one(packet)
+        written[packet.stream.index] += 1
+    while due is not None:
+        due.stream = video
+        out.mux_one(due)
+        written[video.index] += 1
+        due = next(packets, None)
+    return written
+
+
+def _seconds(packet: Packet[Stream]) -> float:
+    time = packet.dts if packet.dts is not None else packet.pts
+    return float("-inf") if time is None else float(time * packet.time_base)
+
+
+def _display_matrix(source: Path, info: VideoInfo) -> tuple[int, ...] | None:
+    """The nine numbers that turn or mirror the picture when it is shown."""
+    with open_source(source) as opened, suppress(av.FFmpegError):
+        for frame in opened.decode(opened.streams[info.stream_index]):
+            if isinstance(frame, av.VideoFrame):
+                matrix = side_data(frame, Type.DISPLAYMATRIX)
+                return struct.unpack("=9i", matrix[:36]) if matrix else None
+    return None
+
+
+def _verify(written: Path, target: Path, expected: Counter[int]) -> None:
+    """Read the file back; MediaError when a packet of any stream is missing or too many."""
+    found: Counter[int] = Counter()
+    with open_source(written) as opened:
+        for packet in opened.demux():
+            if packet.size:
+                found[packet.stream.index] += 1
+    for index, count in sorted(expected.items()):
+        if found[index] != count:
+            raise MediaError(
+                f"{target.name} was not written right: stream {index} has {found[index]} of "
+                f"{count} packets"
+            )

@@ -1,0 +1,158 @@
+"""Learn what a source holds from its packets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import av
+from av.packet import Packet
+from av.stream import Discard, Disposition, Stream
+
+from facepipe.errors import InputError
+from facepipe.frames import StreamInfo, VideoInfo
+from facepipe.media.containers import describe, open_source
+from facepipe.media.formats import pixel_format
+
+_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+_HEAD_PACKETS = 64  # how many packets may pass before the first picture comes out
+
+
+def probe(path: Path) -> VideoInfo:
+    """Read every packet of a local file, decoding no more than its first picture.
+
+    Errors: InputError in one sentence for anything that is no readable film.
+    """
+    with open_source(path) as container:
+        streams = {stream.index: stream for stream in container.streams}
+        video = main_video(path, streams.values())
+        video.codec_context.thread_count = 1
+        counts: Counter[int] = Counter()
+        shown: list[tuple[int, bool, bool]] = []  # pts, keyframe, corrupt
+        warnings: list[str] = []
+        untimed = 0
+        first: av.VideoFrame | None = None
+        head = 0
+        packets = container.demux()
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except av.FFmpegError as error:
+                warnings.append(f"reading stopped early: {describe(error)}")
+                break
+            if not packet.size:
+                continue
+            counts[packet.stream.index] += 1
+            if packet.stream.index != video.index:
+                continue
+            if first is None and head < _HEAD_PACKETS:
+                head += 1
+                first = _first_picture(packet)
+            if packet.is_discard or not _is_shown(video, packet):
+                continue
+            pts = packet.pts if packet.pts is not None else packet.dts
+            if pts is None:
+                untimed += 1
+                continue
+            shown.append((pts, packet.is_keyframe, packet.is_corrupt))
+        while shown and shown[-1][2]:  # the packet that a cut through the file halves
+            shown.pop()
+            warnings.append("the last packet is incomplete and left out")
+        if untimed:
+            warnings.append(f"{untimed} video packets carry no time and are left out")
+        if not shown:
+            raise InputError(f"{path} holds no video frame; its video stream is empty")
+        warnings += _shortage(container, video, shown, counts[video.index])
+        context = video.codec_context
+        pix_fmt = first.format.name if first is not None else context.pix_fmt
+        if pix_fmt is None:
+            raise InputError(f"{path}: no picture of its {codec_name(video)} video decodes")
+        pixel_format(pix_fmt)  # fails early on formats that facepipe cannot read
+        ratio = video.sample_aspect_ratio
+        assert video.time_base is not None
+        return VideoInfo(
+            path=str(path),
+            container=container.format.name,
+            stream_index=video.index,
+            codec=codec_name(video),
+            width=first.width if first is not None else context.width,
+            height=first.height if first is not None else context.height,
+            pix_fmt=pix_fmt,
+            time_base=video.time_base,
+            pts=tuple(sorted(pts for pts, _, _ in shown)),
+            keyframe_pts=tuple(sorted(pts for pts, key, _ in shown if key)),
+            rotation=first.rotation if first is not None else 0,
+            sample_aspect_ratio=ratio if ratio else None,
+            others=tuple(
+                StreamInfo(s.index, s.type, codec_name(s), counts[s.index])
+                for s in streams.values()
+                if s.index != video.index and not is_chapter_track(s)
+            ),
+            warnings=tuple(warnings),
+        )
+
+
+def main_video(path: Path, streams: Iterable[Stream]) -> av.VideoStream:
+    """The first video stream that is a film and no cover; InputError when there is none."""
+    kinds = []
+    for stream in streams:
+        if isinstance(stream, av.VideoStream) and not stream.disposition & _PICTURES:
+            if not has_decoder(stream):
+                raise InputError(f"{path}: there is no decoder for its video stream")
+            return stream
+        kinds.append(stream.type)
+    found = ", ".join(kinds) or "no stream at all"
+    raise InputError(f"{path} holds no video stream, but {found}; give a video file")
+
+
+def is_chapter_track(stream: Stream) -> bool:
+    """Whether a stream is how mov and mp4 store chapters, which are copied as chapters."""
+    return stream.type in ("data", "subtitle") and stream.discard == Discard.all
+
+
+def has_decoder(stream: Stream) -> bool:
+    """Whether FFmpeg knows how to read a stream; PyAV keeps no codec context for others."""
+    context: object = stream.codec_context
+    return context is not None
+
+
+def codec_name(stream: Stream) -> str:
+    """The codec's name whatever decoder reads it: av1 for libdav1d."""
+    if has_decoder(stream):
+        return str(stream.codec_context.codec.canonical_name)
+    return str(getattr(stream, "name", None) or "unknown")
+
+
+def _first_picture(packet: Packet[Stream]) -> av.VideoFrame | None:
+    # The display matrix and the exact pixel format are known to decoded pictures only.
+    try:
+        decoded = packet.decode()
+    except av.FFmpegError:
+        return None
+    return next((item for item in decoded if isinstance(item, av.VideoFrame)), None)
+
+
+def _is_shown(video: av.VideoStream, packet: Packet[Stream]) -> bool:
+    # VP8 sends reference pictures that are never shown in packets of their own.
+    return video.codec_context.name not in ("vp8", "libvpx") or bool(bytes(packet)[0] & 0x10)
+
+
+def _shortage(
+    container: av.container.InputContainer,
+    video: av.VideoStream,
+    shown: list[tuple[int, bool, bool]],
+    packets: int,
+) -> list[str]:
+    if video.frames > packets:  # mov and mp4 list every packet in their index
+        return [f"the file is cut short: {packets} of {video.frames} video packets are there"]
+    if container.duration is None or "matroska" not in container.format.name:
+        return []
+    assert video.time_base is not None
+    end = float(max(pts for pts, _, _ in shown) * video.time_base)
+    stated = container.duration / av.time_base
+    if stated - end > max(2.0, 0.02 * stated) and len(container.streams) == 1:
+        return [f"the file may be cut short: {end:.1f} s of {stated:.1f} s are there"]
+    return []

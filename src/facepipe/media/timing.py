@@ -1,0 +1,41 @@
+"""Decoding times and durations for packets whose pts are known."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median_low
+
+
+def decode_times(pts: Sequence[int]) -> list[int]:
+    """One dts for each packet, given pts in decoding order: rising, and never above its pts."""
+    if not pts:
+        return []
+    shown = sorted(pts)
+    delay = max(at + 1 - bisect_right(shown, time) for at, time in enumerate(pts))
+    step = _step(shown)
+    lead = [shown[0] - back * step for back in range(delay, 0, -1)]
+    times = lead + shown[: len(shown) - delay]
+    for at in range(len(times) - 2, -1, -1):  # equal pts would make equal dts
+        times[at] = min(times[at], times[at + 1] - 1)
+    return times
+
+
+def durations(pts: Sequence[int], last: int) -> dict[int, int]:
+    """How long each frame is shown: up to the next one, and `last` for the last."""
+    shown = sorted(set(pts))
+    result = {time: after - time for time, after in pairwise(shown)}
+    if shown:
+        result[shown[-1]] = max(last, 1)
+    return result
+
+
+def usual_duration(pts: Sequence[int]) -> int:
+    """The median distance between frames, 1 for a single one."""
+    return _step(sorted(pts))
+
+
+def _step(shown: Sequence[int]) -> int:
+    steps = [after - time for time, after in pairwise(shown) if after > time]
+    return median_low(steps) if steps else 1

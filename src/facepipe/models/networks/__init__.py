@@ -1,0 +1,1 @@
+"""The networks as PyTorch modules, each from the same small set of parts."""

@@ -1,0 +1,40 @@
+"""Restorers: aligned canvases in, restored canvases out."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from facepipe.frames import Crops, Restored
+from facepipe.models.registry import find_model
+from facepipe.models.restorers.bicubic import BicubicRestorer
+from facepipe.models.restorers.fishsrnet import FishSRNetRestorer
+from facepipe.models.runtime import Device, Runtime, create_runner
+
+__all__ = ["Restorer", "create_restorer"]
+
+
+class Restorer(Protocol):
+    """What the render pass needs of a network.
+
+    `canvas` is the side of its canvases in px; `description` says what runs it, and where.
+    """
+
+    canvas: int
+    description: str
+
+    def __call__(self, crops: Crops) -> Restored:
+        """Restore all N canvases at once; N may be 0."""
+        ...
+
+
+def create_restorer(
+    name: str, *, device: Device = "auto", runtime: Runtime = "auto", threads: int = 1
+) -> Restorer:
+    """Load the restorer `name` (a name of the registry or a `.safetensors` file).
+
+    Raises UsageError for an unknown name or an absent device, ModelError for damaged weights.
+    """
+    if name == "bicubic":
+        return BicubicRestorer()
+    files = find_model(name)
+    return FishSRNetRestorer(create_runner(files, device=device, runtime=runtime, threads=threads))

@@ -1,0 +1,130 @@
+"""What runs a network: onnxruntime on the CPU, PyTorch on a GPU, each loaded only when used."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepipe.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from facepipe.models.registry import ModelFiles
+
+Device = Literal["auto", "cpu", "cuda"]
+Runtime = Literal["auto", "onnxruntime", "torch"]
+Floats = NDArray[np.float32]
+
+
+class Runner(Protocol):
+    """(N, 3, 128, 128) in [0, 1] to the restored canvas and the parse (N, 8, 32, 32)."""
+
+    description: str
+
+    def __call__(self, canvas_N3HW: Floats) -> tuple[Floats, Floats]: ...
+
+
+def choose(device: Device, runtime: Runtime) -> tuple[Literal["cpu", "cuda"], Runtime]:
+    """Settle what `auto` means on this machine.
+
+    CUDA wherever PyTorch sees it, else the CPU; there onnxruntime, which is as fast as PyTorch for
+    these networks and starts two seconds sooner (benchmarks/runtime.py). Raises UsageError where
+    what was asked for is not there.
+    """
+    cuda = device != "cpu" and runtime != "onnxruntime" and _cuda_available(required=device == "cuda")
+    if device == "cuda" and not cuda:
+        raise UsageError("device cuda runs through PyTorch; runtime onnxruntime was asked for")
+    if runtime == "auto":
+        runtime = "torch" if cuda else "onnxruntime"
+    if runtime == "torch" and find_spec("torch") is None:
+        raise UsageError("runtime torch needs PyTorch: install facepipe[torch]")
+    return ("cuda" if cuda else "cpu"), runtime
+
+
+def _cuda_available(*, required: bool) -> bool:
+    # Importing PyTorch takes seconds; without a driver there is nothing to ask it.
+    driver = Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
+    if not (driver or shutil.which("nvidia-smi")) or find_spec("torch") is None:
+        if required:
+            raise UsageError(
+                "device cuda was asked for, but there is no NVIDIA driver or no PyTorch here; "
+                "allowed: auto, cpu"
+            )
+        return False
+    import torch
+
+    if torch.cuda.is_available():
+        return True
+    if required:
+        raise UsageError(
+            "device cuda was asked for, but this PyTorch sees no CUDA device; allowed: auto, cpu"
+        )
+    return False
+
+
+def create_runner(files: ModelFiles, *, device: Device, runtime: Runtime, threads: int) -> Runner:
+    """Load the guided network of `files`. Raises ModelError when it does not load."""
+    where, how = choose(device, runtime)
+    if how == "onnxruntime":
+        return OnnxRunner(files.paths[1], threads=threads)
+    return TorchRunner(files.paths[0], device=where, threads=threads)
+
+
+class OnnxRunner:
+    """onnxruntime on the CPU. The graph's weights lie in the safetensors file beside it."""
+
+    def __init__(self, graph: Path, *, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Memory patterns and arenas grow with every new batch size; batches here vary.
+        options.enable_mem_pattern = False
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(graph), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises bare RuntimeErrors of many makes
+            raise ModelError(f"{graph}: onnxruntime cannot load this graph ({error})") from error
+        self.description = f"onnxruntime {onnxruntime.__version__} on the CPU"
+
+    def __call__(self, canvas_N3HW: Floats) -> tuple[Floats, Floats]:
+        restored, parse = self._session.run(["restored", "parse"], {"canvas": canvas_N3HW})
+        return np.asarray(restored), np.asarray(parse)
+
+
+class TorchRunner:
+    """PyTorch on the CPU or on CUDA, channels-last, float32."""
+
+    def __init__(self, weights: Path, *, device: Literal["cpu", "cuda"], threads: int) -> None:
+        import torch
+
+        from facepipe.models.networks.fishsrnet import guided_fishsrnet
+        from facepipe.models.weights import load_weights
+
+        torch.set_num_threads(threads)
+        network = guided_fishsrnet()
+        load_weights(network, weights)
+        self._torch = torch
+        self._device = torch.device(device)
+        self._network = network.eval().to(self._device, memory_format=torch.channels_last)
+        name = torch.cuda.get_device_name() if device == "cuda" else "the CPU"
+        self.description = f"PyTorch {torch.__version__} on {name}"
+
+    def __call__(self, canvas_N3HW: Floats) -> tuple[Floats, Floats]:
+        torch = self._torch
+        with torch.inference_mode():
+            canvas = torch.from_numpy(canvas_N3HW).to(
+                self._device, memory_format=torch.channels_last
+            )
+            restored, parse = self._network(canvas)
+            return (
+                restored.contiguous().float().cpu().numpy(),
+                parse.contiguous().float().cpu().numpy(),
+            )

@@ -1,0 +1,44 @@
+"""Weights on disk: safetensors, with what made them in the header."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from facepipe.errors import ModelError
+
+
+def save_weights(module: nn.Module, path: Path, notes: dict[str, str]) -> None:
+    """Write `module`'s tensors and `notes` (the header's strings) by a temporary name."""
+    tensors = {name: t.detach().float().contiguous().cpu() for name, t in module.state_dict().items()}
+    partial = path.with_name(path.name + ".partial")
+    save_file(tensors, partial, metadata={k: notes[k] for k in sorted(notes)})
+    partial.replace(path)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the header's strings. Raises ModelError when missing or damaged."""
+    if not path.is_file():
+        raise ModelError(f"{path}: no such weights file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path}: damaged or no safetensors file ({error})") from error
+
+
+def load_weights(module: nn.Module, path: Path) -> dict[str, str]:
+    """Fill `module` from `path` and return the header's strings.
+
+    Raises ModelError when the file does not fit the network.
+    """
+    tensors, notes = read_weights(path)
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: weights of another network ({error})") from error
+    return notes

@@ -1,0 +1,1 @@
+"""Pure steps on nouns; `analyze` and `render` chain them for one span."""

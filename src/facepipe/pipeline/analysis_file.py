@@ -1,0 +1,173 @@
+"""analysis.json: what the analyze pass found, for people to read and edit, and to render from."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from facepipe.errors import InputError
+from facepipe.frames import Analysis, Track
+
+FORMAT = "facepipe-analysis/1"
+_Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
+_Point = tuple[_Number, _Number]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Knot(_Model):
+    pts: int = Field(ge=-(2**62), le=2**62)
+    box: tuple[_Number, _Number, _Number, _Number]
+    landmarks: tuple[_Point, _Point, _Point, _Point, _Point]
+    score: float = Field(ge=0, le=1)
+
+
+class _Track(_Model):
+    number: int = Field(ge=0)
+    enhance: bool
+    reason: str | None = None
+    from_seconds: float
+    to_seconds: float
+    size_px: float
+    knots: tuple[_Knot, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _rising(self) -> _Track:
+        pts = [knot.pts for knot in self.knots]
+        if any(a >= b for a, b in zip(pts, pts[1:], strict=False)):
+            raise ValueError("the knots' pts must rise")
+        return self
+
+
+class _Source(_Model):
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    frames: int = Field(ge=0)
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    time_base: str
+
+    @field_validator("time_base")
+    @classmethod
+    def _fraction(cls, text: str) -> str:
+        try:
+            good = Fraction(text) > 0
+        except (ValueError, ZeroDivisionError):
+            good = False
+        if not good:
+            raise ValueError("a time base is a positive fraction such as 1/30000")
+        return text
+
+
+class _File(_Model):
+    format: Literal["facepipe-analysis/1"]
+    source: _Source
+    cuts: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+    tracks: tuple[_Track, ...] = ()
+
+    @model_validator(mode="after")
+    def _numbered(self) -> _File:
+        numbers = [track.number for track in self.tracks]
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("two tracks have the same number")
+        return self
+
+
+def write_analysis(analysis: Analysis, path: Path) -> None:
+    """Write the analysis by a temporary name, one knot a line. Raises OSError as the disk does."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.writelines(_lines(analysis))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_analysis(path: Path) -> Analysis:
+    """Read and check an analysis. Raises InputError that names the first thing that is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such analysis file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: this analysis cannot be read ({error})") from error
+    try:
+        file = _File.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(f"{path}: no valid analysis: {place}: {first['msg']}") from error
+    return Analysis(
+        source_sha256=file.source.sha256,
+        time_base=Fraction(file.source.time_base),
+        frames=file.source.frames,
+        width=file.source.width,
+        height=file.source.height,
+        tracks=tuple(_track(track) for track in file.tracks),
+        cuts=file.cuts,
+        warnings=file.warnings,
+    )
+
+
+def _track(track: _Track) -> Track:
+    return Track(
+        number=track.number,
+        pts=np.array([knot.pts for knot in track.knots], np.int64),
+        boxes=np.array([knot.box for knot in track.knots], np.float32),
+        landmarks=np.array([knot.landmarks for knot in track.knots], np.float32),
+        scores=np.array([knot.score for knot in track.knots], np.float32),
+        enhance=track.enhance,
+        reason=track.reason,
+    )
+
+
+def track_summary(track: Track, time_base: Fraction) -> dict[str, object]:
+    """What one line says of a track: number, decision, reason, time and size."""
+    return {
+        "number": track.number,
+        "enhance": track.enhance,
+        "reason": track.reason,
+        "from_seconds": round(float(track.first * time_base), 3),
+        "to_seconds": round(float(track.last * time_base), 3),
+        "size_px": round(track.size, 1),
+    }
+
+
+def _lines(analysis: Analysis) -> Iterator[str]:
+    source = {
+        "sha256": analysis.source_sha256,
+        "frames": analysis.frames,
+        "width": analysis.width,
+        "height": analysis.height,
+        "time_base": str(analysis.time_base),
+    }
+    yield f'{{\n"format": "{FORMAT}",\n"source": {json.dumps(source)},\n'
+    yield f'"cuts": {json.dumps(analysis.cuts)},\n"warnings": {json.dumps(analysis.warnings)},\n'
+    yield '"tracks": ['
+    for number, track in enumerate(analysis.tracks):
+        head = json.dumps(track_summary(track, analysis.time_base))
+        yield f"{',' if number else ''}\n{head[:-1]}, \"knots\": ["
+        for k in range(len(track.pts)):
+            knot = {
+                "pts": int(track.pts[k]),
+                "box": _rounded(track.boxes[k]),
+                "landmarks": [_rounded(point) for point in track.landmarks[k]],
+                "score": round(float(track.scores[k]), 4),
+            }
+            yield f"{',' if k else ''}\n  {json.dumps(knot)}"
+        yield "\n]}"
+    yield "\n]\n}\n"
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(float(value), 3) if math.isfinite(value) else 0.0 for value in values]

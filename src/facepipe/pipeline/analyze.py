@@ -1,0 +1,149 @@
+"""The analyze pass over one span: which frames are looked at, what is seen, where shots change.
+
+A span is cut into segments at anchors. Each segment is worked on without knowledge of any other,
+so the result is the same however the film is cut into spans.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Set
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepipe.frames import Faces, Frame, Sighting, Span, SpanFaces
+from facepipe.models.detectors import Detector
+from facepipe.pipeline.colour import to_bgr8
+from facepipe.pipeline.cuts import AFTER, BEFORE, Thumbnail, is_cut, thumbnail
+from facepipe.pipeline.detect import FaceFinder
+
+
+def analyze_frames(
+    frames: Iterable[Frame],
+    span: Span,
+    *,
+    anchors: Set[int],
+    detector: Detector,
+    every: int,
+    score: float,
+    min_face: float,
+    max_face: float | None = None,
+    enlarge: int = 2,
+    rotation: int = 0,
+) -> SpanFaces:
+    """The faces of a span's frames, in pixels of the coded frame.
+
+    `frames` come by rising pts and may hold one frame beyond the span, the next anchor. Looked at
+    are each anchor and every `every`-th frame after it, both sides of a scene cut, and the last
+    frame. `score`, `min_face`, `max_face` and `enlarge` are as in `find_faces`; the picture is
+    turned by `rotation` degrees counter-clockwise before it is searched. Holds a handful of frames.
+    Raises ValueError when `every` is below 1.
+    """
+    if every < 1:
+        raise ValueError(f"every must be 1 or more, got {every}")
+    finder = FaceFinder(
+        detector, score=score, min_face=min_face, max_face=max_face, enlarge=enlarge
+    )
+    turns = round(rotation / 90) % 4
+    sightings: list[Sighting] = []
+    cuts: list[int] = []
+    for frame, starts_segment, begins_shot in _chosen(frames, sorted(anchors), every):
+        if starts_segment:
+            finder.reset()
+        if begins_shot:
+            cuts.append(frame.pts)
+        picture = np.ascontiguousarray(np.rot90(to_bgr8(frame), turns))
+        faces = turned_back(finder.look(picture), turns, picture.shape[1], picture.shape[0])
+        sightings.append(Sighting(frame.pts, faces, len(cuts)))
+    return SpanFaces(span, tuple(sightings), tuple(cuts))
+
+
+def turned_back(faces: Faces, turns: int, width: int, height: int) -> Faces:
+    """Faces of a picture (`width` x `height`) that was turned counter-clockwise `turns` times.
+
+    Returns them where they are in the picture before that; landmarks keep their order, so a face
+    that lies on its side there keeps its own left and right.
+    """
+    corners, points = faces.boxes.reshape(-1, 2, 2), faces.landmarks
+    for _ in range(turns):
+        corners, points = _turned_once(corners, height), _turned_once(points, height)
+        width, height = height, width
+    boxes = np.concatenate((corners.min(1), corners.max(1)), 1)
+    return Faces(boxes, faces.scores, points)
+
+
+def _turned_once(points: NDArray[np.float32], height: int) -> NDArray[np.float32]:
+    """(..., 2) points of a picture of that height, turned a quarter clockwise."""
+    return np.stack((np.float32(height - 1) - points[..., 1], points[..., 0]), -1)
+
+
+def _chosen(frames: Iterable[Frame], anchors: list[int], every: int) -> Iterator[_Chosen]:
+    """The frames to look at, by rising pts."""
+    segment: _Segment | None = None
+    number = 0
+    for frame in frames:
+        at = bisect_right(anchors, frame.pts)
+        if segment is None:
+            segment = _Segment(every, begins_shot=False)
+        elif at != number:
+            yield from segment.close(frame)
+            segment = _Segment(every, begins_shot=segment.begins_shot)
+        number = at
+        yield from segment.add(frame)
+    if segment is not None:
+        yield from segment.close(None)
+
+
+class _Chosen(NamedTuple):
+    frame: Frame
+    starts_segment: bool
+    begins_shot: bool
+
+
+class _Waiting(NamedTuple):
+    frame: Frame
+    due: bool
+    thumbnail: Thumbnail
+
+
+class _Segment:
+    """The frames from one anchor to the next; they wait until it is known whether a cut follows.
+
+    `begins_shot` says it of the oldest that waits.
+    """
+
+    def __init__(self, every: int, *, begins_shot: bool) -> None:
+        self.begins_shot = begins_shot
+        self._every = every
+        self._taken = 0
+        self._given = 0
+        self._before: deque[Thumbnail] = deque(maxlen=BEFORE - 1)
+        self._waiting: deque[_Waiting] = deque()
+
+    def add(self, frame: Frame) -> Iterator[_Chosen]:
+        """Take the next frame, and give what is now known to be looked at."""
+        self._waiting.append(_Waiting(frame, self._taken % self._every == 0, thumbnail(frame)))
+        self._taken += 1
+        if len(self._waiting) == AFTER + 2:
+            yield from self._release()
+
+    def close(self, beyond: Frame | None) -> Iterator[_Chosen]:
+        """Give the rest; `beyond` is the next segment's first frame, None at the film's end."""
+        if beyond is not None:
+            self._waiting.append(_Waiting(beyond, False, thumbnail(beyond)))
+        while len(self._waiting) > (beyond is not None):
+            yield from self._release()
+
+    def _release(self) -> Iterator[_Chosen]:
+        """Let the oldest go: given if it is due, beside a cut, or the last of all."""
+        old = self._waiting.popleft()
+        ahead = [waiting.thumbnail for waiting in self._waiting]
+        cut_next = bool(ahead) and is_cut([*self._before, old.thumbnail], ahead)
+        if old.due or self.begins_shot or cut_next or not ahead:
+            yield _Chosen(old.frame, self._given == 0, self.begins_shot)
+        self._before.append(old.thumbnail)
+        self.begins_shot = cut_next
+        self._given += 1

@@ -1,0 +1,235 @@
+"""Faces of one picture, the tiny ones too: a pass as it is, a pass enlarged, a second look.
+
+The network finds faces of some 16 px and more, so a picture is enlarged before it is searched;
+its landmarks of tiny faces are good only once the face is cut out and enlarged on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facepipe.frames import Faces
+from facepipe.models.detectors import Detector
+from facepipe.models.detectors.boxes import join, overlaps, sizes, suppress
+
+OVERLAP = 0.35  # of two boxes that say the same face
+NET_PIXELS = 2_100_000  # of one input of the network: bounds memory; 1920x1080 still fits
+SMALLEST, LARGEST = 16, 96  # net px: from the plain pass up, from the tiled passes down
+MARGIN = 64  # net px of context around what a tile answers for: half the largest face and some
+LOOK_SIDE, LOOK_FACE = 192, 64  # the second look's input, and the face's size in it, net px
+LOOK_BELOW = 96  # frame px: larger faces have good landmarks already
+SAME_PLACE = 0.3  # overlap of the second look's face with the first's
+CANDIDATE = 0.2  # how far below the asked score the second look may still raise a face
+CELL, CHANGE = 4, 6  # a cell of so many px has changed when its mean luma moves by so much
+WORTH = 0.6  # share of the picture from which it is searched whole
+
+Box = tuple[int, int, int, int]
+
+
+def find_faces(
+    bgr: NDArray[np.uint8],
+    detector: Detector,
+    *,
+    score: float,
+    min_face: float,
+    max_face: float | None = None,
+    enlarge: int = 2,
+) -> Faces:
+    """All faces of a (H, W, 3) BGR picture with a score of `score` and more, best first.
+
+    `min_face` and `max_face` bound the square root of the box's area in pixels; `enlarge` 1..4
+    is how much larger the second pass sees the picture (1: no second pass).
+    """
+    finder = FaceFinder(
+        detector, score=score, min_face=min_face, max_face=max_face, enlarge=enlarge
+    )
+    return finder.look(bgr)
+
+
+class FaceFinder:
+    """`find_faces` for a run of pictures: only what changed since it was seen is searched again.
+
+    What it answers depends on the pictures since `reset` alone. A place is compared with the
+    picture it was last searched in, so slow change adds up until it counts.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        *,
+        score: float,
+        min_face: float,
+        max_face: float | None = None,
+        enlarge: int = 2,
+    ) -> None:
+        """As `find_faces`. Raises ValueError for an `enlarge` outside 1..4."""
+        if not 1 <= enlarge <= 4:
+            raise ValueError(f"enlarge must be 1..4, got {enlarge}")
+        self._detector = detector
+        self._score = score
+        self._min_face = min_face
+        self._max_face = max_face
+        self._enlarge = enlarge
+        self._seen: NDArray[np.float32] | None = None  # mean luma of each cell when searched
+        self._found = Faces.none()
+
+    def reset(self) -> None:
+        """Forget every picture seen."""
+        self._seen, self._found = None, Faces.none()
+
+    def look(self, bgr: NDArray[np.uint8]) -> Faces:
+        """The faces of the next (H, W, 3) BGR picture, best first."""
+        cells = _cells(bgr)
+        region = self._changed(bgr, cells)
+        if region is not None:
+            candidates = self._search(bgr, region)
+            refined = second_look(bgr, candidates, self._detector)
+            standing = self._found.take(~_inside(self._found, region, bgr))
+            self._found = suppress(join([standing, refined]), OVERLAP)
+        faces = self._found
+        side = sizes(faces.boxes)
+        fits = (faces.scores >= self._score) & (side >= self._min_face)
+        return faces.take(fits & (side <= (self._max_face or np.inf)))
+
+    def _changed(self, bgr: NDArray[np.uint8], cells: NDArray[np.float32]) -> Box | None:
+        """The box around all that differs from what was searched, and remember it as searched."""
+        height, width = bgr.shape[:2]
+        whole = (0, 0, width, height)
+        if self._seen is None or self._seen.shape != cells.shape:
+            self._seen = cells
+            return whole
+        rows, columns = np.nonzero(np.abs(cells - self._seen) > CHANGE)
+        if len(rows) == 0:
+            return None
+        pad = LARGEST // (2 * self._enlarge) // CELL + 1
+        top, stop = max(int(rows.min()) - pad, 0), int(rows.max()) + 1 + pad
+        left, right = max(int(columns.min()) - pad, 0), int(columns.max()) + 1 + pad
+        box = (left * CELL, top * CELL, min(right * CELL, width), min(stop * CELL, height))
+        if (box[2] - box[0]) * (box[3] - box[1]) > WORTH * width * height:
+            self._seen = cells
+            return whole
+        self._seen[top:stop, left:right] = cells[top:stop, left:right]
+        return box
+
+    def _search(self, bgr: NDArray[np.uint8], region: Box) -> Faces:
+        """Candidates with their centre in `region`, from every pass."""
+        height, width = bgr.shape[:2]
+        fit = min(1.0, (NET_PIXELS / (width * height)) ** 0.5)
+        whole = self._pass(bgr, (0, 0, width, height), fit)
+        parts = [whole.take(sizes(whole.boxes) * fit >= SMALLEST)]
+        scales = [1] * (fit < 1) + [self._enlarge] * (self._enlarge > 1)
+        for scale in scales:
+            for core in _tiles(region, scale):
+                tile = self._pass(bgr, core, scale)
+                small = sizes(tile.boxes) * scale <= LARGEST
+                parts.append(tile.take(small & _inside(tile, core, bgr)))
+        found = join(parts)
+        likely = found.scores >= self._score - CANDIDATE
+        return suppress(found.take(likely & _inside(found, region, bgr)), OVERLAP)
+
+    def _pass(self, bgr: NDArray[np.uint8], core: Box, scale: float) -> Faces:
+        """Faces of `core` and a margin around it, seen at `scale`, in pixels of the picture."""
+        margin = -(-MARGIN // max(int(scale), 1))
+        left, top = max(core[0] - margin, 0), max(core[1] - margin, 0)
+        cut = bgr[top : core[3] + margin, left : core[2] + margin]
+        if scale == 1:
+            seen = cut
+        else:
+            size = (round(cut.shape[1] * scale), round(cut.shape[0] * scale))
+            method = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
+            seen = cv2.resize(cut, size, interpolation=method).astype(np.uint8, copy=False)
+        faces = self._detector(seen)
+        ratio = np.array([cut.shape[1] / seen.shape[1], cut.shape[0] / seen.shape[0]], np.float32)
+        # Pixel centres are at integers, so a scale acts about the corner at -0.5.
+        shift = np.array([left - 0.5, top - 0.5], np.float32) + ratio / 2
+        boxes = (faces.boxes.reshape(-1, 2, 2) * ratio + shift).reshape(-1, 4)
+        points = faces.landmarks * ratio + shift
+        return Faces(boxes.astype(np.float32), faces.scores, points.astype(np.float32))
+
+
+def second_look(bgr: NDArray[np.uint8], faces: Faces, detector: Detector) -> Faces:
+    """The same faces with the landmarks, boxes and scores of a closer look at each small one.
+
+    Each is cut out, enlarged, and searched plain and mirrored; its landmarks become the mean of
+    these two, its box and score the mean of the first look's and theirs. A look that does not
+    find the face again counts with score 0: that is what tells a face from a blot.
+    """
+    boxes, scores = faces.boxes.copy(), faces.scores.copy()
+    landmarks = faces.landmarks.copy()
+    for face in np.nonzero(sizes(faces.boxes) < LOOK_BELOW)[0]:
+        box = faces.boxes[face]
+        zoom = LOOK_FACE / max(float(sizes(box[None])[0]), 1.0)
+        shift = (LOOK_SIDE - 1) / 2 - zoom * (box[:2] + box[2:]) / 2
+        place = (box.reshape(2, 2) * zoom + shift).reshape(1, 4).astype(np.float32)
+        to_look = np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]]])
+        plain = cv2.warpAffine(
+            bgr, to_look, (LOOK_SIDE, LOOK_SIDE), None, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE
+        ).astype(np.uint8, copy=False)
+        both = [detector(plain), _mirrored(detector(np.ascontiguousarray(plain[:, ::-1])))]
+        again = [_at(place, seen) for seen in both]
+        seen = join([one for one in again if len(one)])
+        scores[face] = (scores[face] + seen.scores.sum() / len(again)) / 2
+        if len(seen):
+            landmarks[face] = (seen.landmarks.mean(0) - shift) / zoom
+            closer = (seen.boxes.mean(0).reshape(2, 2) - shift) / zoom
+            boxes[face] = (box + closer.reshape(4)) / 2
+    return Faces(boxes, scores, landmarks)
+
+
+def _at(place: NDArray[np.float32], faces: Faces) -> Faces:
+    """The one face that overlaps the (1, 4) box `place` best, or none."""
+    if len(faces) == 0:
+        return faces
+    shares = overlaps(place, faces.boxes)[0]
+    best = int(np.argmax(shares))
+    return faces.take(np.array([best] if shares[best] >= SAME_PLACE else [], np.intp))
+
+
+def _mirrored(faces: Faces) -> Faces:
+    """Faces of a mirrored second look, as they are in the plain one."""
+    boxes, landmarks = faces.boxes.copy(), faces.landmarks[:, [1, 0, 2, 4, 3]]
+    boxes[:, [0, 2]] = LOOK_SIDE - 1 - boxes[:, [2, 0]]
+    landmarks[:, :, 0] = LOOK_SIDE - 1 - landmarks[:, :, 0]
+    return Faces(boxes, faces.scores, landmarks)
+
+
+def _tiles(region: Box, scale: int) -> Iterator[Box]:
+    """Cores that share out `region`, each within NET_PIXELS with its margin at `scale`."""
+    left, top, right, bottom = region
+    width, height = (right - left) * scale, (bottom - top) * scale
+    columns = rows = 1
+    while (width / columns + 2 * MARGIN) * (height / rows + 2 * MARGIN) > NET_PIXELS:
+        if width / columns >= height / rows:
+            columns += 1
+        else:
+            rows += 1
+    across = np.linspace(left, right, columns + 1).astype(int).tolist()
+    down = np.linspace(top, bottom, rows + 1).astype(int).tolist()
+    for y0, y1 in pairwise(down):
+        for x0, x1 in pairwise(across):
+            yield x0, y0, x1, y1
+
+
+def _inside(faces: Faces, core: Box, bgr: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(N,) whether each face's centre lies in `core`, which reaches out where the picture ends."""
+    height, width = bgr.shape[:2]
+    x, y = ((faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2 + 0.5).T
+    within = (x >= core[0]) | (core[0] == 0), (x < core[2]) | (core[2] == width)
+    down = (y >= core[1]) | (core[1] == 0), (y < core[3]) | (core[3] == height)
+    return np.asarray(within[0] & within[1] & down[0] & down[1], np.bool_)
+
+
+def _cells(bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean luma of cells of CELL x CELL pixels; the last row and column may be narrower."""
+    height, width = bgr.shape[:2]
+    size = (-(-width // CELL), -(-height // CELL))
+    grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+    grey = cv2.copyMakeBorder(
+        grey, 0, size[1] * CELL - height, 0, size[0] * CELL - width, cv2.BORDER_REPLICATE
+    )
+    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)

@@ -1,0 +1,207 @@
+"""Sightings become tracks: one face followed through the whole film, and judged.
+
+Works on all sightings of the film at once, sorted by pts, so the result does not depend on how the
+film was cut or in which order its spans came back.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from facepipe.frames import Faces, Sighting, SpanFaces, Track, VideoInfo
+from facepipe.models.detectors.boxes import overlaps
+from facepipe.pipeline.smooth import smoothed
+
+Floats = NDArray[np.float64]
+
+CANVAS_FACE = 70.0  # px: a face whose box is so large fills the canvas one to one
+WEAK = 0.2  # how far below the asked score a sighting may still carry a track on
+LEAST_LOOKS = 2  # one glimpse is too little, where there were more looks
+REACH, SPEED, FARTHEST = 0.5, 4.0, 2.5  # face sizes a face may be off: at once, per second, at most
+GROWTH = 0.7  # logarithm of the size ratio between two sightings, at most
+UNSHAPED = 0.35  # mean distance of two landmark shapes, in face sizes, at most
+REFUSED = 1e6
+
+
+@dataclass(eq=False)
+class _Path:
+    """A face being followed: its sightings so far."""
+
+    shot: int
+    pts: list[int] = field(default_factory=list)
+    boxes: list[NDArray[np.float32]] = field(default_factory=list)
+    landmarks: list[NDArray[np.float32]] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    def add(self, pts: int, faces: Faces, number: int) -> None:
+        self.pts.append(pts)
+        self.boxes.append(faces.boxes[number])
+        self.landmarks.append(faces.landmarks[number])
+        self.scores.append(float(faces.scores[number]))
+
+    def expected(self, pts: int) -> NDArray[np.float32]:
+        """(4,) where the box would be by its last motion, which fades while it is not seen."""
+        box = self.boxes[-1]
+        if len(self.pts) < 2:
+            return box
+        step = self.pts[-1] - self.pts[-2]
+        ahead = min((pts - self.pts[-1]) / step, 2.0)
+        moved = (box - self.boxes[-2]).reshape(2, 2).mean(0) * np.float32(ahead)
+        return np.asarray(box + np.tile(moved, 2), np.float32)
+
+
+def link(
+    spans: Sequence[SpanFaces],
+    *,
+    score: float,
+    min_face: float,
+    max_face: float | None,
+    min_seconds: float,
+    gap_seconds: float,
+    info: VideoInfo,
+) -> tuple[Track, ...]:
+    """Every face of the film as a track, by first pts; those not to be enhanced say why.
+
+    `min_face` and `max_face` bound the median size in pixels (max_face None: what fills the
+    canvas), `score` the track's mean score, `min_seconds` its length, as far as the shot had looks
+    enough; a face unseen for up to `gap_seconds`, or for one look, is still the same.
+    """
+    cuts = sorted({cut for span in spans for cut in span.cuts})
+    looks = _looks(spans)
+    base = float(info.time_base)
+    times = np.array([look.pts for look in looks], np.float64) * base
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    # One look may miss a face whatever the gap allowed: hence two steps and a little.
+    patience = max(gap_seconds, 2.1 * step)
+    paths = _follow(looks, cuts, score - WEAK, patience, base)
+    looks_in_shot: dict[int, list[int]] = {}
+    for look in looks:
+        looks_in_shot.setdefault(bisect_right(cuts, look.pts), []).append(look.pts)
+    tracks: list[Track] = []
+    for number, path in enumerate(sorted(paths, key=_order), 1):
+        track = _track(number, path, base)
+        seen_in = looks_in_shot[path.shot]
+        reason = (
+            _wrong_size(track, min_face, max_face)
+            or _too_short(track, seen_in, min_seconds, base)
+            or _too_weak(track, score)
+        )
+        tracks.append(replace(track, enhance=reason is None, reason=reason))
+    return tuple(tracks)
+
+
+def _looks(spans: Iterable[SpanFaces]) -> list[Sighting]:
+    """One sighting for each pts, by rising pts: where two spans saw a frame, its owner's."""
+    chosen: dict[int, tuple[bool, Sighting]] = {}
+    for span in sorted(spans, key=lambda span: (span.span.start, span.span.stop)):
+        for sighting in span.sightings:
+            owned = span.span.start <= sighting.pts < span.span.stop
+            if sighting.pts not in chosen or (owned and not chosen[sighting.pts][0]):
+                chosen[sighting.pts] = (owned, sighting)
+    return [chosen[pts][1] for pts in sorted(chosen)]
+
+
+def _follow(
+    looks: Sequence[Sighting], cuts: Sequence[int], floor: float, patience: float, base: float
+) -> list[_Path]:
+    """Assign each look's faces to the paths that are open, or open new ones; never over a cut."""
+    done: list[_Path] = []
+    live: list[_Path] = []
+    for look in looks:
+        shot = bisect_right(cuts, look.pts)
+        stays = [p.shot == shot and (look.pts - p.pts[-1]) * base <= patience for p in live]
+        done += [path for path, stay in zip(live, stays, strict=True) if not stay]
+        live = [path for path, stay in zip(live, stays, strict=True) if stay]
+        faces = look.faces.take(look.faces.scores >= floor)
+        free = set(range(len(faces)))
+        if live and free:
+            cost = np.array([_costs(path, look.pts, faces, base) for path in live])
+            for one, other in zip(*linear_sum_assignment(cost), strict=True):
+                if cost[one, other] < REFUSED:
+                    live[one].add(look.pts, faces, int(other))
+                    free.discard(int(other))
+        for number in sorted(free):
+            path = _Path(shot)
+            path.add(look.pts, faces, number)
+            live.append(path)
+    return done + live
+
+
+def _costs(path: _Path, pts: int, faces: Faces, base: float) -> Floats:
+    """(N,) how unlike the path each face is; REFUSED where it cannot be the same."""
+    box = path.expected(pts).astype(np.float64)
+    boxes = faces.boxes.astype(np.float64)
+    sides, own = boxes[:, 2:] - boxes[:, :2], box[2:] - box[:2]
+    size = np.sqrt(np.maximum(sides.prod(1), 1e-6))
+    before = float(np.sqrt(max(own.prod(), 1e-6)))
+    between = np.sqrt(size * before)
+    offset = (boxes[:, :2] + boxes[:, 2:] - box[:2] - box[2:]) / 2
+    distance = np.hypot(offset[:, 0], offset[:, 1]) / between
+    growth = np.abs(np.log(size / before))
+    shape = np.linalg.norm(_shape(faces.landmarks) - _shape(path.landmarks[-1][None]), axis=2).mean(
+        1
+    )
+    share = overlaps(box[None].astype(np.float32), faces.boxes)[0]
+    reach = min(REACH + SPEED * (pts - path.pts[-1]) * base, FARTHEST)
+    cost = distance / 2 + (1 - share) + growth + shape
+    possible = (distance <= reach) & (growth <= GROWTH) & (shape <= UNSHAPED)
+    return np.where(possible, cost, REFUSED)
+
+
+def _shape(landmarks: NDArray[np.float32]) -> Floats:
+    """(N, 5, 2) landmarks about their middle, in sizes: some 3.5 times their spread."""
+    middle = landmarks.astype(np.float64) - landmarks.mean(1, keepdims=True)
+    size = 3.5 * np.sqrt((middle**2).sum(2).mean(1))
+    return np.asarray(middle / np.maximum(size, 1e-6)[:, None, None], np.float64)
+
+
+def _order(path: _Path) -> tuple[float, ...]:
+    return path.pts[0], *map(float, path.boxes[0]), path.pts[-1]
+
+
+def _track(number: int, path: _Path, base: float) -> Track:
+    """The path with its jitter smoothed away, not judged yet."""
+    pts = np.array(path.pts, np.int64)
+    scores = np.array(path.scores)
+    seconds = (pts - pts[0]).astype(np.float64) * base
+    boxes, landmarks = smoothed(
+        seconds,
+        np.array(path.boxes, np.float64),
+        np.array(path.landmarks, np.float64),
+        scores,
+    )
+    return Track(number, pts, boxes, landmarks, scores.astype(np.float32))
+
+
+def _wrong_size(track: Track, min_face: float, max_face: float | None) -> str | None:
+    if track.size < min_face:
+        return f"smaller than --min-face: {track.size:.1f} px of {min_face:g}"
+    if max_face is not None and track.size > max_face:
+        return f"larger than --max-face: {track.size:.1f} px of {max_face:g}"
+    if max_face is None and track.size > CANVAS_FACE:
+        return f"larger than the canvas: {track.size:.1f} px, and it holds {CANVAS_FACE:g}"
+    return None
+
+
+def _too_short(track: Track, looks: Sequence[int], min_seconds: float, base: float) -> str | None:
+    """Judged against the looks of the track's shot: a shot of one frame can ask for one only."""
+    seen, there = len(track.pts), len(looks)
+    if seen < min(LEAST_LOOKS, there):
+        return f"too short: seen in {seen} of {there} looks"
+    seconds, most = (track.last - track.first) * base, (looks[-1] - looks[0]) * base
+    if seconds < min(min_seconds, most):
+        return f"too short: {seconds:.2f} s, {min_seconds:g} s asked for"
+    return None
+
+
+def _too_weak(track: Track, score: float) -> str | None:
+    """By the better half of the sightings: a face may turn away for a while."""
+    best = np.sort(track.scores)[::-1][: (len(track.scores) + 1) // 2]
+    mean = float(best.mean())
+    return None if mean >= score else f"score {mean:.3f} below {score:g}"

@@ -1,0 +1,164 @@
+"""The two passes over one span, as a worker runs them: a task in, a noun out.
+
+A task is plain data and a pure function of it is the result, so the same call serves this process,
+another process and a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+import cv2
+
+from facepipe.configs.settings import DetectSettings, RestoreSettings
+from facepipe.frames import Frame, Part, Span, SpanFaces, Track, VideoInfo
+from facepipe.media import DecodeReport, EncodeSettings, decode, encode
+from facepipe.models.detectors import Detector, create_detector
+from facepipe.models.restorers import Restorer, create_restorer
+from facepipe.pipeline.analyze import analyze_frames
+from facepipe.pipeline.crop import crop
+from facepipe.pipeline.paste import enlarge, paste
+
+#: Bytes of pixels that a window of frames may hold, counted at the output's size.
+WINDOW_BYTES = 96 * 2**20
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class AnalyzeTask:
+    """Find the faces of one span. `beyond` asks for the first frame after it, where there is one."""
+
+    info: VideoInfo
+    span: Span
+    anchors: frozenset[int]
+    settings: DetectSettings
+    beyond: int
+
+
+@dataclass(frozen=True, eq=False)
+class RenderTask:
+    """Write one span with its faces restored. `tracks` are those that the span shows."""
+
+    info: VideoInfo
+    span: Span
+    tracks: tuple[Track, ...]
+    settings: RestoreSettings
+    encode: EncodeSettings
+    target: Path
+
+
+def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
+    """Decode a span and look for faces; `progress` is called with the frames done since."""
+    cv2.setNumThreads(1)
+    report = DecodeReport()
+    detector = _detector(task.settings.detector, task.settings.pack)
+    frames = decode(
+        Path(task.info.path), task.info, task.span, beyond=task.beyond, report=report
+    )
+    found = analyze_frames(
+        _counted(frames, progress, task.span),
+        task.span,
+        anchors=task.anchors,
+        detector=detector,
+        every=task.settings.every,
+        enlarge=task.settings.enlarge,
+        score=max(task.settings.score - 0.2, 0.3),
+        min_face=task.settings.min_face,
+        rotation=task.info.rotation,
+    )
+    return replace(found, warnings=found.warnings + tuple(report.warnings))
+
+
+def render_span(task: RenderTask, progress: Progress) -> Part:
+    """Decode, restore, paste and encode one span into `task.target`."""
+    cv2.setNumThreads(1)
+    report = DecodeReport()
+    frames = decode(Path(task.info.path), task.info, task.span, report=report)
+    counted = _counted(frames, progress, task.span)
+    faces = 0
+    if task.tracks:
+        restorer = _restorer(task.settings)
+
+        def counting(count: int) -> None:
+            nonlocal faces
+            faces += count
+
+        pictures = render_frames(
+            counted,
+            task.tracks,
+            restorer,
+            window=task.settings.window,
+            strength=task.settings.strength,
+            scale=task.encode.scale,
+            restored=counting,
+        )
+    else:
+        pictures = enlarged(counted, task.encode.scale)
+    written = encode(
+        pictures, task.target, info=task.info, span=task.span, settings=task.encode
+    )
+    return Part(task.span, str(task.target), written, faces, warnings=tuple(report.warnings))
+
+
+def pass_through_span(task: RenderTask, reason: str) -> Part:
+    """The span as it is, no face restored: what is left to do when restoring it keeps failing."""
+    part = render_span(replace(task, tracks=()), lambda _: None)
+    return replace(part, passed_through=reason)
+
+
+def render_frames(
+    frames: Iterator[Frame],
+    tracks: Sequence[Track],
+    restorer: Restorer,
+    *,
+    window: int,
+    strength: float,
+    scale: int,
+    restored: Callable[[int], None],
+) -> Iterator[Frame]:
+    """The core of the render pass: windows of frames, all their faces in one batch.
+
+    Holds `window` frames, or fewer where they are large (WINDOW_BYTES at the output's size).
+    `restored` is told how many faces each window had.
+    """
+    for batch in _windows(frames, window, scale):
+        crops = crop(batch, tracks)
+        restored(len(crops))
+        yield from paste(batch, crops, restorer(crops), strength=strength, scale=scale)
+
+
+def enlarged(frames: Iterator[Frame], scale: int) -> Iterator[Frame]:
+    """The frames `scale` times as large."""
+    for frame in frames:
+        yield frame if scale == 1 else enlarge(frame, scale)
+
+
+def _windows(frames: Iterator[Frame], window: int, scale: int) -> Iterator[list[Frame]]:
+    for first in frames:
+        size = sum(plane.nbytes for plane in first.planes) * (1 + scale * scale)
+        count = max(1, min(window, WINDOW_BYTES // max(size, 1)))
+        yield [first, *islice(frames, count - 1)]
+
+
+def _counted(frames: Iterator[Frame], progress: Progress, span: Span) -> Iterator[Frame]:
+    for frame in frames:
+        if frame.pts < span.stop:
+            progress(1)
+        yield frame
+
+
+@cache
+def _detector(name: str, pack: Path | None) -> Detector:
+    return create_detector(name, pack=pack, threads=1)  # type: ignore[arg-type]
+
+
+@cache
+def _restorer(settings: RestoreSettings) -> Restorer:
+    return create_restorer(
+        settings.restorer, device=settings.device, runtime=settings.runtime, threads=1
+    )

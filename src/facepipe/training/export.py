@@ -1,0 +1,92 @@
+"""Join trained networks into a restorer that ships: one safetensors file and its graph."""
+
+from __future__ import annotations
+
+import json
+import struct
+import tempfile
+from pathlib import Path
+
+import onnx
+import torch
+from onnx.external_data_helper import set_external_data
+
+from facepipe.models.networks.fishsrnet import FishSRNet, GuidedFishSRNet
+from facepipe.models.networks.parsingnet import ParsingNet
+from facepipe.models.registry import sha256_of
+from facepipe.models.weights import load_weights, save_weights
+
+_CANVAS = 128
+_LARGEST_BATCH = 4096
+
+
+def export(parsing: Path, restore: Path, target: Path) -> tuple[tuple[Path, str], tuple[Path, str]]:
+    """Write `target` (.safetensors) and its `.onnx`, and give both with their sha256.
+
+    The graph holds no weights of its own: it points into the safetensors file beside it, so there
+    is one copy, and no way for the two to differ. Raises ModelError for weights that do not fit.
+    """
+    network = GuidedFishSRNet(ParsingNet(), FishSRNet()).eval()
+    notes = {"parsing": load_weights(network.parsing, parsing)}
+    notes["restore"] = load_weights(network.restore, restore)
+    told = {f"{part}.{k}": v for part, header in notes.items() for k, v in header.items()}
+    save_weights(network, target, told)
+    graph = target.with_suffix(".onnx")
+    _write_graph(network, target, graph)
+    return (target, sha256_of(target)), (graph, sha256_of(graph))
+
+
+def _write_graph(network: GuidedFishSRNet, weights: Path, graph: Path) -> None:
+    example = torch.rand(2, 3, _CANVAS, _CANVAS)
+    count = torch.export.Dim("n", min=1, max=_LARGEST_BATCH)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain.onnx"
+        torch.onnx.export(
+            network,
+            (example,),
+            str(plain),
+            input_names=["canvas"],
+            output_names=["restored", "parse"],
+            dynamic_shapes=({0: count},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        model = onnx.load(plain)
+    places = _places(weights)
+    for tensor in model.graph.initializer:
+        if tensor.name in places:
+            offset, length = places[tensor.name]
+            set_external_data(tensor, weights.name, offset=offset, length=length)
+            tensor.ClearField("raw_data")
+    _forget_origin(model)
+    partial = graph.with_name(graph.name + ".partial")
+    partial.write_bytes(model.SerializeToString())
+    partial.replace(graph)
+
+
+def _places(weights: Path) -> dict[str, tuple[int, int]]:
+    """Offset and length in bytes of every tensor in a safetensors file."""
+    with weights.open("rb") as file:
+        (header_length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(header_length))
+    base = 8 + header_length
+    return {
+        name: (base + entry["data_offsets"][0], entry["data_offsets"][1] - entry["data_offsets"][0])
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+
+
+def _forget_origin(model: onnx.ModelProto) -> None:
+    # The exporter notes stack traces with paths of the machine it ran on.
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.metadata_props[:]
+    model.doc_string = ""

@@ -1,0 +1,40 @@
+"""What an executor is: tasks in, outcomes out, in any order, failures among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+#: A task function: the task, and what to call with the number of frames done since the last call.
+TaskFunction = Callable[[Task, Callable[[int], None]], Result]
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Result]):
+    """What became of task `number`: a result, or the error that ended its last attempt."""
+
+    number: int
+    result: Result | None
+    error: BaseException | None = None
+
+
+class Executor(Protocol):
+    """Runs pure task functions. Results come as they are done, each task's exactly once."""
+
+    def map(
+        self,
+        function: TaskFunction[Task, Result],
+        tasks: Sequence[Task],
+        *,
+        progress: Callable[[int], None],
+    ) -> Iterator[Outcome[Result]]:
+        """Run `function` on every task; `progress` is called with frames as they are done."""
+        ...
+
+    def close(self) -> None:
+        """End all workers."""
+        ...

@@ -1,0 +1,164 @@
+"""A job on disk: what is finished stays finished, whatever ends the run.
+
+The folder stands beside the target, and a finished part in it is itself the mark that it is done.
+It belongs to one (source, settings, version): another job with the same target begins anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from facepipe.errors import OutputError
+from facepipe.frames import Faces, Part, Sighting, Span, SpanFaces
+
+
+@dataclass(frozen=True)
+class Job:
+    """The folder of one run and where things lie in it."""
+
+    folder: Path
+
+    @property
+    def analysis(self) -> Path:
+        return self.folder / "analysis.json"
+
+    def faces(self, span: Span) -> Path:
+        """Where the analyze pass over `span` is kept."""
+        return self.folder / f"faces-{span.index:05}.npz"
+
+    def part(self, span: Span) -> Path:
+        """Where the rendered `span` is kept."""
+        return self.folder / f"part-{span.index:05}.nut"
+
+    def _note(self, span: Span) -> Path:
+        return self.part(span).with_suffix(".json")
+
+    @property
+    def finished_parts(self) -> int:
+        """How many spans are rendered."""
+        return len(list(self.folder.glob("part-*.json")))
+
+    def keep_part(self, part: Part) -> None:
+        """Mark a rendered part as finished."""
+        with _written(self._note(part.span)) as partial:
+            partial.write_text(json.dumps(asdict(part)), encoding="utf-8")
+
+    def kept_part(self, span: Span) -> Part | None:
+        """The finished part of `span`, None where there is none."""
+        try:
+            note = json.loads(self._note(span).read_text(encoding="utf-8"))
+            part = Part(**(note | {"span": Span(**note["span"])}))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        path = self.part(span)
+        if part.span != span or not path.is_file():
+            return None
+        # The folder may have been moved with its film.
+        return Part(span, str(path), part.frames, part.faces, part.passed_through, part.warnings)
+
+    def keep_faces(self, found: SpanFaces) -> None:
+        """Keep what the analyze pass found in one span."""
+        counts = [len(sighting.faces) for sighting in found.sightings]
+        faces = [sighting.faces for sighting in found.sightings] or [Faces.none()]
+        with _written(self.faces(found.span)) as partial, partial.open("wb") as file:
+            np.savez(
+                file,
+                span=np.array([found.span.index, found.span.start, found.span.stop]),
+                pts=np.array([s.pts for s in found.sightings], np.int64),
+                shot=np.array([s.shot for s in found.sightings], np.int64),
+                counts=np.array(counts, np.int64),
+                boxes=np.concatenate([f.boxes for f in faces]),
+                scores=np.concatenate([f.scores for f in faces]),
+                landmarks=np.concatenate([f.landmarks for f in faces]),
+                cuts=np.array(found.cuts, np.int64),
+                warnings=np.array(found.warnings, dtype=np.str_),
+            )
+
+    def kept_faces(self, span: Span) -> SpanFaces | None:
+        """What was found in `span`, None where nothing is kept."""
+        try:
+            with np.load(self.faces(span), allow_pickle=False) as kept:
+                data = {name: kept[name] for name in kept.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return None
+        if data["span"].tolist() != [span.index, span.start, span.stop]:
+            return None
+        ends = np.cumsum(data["counts"])
+        sightings = tuple(
+            Sighting(
+                int(pts),
+                Faces(
+                    data["boxes"][end - count : end],
+                    data["scores"][end - count : end],
+                    data["landmarks"][end - count : end],
+                ),
+                int(shot),
+            )
+            for pts, shot, count, end in zip(
+                data["pts"], data["shot"], data["counts"], ends, strict=True
+            )
+        )
+        return SpanFaces(
+            span, sightings, tuple(data["cuts"].tolist()), tuple(data["warnings"].tolist())
+        )
+
+    def remove(self) -> None:
+        """Delete the folder and all in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
+    """The job that makes `target`, resumed where its folder is of the same `fingerprint`.
+
+    Raises OutputError where the folder cannot be made or another run is at work on it. On leaving,
+    a folder in which nothing is finished is removed.
+    """
+    folder = target.parent / f".{target.name}.facepipe"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{target.parent}: cannot write there ({error.strerror or error})"
+        ) from error
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise OutputError(f"{target}: another run of facepipe is making this file") from error
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
+    job = Job(folder)
+    mark = folder / "fingerprint"
+    try:
+        if not mark.is_file() or mark.read_text(encoding="utf-8") != fingerprint:
+            for path in folder.iterdir():
+                if path.name != "lock":
+                    path.unlink()
+            mark.write_text(fingerprint, encoding="utf-8")
+        for path in folder.glob("*.partial"):
+            path.unlink()
+        yield job
+    finally:
+        kept = folder.is_dir() and (
+            any(folder.glob("part-*.json")) or any(folder.glob("faces-*.npz"))
+        )
+        lock.release()
+        if not kept:
+            job.remove()
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    partial = path.with_name(f"{path.name}.partial")
+    yield partial
+    partial.replace(path)

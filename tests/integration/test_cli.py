@@ -1,0 +1,168 @@
+"""The console script as a user meets it: a new process, its output, its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import synthetic
+
+FACEPIPE = [sys.executable, "-m", "facepipe.cli"]
+QUICK = ["--preset", "ultrafast", "--workers", "1"]
+
+
+def facepipe(*arguments: str | Path, **how: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*FACEPIPE, *map(str, arguments)], capture_output=True, text=True, check=False, **how
+    )  # type: ignore[call-overload,no-any-return]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "sys.argv = ['facepipe', '--help']\n"
+        "from facepipe.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "heavy = {'torch', 'av', 'ray', 'cv2', 'numpy', 'onnxruntime', 'scipy', 'pydantic'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "run" in done.stdout
+
+
+def test_the_flags_of_run_are_these() -> None:
+    listed = {w.strip(",") for w in facepipe("run", "--help").stdout.split() if w.startswith("--")}
+    assert listed >= {
+        "--output", "--scale", "--min-face", "--max-face", "--score", "--detect-every",
+        "--detector", "--pack", "--restorer", "--strength", "--device", "--codec", "--crf",
+        "--preset", "--pix-fmt", "--start", "--end", "--config", "--set", "--overwrite",
+        "--dry-run", "--progress", "--quiet", "--workers", "--profile",
+    }  # fmt: skip
+
+
+def test_run_says_what_it_did(portrait_film: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a name with spaces é.mp4"
+    done = facepipe("run", portrait_film, "-o", target, *QUICK, "--progress", "jsonl")
+    assert done.returncode == 0, done.stderr
+    assert "80 faces of 2 tracks enhanced" in done.stdout
+    assert "no evidence" in done.stdout
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert events[-1] == {"stage": "render", "done": 40, "total": 40}
+    assert {event["stage"] for event in events} == {"analyze", "render"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        target.name, f"{target.name}.facepipe.json"
+    ]  # fmt: skip
+
+
+def test_quiet_is_quiet_and_a_bar_is_a_bar(portrait_film: Path, tmp_path: Path) -> None:
+    done = facepipe("run", portrait_film, "-o", tmp_path / "a.mp4", *QUICK, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = facepipe("run", portrait_film, "-o", tmp_path / "b.mp4", *QUICK, "--progress", "bar")
+    assert "render: 100%" in done.stderr
+
+
+def test_analyze_and_render(portrait_film: Path, tmp_path: Path) -> None:
+    found = tmp_path / "analysis.json"
+    done = facepipe("analyze", portrait_film, "-o", found, "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "2 tracks, 2 to enhance" in done.stdout
+    done = facepipe("render", portrait_film, found, "-o", tmp_path / "out.mp4", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "80 faces" in done.stdout
+
+
+def test_a_dry_run_writes_nothing(portrait_film: Path, tmp_path: Path) -> None:
+    done = facepipe("run", portrait_film, "-o", tmp_path / "out.mp4", "--dry-run", "--scale", "2")
+    assert done.returncode == 0
+    assert "480x272" in done.stdout
+    assert "copied: stream 1, audio aac" in done.stdout
+    assert "spans: 1" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["{tmp}/none.mp4", "-o", "{tmp}/out.mp4"], 3, "none.mp4"),
+        (["{tmp}", "-o", "{tmp}/out.mp4"], 3, "directory"),
+        (["{text}", "-o", "{tmp}/out.mp4"], 3, "text.mp4"),
+        (["{sound}", "-o", "{tmp}/out.mp4"], 3, "video"),
+        (["{film}", "-o", "{tmp}/no/out.mp4"], 4, "no such folder"),
+        (["{film}", "-o", "{tmp}/out.xyz"], 2, ".xyz"),
+        (["{film}", "-o", "{tmp}/out.mp4", "--scale", "3"], 2, "output.scale"),
+        (["{film}", "-o", "{tmp}/out.mp4", "--codec", "libnone"], 2, "libnone"),
+        (["{film}", "-o", "{tmp}/out.mp4", "--set", "detect.scoer=1"], 2, "detect.scoer"),
+        (["{film}", "-o", "{tmp}/out.mp4", "--config", "{tmp}/none.toml"], 2, "none.toml"),
+        (["{film}", "-o", "{tmp}/out.mp4", "--detector", "scrfd", "--pack", "{tmp}/p"], 5, "/p"),
+        (["{film}", "-o", "{tmp}/out.mp4", "--restorer", "{tmp}/w.safetensors"], 5, "w.safe"),
+        (["{film}"], 2, "output"),
+        (["{film}", "-o", "{tmp}/out.mp4", "--colour"], 2, "--colour"),
+    ],
+)
+def test_every_mistake_has_one_line_and_its_code(
+    portrait_film: Path, tmp_path: Path, arguments: list[str], code: int, told: str
+) -> None:
+    things = tmp_path / "things"
+    things.mkdir()
+    places = {
+        "film": portrait_film,
+        "text": synthetic.text(things / "text.mp4"),
+        "sound": synthetic.sound_only(things / "sound.mp4"),
+        "tmp": tmp_path,
+    }
+    done = facepipe("run", *[a.format(**places) for a in arguments])
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= (1 if "facepipe:" in done.stderr else 6)
+    assert [p.name for p in tmp_path.iterdir()] == ["things"]
+
+
+def test_damaged_weights_are_told(portrait_film: Path, tmp_path: Path) -> None:
+    for name in ("fishsrnet.safetensors", "fishsrnet.onnx"):
+        (tmp_path / name).write_bytes(b"damaged")
+    environment = os.environ | {"FACEPIPE_WEIGHTS": str(tmp_path)}
+    done = facepipe("run", portrait_film, "-o", tmp_path / "out.mp4", env=environment)
+    assert done.returncode == 5
+    assert "sha256" in done.stderr
+
+
+def test_ctrl_c_leaves_what_can_be_resumed(tmp_path: Path) -> None:
+    film = synthetic.film(tmp_path / "long.mp4", frames=1500, size=(320, 240))
+    target = tmp_path / "out.mp4"
+    command = [*FACEPIPE, "run", str(film), "-o", str(target), "--preset", "veryslow"]
+    running = subprocess.Popen(
+        [*command, "--workers", "1", "--set", "span_seconds=1"], stderr=subprocess.PIPE, text=True
+    )
+    job = tmp_path / ".out.mp4.facepipe"
+    deadline = time.monotonic() + 60
+    while not list(job.glob("faces-*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "goes on from there" in told
+    assert "Traceback" not in told
+    assert not target.exists()
+    assert list(job.glob("faces-*.npz"))
+    assert not list(tmp_path.rglob("*.partial*"))
+
+
+def test_models_are_listed() -> None:
+    done = facepipe("models")
+    assert "fishsrnet" in done.stdout
+    assert "GMACs" in done.stdout
+
+
+def test_the_version_is_told() -> None:
+    from facepipe import __version__
+
+    assert facepipe("--version").stdout.strip() == f"facepipe {__version__}"

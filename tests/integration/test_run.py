@@ -1,0 +1,339 @@
+"""The whole program on real films: real detector, real weights, real encoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import portraits
+import synthetic
+from facepipe import Settings, analyze, enhance, render
+from facepipe.configs.settings import load_settings
+from facepipe.errors import InputError, OutputError, UsageError
+from facepipe.media import probe
+from facepipe.run import Event, sidecar_path
+from facepipe.workers.local import LocalExecutor
+
+LOSSLESS = ["output.options.qp=0", "output.preset=ultrafast"]
+
+
+def settings(*assignments: str, **overrides: object) -> Settings:
+    base = ["output.preset=ultrafast", "workers=1", "span_seconds=0.4"]
+    return load_settings(assignments=[*base, *assignments], overrides=overrides)
+
+
+def planes(path: Path) -> list[list[np.ndarray]]:
+    with av.open(str(path)) as container:
+        return [
+            [np.frombuffer(p, np.uint8).reshape(p.height, p.line_size).copy() for p in f.planes]
+            for f in container.decode(video=0)
+        ]
+
+
+def packets(path: Path, kind: str) -> list[tuple[int | None, bytes]]:
+    with av.open(str(path)) as container:
+        streams = [s for s in container.streams if s.type == kind]
+        return [(p.pts, bytes(p)) for p in container.demux(streams) if p.size]
+
+
+@pytest.fixture(scope="module")
+def enhanced(portrait_film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The portrait film, enhanced at twice the size; made once."""
+    target = tmp_path_factory.mktemp("enhanced") / "out.mp4"
+    enhance(portrait_film, target, settings("output.scale=2"))
+    return target
+
+
+def test_the_film_is_the_same_but_larger(portrait_film: Path, enhanced: Path) -> None:
+    before, after = probe(portrait_film), probe(enhanced)
+    assert after.pts == before.pts
+    assert after.time_base == before.time_base
+    assert (after.width, after.height) == (before.width * 2, before.height * 2)
+    assert after.pix_fmt == before.pix_fmt
+    assert packets(portrait_film, "audio") == packets(enhanced, "audio")
+
+
+def test_both_faces_are_found_and_told(portrait_film: Path, enhanced: Path) -> None:
+    report = json.loads(sidecar_path(enhanced).read_text())
+    tracks = [track for track in report["tracks"] if track["enhance"]]
+    assert len(tracks) == 2
+    assert report["faces_enhanced"] == 80
+    assert report["output"]["frames"] == 40
+    assert "no evidence" in report["notice"]
+    assert report["source"]["name"] == portrait_film.name
+    assert set(report["model"]["files"]) == {"fishsrnet.safetensors", "fishsrnet.onnx"}
+    assert report["settings"]["output"]["scale"] == 2
+    assert not report["passed_through"]
+    with av.open(str(enhanced)) as container:
+        assert "AI-enhanced" in container.metadata["comment"]
+
+
+def test_enhanced_faces_are_nearer_to_the_truth(portrait_film: Path, enhanced: Path) -> None:
+    """The film's pictures are known, so the faces' error can be measured against bicubic's."""
+    import cv2
+
+    report = json.loads(sidecar_path(enhanced).read_text())
+    with av.open(str(enhanced)) as container:
+        ours = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+    with av.open(str(portrait_film)) as container:
+        small = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+    pts = probe(portrait_film).pts
+    errors: dict[str, list[float]] = {"ours": [], "bicubic": []}
+    for track in report["tracks"]:
+        for knot in track["knots"]:
+            number = pts.index(knot["pts"])
+            truth = portraits.scene(number, scale=2).astype(float)
+            bicubic = cv2.resize(small[number], None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+            x0, y0, x1, y1 = (round(2 * v) for v in knot["box"])
+            for name, picture in (("ours", ours[number]), ("bicubic", bicubic)):
+                error = (picture[y0:y1, x0:x1] - truth[y0:y1, x0:x1]) ** 2
+                errors[name].append(float(error.mean()))
+    gain = 10 * np.log10(np.mean(errors["bicubic"]) / np.mean(errors["ours"]))
+    assert gain > 0.3
+
+
+@pytest.mark.parametrize("make", [portraits.film, portraits.ten_bit_film], ids=["8", "10"])
+def test_pixels_outside_the_changed_boxes_are_exact(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    source, target = make(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    enhance(source, target, settings(*LOSSLESS))
+    report = json.loads(sidecar_path(target).read_text())
+    info = probe(source)
+    outside = np.ones((info.height, info.width), bool)
+    for track in report["tracks"]:
+        if track["enhance"]:
+            boxes = np.array([knot["changed"] for knot in track["knots"]])
+            low, high = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+            outside[low[1] : high[1], low[0] : high[0]] = False
+    assert outside.mean() > 0.2
+    bytes_a_sample = 1 if info.pix_fmt == "yuv420p" else 2
+    differ = 0
+    for before, after in zip(planes(source), planes(target), strict=True):
+        for number, (a, b) in enumerate(zip(before, after, strict=True)):
+            step = 1 if number == 0 else 2
+            mask = outside if number == 0 else outside[::2, ::2] & outside[1::2, 1::2]
+            mask = np.repeat(mask, bytes_a_sample, axis=1)
+            width = info.width // step * bytes_a_sample
+            unequal = a[:, :width] != b[:, :width]
+            assert not (unequal & mask).any()
+            differ += int(unequal.sum())
+    assert differ > 1000  # the faces did change
+
+
+def test_analyze_then_render_is_run(portrait_film: Path, tmp_path: Path) -> None:
+    whole, halves = tmp_path / "run.mp4", tmp_path / "halves.mp4"
+    found = tmp_path / "analysis.json"
+    enhance(portrait_film, whole, settings())
+    analyze(portrait_film, found, settings())
+    render(portrait_film, found, halves, settings())
+    assert packets(whole, "video") == packets(halves, "video")
+
+
+def test_a_struck_track_stays_the_source(portrait_film: Path, tmp_path: Path) -> None:
+    found, target = tmp_path / "analysis.json", tmp_path / "out.mp4"
+    analyze(portrait_film, found, settings())
+    content = json.loads(found.read_text())
+    content["tracks"][0]["enhance"] = False
+    found.write_text(json.dumps(content))
+    summary = render(portrait_film, found, target, settings(*LOSSLESS))
+    assert (summary.tracks, summary.faces) == (1, 40)
+    for track in content["tracks"]:
+        track["enhance"] = False
+    found.write_text(json.dumps(content))
+    summary = render(portrait_film, found, target, settings(*LOSSLESS), overwrite=True)
+    assert summary.faces == 0
+    for before, after in zip(planes(portrait_film), planes(target), strict=True):
+        for a, b in zip(before, after, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_an_analysis_of_another_film_is_refused(portrait_film: Path, tmp_path: Path) -> None:
+    found = tmp_path / "analysis.json"
+    analyze(portrait_film, found, settings())
+    other = synthetic.plain(tmp_path / "other.mp4")
+    with pytest.raises(InputError, match="another film"):
+        render(other, found, tmp_path / "out.mp4", settings())
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_the_result_does_not_depend_on_spans_or_workers(
+    portrait_film: Path, tmp_path: Path
+) -> None:
+    results = []
+    for name, assignments in (
+        ("one", ["span_seconds=60"]),
+        ("many", ["span_seconds=0.1"]),
+        ("two", ["span_seconds=0.1", "workers=2"]),
+    ):
+        target = tmp_path / f"{name}.mp4"
+        enhance(portrait_film, target, settings(*LOSSLESS, *assignments))
+        found = tmp_path / f"{name}.json"
+        analyze(portrait_film, found, settings(*assignments))
+        results.append((planes(target), found.read_bytes()))
+    for pictures, analysis in results[1:]:
+        assert analysis == results[0][1]
+        for one, other in zip(results[0][0], pictures, strict=True):
+            assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+class StopAfter(LocalExecutor):
+    """The real executor, stopped from the keyboard after so many outcomes."""
+
+    def __init__(self, outcomes: int) -> None:
+        super().__init__(1)
+        self.left = outcomes
+
+    def map(self, function, tasks, *, progress):  # type: ignore[no-untyped-def]
+        for outcome in super().map(function, tasks, progress=progress):
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            yield outcome
+
+
+def test_a_stopped_run_goes_on(portrait_film: Path, tmp_path: Path) -> None:
+    target, whole = tmp_path / "out.mp4", tmp_path / "whole.mp4"
+    long_spans = settings("span_seconds=0.1")
+    with pytest.raises(KeyboardInterrupt):
+        enhance(portrait_film, target, long_spans, executor=StopAfter(3))
+    assert not target.exists()
+    assert (tmp_path / ".out.mp4.facepipe").is_dir()
+    events: list[Event] = []
+    summary = enhance(portrait_film, target, long_spans, on_event=events.append)
+    assert summary.resumed >= 1
+    assert events[-1].done == events[-1].total == 40
+    assert not (tmp_path / ".out.mp4.facepipe").exists()
+    enhance(portrait_film, whole, long_spans)
+    assert packets(target, "video") == packets(whole, "video")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        synthetic.vfr, synthetic.late_video, synthetic.negative_start, synthetic.odd_size,
+        synthetic.rotated, synthetic.ten_bit, synthetic.plain, synthetic.two_audios,
+        synthetic.one_frame, synthetic.gray, synthetic.full_range, synthetic.interlaced,
+        synthetic.open_gop, synthetic.b_pyramid,
+    ],
+    ids=lambda make: make.__name__,
+)  # fmt: skip
+def test_films_without_faces_come_out_as_they_are(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    source, target = make(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    summary = enhance(source, target, settings(*LOSSLESS))
+    assert summary.faces == 0
+    before, after = probe(source), probe(target)
+    assert [p * before.time_base for p in before.pts] == [p * after.time_base for p in after.pts]
+    fields = ("width", "height", "pix_fmt", "rotation", "sample_aspect_ratio")
+    assert [getattr(after, f) for f in fields] == [getattr(before, f) for f in fields]
+    assert [s.kind for s in after.others] == [s.kind for s in before.others]
+    assert packets(source, "audio") == packets(target, "audio")
+    for a, b in zip(planes(source), planes(target), strict=True):
+        for one, other in zip(a, b, strict=True):
+            width = min(one.shape[1], other.shape[1])
+            visible = before.width * (1 if before.pix_fmt != "yuv420p10le" else 2)
+            width = min(width, visible if one.shape[0] == before.height else visible // 2)
+            np.testing.assert_array_equal(one[:, :width], other[:, :width])
+
+
+def test_a_part_of_the_film(portrait_film: Path, tmp_path: Path) -> None:
+    target = tmp_path / "part.mp4"
+    summary = enhance(
+        portrait_film, target, settings(**{"output.start": 0.44, "output.end": 1.0})
+    )
+    assert summary.frames == 14
+    assert probe(target).pts[0] == 0
+    with pytest.raises(UsageError, match=r"the film has 1\.56 s"):
+        enhance(portrait_film, tmp_path / "none.mp4", settings(**{"output.start": 30.0}))
+
+
+def test_a_rotated_face_is_found(tmp_path: Path) -> None:
+    source = portraits.rotated_film(tmp_path / "in.mp4")
+    target = tmp_path / "out.mp4"
+    summary = enhance(source, target, settings())
+    assert summary.tracks == 2
+    assert probe(target).rotation == probe(source).rotation != 0
+
+
+def test_tiny_faces_draw_advice(portrait_film: Path, tmp_path: Path) -> None:
+    summary = enhance(portrait_film, tmp_path / "out.mp4", settings())
+    assert summary.advice is not None
+    assert "--scale" in summary.advice
+
+
+@pytest.mark.parametrize("restorer", ["bicubic", "fishsrnet"])
+def test_no_strength_or_no_restorer_changes_nothing(
+    portrait_film: Path, tmp_path: Path, restorer: str
+) -> None:
+    target = tmp_path / "out.mp4"
+    enhance(
+        portrait_film,
+        target,
+        settings(*LOSSLESS, "restore.strength=0", f"restore.restorer={restorer}"),
+    )
+    for before, after in zip(planes(portrait_film), planes(target), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_targets_that_cannot_be_are_refused(portrait_film: Path, tmp_path: Path) -> None:
+    existing = tmp_path / "there.mp4"
+    existing.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="exists already"):
+        enhance(portrait_film, existing, settings())
+    with pytest.raises(OutputError, match="is the source itself"):
+        enhance(portrait_film, portrait_film, settings(), overwrite=True)
+    with pytest.raises(OutputError, match="is a directory"):
+        enhance(portrait_film, tmp_path, settings(), overwrite=True)
+    with pytest.raises(OutputError, match="no such folder"):
+        enhance(portrait_film, tmp_path / "no" / "out.mp4", settings())
+    assert existing.read_bytes() == b"mine"
+    assert list(tmp_path.iterdir()) == [existing]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "told"),
+    [
+        ("output.codec=libx999", "libx999"),
+        ("output.codec=aac", "aac"),
+        ("output.pix_fmt=pal8", "pal8"),
+        ("restore.restorer=magic", "unknown restorer 'magic'"),
+        ("detect.detector=scrfd", "pack"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_work(
+    portrait_film: Path, tmp_path: Path, assignment: str, told: str
+) -> None:
+    from facepipe.errors import FacepipeError
+
+    with pytest.raises(FacepipeError, match=told):
+        enhance(portrait_film, tmp_path / "out.mp4", settings(assignment))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_crf_goes_with_its_encoders_only(portrait_film: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--crf does not go with ffv1"):
+        enhance(
+            portrait_film,
+            tmp_path / "out.mkv",
+            settings(**{"output.codec": "ffv1", "output.crf": 20.0}),
+        )
+
+
+def test_a_truncated_film_keeps_what_decodes(portrait_film: Path, tmp_path: Path) -> None:
+    whole = synthetic.streamable(tmp_path / "whole.mkv")
+    source = synthetic.truncated(tmp_path / "cut.mkv", whole)
+    summary = enhance(source, tmp_path / "out.mkv", settings())
+    assert summary.frames == len(planes(source)) > 5
+
+
+def test_settings_are_defaults_when_none_are_given(portrait_film: Path, tmp_path: Path) -> None:
+    summary = enhance(str(portrait_film), str(tmp_path / "out.mp4"))
+    assert replace(summary, seconds=0).frames == 40

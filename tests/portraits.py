@@ -1,0 +1,60 @@
+"""Films of real faces: scikit-image's public-domain portrait, moved over a plain wall."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage import data
+
+from synthetic import film as write_film
+
+WIDTH, HEIGHT = 240, 136
+
+
+def portrait() -> NDArray[np.uint8]:
+    """RGB (300, 300, 3): head and shoulders; the face is about 95 px wide."""
+    return np.ascontiguousarray(data.astronaut()[:300, 75:375])
+
+
+def scene(number: int, scale: int = 1) -> NDArray[np.uint8]:
+    """RGB (136, 240, 3) times `scale`: frame `number` of the film."""
+    wall = np.full((HEIGHT * 4, WIDTH * 4, 3), (110, 120, 130), np.uint8)
+    for left, top, side, mirrored in ((80, 120, 400, False), (560, 160, 300, True)):
+        head = portrait()[:, ::-1] if mirrored else portrait()
+        wall[top : top + side, left : left + side] = cv2.resize(
+            head, (side, side), interpolation=cv2.INTER_CUBIC
+        )
+    shift = np.array([[1, 0, -2.4 * number], [0, 1, 6 * np.sin(number / 5)]])
+    moved = cv2.warpAffine(wall, shift, wall.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+    size = (WIDTH * scale, HEIGHT * scale)
+    return cv2.resize(moved, size, interpolation=cv2.INTER_AREA)
+
+
+def film(path: Path, **how: object) -> Path:
+    """40 frames at 25 a second, keyframes every 10, with a tone; `how` as synthetic.film."""
+    settings: dict[str, object] = {
+        "frames": 40,
+        "size": (WIDTH, HEIGHT),
+        "options": {"g": "10", "crf": "16"},
+        "audio": 1,
+        "pictures": scene,
+    }
+    return write_film(path, **(settings | how))  # type: ignore[arg-type]
+
+
+def ten_bit_film(path: Path) -> Path:
+    """The film in 10 bit."""
+    return film(path, pix_fmt="yuv420p10le")
+
+
+def rotated_film(path: Path) -> Path:
+    """The film lying on its side in the file, with a display matrix that rights it."""
+
+    def lying(number: int) -> NDArray[np.uint8]:
+        # A display rotation of 90 degrees turns the coded picture counter-clockwise.
+        return np.ascontiguousarray(np.rot90(scene(number), -1))
+
+    return film(path, pictures=lying, size=(HEIGHT, WIDTH), rotation=90)

@@ -1,0 +1,47 @@
+"""Puts tests/synthetic.py, which makes the clips, within reach, and renders films untouched."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from film_checks import LOSSLESS, Render, at_keyframes
+
+from facepipe.frames import VideoInfo
+from facepipe.media import DecodeReport, EncodeSettings, decode, encode, mux, probe
+
+
+@pytest.fixture
+def render(tmp_path: Path) -> Render:
+    """Decode, encode and mux a film untouched; what probe says of the result."""
+
+    def run(
+        source: Path,
+        target: Path,
+        settings: EncodeSettings = LOSSLESS,
+        metadata: dict[str, str] | None = None,
+    ) -> VideoInfo:
+        info = probe(source)
+        parts, count = [], 0
+        for span in at_keyframes(info):
+            part = tmp_path / f"part{span.index}.nut"
+            frames = decode(source, info, span, report=DecodeReport())
+            count += encode(frames, part, info=info, span=span, settings=settings)
+            parts.append(part)
+        mux(
+            parts,
+            source,
+            info,
+            target,
+            settings=settings,
+            metadata=metadata or {},
+            expected_frames=count,
+        )
+        return probe(target)
+
+    return run

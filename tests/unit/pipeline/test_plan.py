@@ -1,0 +1,63 @@
+"""Spans cover the film once, whatever their length; anchors depend on the source alone."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facepipe.frames import VideoInfo
+from facepipe.pipeline.plan import anchors, plan
+
+
+def info(pts: list[int], keys: list[int], base: Fraction = Fraction(1, 25)) -> VideoInfo:
+    return VideoInfo(
+        path="film.mp4", container="mp4", stream_index=0, codec="h264", width=64, height=64,
+        pix_fmt="yuv420p", time_base=base, pts=tuple(pts), keyframe_pts=tuple(keys), rotation=0,
+        sample_aspect_ratio=None, others=(),
+    )  # fmt: skip
+
+
+@st.composite
+def films(draw: st.DrawFn) -> VideoInfo:
+    steps = draw(st.lists(st.integers(1, 40), min_size=1, max_size=120))
+    start = draw(st.integers(-100, 100))
+    pts = [start + sum(steps[:k]) for k in range(len(steps))]
+    keys = [pts[0], *(p for p in pts[1:] if draw(st.booleans()))]
+    return info(pts, keys)
+
+
+@given(films(), st.floats(0.1, 30))
+def test_spans_cover_every_frame_once(film: VideoInfo, seconds: float) -> None:
+    spans = plan(film, span_seconds=seconds)
+    covered = [p for span in spans for p in film.pts if span.start <= p < span.stop]
+    assert covered == list(film.pts)
+    assert {span.start for span in spans} <= set(anchors(film))
+    assert [span.index for span in spans] == list(range(len(spans)))
+
+
+@given(films(), st.floats(0.1, 30), st.integers(-150, 1000), st.integers(1, 500))
+def test_a_window_covers_what_lies_inside(
+    film: VideoInfo, seconds: float, start: int, length: int
+) -> None:
+    spans = plan(film, span_seconds=seconds, window=(start, start + length))
+    inside = [p for p in film.pts if start <= p < start + length]
+    assert [p for span in spans for p in film.pts if span.start <= p < span.stop] == inside
+
+
+@given(films())
+def test_anchors_are_a_second_apart(film: VideoInfo) -> None:
+    chosen = anchors(film)
+    assert chosen[0] == film.pts[0]
+    assert all(b - a >= 25 for a, b in zip(chosen, chosen[1:], strict=False))
+
+
+def test_an_empty_film_has_no_spans() -> None:
+    assert plan(info([], []), span_seconds=4) == ()
+    assert anchors(info([], [])) == ()
+
+
+def test_streams_of_keyframes_alone_are_cut_by_time() -> None:
+    spans = plan(info(list(range(250)), list(range(250))), span_seconds=2)
+    assert [span.stop - span.start for span in spans] == [50] * 5

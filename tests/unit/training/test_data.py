@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from facepipe.errors import InputError
+from facepipe.training.data import Batch, FaceBatches, batches, jitter
+from facepipe.training.degradations import bicubic_reduced
+from facepipe.training.faces import FaceArchive
+
+DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+DRAWN, MASKED = 6, 5
+
+
+def dataset(
+    folder: Path,
+    masks: Path | None = None,
+    *,
+    seed: int = 0,
+    batch: int = 2,
+    exact_bicubic: float = 0.4,
+) -> FaceBatches:
+    return FaceBatches(
+        FaceArchive([folder]),
+        batch=batch,
+        steps=4,
+        seed=seed,
+        exact_bicubic=exact_bicubic,
+        masks=None if masks is None else FaceArchive([masks]),
+    )
+
+
+def assert_equal(one: Batch, other: Batch) -> None:
+    for name in ("inputs", "truth", "valid", "parts"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+
+
+def test_batch_is_a_pure_function_of_seed_and_step(faces_folder: Path, masks_folder: Path) -> None:
+    one, other = (dataset(faces_folder, masks_folder) for _ in range(2))
+    third = other[3]  # the order in which batches are asked for does not matter
+    for step in range(3):
+        assert_equal(one[step], other[step])
+    assert_equal(one[3], third)
+    assert not torch.equal(one[0].inputs, one[1].inputs)
+    assert not torch.equal(one[0].inputs, dataset(faces_folder, masks_folder, seed=1)[0].inputs)
+
+
+def test_batch_has_the_shapes_and_ranges_it_states(faces_folder: Path, masks_folder: Path) -> None:
+    batch = dataset(faces_folder, masks_folder, batch=3)[0]
+    assert batch.inputs.shape == batch.truth.shape == (3, 3, 128, 128)
+    assert batch.valid.shape == (3, 1, 128, 128)
+    assert batch.parts.shape == (3, 8, 32, 32)
+    for pictures in (batch.inputs, batch.truth):
+        assert float(pictures.min()) >= 0
+        assert float(pictures.max()) <= 1
+    assert set(batch.valid.unique().tolist()) <= {0.0, 1.0}
+    sums = batch.parts.sum(1)
+    assert bool(torch.all((sums == 0) | ((sums - 1).abs() < 1e-5)))
+    assert dataset(faces_folder)[0].parts.numel() == 0
+
+
+def test_every_face_comes_once_an_epoch(faces_folder: Path) -> None:
+    faces = dataset(faces_folder, batch=1)
+    for epoch in range(3):
+        drawn = [faces._number(epoch * DRAWN + place) for place in range(DRAWN)]
+        assert sorted(drawn) == list(range(DRAWN))
+
+
+def test_with_masks_only_masked_faces_are_drawn(faces_folder: Path, masks_folder: Path) -> None:
+    faces = dataset(faces_folder, masks_folder)
+    assert {faces._number(k) for k in range(2 * MASKED)} == set(range(MASKED))
+
+
+def test_masks_of_other_faces_are_refused(faces_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.png").write_bytes((faces_folder / "face_0.png").read_bytes())
+    with pytest.raises(InputError, match="mask"):
+        dataset(faces_folder, tmp_path)
+
+
+def test_exact_bicubic_inputs_are_the_truth_reduced(faces_folder: Path) -> None:
+    batch = dataset(faces_folder, exact_bicubic=1.0)[1]
+    for given, truth in zip(batch.inputs, batch.truth, strict=True):
+        canvas = (truth.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+        expected = bicubic_reduced(canvas, 16)
+        np.testing.assert_array_equal((given.permute(1, 2, 0) * 255).round().numpy(), expected)
+
+
+def test_loader_starts_where_it_is_told(faces_folder: Path) -> None:
+    faces = dataset(faces_folder)
+    loaded = list(batches(faces, first=2, workers=0))
+    assert len(loaded) == 2
+    assert_equal(loaded[0], faces[2])
+    assert_equal(loaded[1], faces[3])
+
+
+def test_jitter_moves_face_validity_and_labels_alike(drawn_face: DrawnFace) -> None:
+    _, classes = drawn_face(0)
+    skin = (classes == 1).astype(np.uint8)
+    painted = np.repeat(skin[..., None] * 255, 3, 2)  # a face that shows its own labels
+    moved = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        picture, valid, labels = jitter(rng, painted, np.full((160, 160), 255, np.uint8), skin)
+        assert labels is not None
+        inside = (valid > 127) & (labels != 255)
+        bright = picture[..., 1] > picture[..., 1].max() / 2
+        assert (bright == (labels == 1))[inside].mean() > 0.99
+        moved += not np.array_equal(labels, skin)
+    assert moved > 6

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facepipe.training.degradations import (
+    CANVAS,
+    Codec,
+    Degradation,
+    bicubic_reduced,
+    degrade,
+    draw_degradation,
+)
+
+DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+
+CLEAN = Degradation(
+    size=40, blur=0, motion=0, motion_angle=0, noise=0, chroma_noise=0, codec="none",
+    quality=90, frames=1, drift=(0, 0), seed=0,
+)  # fmt: skip
+INNER = np.s_[16:144, 16:144]
+
+
+def error(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    return float(np.abs(one.astype(float) - other.astype(float)).mean())
+
+
+def test_same_generator_draws_the_same_degradation() -> None:
+    one, other = (draw_degradation(np.random.default_rng([4, 2])) for _ in range(2))
+    assert one == other
+    assert one != draw_degradation(np.random.default_rng([4, 3]))
+
+
+def test_draws_stay_in_their_ranges_and_cover_every_codec() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_degradation(rng) for _ in range(400)]
+    assert {d.codec for d in drawn} == {"none", "jpeg", "h264"}
+    assert all(12 <= d.size <= CANVAS and 1 <= d.frames <= 3 for d in drawn)
+    assert all(30 <= d.quality < 96 for d in drawn if d.codec == "jpeg")
+    assert all(18 <= d.quality < 35 for d in drawn if d.codec == "h264")
+    assert np.median([d.size for d in drawn]) == pytest.approx(np.sqrt(12 * 128), rel=0.2)
+
+
+@pytest.mark.parametrize("codec", ["none", "jpeg", "h264"])
+@pytest.mark.parametrize("size", [12.0, 20.3, 77.0])  # 20.3 gives H.264 an odd side
+def test_same_record_gives_the_same_pixels(
+    codec: Codec, size: float, drawn_face: DrawnFace
+) -> None:
+    how = replace(
+        CLEAN, size=size, codec=codec, quality=30, noise=4, chroma_noise=0.5, blur=0.6, motion=2,
+        frames=3, drift=(1.0, -1.0),
+    )  # fmt: skip
+    face, _ = drawn_face(0)
+    one, other = degrade(face, how), degrade(face.copy(), how)
+    assert one.shape == (CANVAS, CANVAS, 3)
+    assert one.dtype == np.uint8
+    np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(one, degrade(face, replace(how, seed=1)))
+
+
+def test_nothing_done_to_a_face_leaves_it_exact(drawn_face: DrawnFace) -> None:
+    face, _ = drawn_face(1)
+    np.testing.assert_array_equal(degrade(face, replace(CLEAN, size=128)), face[INNER])
+
+
+@pytest.mark.parametrize("size", [12.0, 16.0, 33.3, 90.0])
+def test_degraded_face_stays_in_its_place(size: float) -> None:
+    ramp = np.repeat(np.repeat(np.arange(160, dtype=np.uint8)[None, :, None], 160, 0), 3, 2)
+    inner = degrade(ramp, replace(CLEAN, size=size)).astype(float)[20:-20, 20:-20]
+    shift = (inner - ramp[INNER].astype(float)[20:-20, 20:-20]).mean()
+    assert abs(shift) < 0.6  # one code value a pixel: less than the rounding of a picture
+
+
+def test_worse_settings_lose_more(drawn_face: DrawnFace) -> None:
+    face, _ = drawn_face(2)
+
+    def lost(**changes: object) -> float:
+        how = replace(CLEAN, size=64, **changes)  # type: ignore[arg-type]
+        return error(degrade(face, how), face[INNER])
+
+    assert lost() < lost(blur=1.0) < lost(blur=3.0)
+    assert lost() < lost(noise=12.0)
+    assert lost(codec="jpeg", quality=95) < lost(codec="jpeg", quality=10)
+    assert lost(codec="h264", quality=18) < lost(codec="h264", quality=45)
+    assert lost() < lost(motion=3.0)
+
+
+def test_drift_moves_the_earlier_frames_only(drawn_face: DrawnFace) -> None:
+    face, _ = drawn_face(3)
+    how = replace(CLEAN, size=64, codec="h264", quality=10, frames=3, drift=(4.0, 0.0))
+    assert error(degrade(face, how), degrade(face, replace(how, frames=1))) < 4
+
+
+def test_bicubic_reduced_keeps_flat_areas_and_loses_detail(drawn_face: DrawnFace) -> None:
+    flat = np.full((128, 128, 3), 77, np.uint8)
+    np.testing.assert_array_equal(bicubic_reduced(flat, 16), flat)
+    canvas = drawn_face(0)[0][INNER]
+    assert bicubic_reduced(canvas, 16).shape == canvas.shape
+    losses = [error(bicubic_reduced(canvas, size), canvas) for size in (64, 32, 16)]
+    assert losses == sorted(losses)
+
+
+def test_video_is_coded_the_same_every_time() -> None:
+    """Small pictures with motion once came out differently, see the encoder's options."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (160, 160, 3), dtype=np.uint8)
+    face = cv2.GaussianBlur(noise, (0, 0), 5)
+    for size in (19.0, 24.5, 25.6, 108.9):
+        how = replace(CLEAN, size=size, codec="h264", quality=30, frames=3, drift=(1.8, -1.9))
+        junk: list[NDArray[np.uint8]] = []
+        seen = set()
+        for _ in range(12):
+            junk.append(rng.integers(0, 256, int(rng.integers(1, 300_000)), dtype=np.uint8))
+            seen.add(degrade(face, how).tobytes())
+        assert len(seen) == 1, size

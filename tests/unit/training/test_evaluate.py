@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from facepipe.errors import InputError, ModelError, OutputError, UsageError
+from facepipe.training import evaluate
+from facepipe.training.evaluate import (
+    Evaluation,
+    Row,
+    degraded_canvas,
+    evaluate_faces,
+    evenly_spaced,
+    write_sheet,
+)
+from facepipe.training.faces import FaceArchive
+from facepipe.training.metrics import measure
+
+DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+Canvases = NDArray[np.float32]
+INNER = np.s_[16:144, 16:144]
+OUTSIDE, OUTSIDE_COLUMNS = 1, 30
+
+
+@pytest.fixture
+def archive(faces_folder: Path) -> FaceArchive:
+    return FaceArchive([faces_folder])
+
+
+@pytest.fixture(autouse=True)
+def without_perceptual(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results must not depend on whether the optional package is installed."""
+    monkeypatch.setattr(evaluate, "find_stlpips_weights", lambda: None)
+
+
+def darkened(canvases: Canvases) -> Canvases:
+    return canvases * np.float32(0.5)
+
+
+def test_bicubic_comes_first_and_is_the_input(archive: FaceArchive) -> None:
+    found = evaluate_faces(archive, {"same": lambda c: c, "dark": darkened}, protocol="bicubic8")
+    bicubic, same, dark = found.rows
+    assert (found.protocol, found.faces) == ("bicubic8", 6)
+    assert (bicubic.name, bicubic.gain_db, bicubic.milliseconds) == ("bicubic", 0, 0)
+    for figure in ("psnr_rgb", "ssim_rgb3d", "psnr_y", "ssim_y"):
+        assert getattr(same, figure) == getattr(bicubic, figure) > getattr(dark, figure)
+    assert same.gain_db == 0
+    assert dark.gain_db == pytest.approx(dark.psnr_rgb - bicubic.psnr_rgb)
+    assert dark.milliseconds > 0
+
+
+def test_figures_are_means_of_each_face_s_over_valid_pixels(archive: FaceArchive) -> None:
+    each = []
+    for number in range(len(archive)):
+        face, alpha = archive.face(number)
+        given = degraded_canvas(face, "bicubic8", number=number)
+        each.append(measure(given, face[INNER], alpha[INNER] > 127))
+    row = evaluate_faces(archive, {}, protocol="bicubic8").rows[0]
+    assert row.psnr_rgb == pytest.approx(np.mean([one.psnr_rgb for one in each]))
+    assert row.ssim_rgb3d == pytest.approx(np.mean([one.ssim_rgb3d for one in each]))
+    assert row.psnr_y == pytest.approx(np.mean([one.psnr_y for one in each]))
+    assert row.ssim_y == pytest.approx(np.mean([one.ssim_y for one in each]))
+
+
+def test_pixels_outside_the_photograph_do_not_count(faces_folder: Path, tmp_path: Path) -> None:
+    name = f"face_{OUTSIDE}.webp"
+    (tmp_path / name).write_bytes((faces_folder / name).read_bytes())
+
+    def spoil(canvases: Canvases) -> Canvases:
+        spoilt = canvases.copy()
+        spoilt[:, :, : OUTSIDE_COLUMNS - 16] = 0
+        return spoilt
+
+    bicubic, spoilt = evaluate_faces(
+        FaceArchive([tmp_path]), {"spoil": spoil}, protocol="bicubic8"
+    ).rows
+    assert spoilt.psnr_rgb == bicubic.psnr_rgb
+    assert spoilt.psnr_y == bicubic.psnr_y
+
+
+def test_bicubic8_keeps_the_place_and_the_colours(drawn_face: DrawnFace) -> None:
+    face, _ = drawn_face(0)
+    given = degraded_canvas(face, "bicubic8", number=0)
+    assert given.shape == (128, 128, 3)
+    blocks = (16, 8, 16, 8, 3)
+    # Pillow's cubic is not exactly a mean over 8x8 px, but colours stay where they were.
+    means = face[INNER].reshape(blocks).mean((1, 3)) - given.reshape(blocks).mean((1, 3))
+    assert abs(means).mean() < 6
+    assert abs(means.mean()) < 1
+
+
+def test_blind_depends_on_seed_and_number_alone(drawn_face: DrawnFace) -> None:
+    face, _ = drawn_face(0)
+    numbered = [degraded_canvas(face, "blind", number=3, seed=seed) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(numbered[0], numbered[1])
+    assert not np.array_equal(numbered[0], numbered[2])
+    assert not np.array_equal(numbered[0], degraded_canvas(face, "blind", number=4))
+
+
+def test_same_evaluation_twice_is_the_same(archive: FaceArchive) -> None:
+    one, other = (evaluate_faces(archive, {}, protocol="blind", seed=2) for _ in range(2))
+    assert one == other
+    assert one != evaluate_faces(archive, {}, protocol="blind", seed=3)
+
+
+def test_limit_spreads_over_the_archive_and_progress_is_told(archive: FaceArchive) -> None:
+    told: list[tuple[int, int]] = []
+    found = evaluate_faces(
+        archive, {}, protocol="bicubic8", limit=3, progress=lambda *done: told.append(done)
+    )
+    assert found.faces == 3
+    assert told == [(3, 3)]
+    assert evenly_spaced(500, 4) == [0, 125, 250, 375]
+    assert evenly_spaced(6, None) == evenly_spaced(6, 99) == list(range(6))
+
+
+def test_faces_go_through_in_batches_of_sixteen(archive: FaceArchive, faces_folder: Path) -> None:
+    seen: list[int] = []
+
+    def watch(canvases: Canvases) -> Canvases:
+        assert canvases.dtype == np.float32
+        assert canvases.max() <= 1
+        seen.append(len(canvases))
+        return canvases
+
+    evaluate_faces(FaceArchive([faces_folder] * 3), {"watch": watch}, protocol="bicubic8")
+    assert seen == [1, 16, 2]  # one to warm up, not timed
+
+
+def test_json_and_markdown_say_the_same(archive: FaceArchive) -> None:
+    found = evaluate_faces(archive, {"dark": darkened}, protocol="bicubic8")
+    parsed = json.loads(found.to_json())
+    rows = tuple(Row(**row) for row in parsed["rows"])
+    rebuilt = Evaluation(parsed["protocol"], parsed["faces"], rows, tuple(parsed["notes"]))
+    assert rebuilt == found
+    table = [line for line in found.to_markdown().splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in table}) == 1
+    assert f"| dark | {found.rows[1].psnr_rgb:.2f} |" in table[3]
+
+
+def test_without_the_perceptual_package_a_note_says_so(archive: FaceArchive) -> None:
+    found = evaluate_faces(archive, {}, protocol="bicubic8", limit=1)
+    assert found.rows[0].st_lpips is None
+    assert "stlpips-pytorch is not installed" in found.to_markdown()
+    assert json.loads(found.to_json())["rows"][0]["st_lpips"] is None
+
+
+def test_with_perceptual_weights_the_column_is_filled(
+    archive: FaceArchive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(evaluate, "find_stlpips_weights", lambda: tmp_path)
+    monkeypatch.setattr(evaluate, "load_stlpips", lambda _: evaluate.StLpips())
+    found = evaluate_faces(archive, {"dark": darkened}, protocol="bicubic8", limit=2)
+    assert found.notes == ()
+    assert all(row.st_lpips is not None for row in found.rows)
+
+
+def test_restorer_that_gives_no_picture_back_is_refused(archive: FaceArchive) -> None:
+    broken = {
+        "small": lambda canvases: canvases[:, :64],
+        "nan": lambda canvases: canvases * np.float32(np.nan),
+    }
+    for name, restore in broken.items():
+        with pytest.raises(ModelError, match=name):
+            evaluate_faces(archive, {name: restore}, protocol="bicubic8")
+
+
+def test_wrong_requests_are_refused(archive: FaceArchive) -> None:
+    with pytest.raises(UsageError, match="bicubic8 and blind"):
+        evaluate_faces(archive, {}, protocol="easy")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="always measured"):
+        evaluate_faces(archive, {"bicubic": darkened}, protocol="blind")
+    with pytest.raises(UsageError, match="at least 1"):
+        evaluate_faces(archive, {}, protocol="blind", limit=0)
+
+
+def test_face_wholly_outside_its_photograph_is_refused(tmp_path: Path) -> None:
+    Image.new("RGBA", (160, 160), (90, 90, 90, 0)).save(tmp_path / "nowhere.png")
+    with pytest.raises(InputError, match="nowhere"):
+        evaluate_faces(FaceArchive([tmp_path]), {}, protocol="bicubic8")
+
+
+def test_sheet_shows_input_restorers_and_truth(archive: FaceArchive, tmp_path: Path) -> None:
+    path = tmp_path / "sheet.png"
+    write_sheet(path, archive, {"dark": darkened}, protocol="bicubic8", faces=3)
+    with Image.open(path) as image:
+        sheet = np.asarray(image)
+    assert sheet.shape == (16 + 3 * 128, 3 * 128, 3)
+    second = archive.face(2)[0]
+    row = sheet[16 + 128 : 16 + 256]
+    np.testing.assert_array_equal(row[:, :128], degraded_canvas(second, "bicubic8", number=2))
+    np.testing.assert_array_equal(row[:, 256:], second[INNER])
+    assert row[:, 128:256].mean() == pytest.approx(row[:, :128].mean() / 2, abs=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_sheet_that_cannot_be_written_is_told(archive: FaceArchive, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="absent"):
+        write_sheet(tmp_path / "absent" / "s.png", archive, {}, protocol="bicubic8", faces=1)

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from facepipe.configs.training import TrainSettings
+from facepipe.errors import ModelError, UsageError
+from facepipe.models.networks.parsingnet import ParsingNet
+from facepipe.models.weights import read_weights, save_weights
+from facepipe.training.loop import learning_rate, train
+
+
+@pytest.fixture(scope="session")
+def parsing_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "parsingnet.safetensors"
+    torch.manual_seed(5)
+    save_weights(ParsingNet(), path, {"network": "parsingnet"})
+    return path
+
+
+@pytest.fixture
+def recipe(faces_folder: Path, masks_folder: Path, parsing_weights: Path) -> dict[str, Any]:
+    return {
+        "faces": (faces_folder,),
+        "masks": masks_folder,
+        "parsing": parsing_weights,
+        "steps": 4,
+        "batch": 2,
+        "warmup_steps": 2,
+        "precision": "float32",
+        "device": "cpu",
+        "loader_workers": 0,
+        "checkpoint_seconds": 1e-9,
+        "log_steps": 1,
+        "sheet_steps": 2,
+    }
+
+
+@pytest.mark.parametrize("network", ["parsingnet", "fishsrnet"])
+def test_stopped_run_ends_with_the_same_weights(
+    network: str, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    whole = TrainSettings(network=network, out=tmp_path / "whole", **recipe)
+    reports = list(train(whole))
+    assert [report.step for report in reports] == [1, 2, 3, 4]
+    assert all(report.loss > 0 and report.faces_per_second > 0 for report in reports)
+
+    stopped = whole.model_copy(update={"out": tmp_path / "stopped"})
+    run = train(stopped)
+    for report in run:
+        if report.step == 3:
+            run.close()  # the checkpoint of step 2 is what a killed run would leave
+            break
+    assert torch.load(stopped.out / "checkpoint.pt", weights_only=True)["step"] == 2
+    assert [report.step for report in train(stopped)] == [3, 4]
+
+    one = torch.load(whole.out / "checkpoint.pt", weights_only=True)
+    other = torch.load(stopped.out / "checkpoint.pt", weights_only=True)
+    assert one["step"] == other["step"] == 4
+    for part in ("network", "average"):
+        assert one[part].keys() == other[part].keys()
+        for name, tensor in one[part].items():
+            assert torch.equal(tensor, other[part][name]), (part, name)
+    tensors, notes = read_weights(stopped.out / f"{network}.safetensors")
+    assert notes["network"] == network
+    assert notes["steps"] == "4"
+    for name, tensor in tensors.items():
+        assert torch.equal(tensor, one["average"][f"module.{name}"]), name
+
+
+def test_run_leaves_a_log_and_sheets(recipe: dict[str, Any], tmp_path: Path) -> None:
+    settings = TrainSettings(network="parsingnet", out=tmp_path / "run", **recipe | {"steps": 3})
+    list(train(settings))
+    with (settings.out / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["1", "2", "3"]
+    assert sorted(p.name for p in settings.out.glob("*.png")) == [
+        "sheet-000002.png",
+        "sheet-000003.png",
+    ]
+    assert not list(settings.out.glob("*.partial"))
+
+
+def test_finished_run_only_writes_its_weights_again(recipe: dict[str, Any], tmp_path: Path) -> None:
+    settings = TrainSettings(network="parsingnet", out=tmp_path, **recipe | {"steps": 1})
+    list(train(settings))
+    before, _ = read_weights(tmp_path / "parsingnet.safetensors")
+    (tmp_path / "parsingnet.safetensors").unlink()
+    assert list(train(settings)) == []
+    after, _ = read_weights(tmp_path / "parsingnet.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_training_lowers_the_loss(recipe: dict[str, Any], tmp_path: Path) -> None:
+    settings = TrainSettings(
+        network="parsingnet", out=tmp_path, **recipe | {"steps": 30, "checkpoint_seconds": 1e6}
+    )
+    losses = [report.loss for report in train(settings)]
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+def test_start_from_begins_with_the_given_weights(
+    recipe: dict[str, Any], parsing_weights: Path, tmp_path: Path
+) -> None:
+    settings = TrainSettings(
+        network="parsingnet",
+        out=tmp_path,
+        start_from=parsing_weights,
+        **recipe | {"steps": 1, "learning_rate": 1e-12},
+    )
+    list(train(settings))
+    expected, _ = read_weights(parsing_weights)
+    found = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["network"]
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "another network", "no step", "a tensor"])
+def test_damaged_checkpoint_is_refused(damage: str, recipe: dict[str, Any], tmp_path: Path) -> None:
+    settings = TrainSettings(network="parsingnet", out=tmp_path, **recipe | {"steps": 1})
+    path = tmp_path / "checkpoint.pt"
+    if damage == "garbage":
+        path.write_bytes(b"no checkpoint at all" * 50)
+    elif damage == "a tensor":
+        torch.save(torch.zeros(3), path)
+    else:
+        list(train(settings))
+        if damage == "cut":
+            path.write_bytes(path.read_bytes()[:5000])
+        else:
+            state = torch.load(path, weights_only=True)
+            state.pop("step" if damage == "no step" else "network")
+            torch.save(state, path)
+    with pytest.raises(ModelError, match="move it away to begin anew"):
+        list(train(settings))
+
+
+@pytest.mark.parametrize(
+    ("network", "left_out"), [("parsingnet", "masks"), ("fishsrnet", "parsing")]
+)
+def test_networks_need_their_guides(
+    network: str, left_out: str, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = TrainSettings(network=network, out=tmp_path, **recipe | {left_out: None})
+    with pytest.raises(UsageError, match=f"`{left_out}`"):
+        list(train(settings))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_absent_cuda_device_is_refused(recipe: dict[str, Any], tmp_path: Path) -> None:
+    settings = TrainSettings(network="parsingnet", out=tmp_path, **recipe | {"device": "cuda"})
+    with pytest.raises(UsageError, match="CUDA"):
+        list(train(settings))
+
+
+def test_learning_rate_warms_up_and_decays_to_a_hundredth(recipe: dict[str, Any]) -> None:
+    settings = TrainSettings(
+        network="parsingnet",
+        out=Path("unused"),
+        **recipe | {"steps": 1000, "warmup_steps": 100, "learning_rate": 0.5},
+    )
+    rates = [learning_rate(settings, step) for step in range(1001)]
+    assert rates[0] == pytest.approx(0.005, rel=1e-3)
+    assert rates[-1] == pytest.approx(0.005)
+    assert max(rates) <= 0.5
+    top = rates.index(max(rates))
+    assert 98 <= top <= 100
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    unwarmed = settings.model_copy(update={"warmup_steps": 0})
+    assert learning_rate(unwarmed, 0) == 0.5

@@ -1,0 +1,107 @@
+"""The job folder: what is finished stays finished, and belongs to one job alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facepipe.errors import OutputError
+from facepipe.frames import Faces, Part, Sighting, Span, SpanFaces
+from facepipe.workers.jobs import open_job
+
+SPAN = Span(3, 100, 200)
+
+
+def found() -> SpanFaces:
+    faces = Faces(
+        np.array([[1, 2, 30, 40]], np.float32),
+        np.array([0.9], np.float32),
+        np.arange(10, dtype=np.float32).reshape(1, 5, 2),
+    )
+    return SpanFaces(SPAN, (Sighting(100, faces, 0), Sighting(105, Faces.none(), 1)), (105,), ("w",))
+
+
+def test_faces_are_kept(tmp_path: Path) -> None:
+    with open_job(tmp_path / "out.mp4", "mark") as job:
+        assert job.kept_faces(SPAN) is None
+        job.keep_faces(found())
+    with open_job(tmp_path / "out.mp4", "mark") as job:
+        kept = job.kept_faces(SPAN)
+        assert kept is not None
+        assert (kept.span, kept.cuts, kept.warnings) == (SPAN, (105,), ("w",))
+        assert [(s.pts, s.shot, len(s.faces)) for s in kept.sightings] == [(100, 0, 1), (105, 1, 0)]
+        np.testing.assert_array_equal(
+            kept.sightings[0].faces.landmarks, found().sightings[0].faces.landmarks
+        )
+        assert job.kept_faces(Span(3, 100, 201)) is None
+
+
+def test_a_span_without_sightings_is_kept(tmp_path: Path) -> None:
+    with open_job(tmp_path / "out.mp4", "mark") as job:
+        job.keep_faces(SpanFaces(SPAN, (), ()))
+        kept = job.kept_faces(SPAN)
+        assert kept is not None
+        assert kept.sightings == ()
+
+
+def test_damaged_faces_are_none(tmp_path: Path) -> None:
+    with open_job(tmp_path / "out.mp4", "mark") as job:
+        job.faces(SPAN).write_bytes(b"PK\x03\x04 no zip")
+        assert job.kept_faces(SPAN) is None
+
+
+def test_parts_are_kept_with_their_file(tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    with open_job(target, "mark") as job:
+        part = Part(SPAN, str(job.part(SPAN)), 12, 5, "trouble", ("w",))
+        job.keep_part(part)
+        assert job.kept_part(SPAN) is None  # the note without its film
+        job.part(SPAN).write_bytes(b"film")
+        assert job.kept_part(SPAN) is not None
+        assert job.finished_parts == 1
+    with open_job(target, "mark") as job:
+        kept = job.kept_part(SPAN)
+        assert kept is not None
+        assert (kept.frames, kept.faces, kept.passed_through) == (12, 5, "trouble")
+        assert job.kept_part(Span(3, 0, 5)) is None
+
+
+def test_another_job_begins_anew(tmp_path: Path) -> None:
+    with open_job(tmp_path / "out.mp4", "one") as job:
+        job.keep_faces(found())
+    with open_job(tmp_path / "out.mp4", "other") as job:
+        assert job.kept_faces(SPAN) is None
+
+
+def test_unfinished_files_are_swept(tmp_path: Path) -> None:
+    with open_job(tmp_path / "out.mp4", "mark") as job:
+        job.keep_faces(found())
+        (job.folder / "part-00001.nut.partial").write_bytes(b"half")
+    with open_job(tmp_path / "out.mp4", "mark") as job:
+        assert not list(job.folder.glob("*.partial"))
+        assert job.kept_faces(SPAN) is not None
+
+
+def test_a_job_that_kept_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with open_job(tmp_path / "out.mp4", "mark"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_do_not_make_one_file(tmp_path: Path) -> None:
+    with (
+        open_job(tmp_path / "out.mp4", "mark"),
+        pytest.raises(OutputError, match="another run"),
+        open_job(tmp_path / "out.mp4", "mark"),
+    ):
+        pass
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match="cannot write there"),
+        open_job(tmp_path / "no" / "out.mp4", "mark"),
+    ):
+        pass

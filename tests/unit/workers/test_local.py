@@ -1,0 +1,111 @@
+"""The local executor with real processes: order, failures, retries and deaths."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from facepipe.errors import MediaError, WorkerError
+from facepipe.workers.executor import Outcome
+from facepipe.workers.local import LocalExecutor, usable_cores
+
+Progress = Callable[[int], None]
+
+
+def double(task: int, progress: Progress) -> int:
+    for _ in range(task):
+        progress(1)
+    return 2 * task
+
+
+def fail_once(task: tuple[int, str], progress: Progress) -> int:
+    """Fails on the first attempt: leaves a mark on the disk to know the second."""
+    mark = Path(task[1]) / f"tried-{task[0]}"
+    if not mark.exists():
+        mark.touch()
+        raise RuntimeError("passing trouble")
+    return task[0]
+
+
+def refuse(task: str, progress: Progress) -> None:
+    with Path(task).open("a") as file:
+        file.write("x")
+    raise MediaError("the encoder refuses")
+
+
+def break_always(task: int, progress: Progress) -> None:
+    raise RuntimeError(f"trouble {task}")
+
+
+def die(task: tuple[int, str], progress: Progress) -> int:
+    """Task 0 kills its own process, always; the others take a moment."""
+    if task[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.05)
+    return task[0]
+
+
+def pid(task: int, progress: Progress) -> int:
+    return os.getpid()
+
+
+def collected(outcomes: list[Outcome[int]]) -> list[int | None]:
+    return [o.result for o in sorted(outcomes, key=lambda o: o.number)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_task_has_one_outcome(workers: int) -> None:
+    seen: list[int] = []
+    with LocalExecutor(workers) as executor:
+        outcomes = list(executor.map(double, list(range(25)), progress=seen.append))
+    assert collected(outcomes) == [2 * k for k in range(25)]
+    assert sum(seen) == sum(range(25))
+
+
+def test_one_task_runs_here() -> None:
+    with LocalExecutor(2) as executor:
+        (outcome,) = executor.map(pid, [0], progress=lambda _: None)
+    assert outcome.result == os.getpid()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_passing_trouble_is_tried_again(workers: int, tmp_path: Path) -> None:
+    tasks = [(k, str(tmp_path)) for k in range(3)]
+    with LocalExecutor(workers) as executor:
+        outcomes = list(executor.map(fail_once, tasks, progress=lambda _: None))
+    assert collected(outcomes) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_lasting_trouble_becomes_the_outcome(workers: int) -> None:
+    with LocalExecutor(workers) as executor:
+        outcomes = list(executor.map(break_always, [4, 5], progress=lambda _: None))
+    assert sorted(str(o.error) for o in outcomes) == ["trouble 4", "trouble 5"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_refused_is_not_tried_again(workers: int, tmp_path: Path) -> None:
+    tasks = [str(tmp_path / name) for name in "ab"]
+    with LocalExecutor(workers) as executor:
+        outcomes = list(executor.map(refuse, tasks, progress=lambda _: None))
+    assert all(isinstance(o.error, MediaError) for o in outcomes)
+    assert [Path(task).read_text() for task in tasks] == ["x", "x"]
+
+
+def test_a_dying_worker_takes_no_other_task_with_it(tmp_path: Path) -> None:
+    tasks = [(k, str(tmp_path)) for k in range(6)]
+    with LocalExecutor(2) as executor:
+        outcomes = list(executor.map(die, tasks, progress=lambda _: None))
+    assert collected(outcomes) == [None, 1, 2, 3, 4, 5]
+    (lost,) = [o for o in outcomes if o.number == 0]
+    assert isinstance(lost.error, WorkerError)
+    assert "died" in str(lost.error)
+
+
+def test_there_is_a_core() -> None:
+    assert usable_cores() >= 1
