@@ -58,7 +58,11 @@ def view(seconds: float) -> NDArray[np.float32]:
     portrait = data.astronaut()[:330, 60:390].astype(np.float32)
     wall = np.full((HEIGHT * 4, WIDTH * 4, 3), (96, 104, 112), np.float32)
     wall += np.linspace(-30, 30, WIDTH * 4, dtype=np.float32)[None, :, None]
-    for left, top, height, mirrored in ((90, 200, 330, False), (520, 160, 400, True), (960, 250, 270, False)):
+    for left, top, height, mirrored in (
+        (90, 200, 330, False),
+        (520, 160, 400, True),
+        (960, 250, 270, False),
+    ):
         picture = portrait[:, ::-1] if mirrored else portrait
         small = cv2.resize(picture, (height, height), interpolation=cv2.INTER_AREA)
         wall[top : top + height, left : left + height] = small
@@ -76,7 +80,11 @@ def tone(number: int) -> av.AudioFrame:
     at = (np.arange(count) + number * count) / SOUND_RATE
     wave = (0.05 * np.sin(2 * np.pi * 440 * at)).astype(np.float32)[None]
     frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
-    frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, number * count, Fraction(1, SOUND_RATE)
+    frame.sample_rate, frame.pts, frame.time_base = (
+        SOUND_RATE,
+        number * count,
+        Fraction(1, SOUND_RATE),
+    )
     return frame
 
 

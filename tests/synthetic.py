@@ -6,7 +6,7 @@ blocks of seeded noise, so that each frame differs from its neighbours in every 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -54,8 +54,11 @@ def film(
     metadata: dict[str, str] | None = None,
     chapters: bool = False,
     format: str | None = None,
+    pictures: Callable[[int], NDArray[np.uint8]] | None = None,
 ) -> Path:
     """The common kitchen: a film of `frames` pictures, or of one for each of `pts`.
+
+    `pictures` gives RGB by number, where it should be others than the gradient.
 
     `colour` is range, matrix, primaries and transfer by H.273's numbers; `audio` counts AAC
     tracks of 8 kHz, `audio_start` is in samples; `subtitle` is a codec for two captions.
@@ -109,7 +112,8 @@ def film(
         if captions is not None:
             _caption(container, captions, subtitle)
         for number, time in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(picture(number, *size), "rgb24")
+            drawn = pictures(number) if pictures else picture(number, *size)
+            frame = av.VideoFrame.from_ndarray(drawn, "rgb24")
             frame = frame.reformat(format=pix_fmt)
             frame.pts, frame.time_base = time, time_base
             if colour is not None:

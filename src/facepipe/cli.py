@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -17,13 +18,15 @@ from facepipe.errors import FacepipeError
 
 if TYPE_CHECKING:
     from facepipe.configs.settings import Settings
-    from facepipe.run import Event, Summary
+    from facepipe.run import Event, Plan, Summary
+    from facepipe.training.evaluate import RestoreCanvas
 
 NOTICE = "Enhanced faces are plausible inventions, no evidence."
 
 app = typer.Typer(
     name="facepipe",
-    help="Make the tiny faces of a film clear and leave the rest of the film as it is.\n\n" + NOTICE,
+    help="Make the tiny faces of a film clear and leave the rest of the film as it is.\n\n"
+    + NOTICE,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,25 +36,25 @@ evaluate_app = typer.Typer(help="Measure quality on data with known truth.", no_
 app.add_typer(evaluate_app, name="evaluate")
 
 
-class ProgressKind(str, Enum):
+class ProgressKind(StrEnum):
     auto = "auto"
     bar = "bar"
     jsonl = "jsonl"
     none = "none"
 
 
-class Device(str, Enum):
+class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
 
 
-class DetectorName(str, Enum):
+class DetectorName(StrEnum):
     yunet = "yunet"
     scrfd = "scrfd"
 
 
-class Protocol(str, Enum):
+class Protocol(StrEnum):
     bicubic8 = "bicubic8"
     blind = "blind"
 
@@ -125,7 +128,9 @@ def run(
     config: Config = None,
     assign: Assign = None,
     overwrite: Overwrite = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan, write nothing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print the plan, write nothing")
+    ] = False,
     progress: Progress = ProgressKind.auto,
     quiet: Quiet = False,
 ) -> None:
@@ -144,11 +149,11 @@ def run(
     from facepipe import run as passes
 
     if dry_run:
-        _print_plan(passes.make_plan(source, settings, target=output), output)
+        _print_plan(passes.make_plan(source, settings, target=output, overwrite=overwrite), output)
         return
     with _reporting(progress, quiet) as on_event:
         summary = passes.enhance(source, output, settings, overwrite=overwrite, on_event=on_event)
-    _print_summary(summary, progress, quiet)
+    _print_summary(summary, quiet)
 
 
 @app.command()
@@ -233,7 +238,7 @@ def render(
         summary = passes.render(
             source, analysis, output, settings, overwrite=overwrite, on_event=on_event
         )
-    _print_summary(summary, progress, quiet)
+    _print_summary(summary, quiet)
 
 
 @app.command()
@@ -294,7 +299,7 @@ def evaluate_faces(
     from facepipe.training.evaluate import write_sheet
     from facepipe.training.faces import FaceArchive
 
-    rows = _restore_functions(restorer or ["fishsrnet"], device.value)
+    rows = _restore_functions(restorer or ["fishsrnet"], device)
     archive = FaceArchive([faces])
     result = evaluate(archive, rows, protocol=protocol.value, limit=limit)
     print(result.to_markdown())
@@ -304,21 +309,33 @@ def evaluate_faces(
         write_sheet(sheet, archive, rows, protocol=protocol.value)
 
 
+class Stopped(BaseException):
+    """Ctrl-C or a request to end; no KeyboardInterrupt, which the command line would swallow."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.exit_code = 128 + signum
+
+
+def _stop(signum: int, _frame: object) -> None:
+    raise Stopped(signum)
+
+
 def main() -> None:
     """The console script: runs the command and turns what it raises into an exit code."""
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
     try:
-        app(standalone_mode=False)
-    except typer.Exit as finished:
-        sys.exit(finished.exit_code)
+        app()
     except FacepipeError as error:
         print(f"facepipe: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
+    except Stopped as stopped:
         print(
-            "facepipe: stopped; finished spans are kept, the same command goes on from there",
+            "facepipe: stopped; what is finished is kept, the same command goes on from there",
             file=sys.stderr,
         )
-        sys.exit(130)
+        sys.exit(stopped.exit_code)
 
 
 def _settings(
@@ -327,9 +344,7 @@ def _settings(
     from facepipe.configs.settings import load_settings
 
     plain = {k: v.value if isinstance(v, Enum) else v for k, v in overrides.items()}
-    return load_settings(
-        profile=profile, config=config, assignments=assign or (), overrides=plain
-    )
+    return load_settings(profile=profile, config=config, assignments=assign or (), overrides=plain)
 
 
 @contextmanager
@@ -348,7 +363,7 @@ def _reporting(kind: ProgressKind, quiet: bool) -> Iterator[Callable[[Event], No
     else:
         from tqdm import tqdm
 
-        bars: dict[str, tqdm[object]] = {}
+        bars: dict[str, tqdm[NoReturn]] = {}
 
         def move(event: Event) -> None:
             if event.stage not in bars:
@@ -364,7 +379,7 @@ def _reporting(kind: ProgressKind, quiet: bool) -> Iterator[Callable[[Event], No
                 bar.close()
 
 
-def _print_summary(summary: Summary, kind: ProgressKind, quiet: bool) -> None:
+def _print_summary(summary: Summary, quiet: bool) -> None:
     if quiet:
         return
     for warning in summary.warnings:
@@ -381,10 +396,7 @@ def _print_summary(summary: Summary, kind: ProgressKind, quiet: bool) -> None:
     print(NOTICE)
 
 
-def _print_plan(plan: object, output: Path) -> None:
-    from facepipe.run import Plan
-
-    assert isinstance(plan, Plan)
+def _print_plan(plan: Plan, output: Path) -> None:
     info, encode = plan.info, plan.encode
     width, height = info.width * encode.scale, info.height * encode.scale
     options = " ".join(f"{key}={value}" for key, value in encode.options)
@@ -402,19 +414,20 @@ def _print_plan(plan: object, output: Path) -> None:
         print(f"warning: {note}")
 
 
-def _restore_functions(names: list[str], device: str) -> dict[str, Callable]:  # type: ignore[type-arg]
+def _restore_functions(names: list[str], device: Device) -> dict[str, RestoreCanvas]:
     import numpy as np
+    from numpy.typing import NDArray
 
     from facepipe.frames import Crops
     from facepipe.models.restorers import create_restorer
 
-    def adapted(name: str) -> Callable:  # type: ignore[type-arg]
-        restorer = create_restorer(name, device=device, threads=2)  # type: ignore[arg-type]
+    def adapted(name: str) -> RestoreCanvas:
+        restorer = create_restorer(name, device=device.value, threads=2)
 
-        def restore(canvas):  # type: ignore[no-untyped-def]
-            count = len(canvas)
-            none = np.zeros(count, np.intp)
-            return restorer(Crops(canvas, np.zeros((count, 2, 3)), none, none)).pixels
+        def restore(canvas: NDArray[np.float32]) -> NDArray[np.float32]:
+            nowhere = np.zeros(len(canvas), np.intp)
+            crops = Crops(canvas, np.zeros((len(canvas), 2, 3)), nowhere, nowhere)
+            return restorer(crops).pixels
 
         return restore
 

@@ -1,14 +1,14 @@
 """Everything that facepipe raises on purpose, and the exit code of each.
 
-    FacepipeError                 1   anything below, when none is more exact
-    ├── UsageError                2   options or settings that make no sense
-    ├── InputError                3   a source that is missing, unreadable or no video
-    │   └── DamagedInputError     3   a source that begins well and breaks off
-    ├── OutputError               4   a target that exists, is the source or cannot be written
-    ├── ModelError                5   weights or packs that are missing or damaged
-    ├── MediaError                6   an encoder or container that refuses what it is given
-    └── WorkerError               7   a span that failed and could not be passed through
-    (Ctrl-C                     130)
+FacepipeError                 1   anything below, when none is more exact
+├── UsageError                2   options or settings that make no sense
+├── InputError                3   a source that is missing, unreadable or no video
+│   └── DamagedInputError     3   a source that begins well and breaks off
+├── OutputError               4   a target that exists, is the source or cannot be written
+├── ModelError                5   weights or packs that are missing or damaged
+├── MediaError                6   an encoder or container that refuses what it is given
+└── WorkerError               7   a span that failed and could not be passed through
+(Ctrl-C                     130)
 """
 
 from __future__ import annotations

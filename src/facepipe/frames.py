@@ -70,11 +70,11 @@ class Frame:
 
     @property
     def width(self) -> int:
-        return self.planes[0].shape[1]
+        return int(self.planes[0].shape[1])
 
     @property
     def height(self) -> int:
-        return self.planes[0].shape[0]
+        return int(self.planes[0].shape[0])
 
     def with_planes(self, planes: tuple[Plane, ...]) -> Frame:
         """The same frame with other pixels."""
@@ -239,10 +239,10 @@ class Track:
     def _between(self, values: NDArray[np.float32], pts: int) -> NDArray[np.float32]:
         right = int(np.clip(np.searchsorted(self.pts, pts), 1, max(len(self.pts) - 1, 1)))
         if len(self.pts) == 1:
-            return values[0]
+            return np.asarray(values[0], np.float32)
         start, stop = int(self.pts[right - 1]), int(self.pts[right])
         share = np.float32(np.clip((pts - start) / (stop - start), 0, 1))
-        return (1 - share) * values[right - 1] + share * values[right]
+        return np.asarray((1 - share) * values[right - 1] + share * values[right], np.float32)
 
 
 @dataclass(frozen=True)

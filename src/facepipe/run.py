@@ -80,13 +80,19 @@ class Plan:
 OnEvent = Callable[[Event], None]
 
 
-def make_plan(source: Path, settings: Settings, *, target: Path | None = None) -> Plan:
+def make_plan(
+    source: Path, settings: Settings, *, target: Path | None = None, overwrite: bool = False
+) -> Plan:
     """Probe the source and settle everything that can be refused before the work starts.
+
+    Without a `target`, nothing of the film to write is checked.
 
     Raises InputError for the source, UsageError for settings that do not fit it, OutputError or
     MediaError for a target that cannot hold it.
     """
     info = probe(source)
+    if target is not None:
+        _check_output(source, target, overwrite)
     window = _window(info, settings.output)
     spans = plan(info, span_seconds=settings.span_seconds, window=window)
     if not spans:
@@ -173,8 +179,7 @@ def _make(
     on_event: OnEvent | None,
 ) -> Summary:
     began = time.monotonic()
-    planned = make_plan(source, settings, target=target)
-    _check_output(source, target, overwrite)
+    planned = make_plan(source, settings, target=target, overwrite=overwrite)
     model, runs_on = _check_restorer(settings)
     with ExitStack() as stack:
         workers = executor or stack.enter_context(LocalExecutor(settings.workers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -16,6 +17,7 @@ import synthetic
 from facepipe import Settings, analyze, enhance, render
 from facepipe.configs.settings import load_settings
 from facepipe.errors import InputError, OutputError, UsageError
+from facepipe.frames import VideoInfo
 from facepipe.media import probe
 from facepipe.run import Event, sidecar_path
 from facepipe.workers.local import LocalExecutor
@@ -36,10 +38,15 @@ def planes(path: Path) -> list[list[np.ndarray]]:
         ]
 
 
+def seconds(info: VideoInfo) -> list[Fraction]:
+    return [pts * info.time_base for pts in info.pts]
+
+
 def packets(path: Path, kind: str) -> list[tuple[int | None, bytes]]:
     with av.open(str(path)) as container:
         streams = [s for s in container.streams if s.type == kind]
-        return [(p.pts, bytes(p)) for p in container.demux(streams) if p.size]
+        chosen = container.demux(streams) if streams else ()
+        return [(p.pts, bytes(p)) for p in chosen if p.size]
 
 
 @pytest.fixture(scope="module")
@@ -231,24 +238,25 @@ def test_films_without_faces_come_out_as_they_are(
     summary = enhance(source, target, settings(*LOSSLESS))
     assert summary.faces == 0
     before, after = probe(source), probe(target)
-    assert [p * before.time_base for p in before.pts] == [p * after.time_base for p in after.pts]
-    fields = ("width", "height", "pix_fmt", "rotation", "sample_aspect_ratio")
+    assert seconds(before) == seconds(after)
+    # x264 codes no odd 4:2:0 and no lossless grey: both are announced and written otherwise.
+    kept = make not in (synthetic.odd_size, synthetic.gray)
+    if not kept:
+        assert any("is written as" in warning for warning in summary.warnings)
+    fields = ["width", "height", "rotation", "sample_aspect_ratio", *(["pix_fmt"] * kept)]
     assert [getattr(after, f) for f in fields] == [getattr(before, f) for f in fields]
     assert [s.kind for s in after.others] == [s.kind for s in before.others]
     assert packets(source, "audio") == packets(target, "audio")
     for a, b in zip(planes(source), planes(target), strict=True):
-        for one, other in zip(a, b, strict=True):
-            width = min(one.shape[1], other.shape[1])
+        for one, other in zip(a[: None if kept else 1], b[: None if kept else 1], strict=True):
             visible = before.width * (1 if before.pix_fmt != "yuv420p10le" else 2)
-            width = min(width, visible if one.shape[0] == before.height else visible // 2)
-            np.testing.assert_array_equal(one[:, :width], other[:, :width])
+            visible //= 1 if one.shape[0] == before.height else 2
+            np.testing.assert_array_equal(one[:, :visible], other[:, :visible])
 
 
 def test_a_part_of_the_film(portrait_film: Path, tmp_path: Path) -> None:
     target = tmp_path / "part.mp4"
-    summary = enhance(
-        portrait_film, target, settings(**{"output.start": 0.44, "output.end": 1.0})
-    )
+    summary = enhance(portrait_film, target, settings(**{"output.start": 0.44, "output.end": 1.0}))
     assert summary.frames == 14
     assert probe(target).pts[0] == 0
     with pytest.raises(UsageError, match=r"the film has 1\.56 s"):

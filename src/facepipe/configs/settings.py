@@ -113,9 +113,9 @@ def load_settings(
         if not equals or not key.strip():
             raise UsageError(f"--set wants key=value, got {assignment!r}")
         _assign(merged, key.strip(), _literal(value.strip()))
-    for key, value in (overrides or {}).items():
-        if value is not None:
-            _assign(merged, key, value)
+    for dotted, given in (overrides or {}).items():
+        if given is not None:
+            _assign(merged, dotted, given)
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
@@ -144,9 +144,10 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 def _assign(into: dict[str, Any], dotted: str, value: object) -> None:
     *sections, last = dotted.split(".")
     for section in sections:
-        into = into.setdefault(section, {})
-        if not isinstance(into, dict):
+        inner = into.setdefault(section, {})
+        if not isinstance(inner, dict):
             raise UsageError(f"{dotted}: {section} is a value, not a section")
+        into = inner
     into[last] = value
 
 

@@ -1,1 +1,1 @@
-"""Networks, their weights and what runs them; knows pictures, but neither films nor files of them."""
+"""Networks, their weights and what runs them; it knows pictures, but no films."""

@@ -39,7 +39,10 @@ RESTORERS: tuple[ModelSpec, ...] = (
         canvas=128,
         licence="for research and evaluation (see the model card)",
         files=(
-            ("fishsrnet.safetensors", "b36390923b871625e4345468060f5ec5f51635e818a1eb25c11b3c9de946ff5f"),
+            (
+                "fishsrnet.safetensors",
+                "41ca3273874cb3b33c49ec88af588ff5bc2c3fc6ccbb5dacc92187af7f69d761",
+            ),
             ("fishsrnet.onnx", "cbabd746ba3a30126260191f8ea57b4bd6ae0cc9212d185219bf708308b2f74f"),
         ),
         parameters=0,
@@ -113,7 +116,7 @@ def _resolve(file: str) -> Path:
 
 
 @cache
-def _digest(path: Path, size: int, modified: int) -> str:
+def _digest(path: Path, _size: int, _modified: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

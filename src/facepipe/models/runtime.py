@@ -35,7 +35,9 @@ def choose(device: Device, runtime: Runtime) -> tuple[Literal["cpu", "cuda"], Ru
     these networks and starts two seconds sooner (benchmarks/runtime.py). Raises UsageError where
     what was asked for is not there.
     """
-    cuda = device != "cpu" and runtime != "onnxruntime" and _cuda_available(required=device == "cuda")
+    cuda = (
+        device != "cpu" and runtime != "onnxruntime" and _cuda_available(required=device == "cuda")
+    )
     if device == "cuda" and not cuda:
         raise UsageError("device cuda runs through PyTorch; runtime onnxruntime was asked for")
     if runtime == "auto":
@@ -113,7 +115,8 @@ class TorchRunner:
         load_weights(network, weights)
         self._torch = torch
         self._device = torch.device(device)
-        self._network = network.eval().to(self._device, memory_format=torch.channels_last)
+        network = network.eval().to(self._device)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         name = torch.cuda.get_device_name() if device == "cuda" else "the CPU"
         self.description = f"PyTorch {torch.__version__} on {name}"
 

@@ -14,7 +14,9 @@ from facepipe.errors import ModelError
 
 def save_weights(module: nn.Module, path: Path, notes: dict[str, str]) -> None:
     """Write `module`'s tensors and `notes` (the header's strings) by a temporary name."""
-    tensors = {name: t.detach().float().contiguous().cpu() for name, t in module.state_dict().items()}
+    tensors = {
+        name: t.detach().float().contiguous().cpu() for name, t in module.state_dict().items()
+    }
     partial = path.with_name(path.name + ".partial")
     save_file(tensors, partial, metadata={k: notes[k] for k in sorted(notes)})
     partial.replace(path)
@@ -26,7 +28,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ModelError(f"{path}: no such weights file")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise ModelError(f"{path}: damaged or no safetensors file ({error})") from error
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,7 +44,7 @@ class _Track(_Model):
     @model_validator(mode="after")
     def _rising(self) -> _Track:
         pts = [knot.pts for knot in self.knots]
-        if any(a >= b for a, b in zip(pts, pts[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(pts)):
             raise ValueError("the knots' pts must rise")
         return self
 
@@ -156,7 +157,7 @@ def _lines(analysis: Analysis) -> Iterator[str]:
     yield '"tracks": ['
     for number, track in enumerate(analysis.tracks):
         head = json.dumps(track_summary(track, analysis.time_base))
-        yield f"{',' if number else ''}\n{head[:-1]}, \"knots\": ["
+        yield f'{"," if number else ""}\n{head[:-1]}, "knots": ['
         for k in range(len(track.pts)):
             knot = {
                 "pts": int(track.pts[k]),

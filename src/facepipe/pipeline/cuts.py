@@ -12,8 +12,10 @@ from facepipe.frames import Frame
 
 BEFORE, AFTER = 3, 2  # thumbnails that a decision looks back and ahead
 LEAST_CHANGE = 6.0  # mean code values of 8 bits under which nothing is a cut
-UNLIKE, ALIKE = 0.5, 0.8  # correlation of two shots at most, of one shot before and after a flash
+UNLIKE, ALIKE = 0.6, 0.9  # correlation of two shots at most, of one before and after a flash
 OUTSTANDING = 2.0  # a cut's change over the median of its neighbours': fast motion has no peak
+# Where nothing else moves so, a new shot that happens to look like the old one is one, too.
+SUDDEN, LESS_UNLIKE = 6.0, 0.8
 _WIDTH, _HEIGHT, _SHIFT = 32, 18, 3
 _NOISE = 4.0  # variance in code values squared that keeps a flat thumbnail's correlation tame
 
@@ -35,12 +37,13 @@ def is_cut(before: list[Thumbnail], after: list[Thumbnail]) -> bool:
     """
     old, new = before[-1], after[0]
     change = _change(old, new)
-    if change < LEAST_CHANGE or likeness(old, new) > UNLIKE:
+    alike = likeness(old, new) if change >= LEAST_CHANGE else 1.0
+    if alike > LESS_UNLIKE:
         return False
-    run = [*before, *after]
-    steps = [_change(one, other) for one, other in pairwise(run)]
+    steps = [_change(one, other) for one, other in pairwise([*before, *after])]
     del steps[len(before) - 1]
-    if steps and change < OUTSTANDING * float(np.median(steps)):
+    usual = float(np.median(steps)) if steps else 0.0
+    if change < (OUTSTANDING if alike <= UNLIKE else SUDDEN) * usual:
         return False
     flash_begins = any(likeness(old, later) > ALIKE for later in after[1:])
     flash_ends = any(likeness(earlier, new) > ALIKE for earlier in before[:-1])

@@ -61,15 +61,22 @@ def paste(
 def enlarge(frame: Frame, scale: int) -> Frame:
     """The frame `scale` times as large, bicubic, in its own pixel format."""
     width, height = frame.width * scale, frame.height * scale
+    to_out = scaled(np.array([[1.0, 0, 0], [0, 1, 0]]), scale)
     planes: list[Plane] = []
     for number, plane in enumerate(frame.planes):
-        sx, sy = _shifts(frame.format, number)
-        large = cv2.resize(plane, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        top = (1 << frame.format.bits) - 1
+        shifts = _shifts(frame.format, number)
+        large = cv2.warpAffine(
+            plane,
+            _between_planes(to_out, shifts),
+            (-(-width >> shifts[0]), -(-height >> shifts[1])),
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         if frame.format.bits > 8:
-            large = np.minimum(large, top)  # cubic overshoot; uint16 saturates far above
-        # An odd size has a chroma sample that reaches past the edge; enlarged it may be whole.
-        planes.append(large[: -(-height >> sy), : -(-width >> sx)])
+            # Cubic overshoot: 16-bit arithmetic saturates far above ten or twelve bits.
+            large = np.minimum(large, (1 << frame.format.bits) - 1)
+        eight = frame.format.bits == 8
+        planes.append(large.astype(np.uint8) if eight else large.astype(np.uint16))
     return frame.with_planes(tuple(planes))
 
 
@@ -87,7 +94,7 @@ def face_mask(parse: Floats | None) -> Floats:
         return window
     person = cv2.GaussianBlur(1 - parse[0], (0, 0), 1.0)
     person = cv2.resize(person, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
-    return window * np.clip(person * 1.25 - 0.125, 0, 1)
+    return np.asarray(window * np.clip(person * 1.25 - 0.125, 0, 1), np.float32)
 
 
 def _change(
@@ -160,7 +167,8 @@ class _Placed:
         if a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3]:
             return np.zeros((CANVAS, CANVAS), np.float32)
         between = cv2.invertAffineTransform(other.to_out) @ np.vstack([self.to_out, [0, 0, 1]])
-        return cv2.warpAffine(self.change.alpha, between, (CANVAS, CANVAS))
+        alpha = cv2.warpAffine(self.change.alpha, between, (CANVAS, CANVAS))
+        return np.asarray(alpha, np.float32)
 
 
 def scaled(to_frame: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
@@ -175,6 +183,23 @@ def _shifts(pixel: PixelFormat, plane: int) -> tuple[int, int]:
     return (pixel.shift_x, pixel.shift_y) if chroma else (0, 0)
 
 
+def _to_plane(shifts: tuple[int, int]) -> NDArray[np.float64]:
+    """(2, 3): places of luma samples as places in a subsampled plane, where MPEG puts its samples.
+
+    Across, beside every second luma sample; down, halfway between two rows.
+    """
+    across, down = 1 << shifts[0], 1 << shifts[1]
+    return np.array([[1 / across, 0, 0], [0, 1 / down, (1 - down) / (2 * down)]])
+
+
+def _between_planes(to_out: NDArray[np.float64], shifts: tuple[int, int]) -> NDArray[np.float64]:
+    """(2, 3): a transform of luma places as one of places in a subsampled plane."""
+    to_plane = _to_plane(shifts)
+    from_plane = cv2.invertAffineTransform(to_plane)
+    through = np.vstack([to_out, [0, 0, 1]]) @ np.vstack([from_plane, [0, 0, 1]])
+    return np.asarray(to_plane @ through, np.float64)
+
+
 def _add(
     plane: Plane,
     value: Floats,
@@ -183,16 +208,15 @@ def _add(
     pixel: PixelFormat,
 ) -> None:
     """Add `value` (128, 128), in code values, to `plane` where the canvas lies in it."""
-    steps = np.array([1 << shifts[0], 1 << shifts[1]])
-    to_plane = to_out / steps[:, None]
-    to_plane[:, 2] += (1 - steps) / (2 * steps)
+    to_plane = _to_plane(shifts) @ np.vstack([to_out, [0, 0, 1]])
     x0, y0, x1, y1 = canvas_bounds(to_plane, plane.shape[1], plane.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
     spacing = np.sqrt(abs(np.linalg.det(to_plane[:, :2])))
     if spacing < 1:
         # Fewer pixels than the canvas has: what they cannot show must not alias into them.
-        value = cv2.GaussianBlur(value, (0, 0), 0.5 * np.sqrt(1 / spacing**2 - 1) + 1e-3)
+        sigma = 0.5 * np.sqrt(1 / spacing**2 - 1) + 1e-3
+        value = np.asarray(cv2.GaussianBlur(value, (0, 0), sigma), np.float32)
     to_box = to_plane - np.array([[0, 0, x0], [0, 0, y0]])
     box = cv2.warpAffine(
         value,

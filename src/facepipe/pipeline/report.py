@@ -62,8 +62,7 @@ def sidecar(
             "restorer": settings.restore.restorer,
             "runs_on": runs_on,
             "files": {
-                path.name: digest
-                for path, digest in zip(model.paths, model.sha256, strict=True)
+                path.name: digest for path, digest in zip(model.paths, model.sha256, strict=True)
             }
             if model
             else {},
@@ -114,9 +113,7 @@ def scale_advice(analysis: Analysis, scale: int) -> str | None:
     if median * scale >= 48:
         return None
     wanted = 2 if median * 2 >= 48 and scale < 2 else 4
-    return (
-        f"the faces are about {median:.0f} px: --scale {wanted} would show what was restored"
-    )
+    return f"the faces are about {median:.0f} px: --scale {wanted} would show what was restored"
 
 
 def _track(track: Track, analysis: Analysis, scale: int) -> dict[str, object]:

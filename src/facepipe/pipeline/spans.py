@@ -31,7 +31,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class AnalyzeTask:
-    """Find the faces of one span. `beyond` asks for the first frame after it, where there is one."""
+    """Find the faces of one span; `beyond` says how many frames after it are seen too."""
 
     info: VideoInfo
     span: Span
@@ -57,9 +57,7 @@ def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
     cv2.setNumThreads(1)
     report = DecodeReport()
     detector = _detector(task.settings.detector, task.settings.pack)
-    frames = decode(
-        Path(task.info.path), task.info, task.span, beyond=task.beyond, report=report
-    )
+    frames = decode(Path(task.info.path), task.info, task.span, beyond=task.beyond, report=report)
     found = analyze_frames(
         _counted(frames, progress, task.span),
         task.span,
@@ -99,9 +97,7 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
         )
     else:
         pictures = enlarged(counted, task.encode.scale)
-    written = encode(
-        pictures, task.target, info=task.info, span=task.span, settings=task.encode
-    )
+    written = encode(pictures, task.target, info=task.info, span=task.span, settings=task.encode)
     return Part(task.span, str(task.target), written, faces, warnings=tuple(report.warnings))
 
 

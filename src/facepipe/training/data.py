@@ -16,10 +16,19 @@ from torch.utils.data import DataLoader, Dataset
 
 from facepipe.errors import InputError
 from facepipe.models.networks.parsingnet import PARTS
-from facepipe.training.degradations import CANVAS, bicubic_reduced, degrade, draw_degradation
+from facepipe.training.degradations import (
+    CANVAS,
+    bicubic_reduced,
+    degrade,
+    draw_degradation,
+    softened,
+)
 from facepipe.training.faces import ALIGNED_SIZE, MARGIN, FaceArchive
 
 PARSE_SIZE = 32
+#: Share of the footage-like faces whose truth is itself soft, and px of detail that it has.
+_SOFT_SHARE = 0.45
+_SOFT_SIZES = (44, 110)
 _IGNORED = 255
 
 
@@ -97,11 +106,13 @@ class FaceBatches(Dataset[Batch]):
                 labels = self._masks.mask(label_number)
             face, valid, labels = jitter(rng, face, valid, labels)
             inner = np.s_[MARGIN : MARGIN + CANVAS, MARGIN : MARGIN + CANVAS]
-            truth = face[inner]
             if rng.random() < self._exact_bicubic:
-                degraded = bicubic_reduced(truth, 16)
+                degraded = bicubic_reduced(face[inner], 16)
             else:
+                if rng.random() < _SOFT_SHARE:
+                    face = softened(face, float(np.exp(rng.uniform(*np.log(_SOFT_SIZES)))))
                 degraded = degrade(face, draw_degradation(rng))
+            truth = face[inner]
             inputs.append(degraded)
             truths.append(truth)
             valids.append(valid[inner])

@@ -52,8 +52,8 @@ def draw_degradation(rng: np.random.Generator) -> Degradation:
         noise=float(np.exp(rng.uniform(np.log(0.7), np.log(12)))) if rng.random() < 0.6 else 0.0,
         chroma_noise=float(rng.uniform(0, 1)),
         codec=codec,
-        quality=int(rng.integers(30, 96) if codec == "jpeg" else rng.integers(18, 35)),
-        frames=int(rng.integers(1, 4)),
+        quality=int(rng.integers(30, 96) if codec == "jpeg" else rng.integers(18, 38)),
+        frames=int(rng.integers(1, 5)),
         drift=(float(rng.normal(0, 1.5)), float(rng.normal(0, 1.5))),
         seed=int(rng.integers(2**31)),
     )
@@ -69,6 +69,18 @@ def bicubic_reduced(canvas: Rgb, size: int) -> Rgb:
     return np.asarray(large, np.uint8)
 
 
+def softened(aligned: Rgb, size: float) -> Rgb:
+    """The face as a softer lens or an older film has it: with `size` px of detail a canvas.
+
+    Photographs are several times as crisp as the frames of real footage. A network that saw crisp
+    truths alone sharpens what was never sharp.
+    """
+    side = round(size * ALIGNED_SIZE / CANVAS)
+    small = cv2.resize(aligned, (side, side), interpolation=cv2.INTER_AREA)
+    large = cv2.resize(small, aligned.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(large, np.uint8)
+
+
 def degrade(aligned: Rgb, how: Degradation) -> Rgb:
     """What the canvas (128, 128, 3) would be, sampled from a frame that shows `aligned` so small.
 
@@ -77,10 +89,8 @@ def degrade(aligned: Rgb, how: Degradation) -> Rgb:
     small = how.size * ALIGNED_SIZE / CANVAS
     side = max(round(small), 8)
     rng = np.random.default_rng(how.seed)
-    frames = [
-        _filmed(aligned, how, side=side, lag=how.frames - 1 - k, rng=rng)
-        for k in range(how.frames if how.codec == "h264" else 1)
-    ]
+    count = how.frames if how.codec == "h264" else 1
+    frames = [_filmed(aligned, how, side=side, lag=count - 1 - k, rng=rng) for k in range(count)]
     if how.codec == "jpeg":
         tile = _jpeg(frames[-1], how.quality)
     elif how.codec == "h264":

@@ -14,7 +14,6 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray

@@ -33,9 +33,7 @@ def still_track(landmarks: np.ndarray, number: int = 1, *, last: int = 100) -> T
     )
 
 
-@given(
-    st.floats(0.05, 3), st.floats(-np.pi, np.pi), st.floats(-500, 500), st.floats(-500, 500)
-)
+@given(st.floats(0.05, 3), st.floats(-np.pi, np.pi), st.floats(-500, 500), st.floats(-500, 500))
 def test_a_similarity_is_found_again(scale: float, angle: float, x: float, y: float) -> None:
     a, b = scale * np.cos(angle), scale * np.sin(angle)
     truth = np.array([[a, -b, x], [b, a, y]])

@@ -83,8 +83,9 @@ def test_a_restorer_that_adds_nothing_changes_nothing() -> None:
 
 def test_light_and_colour_stay_the_source() -> None:
     frame = noise_frame(FORMATS[0])
-    crops, restored = one_face()
-    shifted = Restored(np.clip(crops.pixels + (0.2, -0.1, 0.1), 0, 1).astype(np.float32), None)
+    crops, _ = one_face()
+    cast = np.array([0.2, -0.1, 0.1], np.float32)
+    shifted = Restored(np.clip(crops.pixels + cast, 0, 1), None)
     (pasted,) = paste([frame], crops, shifted, strength=1, scale=1)
     for before, after in zip(frame.planes, pasted.planes, strict=True):
         assert np.abs(before.astype(int) - after).max() <= 3

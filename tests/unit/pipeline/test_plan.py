@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +51,7 @@ def test_a_window_covers_what_lies_inside(
 def test_anchors_are_a_second_apart(film: VideoInfo) -> None:
     chosen = anchors(film)
     assert chosen[0] == film.pts[0]
-    assert all(b - a >= 25 for a, b in zip(chosen, chosen[1:], strict=False))
+    assert all(b - a >= 25 for a, b in pairwise(chosen))
 
 
 def test_an_empty_film_has_no_spans() -> None:

@@ -40,9 +40,9 @@ def test_draws_stay_in_their_ranges_and_cover_every_codec() -> None:
     rng = np.random.default_rng(0)
     drawn = [draw_degradation(rng) for _ in range(400)]
     assert {d.codec for d in drawn} == {"none", "jpeg", "h264"}
-    assert all(12 <= d.size <= CANVAS and 1 <= d.frames <= 3 for d in drawn)
+    assert all(12 <= d.size <= CANVAS and 1 <= d.frames <= 4 for d in drawn)
     assert all(30 <= d.quality < 96 for d in drawn if d.codec == "jpeg")
-    assert all(18 <= d.quality < 35 for d in drawn if d.codec == "h264")
+    assert all(18 <= d.quality < 38 for d in drawn if d.codec == "h264")
     assert np.median([d.size for d in drawn]) == pytest.approx(np.sqrt(12 * 128), rel=0.2)
 
 
@@ -68,12 +68,20 @@ def test_nothing_done_to_a_face_leaves_it_exact(drawn_face: DrawnFace) -> None:
     np.testing.assert_array_equal(degrade(face, replace(CLEAN, size=128)), face[INNER])
 
 
+@pytest.mark.parametrize("codec", ["none", "jpeg", "h264"])
 @pytest.mark.parametrize("size", [12.0, 16.0, 33.3, 90.0])
-def test_degraded_face_stays_in_its_place(size: float) -> None:
-    ramp = np.repeat(np.repeat(np.arange(160, dtype=np.uint8)[None, :, None], 160, 0), 3, 2)
-    inner = degrade(ramp, replace(CLEAN, size=size)).astype(float)[20:-20, 20:-20]
-    shift = (inner - ramp[INNER].astype(float)[20:-20, 20:-20]).mean()
-    assert abs(shift) < 0.6  # one code value a pixel: less than the rounding of a picture
+def test_degraded_face_stays_in_its_place(size: float, codec: Codec) -> None:
+    """Whatever moved before it: the frame that is kept shows the face where the truth does."""
+    rising = np.repeat(np.repeat(np.arange(160, dtype=np.uint8)[None, :, None], 160, 0), 3, 2)
+    quality = 18 if codec == "h264" else 95
+    how = replace(CLEAN, size=size, codec=codec, quality=quality, frames=4, drift=(3.0, -2.0))
+    errors = []
+    for ramp in (rising, np.ascontiguousarray(rising[:, ::-1])):
+        inner = degrade(ramp, how).astype(float)[20:-20, 20:-20]
+        errors.append(float((inner - ramp[INNER].astype(float)[20:-20, 20:-20]).mean()))
+    shift = (errors[0] - errors[1]) / 2  # what a codec does to brightness is the same in both
+    # One code value a pixel. The frames before were up to 11 px away; H.264 remembers a little.
+    assert abs(shift) < (1.6 if codec == "h264" else 0.8)
 
 
 def test_worse_settings_lose_more(drawn_face: DrawnFace) -> None:

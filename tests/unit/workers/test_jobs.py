@@ -20,7 +20,9 @@ def found() -> SpanFaces:
         np.array([0.9], np.float32),
         np.arange(10, dtype=np.float32).reshape(1, 5, 2),
     )
-    return SpanFaces(SPAN, (Sighting(100, faces, 0), Sighting(105, Faces.none(), 1)), (105,), ("w",))
+    return SpanFaces(
+        SPAN, (Sighting(100, faces, 0), Sighting(105, Faces.none(), 1)), (105,), ("w",)
+    )
 
 
 def test_faces_are_kept(tmp_path: Path) -> None:

@@ -50,7 +50,11 @@ class YuNet:
         padded = np.zeros((-(-height // 32) * 32, -(-width // 32) * 32, 3), np.uint8)
         padded[:height, :width] = bgr
         blob = np.stack(cv2.split(padded)).astype(np.float32)[None]
-        heads = dict(zip(HEADS, self._session.run(list(HEADS), {"input": blob}), strict=True))
+        answers = self._session.run(list(HEADS), {"input": blob})
+        heads = {
+            name: np.asarray(values, np.float32)
+            for name, values in zip(HEADS, answers, strict=True)
+        }
         parts = [self._decode(heads, stride, padded.shape[1] // stride) for stride in STRIDES]
         return suppress(join(parts), OVERLAP)
 

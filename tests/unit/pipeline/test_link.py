@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from facepipe.frames import Faces, Sighting, Span, SpanFaces, Track, VideoInfo
+from facepipe.pipeline.link import link
+from facepipe.pipeline.smooth import path, whittaker
+
+SHAPE = np.array([[-0.22, -0.2], [0.22, -0.2], [0, 0.05], [-0.18, 0.28], [0.18, 0.28]])
+Seen = tuple[float, float, float, float]  # x, y, size, score
+
+
+def info(rate: int = 25) -> VideoInfo:
+    return VideoInfo(
+        "film", "mp4", 0, "h264", 640, 360, "yuv420p", Fraction(1, rate), (0,), (0,), 0, None, ()
+    )
+
+
+def faces(*seen: Seen) -> Faces:
+    if not seen:
+        return Faces.none()
+    rows = np.array(seen, np.float32)
+    middle, half = rows[:, :2], rows[:, 2:3] / 2
+    points = middle[:, None] + SHAPE[None] * rows[:, 2, None, None]
+    return Faces(
+        np.concatenate((middle - half, middle + half), 1), rows[:, 3], points.astype(np.float32)
+    )
+
+
+def film(looks: dict[int, Faces], cuts: tuple[int, ...] = ()) -> SpanFaces:
+    sightings = tuple(Sighting(pts, found, 0) for pts, found in looks.items())
+    return SpanFaces(Span(0, 0, 10**6), sightings, cuts)
+
+
+def tracks(*spans: SpanFaces, **how: float) -> tuple[Track, ...]:
+    return link(
+        spans,
+        score=how.get("score", 0.7),
+        min_face=how.get("min_face", 8),
+        max_face=how.get("max_face"),
+        min_seconds=how.get("min_seconds", 0.25),
+        gap_seconds=how.get("gap_seconds", 1.0),
+        info=info(),
+    )
+
+
+def same(one: tuple[Track, ...], other: tuple[Track, ...]) -> None:
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        assert (a.number, a.enhance, a.reason) == (b.number, b.enhance, b.reason)
+        for name in ("pts", "boxes", "landmarks", "scores"):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_two_faces_that_pass_each_other_stay_themselves() -> None:
+    looks = {
+        5 * k: faces((100 + 10 * k, 100, 30, 0.9), (300 - 10 * k, 118, 30, 0.9)) for k in range(21)
+    }
+    found = tracks(film(looks))
+    assert [len(t.pts) for t in found] == [21, 21]
+    assert all(t.enhance for t in found)
+    ends = sorted(float(t.boxes[-1, 0] - t.boxes[0, 0]) for t in found)
+    assert ends == pytest.approx([-200, 200], abs=6)
+
+
+def test_a_fast_face_is_followed_by_its_motion() -> None:
+    looks = {5 * k: faces((20 + 28 * k, 100, 20, 0.9)) for k in range(15)}
+    (track,) = tracks(film(looks))
+    assert len(track.pts) == 15
+
+
+def test_never_over_a_cut() -> None:
+    looks = {5 * k: faces((100, 100, 30, 0.9)) for k in range(20)}
+    first, second = tracks(film(looks, cuts=(50,)))
+    assert (first.last, second.first) == (45, 50)
+
+
+def test_a_gap_is_filled_up_to_its_length_and_not_beyond() -> None:
+    def gap(looks: int) -> dict[int, Faces]:
+        return {
+            5 * k: faces() if 8 <= k < 8 + looks else faces((100 + k, 100, 30, 0.9))
+            for k in range(30)
+        }
+
+    (one,) = tracks(film(gap(4)))
+    assert one.covers(50)
+    assert one.box_at(50)[0] == pytest.approx(100 + 10 - 15, abs=1)
+    assert len(tracks(film(gap(6)))) == 2
+    assert len(tracks(film(gap(1)), gap_seconds=0)) == 1
+
+
+def test_weak_sightings_carry_a_track_on_but_make_none() -> None:
+    looks = {5 * k: faces((100, 100, 30, 0.9 if k % 3 else 0.55)) for k in range(12)}
+    (track,) = tracks(film(looks))
+    assert track.enhance
+    assert len(track.pts) == 12
+    (weak,) = tracks(film({5 * k: faces((100, 100, 30, 0.6)) for k in range(12)}))
+    assert not weak.enhance
+    assert weak.reason == "score 0.600 below 0.7"
+    assert tracks(film({5 * k: faces((100, 100, 30, 0.4)) for k in range(12)})) == ()
+
+
+def test_each_refusal_has_its_reason() -> None:
+    def of(size: float, looks: int = 12, **how: float) -> str | None:
+        sightings = {
+            5 * k: faces((200, 200, size, 0.9)) if k < looks else faces() for k in range(12)
+        }
+        (track,) = tracks(film(sightings), **how)
+        assert track.enhance == (track.reason is None)
+        return track.reason
+
+    assert of(30) is None
+    assert of(60) is None
+    assert of(10, min_face=12) == "smaller than --min-face: 10.0 px of 12"
+    assert of(40, max_face=32) == "larger than --max-face: 40.0 px of 32"
+    assert of(90) == "larger than the canvas: 90.0 px, and it holds 70"
+    assert of(90, max_face=128) is None
+    assert of(30, looks=1) == "too short: seen in 1 of 12 looks"
+    assert of(30, looks=3, min_seconds=1) == "too short: 0.40 s, 1 s asked for"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_film_of_one_or_two_frames_still_has_its_face(count: int) -> None:
+    (track,) = tracks(film({k: faces((100, 100, 30, 0.9)) for k in range(count)}))
+    assert track.enhance
+
+
+def test_a_short_shot_is_judged_by_its_own_looks() -> None:
+    looks = {5 * k: faces() for k in range(12)} | {k: faces((100, 100, 30, 0.9)) for k in (61, 63)}
+    (track,) = tracks(film(looks, cuts=(61,)))
+    assert track.enhance
+    assert len(track.pts) == 2
+
+
+def test_nothing_seen_is_no_track() -> None:
+    assert tracks() == ()
+    assert tracks(film({0: faces(), 5: faces()})) == ()
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_the_partition_and_order_of_spans_change_nothing(data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    looks = {}
+    for k in range(24):
+        seen = [
+            (60 + 90 * face + 4 * k * rng.uniform(0.9, 1.1), 100.0, 24.0, rng.uniform(0.5, 0.95))
+            for face in range(3)
+            if rng.uniform() < 0.85
+        ]
+        looks[5 * k] = faces(*seen)
+    cuts = (40, 75)
+    whole = tracks(film(looks, cuts))
+    borders = sorted(data.draw(st.sets(st.sampled_from(sorted(looks)[1:]), max_size=6)))
+    spans = []
+    for number, (start, stop) in enumerate(zip([0, *borders], [*borders, 10**6], strict=True)):
+        sightings = [Sighting(p, f, 0) for p, f in looks.items() if start <= p <= stop]
+        own = tuple(cut for cut in cuts if start < cut <= stop)
+        spans.append(SpanFaces(Span(number, start, stop), tuple(sightings), own))
+    same(whole, tracks(*data.draw(st.permutations(spans))))
+
+
+def resting(noise: float, count: int = 60) -> tuple[NDArray[np.float64], dict[int, Faces]]:
+    rng = np.random.default_rng(4)
+    looks = {}
+    for k in range(count):
+        still = faces((200, 150, 32, 0.9))
+        jitter = rng.normal(0, noise * 32, (1, 5, 2)).astype(np.float32)
+        shift = rng.normal(0, noise * 32, (1, 2)).astype(np.float32)
+        looks[5 * k] = Faces(
+            still.boxes + np.tile(shift, 2), still.scores, still.landmarks + jitter
+        )
+    return faces((200, 150, 32, 0.9)).landmarks[0].astype(np.float64), looks
+
+
+def test_a_face_at_rest_loses_its_jitter() -> None:
+    truth, looks = resting(0.035)
+    (track,) = tracks(film(looks))
+    raw = np.stack([f.landmarks[0] for f in looks.values()])
+    before = np.diff(raw, axis=0).std()
+    assert np.diff(track.landmarks, axis=0).std() < 0.3 * before
+    assert np.abs(track.landmarks - truth).mean() < 0.6 * np.abs(raw - truth).mean()
+
+
+def test_real_motion_is_not_lagged() -> None:
+    """A sprint, a dead stop and a swing: within the noise of one sighting, on both sides alike."""
+    x = np.concatenate((100 + 25.0 * np.arange(12), np.full(12, 375.0)))
+    y = 150 + 40 * np.sin(np.arange(24) / 2)
+    looks = {5 * k: faces((x[k], y[k], 32, 0.9)) for k in range(24)}
+    (track,) = tracks(film(looks))
+    seen = np.stack([f.landmarks[0] for f in looks.values()])
+    assert np.abs(track.landmarks - seen).max() < 0.11 * 32
+    assert np.abs((track.landmarks - seen).mean(0)).max() < 0.02 * 32
+
+
+def test_smoothing_is_the_same_backwards_and_keeps_straight_lines() -> None:
+    rng = np.random.default_rng(0)
+    seconds = np.cumsum(rng.uniform(0.02, 0.4, 30))
+    values, noise = rng.normal(0, 1, (30, 3)), rng.uniform(0.5, 1.5, 30)
+    forth = path(seconds, values, noise, 0.3, 3.0)
+    back = path(-seconds[::-1], values[::-1], noise[::-1], 0.3, 3.0)[::-1]
+    np.testing.assert_allclose(forth, back, atol=1e-9)
+    line = 3 * seconds[:, None] + 2
+    np.testing.assert_allclose(whittaker(seconds, line, noise, 0.3), line, atol=1e-6)
+    np.testing.assert_allclose(path(seconds, line, noise, 0.3, 3.0), line, atol=1e-6)
