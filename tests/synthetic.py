@@ -65,6 +65,8 @@ def film(
     """
     times = list(pts) if pts is not None else [STEP * number for number in range(frames)]
     defaults = {"preset": "ultrafast", "g": "10", "bf": "2"} if codec.startswith("libx26") else {}
+    if codec == "libx264":
+        defaults["x264-params"] = "asm=0"  # with AVX-512, pictures so small differ between runs
     if codec == "libx265":
         defaults["x265-params"] = "log-level=none:pools=1"
     with av.open(
@@ -230,14 +232,16 @@ def open_gop(path: Path, codec: str = "libx264") -> Path:
     if codec == "libx265":
         options["x265-params"] = f"{params}:log-level=none:pools=1"
     else:
-        options["x264-params"] = params
+        options["x264-params"] = f"{params}:asm=0"
     return film(path, codec=codec, options=options, frames=40)
 
 
 def b_pyramid(path: Path) -> Path:
     """Three levels of B-frames: pictures are reordered far."""
     params = "keyint=12:min-keyint=12:scenecut=0:bframes=5:b-adapt=0:b-pyramid=normal"
-    return film(path, options={"bf": "5", "preset": "medium", "x264-params": params}, frames=48)
+    return film(
+        path, options={"bf": "5", "preset": "medium", "x264-params": f"{params}:asm=0"}, frames=48
+    )
 
 
 def transport_stream(path: Path) -> Path:
