@@ -78,6 +78,9 @@ Restorer = Annotated[
     str | None, typer.Option(help="fishsrnet, bicubic or a .safetensors file [fishsrnet]")
 ]
 Strength = Annotated[float | None, typer.Option(help="share of the detail that is pasted [1]")]
+Fidelity = Annotated[
+    float | None, typer.Option(help="share of what the source shows that stays its own [0.7]")
+]
 DeviceName = Annotated[Device | None, typer.Option(help="where networks run [auto]")]
 Scale = Annotated[int | None, typer.Option(help="enlarge the film 1, 2 or 4 times [1]")]
 Codec = Annotated[str | None, typer.Option(help="FFmpeg's name of an encoder [libx264]")]
@@ -116,6 +119,7 @@ def run(
     pack: Pack = None,
     restorer: Restorer = None,
     strength: Strength = None,
+    fidelity: Fidelity = None,
     device: DeviceName = None,
     codec: Codec = None,
     crf: Crf = None,
@@ -140,7 +144,7 @@ def run(
         {
             "output.scale": scale, "detect.min_face": min_face, "detect.max_face": max_face,
             "detect.score": score, "detect.every": detect_every, "detect.detector": detector,
-            "detect.pack": pack, "restore.restorer": restorer, "restore.strength": strength,
+            "detect.pack": pack, "restore.restorer": restorer, "restore.strength": strength, "restore.fidelity": fidelity,
             "restore.device": device, "output.codec": codec, "output.crf": crf,
             "output.preset": preset, "output.pix_fmt": pix_fmt, "output.start": start,
             "output.end": end, "workers": workers,
@@ -207,6 +211,7 @@ def render(
     scale: Scale = None,
     restorer: Restorer = None,
     strength: Strength = None,
+    fidelity: Fidelity = None,
     device: DeviceName = None,
     codec: Codec = None,
     crf: Crf = None,
@@ -226,7 +231,7 @@ def render(
     settings = _settings(
         profile, config, assign,
         {
-            "output.scale": scale, "restore.restorer": restorer, "restore.strength": strength,
+            "output.scale": scale, "restore.restorer": restorer, "restore.strength": strength, "restore.fidelity": fidelity,
             "restore.device": device, "output.codec": codec, "output.crf": crf,
             "output.preset": preset, "output.pix_fmt": pix_fmt, "output.start": start,
             "output.end": end, "workers": workers,

@@ -47,6 +47,9 @@ class RestoreSettings(_Section):
 
     restorer: str = Field("fishsrnet", description="a name that `facepipe models` lists")
     strength: Share = Field(1.0, description="share of the restored detail that is pasted")
+    fidelity: Share = Field(
+        0.7, description="share of what the source itself shows that stays the source's"
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     runtime: Literal["auto", "onnxruntime", "torch"] = "auto"
     window: int = Field(8, ge=1, le=256, description="frames whose faces are restored together")

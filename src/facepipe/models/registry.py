@@ -41,7 +41,7 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "41ca3273874cb3b33c49ec88af588ff5bc2c3fc6ccbb5dacc92187af7f69d761",
+                "2670332d0f05d34aa5442d7b538395467333af81e59dfbb4845a1706b78dfd1f",
             ),
             ("fishsrnet.onnx", "cbabd746ba3a30126260191f8ea57b4bd6ae0cc9212d185219bf708308b2f74f"),
         ),

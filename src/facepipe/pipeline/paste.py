@@ -22,6 +22,8 @@ Floats = NDArray[np.float32]
 
 #: Canvas px over which a paste fades in from the canvas's border.
 _FEATHER = 14
+#: Blur, in px of the frame, that parts what the source itself shows from what is finer.
+_SOURCE_SIGMA = 0.35
 #: Canvas px of the blur below which colour and light are the source's, not the restorer's.
 _COLOUR_SIGMA = 12.0
 #: Frame px per canvas px between which a growing face is handed over to the source.
@@ -40,9 +42,19 @@ class Change:
 
 
 def paste(
-    frames: Sequence[Frame], crops: Crops, restored: Restored, *, strength: float, scale: int
+    frames: Sequence[Frame],
+    crops: Crops,
+    restored: Restored,
+    *,
+    strength: float,
+    fidelity: float,
+    scale: int,
 ) -> list[Frame]:
     """The frames, enlarged `scale` times, with the restored faces in them.
+
+    `strength` is the share of the restorer's change that is pasted; `fidelity` the share of what
+    the source shows at its own resolution that stays the source's, artefacts included: at 1 only
+    finer detail is added.
 
     Frames without a face are, at scale 1, the very same objects.
     """
@@ -50,7 +62,9 @@ def paste(
     for k in range(len(crops)):
         parse = None if restored.parse is None else restored.parse[k]
         changes[crops.frame[k]].append(
-            _change(crops.pixels[k], restored.pixels[k], parse, crops.to_frame[k], strength)
+            _change(
+                crops.pixels[k], restored.pixels[k], parse, crops.to_frame[k], strength, fidelity
+            )
         )
     return [
         _apply(frame if scale == 1 else enlarge(frame, scale), found, scale)
@@ -103,11 +117,14 @@ def _change(
     parse: Floats | None,
     to_frame: NDArray[np.float64],
     strength: float,
+    fidelity: float,
 ) -> Change:
     alpha = face_mask(parse)
     size = frame_px_per_canvas_px(to_frame)
     fade = np.clip((_HANDOVER[1] - size) / (_HANDOVER[1] - _HANDOVER[0]), 0, 1)
     difference = restored - crop
+    known = cv2.GaussianBlur(difference, (0, 0), _SOURCE_SIGMA / size)
+    difference = difference - np.float32(fidelity) * known
     weight = cv2.GaussianBlur(alpha, (0, 0), _COLOUR_SIGMA)
     drift = cv2.GaussianBlur(difference * alpha[..., None], (0, 0), _COLOUR_SIGMA)
     difference = difference - drift / np.maximum(weight, 1e-3)[..., None]

@@ -92,6 +92,7 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
             restorer,
             window=task.settings.window,
             strength=task.settings.strength,
+            fidelity=task.settings.fidelity,
             scale=task.encode.scale,
             restored=counting,
         )
@@ -114,6 +115,7 @@ def render_frames(
     *,
     window: int,
     strength: float,
+    fidelity: float,
     scale: int,
     restored: Callable[[int], None],
 ) -> Iterator[Frame]:
@@ -125,7 +127,9 @@ def render_frames(
     for batch in _windows(frames, window, scale):
         crops = crop(batch, tracks)
         restored(len(crops))
-        yield from paste(batch, crops, restorer(crops), strength=strength, scale=scale)
+        yield from paste(
+            batch, crops, restorer(crops), strength=strength, fidelity=fidelity, scale=scale
+        )
 
 
 def enlarged(frames: Iterator[Frame], scale: int) -> Iterator[Frame]:

@@ -26,9 +26,9 @@ from facepipe.training.degradations import (
 from facepipe.training.faces import ALIGNED_SIZE, MARGIN, FaceArchive
 
 PARSE_SIZE = 32
-#: Share of the footage-like faces whose truth is itself soft, and px of detail that it has.
-_SOFT_SHARE = 0.45
-_SOFT_SIZES = (44, 110)
+#: Share of faces whose truth is itself soft, as most video is, and px of detail that it has.
+_SOFT_SHARE = {"none": 0.35, "jpeg": 0.35, "h264": 0.75}
+_SOFT_SIZES = (32, 105)
 _IGNORED = 255
 
 
@@ -109,9 +109,10 @@ class FaceBatches(Dataset[Batch]):
             if rng.random() < self._exact_bicubic:
                 degraded = bicubic_reduced(face[inner], 16)
             else:
-                if rng.random() < _SOFT_SHARE:
+                how = draw_degradation(rng)
+                if rng.random() < _SOFT_SHARE[how.codec]:
                     face = softened(face, float(np.exp(rng.uniform(*np.log(_SOFT_SIZES)))))
-                degraded = degrade(face, draw_degradation(rng))
+                degraded = degrade(face, how)
             truth = face[inner]
             inputs.append(degraded)
             truths.append(truth)
@@ -183,6 +184,8 @@ def jitter(
         gain, gamma = np.exp(rng.normal(0, 0.2, 3) * [0.5, 1, 1]), np.exp(rng.normal(0, 0.3))
         cast = np.array([gain[1], 1.0, gain[2]]) ** 0.4 * gain[0]
         ramp = np.linspace(0, 1, 256)[:, None] ** gamma * cast
+        haze = rng.uniform(0, 0.4)
+        ramp = (1 - haze) * ramp + haze * rng.uniform(0, 1)
         table = np.clip(ramp * 255 + 0.5, 0, 255).astype(np.uint8)
         face = np.asarray(cv2.LUT(face, table[None]), np.uint8)
     if rng.random() < 0.06:

@@ -47,7 +47,7 @@ def one_face(to_frame: np.ndarray = TO_FRAME, *, colour: float = 0.2) -> tuple[C
 def test_only_the_canvas_changes(pixel: PixelFormat) -> None:
     frame = noise_frame(pixel)
     crops, restored = one_face()
-    (pasted,) = paste([frame], crops, restored, strength=1, scale=1)
+    (pasted,) = paste([frame], crops, restored, strength=1, fidelity=0.7, scale=1)
     for number, (before, after) in enumerate(zip(frame.planes, pasted.planes, strict=True)):
         assert before.dtype == after.dtype
         changed = np.argwhere(before != after)
@@ -66,7 +66,7 @@ def test_only_the_canvas_changes(pixel: PixelFormat) -> None:
 def test_a_frame_without_a_face_is_the_same_object() -> None:
     frames = [noise_frame(FORMATS[0], seed=k) for k in range(2)]
     crops, restored = one_face()
-    pasted = paste(frames, crops, restored, strength=1, scale=1)
+    pasted = paste(frames, crops, restored, strength=1, fidelity=0.7, scale=1)
     assert pasted[1] is frames[1]
     assert pasted[0] is not frames[0]
 
@@ -76,7 +76,7 @@ def test_a_restorer_that_adds_nothing_changes_nothing() -> None:
     crops, restored = one_face()
     same = Restored(crops.pixels, restored.parse)
     for strength, given in ((1.0, same), (0.0, restored)):
-        (pasted,) = paste([frame], crops, given, strength=strength, scale=1)
+        (pasted,) = paste([frame], crops, given, strength=strength, fidelity=0.7, scale=1)
         for before, after in zip(frame.planes, pasted.planes, strict=True):
             np.testing.assert_array_equal(before, after)
 
@@ -86,9 +86,19 @@ def test_light_and_colour_stay_the_source() -> None:
     crops, _ = one_face()
     cast = np.array([0.2, -0.1, 0.1], np.float32)
     shifted = Restored(np.clip(crops.pixels + cast, 0, 1), None)
-    (pasted,) = paste([frame], crops, shifted, strength=1, scale=1)
+    (pasted,) = paste([frame], crops, shifted, strength=1, fidelity=0.7, scale=1)
     for before, after in zip(frame.planes, pasted.planes, strict=True):
         assert np.abs(before.astype(int) - after).max() <= 3
+
+
+def test_full_fidelity_adds_only_what_is_finer_than_the_source() -> None:
+    frame = noise_frame(FORMATS[5], 160, 160)
+    crops, restored = one_face(np.array([[0.25, 0, 40], [0, 0.25, 40]]))
+    seen = []
+    for fidelity in (0.0, 1.0):
+        (pasted,) = paste([frame], crops, restored, strength=1, fidelity=fidelity, scale=1)
+        seen.append(np.abs(pasted.planes[0].astype(int) - frame.planes[0]).mean())
+    assert seen[1] < 0.6 * seen[0]
 
 
 def test_grey_footage_stays_grey() -> None:
@@ -98,7 +108,7 @@ def test_grey_footage_stays_grey() -> None:
     crops, restored = one_face(colour=0)
     grey = np.repeat(crops.pixels.mean(3, keepdims=True), 3, 3)
     crops = Crops(grey, crops.to_frame, crops.frame, crops.track)
-    (pasted,) = paste([frame], crops, restored, strength=1, scale=1)
+    (pasted,) = paste([frame], crops, restored, strength=1, fidelity=0.7, scale=1)
     assert (pasted.planes[0] != plane).any()
     np.testing.assert_array_equal(pasted.planes[1], neutral)
     np.testing.assert_array_equal(pasted.planes[2], neutral)
@@ -109,7 +119,7 @@ def test_a_face_as_large_as_the_canvas_is_handed_over() -> None:
     changed = []
     for size in (0.8, 0.92, 0.999):
         crops, restored = one_face(np.array([[size, 0, 20], [0, size, 20]]))
-        (pasted,) = paste([frame], crops, restored, strength=1, scale=1)
+        (pasted,) = paste([frame], crops, restored, strength=1, fidelity=0.7, scale=1)
         changed.append(float(np.abs(pasted.planes[0].astype(int) - frame.planes[0]).mean()))
     assert changed[0] > changed[1] > changed[2]
     assert changed[2] < 0.02 * changed[0]
@@ -125,8 +135,8 @@ def test_the_nearer_face_covers_the_one_behind() -> None:
     )
     twice = Restored(np.repeat(restored.pixels, 2, 0), np.repeat(restored.parse, 2, 0))
     alone = Crops(crops.pixels, near[None], np.zeros(1, np.intp), np.zeros(1, np.intp))
-    (together,) = paste([frame], both, twice, strength=1, scale=1)
-    (single,) = paste([frame], alone, restored, strength=1, scale=1)
+    (together,) = paste([frame], both, twice, strength=1, fidelity=0.7, scale=1)
+    (single,) = paste([frame], alone, restored, strength=1, fidelity=0.7, scale=1)
     np.testing.assert_array_equal(together.planes[0], single.planes[0])
 
 
@@ -150,8 +160,8 @@ def test_enlarging_keeps_format_and_place(pixel: PixelFormat, scale: int) -> Non
 def test_a_large_paste_lies_where_the_small_one_does() -> None:
     frame = noise_frame(FORMATS[5])
     crops, restored = one_face()
-    (small,) = paste([frame], crops, restored, strength=1, scale=1)
-    (large,) = paste([frame], crops, restored, strength=1, scale=2)
+    (small,) = paste([frame], crops, restored, strength=1, fidelity=0.7, scale=1)
+    (large,) = paste([frame], crops, restored, strength=1, fidelity=0.7, scale=2)
     before = enlarge(frame, 2)
     rows = np.argwhere(large.planes[0] != before.planes[0])
     rows_small = np.argwhere(small.planes[0] != frame.planes[0])
