@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from skimage import data
 
-WIDTH, HEIGHT, RATE = 640, 360, 25
+WIDTH, HEIGHT, RATE = 480, 270, 25
 
 
 def main() -> None:
@@ -38,8 +38,8 @@ def main() -> None:
 
 
 def make_film(path: Path, frames: int) -> None:
-    """A film in which three small faces move about."""
-    head = data.astronaut()[:300, 75:375]
+    """A film in which a small face moves about."""
+    small = cv2.resize(data.astronaut()[:300, 75:375], (90, 90), interpolation=cv2.INTER_AREA)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
             "libx264", rate=RATE, options={"preset": "ultrafast", "crf": "23", "g": "100"}
@@ -47,12 +47,9 @@ def make_film(path: Path, frames: int) -> None:
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for number in range(frames):
             picture = np.full((HEIGHT, WIDTH, 3), 110, np.uint8)
-            for k, side in enumerate((70, 90, 120)):
-                x = int(60 + 190 * k + 40 * np.sin(number / 30 + k))
-                y = int(100 + 60 * np.cos(number / 40 + k))
-                picture[y : y + side, x : x + side] = cv2.resize(
-                    head, (side, side), interpolation=cv2.INTER_AREA
-                )
+            x = int(190 + 120 * np.sin(number / 30))
+            y = int(90 + 60 * np.cos(number / 40))
+            picture[y : y + 90, x : x + 90] = small
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
 

@@ -8,6 +8,7 @@ camera pans and zooms over it, noise is added, H.264 compresses it, and a tone i
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from fractions import Fraction
@@ -38,7 +39,7 @@ def main(folder: Path) -> None:
 
 
 def make_film(path: Path) -> None:
-    """Write the small film: camera motion, three faces of about 20 to 30 px, noise, a tone."""
+    """Write the small film: camera motion, three faces of about 15 to 22 px, noise, a tone."""
     rng = np.random.default_rng(7)
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=RATE, options={"crf": "22", "preset": "fast"})
@@ -59,9 +60,9 @@ def view(seconds: float) -> NDArray[np.float32]:
     wall = np.full((HEIGHT * 4, WIDTH * 4, 3), (96, 104, 112), np.float32)
     wall += np.linspace(-30, 30, WIDTH * 4, dtype=np.float32)[None, :, None]
     for left, top, height, mirrored in (
-        (90, 200, 330, False),
-        (520, 160, 400, True),
-        (960, 250, 270, False),
+        (120, 230, 250, False),
+        (520, 200, 300, True),
+        (960, 260, 210, False),
     ):
         picture = portrait[:, ::-1] if mirrored else portrait
         small = cv2.resize(picture, (height, height), interpolation=cv2.INTER_AREA)
@@ -89,16 +90,22 @@ def tone(number: int) -> av.AudioFrame:
 
 
 def before_after(low: Path, enhanced: Path) -> NDArray[np.uint8]:
-    """BGR: one frame of each film's middle, the small one enlarged, cut to the faces."""
-    pictures = []
+    """BGR: the middle frame's faces, in the small film enlarged (above) and in ours (below)."""
+    report = json.loads(enhanced.with_name(f"{enhanced.name}.facepipe.json").read_text())
+    rows = []
     for path in (low, enhanced):
         with av.open(str(path)) as container:
             frames = [f.to_ndarray(format="bgr24") for f in container.decode(video=0)]
-        middle = frames[len(frames) // 2]
         size = (WIDTH * SCALE, HEIGHT * SCALE)
-        pictures.append(cv2.resize(middle, size, interpolation=cv2.INTER_CUBIC))
-    band = np.s_[HEIGHT : HEIGHT * 3 + 40, 60 : WIDTH * SCALE - 40]
-    return np.concatenate([picture[band] for picture in pictures])
+        middle = cv2.resize(frames[FRAMES // 2], size, interpolation=cv2.INTER_CUBIC)
+        faces = []
+        for track in report["tracks"]:
+            x0, y0, x1, y1 = (v * SCALE for v in track["knots"][len(track["knots"]) // 2]["box"])
+            side, x, y = 0.95 * (y1 - y0), (x0 + x1) / 2, (y0 + y1) / 2
+            cut = middle[round(y - side) : round(y + side), round(x - side) : round(x + side)]
+            faces.append(cv2.resize(cut, (300, 300), interpolation=cv2.INTER_CUBIC))
+        rows.append(np.concatenate(faces, axis=1))
+    return np.concatenate(rows).astype(np.uint8)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,28 @@ Start = Annotated[float | None, typer.Option(help="begin here, seconds from the 
 End = Annotated[float | None, typer.Option(help="end here, seconds from the first frame")]
 
 
+_SETTING_OF_OPTION = {
+    "detector": "detect.detector",
+    "pack": "detect.pack",
+    "score": "detect.score",
+    "min_face": "detect.min_face",
+    "max_face": "detect.max_face",
+    "detect_every": "detect.every",
+    "restorer": "restore.restorer",
+    "strength": "restore.strength",
+    "fidelity": "restore.fidelity",
+    "device": "restore.device",
+    "scale": "output.scale",
+    "codec": "output.codec",
+    "crf": "output.crf",
+    "preset": "output.preset",
+    "pix_fmt": "output.pix_fmt",
+    "start": "output.start",
+    "end": "output.end",
+    "workers": "workers",
+}
+
+
 def _version(asked: bool) -> None:
     if asked:
         print(f"facepipe {__version__}")
@@ -108,6 +130,7 @@ def _root(
 
 @app.command()
 def run(
+    ctx: typer.Context,
     source: Input,
     output: Output,
     scale: Scale = None,
@@ -139,17 +162,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Enhance the faces of INPUT and write the film to OUTPUT, with a report beside it."""
-    settings = _settings(
-        profile, config, assign,
-        {
-            "output.scale": scale, "detect.min_face": min_face, "detect.max_face": max_face,
-            "detect.score": score, "detect.every": detect_every, "detect.detector": detector,
-            "detect.pack": pack, "restore.restorer": restorer, "restore.strength": strength, "restore.fidelity": fidelity,
-            "restore.device": device, "output.codec": codec, "output.crf": crf,
-            "output.preset": preset, "output.pix_fmt": pix_fmt, "output.start": start,
-            "output.end": end, "workers": workers,
-        },
-    )  # fmt: skip
+    settings = _settings(ctx)
     from facepipe import run as passes
 
     if dry_run:
@@ -162,6 +175,7 @@ def run(
 
 @app.command()
 def analyze(
+    ctx: typer.Context,
     source: Input,
     output: Annotated[Path, typer.Option("--output", "-o", help="the analysis.json to write")],
     min_face: MinFace = None,
@@ -181,14 +195,7 @@ def analyze(
     quiet: Quiet = False,
 ) -> None:
     """Find and follow the faces of INPUT; write what was found, to read, edit and render."""
-    settings = _settings(
-        profile, config, assign,
-        {
-            "detect.min_face": min_face, "detect.max_face": max_face, "detect.score": score,
-            "detect.every": detect_every, "detect.detector": detector, "detect.pack": pack,
-            "output.start": start, "output.end": end, "workers": workers,
-        },
-    )  # fmt: skip
+    settings = _settings(ctx)
     from facepipe import run as passes
 
     with _reporting(progress, quiet) as on_event:
@@ -205,6 +212,7 @@ def analyze(
 
 @app.command()
 def render(
+    ctx: typer.Context,
     source: Input,
     analysis: Annotated[Path, typer.Argument(metavar="ANALYSIS", help="from facepipe analyze")],
     output: Output,
@@ -228,15 +236,7 @@ def render(
     quiet: Quiet = False,
 ) -> None:
     """Write INPUT to OUTPUT with the faces enhanced that ANALYSIS names."""
-    settings = _settings(
-        profile, config, assign,
-        {
-            "output.scale": scale, "restore.restorer": restorer, "restore.strength": strength, "restore.fidelity": fidelity,
-            "restore.device": device, "output.codec": codec, "output.crf": crf,
-            "output.preset": preset, "output.pix_fmt": pix_fmt, "output.start": start,
-            "output.end": end, "workers": workers,
-        },
-    )  # fmt: skip
+    settings = _settings(ctx)
     from facepipe import run as passes
 
     with _reporting(progress, quiet) as on_event:
@@ -343,13 +343,18 @@ def main() -> None:
         sys.exit(stopped.exit_code)
 
 
-def _settings(
-    profile: str, config: Path | None, assign: list[str] | None, overrides: dict[str, object]
-) -> Settings:
+def _settings(ctx: typer.Context) -> Settings:
+    """The settings that the command's options make, as far as they were given."""
     from facepipe.configs.settings import load_settings
 
-    plain = {k: v.value if isinstance(v, Enum) else v for k, v in overrides.items()}
-    return load_settings(profile=profile, config=config, assignments=assign or (), overrides=plain)
+    given = ctx.params
+    overrides = {key: given[name] for name, key in _SETTING_OF_OPTION.items() if name in given}
+    return load_settings(
+        profile=given["profile"],
+        config=given["config"],
+        assignments=given["assign"] or (),
+        overrides={k: v.value if isinstance(v, Enum) else v for k, v in overrides.items()},
+    )
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 FacepipeError                 1   anything below, when none is more exact
 ├── UsageError                2   options or settings that make no sense
 ├── InputError                3   a source that is missing, unreadable or no video
-│   └── DamagedInputError     3   a source that begins well and breaks off
 ├── OutputError               4   a target that exists, is the source or cannot be written
 ├── ModelError                5   weights or packs that are missing or damaged
 ├── MediaError                6   an encoder or container that refuses what it is given
@@ -30,10 +29,6 @@ class InputError(FacepipeError):
     """A source that is missing, unreadable, or not what it should be."""
 
     exit_code = 3
-
-
-class DamagedInputError(InputError):
-    """A source that begins well and breaks off, where the caller asked not to go on."""
 
 
 class OutputError(FacepipeError):

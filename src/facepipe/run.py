@@ -6,11 +6,14 @@ import hashlib
 import json
 import tempfile
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
 
 from facepipe import __version__
 from facepipe.configs.settings import OutputSettings, Settings
@@ -341,8 +344,8 @@ def tracks_within(tracks: Sequence[Track], span: Span) -> tuple[Track, ...]:
     for track in tracks:
         if not track.enhance or track.last < span.start or track.first >= span.stop:
             continue
-        before = int((track.pts <= span.start).sum()) - 1
-        after = int((track.pts < span.stop).sum()) + 1
+        before = int(np.searchsorted(track.pts, span.start, "right")) - 1
+        after = int(np.searchsorted(track.pts, span.stop, "left")) + 1
         cut = slice(max(before, 0), after)
         inside.append(
             replace(
@@ -370,19 +373,22 @@ def _work(
     on_event: OnEvent | None,
 ) -> None:
     """Run all tasks and tell how many of the film's frames are done."""
-    inside = [pts for pts in info.pts if spans[0].start <= pts < spans[-1].stop]
-    waiting = sum(task.span.start <= pts < task.span.stop for task in tasks for pts in inside)
-    done = len(inside) - waiting
+    total = sum(_frames_within(info, span) for span in spans)
+    done = total - sum(_frames_within(info, task.span) for task in tasks)
 
     def progress(frames: int) -> None:
         nonlocal done
         done += frames
         if on_event:
-            on_event(Event(stage, min(done, len(inside)), len(inside)))
+            on_event(Event(stage, min(done, total), total))
 
     progress(0)
     for outcome in executor.map(function, tasks, progress=progress):
         keep(outcome)
+
+
+def _frames_within(info: VideoInfo, span: Span) -> int:
+    return bisect_left(info.pts, span.stop) - bisect_left(info.pts, span.start)
 
 
 def _raise_if_hopeless(error: BaseException | None) -> None:

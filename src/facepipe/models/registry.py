@@ -41,12 +41,12 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "2670332d0f05d34aa5442d7b538395467333af81e59dfbb4845a1706b78dfd1f",
+                "d629f919e4597d368a318f42f40a7073a5fef8fda290eb88d858ebfd5bc4ce22",
             ),
             ("fishsrnet.onnx", "cbabd746ba3a30126260191f8ea57b4bd6ae0cc9212d185219bf708308b2f74f"),
         ),
-        parameters=0,
-        gmacs=0.0,
+        parameters=3_227_922,
+        gmacs=1.11,
     ),
     ModelSpec(
         name="bicubic",

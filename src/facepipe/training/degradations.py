@@ -42,10 +42,10 @@ class Degradation:
 
 
 def draw_degradation(rng: np.random.Generator) -> Degradation:
-    """A degradation as footage has it: sizes log-uniform, half of it coded as video."""
+    """A degradation as footage has it: most faces tiny, half of it coded as video."""
     codec: Codec = rng.choice(["none", "jpeg", "h264"], p=[0.25, 0.25, 0.5])
     return Degradation(
-        size=float(np.exp(rng.uniform(np.log(12), np.log(CANVAS)))),
+        size=float(12 * (CANVAS / 12) ** (rng.random() ** 1.5)),
         blur=float(rng.uniform(0.2, 1.0)) if rng.random() < 0.5 else 0.0,
         motion=float(rng.uniform(1.0, 3.0)) if rng.random() < 0.1 else 0.0,
         motion_angle=float(rng.uniform(0, np.pi)),

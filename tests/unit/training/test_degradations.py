@@ -43,7 +43,7 @@ def test_draws_stay_in_their_ranges_and_cover_every_codec() -> None:
     assert all(12 <= d.size <= CANVAS and 1 <= d.frames <= 4 for d in drawn)
     assert all(30 <= d.quality < 96 for d in drawn if d.codec == "jpeg")
     assert all(18 <= d.quality < 38 for d in drawn if d.codec == "h264")
-    assert np.median([d.size for d in drawn]) == pytest.approx(np.sqrt(12 * 128), rel=0.2)
+    assert np.median([d.size for d in drawn]) == pytest.approx(28, rel=0.2)
 
 
 @pytest.mark.parametrize("codec", ["none", "jpeg", "h264"])

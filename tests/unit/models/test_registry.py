@@ -1,0 +1,66 @@
+"""Models resolve by path, by FACEPIPE_WEIGHTS, by the package, and never unverified."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from facepipe.errors import ModelError, UsageError
+from facepipe.models.registry import RESTORERS, WEIGHTS_VARIABLE, find_model, sha256_of
+
+
+def test_shipped_weights_are_there_and_small() -> None:
+    total = 0
+    for spec in RESTORERS:
+        files = find_model(spec.name)
+        total += sum(path.stat().st_size for path in files.paths)
+        assert files.sha256 == tuple(sha256_of(path) for path in files.paths)
+        assert spec.gmacs <= 1.2
+    assert 0 < total <= 25e6
+
+
+def test_what_the_table_says_of_fishsrnet_is_true() -> None:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from facepipe.models.networks.fishsrnet import guided_fishsrnet
+
+    network = guided_fishsrnet()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, 128, 128))
+    (spec,) = [spec for spec in RESTORERS if spec.name == "fishsrnet"]
+    assert spec.parameters == sum(p.numel() for p in network.parameters())
+    assert spec.gmacs == pytest.approx(counter.get_total_flops() / 2e9, abs=0.005)
+
+
+def test_a_folder_of_weights_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged = find_model("fishsrnet")
+    for path in packaged.paths:
+        shutil.copy(path, tmp_path)
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
+    assert {path.parent for path in find_model("fishsrnet").paths} == {tmp_path}
+    (tmp_path / "fishsrnet.onnx").unlink()  # what the folder lacks, the package has
+    assert find_model("fishsrnet").paths[1] == packaged.paths[1]
+    (tmp_path / "fishsrnet.safetensors").write_bytes(b"other")
+    with pytest.raises(ModelError, match="sha256 is"):
+        find_model("fishsrnet")
+
+
+def test_unknown_names_and_missing_files_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there are fishsrnet, bicubic"):
+        find_model("gfpgan")
+    with pytest.raises(ModelError, match="no such file"):
+        find_model(str(tmp_path / "own.safetensors"))
+    (tmp_path / "own.safetensors").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"own\.onnx: no such file"):
+        find_model(str(tmp_path / "own.safetensors"))
+
+
+def test_a_changed_file_has_another_digest(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    first = sha256_of(path)
+    path.write_bytes(b"other")
+    assert sha256_of(path) != first

@@ -1,0 +1,85 @@
+"""What runs the shipped network: parity, batching, and clear refusals."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facepipe.errors import ModelError, UsageError
+from facepipe.frames import Crops
+from facepipe.models.registry import find_model
+from facepipe.models.restorers import create_restorer
+from facepipe.models.restorers.fishsrnet import BATCH
+from facepipe.models.runtime import OnnxRunner, TorchRunner, choose
+
+
+def crops(count: int) -> Crops:
+    pixels = np.random.default_rng(1).random((count, 128, 128, 3), np.float32)
+    nowhere = np.zeros(count, np.intp)
+    return Crops(pixels, np.zeros((count, 2, 3)), nowhere, nowhere)
+
+
+def test_shipped_weights_agree_on_both_runtimes() -> None:
+    files = find_model("fishsrnet")
+    smooth = np.linspace(0, 1, 128, dtype=np.float32)
+    face = np.broadcast_to(smooth, (2, 3, 128, 128)).copy()
+    face[1] = np.random.default_rng(0).random((3, 128, 128))
+    ours = OnnxRunner(files.paths[1], threads=1)(face)
+    theirs = TorchRunner(files.paths[0], device="cpu", threads=1)(face)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    np.testing.assert_allclose(ours[1].sum(1), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
+def test_a_face_does_not_depend_on_its_batch(runtime: str) -> None:
+    restorer = create_restorer("fishsrnet", device="cpu", runtime=runtime)  # type: ignore[arg-type]
+    many = crops(BATCH + 3)
+    together = restorer(many)
+    assert together.pixels.shape == many.pixels.shape
+    assert together.pixels.min() >= 0
+    assert together.pixels.max() <= 1
+    last = Crops(many.pixels[-1:], many.to_frame[-1:], many.frame[-1:], many.track[-1:])
+    np.testing.assert_allclose(restorer(last).pixels[0], together.pixels[-1], atol=1e-4)
+    assert len(restorer(crops(0)).pixels) == 0
+
+
+def test_bicubic_adds_nothing() -> None:
+    given = crops(2)
+    assert create_restorer("bicubic")(given).pixels is given.pixels
+
+
+def test_auto_is_onnxruntime_without_a_gpu() -> None:
+    if torch.cuda.is_available():
+        assert choose("auto", "auto") == ("cuda", "torch")
+    assert choose("cpu", "auto") == ("cpu", "onnxruntime")
+    assert choose("cpu", "torch") == ("cpu", "torch")
+
+
+def test_cuda_runs_or_is_refused() -> None:
+    if torch.cuda.is_available():
+        files = find_model("fishsrnet")
+        face = np.random.default_rng(0).random((3, 3, 128, 128), np.float32)
+        ours = TorchRunner(files.paths[0], device="cuda", threads=1)(face)
+        np.testing.assert_allclose(
+            ours[0], OnnxRunner(files.paths[1], threads=1)(face)[0], atol=5e-3
+        )
+        return
+    assert not os.environ.get("FACEPIPE_FAIL_WITHOUT_CUDA"), "a CUDA device was promised"
+    with pytest.raises(UsageError, match="allowed: auto, cpu"):
+        choose("cuda", "auto")
+
+
+def test_cuda_does_not_go_with_onnxruntime() -> None:
+    with pytest.raises(UsageError, match="cuda"):
+        choose("cuda", "onnxruntime")
+
+
+def test_a_damaged_graph_is_told(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no graph")
+    with pytest.raises(ModelError, match="cannot load this graph"):
+        OnnxRunner(tmp_path / "bad.onnx", threads=1)

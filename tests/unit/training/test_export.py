@@ -1,0 +1,61 @@
+"""What export writes is one restorer: the graph runs on the very weights beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facepipe.errors import ModelError
+from facepipe.models.networks.fishsrnet import guided_fishsrnet
+from facepipe.models.registry import find_model
+from facepipe.models.runtime import OnnxRunner, TorchRunner
+from facepipe.models.weights import save_weights
+from facepipe.training.export import export
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A restorer with chance weights whose last layer is not zero."""
+    folder = tmp_path_factory.mktemp("export")
+    torch.manual_seed(0)
+    network = guided_fishsrnet()
+    torch.nn.init.normal_(network.restore.reconstruct.weight, std=0.02)
+    save_weights(network.parsing, folder / "parsing.safetensors", {"steps": "1"})
+    save_weights(network.restore, folder / "restore.safetensors", {"steps": "2"})
+    export(
+        folder / "parsing.safetensors", folder / "restore.safetensors", folder / "own.safetensors"
+    )
+    return folder / "own.safetensors"
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_both_runtimes_agree(exported: Path, count: int) -> None:
+    files = find_model(str(exported))
+    faces = np.random.default_rng(count).random((count, 3, 128, 128), np.float32)
+    ours = OnnxRunner(files.paths[1], threads=1)(faces)
+    theirs = TorchRunner(files.paths[0], device="cpu", threads=1)(faces)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, atol=2e-5)
+    assert np.abs(ours[0] - faces).max() > 0.01
+
+
+def test_the_graph_holds_no_weights_and_no_path(exported: Path) -> None:
+    graph = exported.with_suffix(".onnx").read_bytes()
+    assert len(graph) < 200_000 < exported.stat().st_size
+    assert str(Path(torch.__file__).parents[1]).encode() not in graph
+    assert b"site-packages" not in graph
+
+
+def test_weights_of_another_network_are_refused(exported: Path) -> None:
+    folder = exported.parent
+    with pytest.raises(ModelError, match="another network"):
+        export(
+            folder / "restore.safetensors",
+            folder / "parsing.safetensors",
+            folder / "no.safetensors",
+        )
+    assert not (folder / "no.safetensors").exists()
