@@ -323,6 +323,9 @@ class Stopped(BaseException):
 
 
 def _stop(signum: int, _frame: object) -> None:
+    # Once is enough: a second one must not land in the midst of clearing up.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped(signum)
 
 
@@ -335,6 +338,13 @@ def main() -> None:
     except FacepipeError as error:
         print(f"facepipe: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        print(
+            f"facepipe: this needs {error.name}, which is not installed; "
+            "allowed: pip install 'facepipe[train]' (or [torch] for a GPU alone)",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except Stopped as stopped:
         print(
             "facepipe: stopped; what is finished is kept, the same command goes on from there",

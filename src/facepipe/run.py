@@ -19,7 +19,15 @@ from facepipe import __version__
 from facepipe.configs.settings import OutputSettings, Settings
 from facepipe.errors import FacepipeError, InputError, OutputError, UsageError, WorkerError
 from facepipe.frames import Analysis, Part, Span, SpanFaces, Track, VideoInfo
-from facepipe.media import EncodeSettings, check_encoder, check_target, mux, output_pix_fmt, probe
+from facepipe.media import (
+    EncodeSettings,
+    check_encoder,
+    check_target,
+    homeless_streams,
+    mux,
+    output_pix_fmt,
+    probe,
+)
 from facepipe.models.registry import ModelFiles, find_model, sha256_of
 from facepipe.models.runtime import choose
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
@@ -28,6 +36,7 @@ from facepipe.pipeline.plan import anchors, plan
 from facepipe.pipeline.report import CONTAINER_TAG, scale_advice, sidecar, write_sidecar
 from facepipe.pipeline.spans import (
     AnalyzeTask,
+    PassThroughTask,
     RenderTask,
     analyze_span,
     pass_through_span,
@@ -78,6 +87,7 @@ class Plan:
     encode: EncodeSettings
     window: tuple[int, int] | None
     notes: tuple[str, ...]
+    leave_out: tuple[int, ...] = ()  # streams that no container takes
 
 
 OnEvent = Callable[[Event], None]
@@ -106,10 +116,17 @@ def make_plan(
     encode = _encode_settings(settings.output)
     pix_fmt, note = output_pix_fmt(encode, info)
     encode = replace(encode, pix_fmt=pix_fmt)
+    notes = [note] if note else []
+    homeless = homeless_streams(source)
+    notes += [
+        f"stream {index} ({codec}) fits no container and is left out" for index, codec in homeless
+    ]
+    leave_out = tuple(index for index, _ in homeless)
     if target is not None:
         check_encoder(encode, info)
-        check_target(source, info, target, settings=encode)
-    return Plan(info, spans, encode, window, (note,) if note else ())
+        check_target(source, info, target, settings=encode, leave_out=leave_out)
+        _check_restorer(settings)
+    return Plan(info, spans, encode, window, tuple(notes), leave_out)
 
 
 def enhance(
@@ -164,8 +181,8 @@ def analyze(
     planned = make_plan(source, settings)
     _check_output(source, target, overwrite)
     with ExitStack() as stack:
+        job = stack.enter_context(open_job(target, _fingerprint(source, settings, None, ())))
         workers = executor or stack.enter_context(LocalExecutor(settings.workers))
-        job = stack.enter_context(open_job(target, _fingerprint(source, settings, None)))
         found = _analyze(source, planned, settings, job, workers, on_event)
         _guarded(lambda: write_analysis(found, target), target)
         job.remove()
@@ -184,20 +201,28 @@ def _make(
     began = time.monotonic()
     planned = make_plan(source, settings, target=target, overwrite=overwrite)
     model, runs_on = _check_restorer(settings)
+    made_with = (runs_on, *(model.sha256 if model else ()))
     with ExitStack() as stack:
+        fingerprint = _fingerprint(source, settings, analysis, made_with)
+        job = stack.enter_context(open_job(target, fingerprint))
         workers = executor or stack.enter_context(LocalExecutor(settings.workers))
-        job = stack.enter_context(open_job(target, _fingerprint(source, settings, analysis)))
         if analysis is None:
             if not job.analysis.is_file():
                 found = _analyze(source, planned, settings, job, workers, on_event)
                 _guarded(lambda: write_analysis(found, job.analysis), target)
             # Read back, so that `run` and `analyze` + `render` see the same rounded numbers.
-            analysis = read_analysis(job.analysis)
+            try:
+                analysis = read_analysis(job.analysis)
+            except InputError:  # cut short by a crash: the next run finds it anew
+                job.analysis.unlink()
+                raise
         elif analysis.source_sha256 != sha256_of(source):
             raise InputError(f"the analysis belongs to another film than {source} (sha256 differs)")
         parts, resumed = _render(planned, analysis, settings, job, workers, on_event)
+        if not any(part.frames for part in parts):
+            raise InputError(f"{source}: not one picture decodes")
         mux(
-            [Path(part.path) for part in parts],
+            [Path(part.path) for part in parts if part.frames],
             source,
             planned.info,
             target,
@@ -205,6 +230,7 @@ def _make(
             metadata={"comment": CONTAINER_TAG},
             expected_frames=sum(part.frames for part in parts),
             window=planned.window,
+            leave_out=planned.leave_out,
         )
         content = sidecar(
             info=planned.info,
@@ -263,11 +289,16 @@ def _analyze(
         if span.index not in found
     ]
 
+    failed: list[BaseException | None] = []
+
     def keep(outcome: Outcome[SpanFaces]) -> None:
         span = tasks[outcome.number].span
         result = outcome.result
         if result is None:
             _raise_if_hopeless(outcome.error)
+            failed.append(outcome.error)
+            if len(failed) == len(spans):
+                raise WorkerError(f"every span failed: {outcome.error}")
             warning = f"no faces were looked for from pts {span.start}: {outcome.error}"
             result = SpanFaces(span, (), (), (warning,))
         else:
@@ -325,16 +356,28 @@ def _render(
         if span.index not in parts
     ]
 
-    def keep(outcome: Outcome[Part]) -> None:
-        part = outcome.result
-        task = tasks[outcome.number]
-        if part is None:
-            _raise_if_hopeless(outcome.error)
-            part = pass_through_span(task, f"restoring failed twice: {outcome.error}")
+    failed: list[PassThroughTask] = []
+
+    def finish(part: Part) -> None:
         _guarded(lambda: job.keep_part(part), job.folder)
         parts[part.span.index] = part
 
+    def keep(outcome: Outcome[Part]) -> None:
+        if outcome.result is not None:
+            finish(outcome.result)
+            return
+        _raise_if_hopeless(outcome.error)
+        reason = f"restoring failed twice: {outcome.error}"
+        failed.append(PassThroughTask(tasks[outcome.number], reason))
+
     _work(executor, render_span, tasks, keep, "render", spans, planned.info, on_event)
+    if failed and len(failed) == len(spans):
+        raise WorkerError(f"every span failed; {failed[0].reason}")
+    for outcome in executor.map(pass_through_span, failed, progress=lambda _: None):
+        if outcome.result is None:
+            span = failed[outcome.number].render.span
+            raise WorkerError(f"span {span.index} fails even unenhanced: {outcome.error}")
+        finish(outcome.result)
     return [parts[span.index] for span in spans], resumed
 
 
@@ -459,10 +502,13 @@ def _encode_settings(output: OutputSettings) -> EncodeSettings:
     )
 
 
-def _fingerprint(source: Path, settings: Settings, analysis: Analysis | None) -> str:
+def _fingerprint(
+    source: Path, settings: Settings, analysis: Analysis | None, made_with: Sequence[str]
+) -> str:
     """What a kept part depends on; any other job with the same target begins anew."""
     made_of = {
         "version": __version__,
+        "made_with": list(made_with),
         "source": sha256_of(source),
         "settings": settings.model_dump(mode="json", exclude={"workers"}),
         "analysis": None if analysis is None else repr(analysis_digest(analysis)),

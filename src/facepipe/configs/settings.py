@@ -18,7 +18,7 @@ PROFILES = ("balanced", "fast", "thorough")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DetectSettings(_Section):
@@ -109,16 +109,20 @@ def load_settings(
         raise UsageError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
     shipped = files("facepipe.configs").joinpath(f"profiles/{profile}.toml")
     merged = tomllib.loads(shipped.read_text(encoding="utf-8"))
-    if config is not None:
-        _merge(merged, _read_toml(config))
+    own: dict[str, Any] = _read_toml(config) if config is not None else {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"--set wants key=value, got {assignment!r}")
-        _assign(merged, key.strip(), _literal(value.strip()))
+        _assign(own, key.strip(), _literal(value.strip()))
     for dotted, given in (overrides or {}).items():
         if given is not None:
-            _assign(merged, dotted, given)
+            _assign(own, dotted, given)
+    output = own.get("output")
+    if isinstance(output, dict) and output.get("codec", "libx264") not in ("libx264", "libx265"):
+        # A profile names presets of x264 and x265; another encoder keeps its own default.
+        merged.get("output", {}).pop("preset", None)
+    _merge(merged, own)
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:

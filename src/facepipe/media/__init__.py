@@ -4,7 +4,7 @@ from facepipe.media.decode import DecodeReport, decode
 from facepipe.media.encode import EncodeSettings, check_encoder, encode, output_pix_fmt
 from facepipe.media.mux import mux
 from facepipe.media.probe import probe
-from facepipe.media.targets import check_target
+from facepipe.media.targets import check_target, homeless_streams
 
 __all__ = [
     "DecodeReport",
@@ -13,6 +13,7 @@ __all__ = [
     "check_target",
     "decode",
     "encode",
+    "homeless_streams",
     "mux",
     "output_pix_fmt",
     "probe",

@@ -117,6 +117,8 @@ def replacing(target: Path) -> Iterator[Path]:
 
     The file reaches the disk before it is renamed; after any exception nothing is left behind.
     """
+    # Absolute, because FFmpeg takes what stands before a colon for a protocol.
+    target = target.absolute()
     temporary = target.with_name(f".{target.stem}.partial{target.suffix}")
     try:
         temporary.unlink(missing_ok=True)

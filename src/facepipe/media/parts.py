@@ -28,7 +28,7 @@ def part_times(parts: Sequence[Path], info: VideoInfo) -> list[int]:
 def _part_packets(part: Path, info: VideoInfo) -> Iterator[tuple[int, Packet[Stream]]]:
     shift = part_shift(info)
     try:
-        with av.open(str(part)) as container:
+        with av.open(str(part.absolute())) as container:
             packet: Packet[Stream]
             for packet in container.demux(container.streams.video[0]):  # type: ignore[assignment]
                 if packet.size and packet.pts is not None:
@@ -57,7 +57,7 @@ def video_packets(
 
 
 def _header(part: Path) -> bytes:
-    with av.open(str(part)) as container:
+    with av.open(str(part.absolute())) as container:
         return container.streams.video[0].codec_context.extradata or b""
 
 

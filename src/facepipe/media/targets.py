@@ -32,6 +32,7 @@ _MP4_KEYS = (
 _NOT_COPIED = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 # What mkvmerge and FFmpeg note about the packets that are replaced here.
 _STATISTICS = ("bps", "number_of_", "_statistics_", "duration", "encoder")
+_HOMELESS = ("unknown", "bin_data")  # data of a kind that no muxer knows
 _ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect ratio
 _COARSEST_VIDEO = 20000  # the mov muxer doubles video time scales until they pass half of this
 _LARGEST_TIMESCALE = 2**31 - 1
@@ -66,6 +67,16 @@ def check_target(
                 continue
             holds = _holds(trial, stream, muxer)
             _require(stream.index, stream.type, codec_name(stream), holds, muxer)
+
+
+def homeless_streams(source: Path) -> tuple[tuple[int, str], ...]:
+    """Index and codec of data streams that no container takes; they cannot but be left out."""
+    with open_source(source) as opened:
+        return tuple(
+            (stream.index, codec_name(stream))
+            for stream in opened.streams
+            if stream.type == "data" and codec_name(stream) in _HOMELESS
+        )
 
 
 def is_copied(stream: Stream, muxer: str, leave_out: Collection[int]) -> bool:
@@ -161,7 +172,7 @@ def _holds(trial: OutputContainer, stream: Stream, muxer: str) -> bool:
     if is_cover(stream) and muxer in ("matroska", "mp4", "mov"):
         return True
     if stream.type not in ("video", "audio", "subtitle"):
-        return muxer in ("mp4", "mov") and codec_name(stream) not in ("unknown", "bin_data")
+        return muxer in ("mp4", "mov") and codec_name(stream) not in _HOMELESS
     return has_decoder(stream) and _takes(trial, stream.codec_context.codec.name)
 
 

@@ -41,7 +41,7 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "d629f919e4597d368a318f42f40a7073a5fef8fda290eb88d858ebfd5bc4ce22",
+                "ee883f2228c673540352604300c0af1fb3217106e71d3881fe387c414fb3954f",
             ),
             ("fishsrnet.onnx", "cbabd746ba3a30126260191f8ea57b4bd6ae0cc9212d185219bf708308b2f74f"),
         ),

@@ -42,7 +42,7 @@ def choose(device: Device, runtime: Runtime) -> tuple[Literal["cpu", "cuda"], Ru
         raise UsageError("device cuda runs through PyTorch; runtime onnxruntime was asked for")
     if runtime == "auto":
         runtime = "torch" if cuda else "onnxruntime"
-    if runtime == "torch" and find_spec("torch") is None:
+    if runtime == "torch" and not (find_spec("torch") and find_spec("safetensors")):
         raise UsageError("runtime torch needs PyTorch: install facepipe[torch]")
     return ("cuda" if cuda else "cpu"), runtime
 

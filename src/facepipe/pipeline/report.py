@@ -79,12 +79,16 @@ def sidecar(
             for part in parts
             if part.passed_through
         ],
-        "warnings": [
-            *info.warnings,
-            *analysis.warnings,
-            *(warning for part in parts for warning in part.warnings),
-            *notes,
-        ],
+        "warnings": list(
+            dict.fromkeys(
+                [
+                    *info.warnings,
+                    *analysis.warnings,
+                    *(warning for part in parts for warning in part.warnings),
+                    *notes,
+                ]
+            )
+        ),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import cv2
@@ -52,6 +52,14 @@ class RenderTask:
     target: Path
 
 
+@dataclass(frozen=True, eq=False)
+class PassThroughTask:
+    """A span that could not be rendered, and why."""
+
+    render: RenderTask
+    reason: str
+
+
 def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
     """Decode a span and look for faces; `progress` is called with the frames done since."""
     cv2.setNumThreads(1)
@@ -77,7 +85,11 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     cv2.setNumThreads(1)
     report = DecodeReport()
     frames = decode(Path(task.info.path), task.info, task.span, report=report)
-    counted = _counted(frames, progress, task.span)
+    first = next(frames, None)
+    if first is None:
+        lost = f"nothing decodes from pts {task.span.start} to {task.span.stop}"
+        return Part(task.span, str(task.target), 0, 0, warnings=(*report.warnings, lost))
+    counted = _counted(chain([first], frames), progress, task.span)
     faces = 0
     if task.tracks:
         restorer = _restorer(task.settings)
@@ -102,10 +114,10 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     return Part(task.span, str(task.target), written, faces, warnings=tuple(report.warnings))
 
 
-def pass_through_span(task: RenderTask, reason: str) -> Part:
+def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:
     """The span as it is, no face restored: what is left to do when restoring it keeps failing."""
-    part = render_span(replace(task, tracks=()), lambda _: None)
-    return replace(part, passed_through=reason)
+    part = render_span(replace(task.render, tracks=()), progress)
+    return replace(part, passed_through=task.reason)
 
 
 def render_frames(

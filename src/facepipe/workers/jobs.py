@@ -42,11 +42,6 @@ class Job:
     def _note(self, span: Span) -> Path:
         return self.part(span).with_suffix(".json")
 
-    @property
-    def finished_parts(self) -> int:
-        """How many spans are rendered."""
-        return len(list(self.folder.glob("part-*.json")))
-
     def keep_part(self, part: Part) -> None:
         """Mark a rendered part as finished."""
         with _written(self._note(part.span)) as partial:
@@ -60,7 +55,7 @@ class Job:
         except (OSError, ValueError, TypeError, KeyError):
             return None
         path = self.part(span)
-        if part.span != span or not path.is_file():
+        if part.span != span or not (path.is_file() or part.frames == 0):
             return None
         # The folder may have been moved with its film.
         return Part(span, str(path), part.frames, part.faces, part.passed_through, part.warnings)
@@ -138,15 +133,11 @@ def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
     except OSError as error:
         raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
     job = Job(folder)
-    mark = folder / "fingerprint"
     try:
-        if not mark.is_file() or mark.read_text(encoding="utf-8") != fingerprint:
-            for path in folder.iterdir():
-                if path.name != "lock":
-                    path.unlink()
-            mark.write_text(fingerprint, encoding="utf-8")
-        for path in folder.glob("*.partial"):
-            path.unlink()
+        try:
+            _begin(folder, fingerprint)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot write there ({error.strerror})") from error
         yield job
     finally:
         kept = folder.is_dir() and (
@@ -155,6 +146,18 @@ def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
         lock.release()
         if not kept:
             job.remove()
+
+
+def _begin(folder: Path, fingerprint: str) -> None:
+    """Keep what belongs to this job and is whole; clear the rest away."""
+    mark = folder / "fingerprint"
+    if not mark.is_file() or mark.read_text(encoding="utf-8") != fingerprint:
+        for path in folder.iterdir():
+            if path.name != "lock":
+                path.unlink()
+        mark.write_text(fingerprint, encoding="utf-8")
+    for path in folder.glob("*.partial*"):
+        path.unlink()
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ def usable_cores() -> int:
 class LocalExecutor:
     """Runs tasks in `workers` processes, started when first needed.
 
-    One worker, or one task, runs in this process. A worker that dies takes only its pool with it:
+    One worker is this process itself. A worker that dies takes only its pool with it:
     what was unfinished is tried again in a new one.
     """
 
@@ -66,7 +66,7 @@ class LocalExecutor:
         progress: Callable[[int], None],
     ) -> Iterator[Outcome[Result]]:
         """Run `function` on every task, each at most twice; see Executor."""
-        if self.workers == 1 or len(tasks) == 1:
+        if self.workers == 1:
             for number, task in enumerate(tasks):
                 yield _here(function, number, task, progress)
             return
@@ -85,9 +85,16 @@ class LocalExecutor:
         while waiting or running:
             # Few in flight: tasks are pickled when they are handed over, not all at once.
             while waiting and len(running) < (1 if suspects else 2 * self.workers):
-                number = waiting.pop(0)
+                number = waiting[0]
+                try:
+                    future = self._start().submit(_there, function, tasks[number])
+                except BrokenProcessPool:  # a worker died while the caller was at work
+                    if not running:
+                        self.close()
+                    break
+                del waiting[0]
                 attempts[number] += 1
-                running[self._start().submit(_there, function, tasks[number])] = number
+                running[future] = number
             done, _ = wait(running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._report(progress)
             died = False
@@ -104,7 +111,7 @@ class LocalExecutor:
                         suspects.add(number)
                 else:
                     yield Outcome(number, None, _told(error))
-            if died:
+            if died and not running:
                 self.close()
         self._report(progress)
 

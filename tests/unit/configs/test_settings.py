@@ -85,3 +85,15 @@ def test_a_bad_config_file_is_told(tmp_path: Path, content: bytes | None, told: 
 def test_a_config_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         load_settings(config=tmp_path)
+
+
+def test_a_profile_leaves_other_encoders_their_preset() -> None:
+    assert load_settings(profile="fast").output.preset == "veryfast"
+    assert load_settings(profile="fast", overrides={"output.codec": "ffv1"}).output.preset is None
+    own = {"output.codec": "h264_nvenc", "output.preset": "slow"}
+    assert load_settings(profile="fast", overrides=own).output.preset == "slow"
+
+
+def test_infinity_is_no_time() -> None:
+    with pytest.raises(UsageError, match=r"output\.end"):
+        load_settings(overrides={"output.end": float("inf")})

@@ -67,10 +67,23 @@ def test_every_task_has_one_outcome(workers: int) -> None:
     assert sum(seen) == sum(range(25))
 
 
-def test_one_task_runs_here() -> None:
+def test_one_worker_is_this_process() -> None:
+    for workers, here in ((1, True), (2, False)):
+        with LocalExecutor(workers) as executor:
+            (outcome,) = executor.map(pid, [0], progress=lambda _: None)
+        assert (outcome.result == os.getpid()) == here
+
+
+def test_workers_that_die_between_results_are_replaced() -> None:
     with LocalExecutor(2) as executor:
-        (outcome,) = executor.map(pid, [0], progress=lambda _: None)
-    assert outcome.result == os.getpid()
+        outcomes = executor.map(double, list(range(30)), progress=lambda _: None)
+        found = [next(outcomes)]
+        assert executor._pool is not None
+        for process in list(executor._pool._processes.values()):
+            process.kill()
+        time.sleep(0.3)
+        found += outcomes
+    assert collected(found) == [2 * k for k in range(30)]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
