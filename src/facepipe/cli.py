@@ -79,7 +79,7 @@ Restorer = Annotated[
 ]
 Strength = Annotated[float | None, typer.Option(help="share of the detail that is pasted [1]")]
 Fidelity = Annotated[
-    float | None, typer.Option(help="share of what the source shows that stays its own [0.7]")
+    float | None, typer.Option(help="share of what the source shows that stays its own [0.5]")
 ]
 DeviceName = Annotated[Device | None, typer.Option(help="where networks run [auto]")]
 Scale = Annotated[int | None, typer.Option(help="enlarge the film 1, 2 or 4 times [1]")]

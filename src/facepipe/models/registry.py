@@ -41,7 +41,7 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "ee883f2228c673540352604300c0af1fb3217106e71d3881fe387c414fb3954f",
+                "3a9b78c790793b2973b75d87b215824648d1e4afb63dfec5084da3d067be2378",
             ),
             ("fishsrnet.onnx", "cbabd746ba3a30126260191f8ea57b4bd6ae0cc9212d185219bf708308b2f74f"),
         ),

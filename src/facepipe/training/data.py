@@ -27,8 +27,8 @@ from facepipe.training.faces import ALIGNED_SIZE, MARGIN, FaceArchive
 
 PARSE_SIZE = 32
 #: Share of faces whose truth is itself soft, as most video is, and px of detail that it has.
-_SOFT_SHARE = {"none": 0.35, "jpeg": 0.35, "h264": 0.75}
-_SOFT_SIZES = (32, 105)
+_SOFT_SHARE = {"none": 0.35, "jpeg": 0.35, "h264": 0.85}
+_SOFT_SIZES = (30, 100)
 _IGNORED = 255
 
 
