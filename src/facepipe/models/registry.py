@@ -41,7 +41,7 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "3a9b78c790793b2973b75d87b215824648d1e4afb63dfec5084da3d067be2378",
+                "4358c45353b9a726f945e17134b17dc86d5332e2eab380ef0b47f028200393fc",
             ),
             ("fishsrnet.onnx", "cbabd746ba3a30126260191f8ea57b4bd6ae0cc9212d185219bf708308b2f74f"),
         ),
