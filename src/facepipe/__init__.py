@@ -1,7 +1,9 @@
 """facepipe makes the tiny faces of a film clear and leaves the rest of the film as it is.
 
     from facepipe import enhance
-    enhance("input.mp4", "out.mp4")
+
+    if __name__ == "__main__":
+        enhance("input.mp4", "out.mp4")
 
 Enhanced faces are plausible inventions and no evidence of what a person looked like.
 """

@@ -28,6 +28,7 @@ from facepipe.media import (
     output_pix_fmt,
     probe,
 )
+from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model, sha256_of
 from facepipe.models.runtime import choose
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
@@ -113,6 +114,8 @@ def make_plan(
             f"no frame lies between --start {settings.output.start or 0:g} and "
             f"--end {settings.output.end or info.seconds:g}; the film has {info.seconds:.2f} s"
         )
+    # Loaded here to be refused here: a missing pack or damaged weights stop every span alike.
+    create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
     encode = _encode_settings(settings.output)
     pix_fmt, note = output_pix_fmt(encode, info)
     encode = replace(encode, pix_fmt=pix_fmt)
