@@ -37,6 +37,9 @@ class YuNet:
         """Raises ModelError when the wheel's model is missing or is not the one expected."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
+        # Input sizes vary: an arena would keep the largest of every kind for good.
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = ort.InferenceSession(
