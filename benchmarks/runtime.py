@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 
+from facepipe.frames import SEQUENCE
 from facepipe.models.registry import find_model
 from facepipe.models.runtime import OnnxRunner, Runner, TorchRunner
 
@@ -36,7 +37,7 @@ def main() -> None:
         "onnxruntime": OnnxRunner(files.paths[1], threads=1),
         "torch": TorchRunner(files.paths[0], device="cpu", threads=1),
     }
-    faces = np.random.default_rng(0).random((chosen.batch, 3, 128, 128), np.float32)
+    faces = np.random.default_rng(0).random((chosen.batch, SEQUENCE, 3, 128, 128), np.float32)
     times: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(chosen.repeat + 1):
         for name, runner in runners.items():

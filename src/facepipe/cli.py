@@ -19,7 +19,7 @@ from facepipe.errors import FacepipeError
 if TYPE_CHECKING:
     from facepipe.configs.settings import Settings
     from facepipe.run import Event, Plan, Summary
-    from facepipe.training.evaluate import RestoreCanvas
+    from facepipe.training.evaluate import RestoreFrames
 
 NOTICE = "Enhanced faces are plausible inventions, no evidence."
 
@@ -57,6 +57,7 @@ class DetectorName(StrEnum):
 class Protocol(StrEnum):
     bicubic8 = "bicubic8"
     blind = "blind"
+    sequence = "sequence"
 
 
 Input = Annotated[Path, typer.Argument(metavar="INPUT", help="any video that FFmpeg reads")]
@@ -434,19 +435,29 @@ def _print_plan(plan: Plan, output: Path) -> None:
         print(f"warning: {note}")
 
 
-def _restore_functions(names: list[str], device: Device) -> dict[str, RestoreCanvas]:
+def _restore_functions(names: list[str], device: Device) -> dict[str, RestoreFrames]:
     import numpy as np
     from numpy.typing import NDArray
 
-    from facepipe.frames import Crops
+    from facepipe.frames import SEQUENCE, Crops
     from facepipe.models.restorers import create_restorer
 
-    def adapted(name: str) -> RestoreCanvas:
+    def adapted(name: str) -> RestoreFrames:
         restorer = create_restorer(name, device=device.value, threads=2)
 
-        def restore(canvas: NDArray[np.float32]) -> NDArray[np.float32]:
-            nowhere = np.zeros(len(canvas), np.intp)
-            crops = Crops(canvas, np.zeros((len(canvas), 2, 3)), nowhere, nowhere)
+        def restore(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+            count, middle = len(frames), SEQUENCE // 2
+            numbers = count + np.arange(count * SEQUENCE).reshape(count, SEQUENCE)
+            numbers[:, middle] = np.arange(count)
+            nowhere = np.zeros(count, np.intp)
+            crops = Crops(
+                frames[:, middle],
+                np.zeros((count, 2, 3)),
+                nowhere,
+                nowhere,
+                numbers,
+                frames.reshape(-1, *frames.shape[2:]),
+            )
             return restorer(crops).pixels
 
         return restore

@@ -30,8 +30,11 @@ class TrainSettings(BaseModel):
     warmup_steps: int = Field(100, ge=0)
     gradient_clip: float = Field(0.5, gt=0)
     ema: Fraction = Field(0.998, description="longest memory of the averaged weights")
+    loss: Literal["l1", "psnr"] = "l1"
     fourier_weight: float = Field(0.01, ge=0)
     exact_bicubic: Fraction = Field(0.4, description="share of plain 16 px bicubic inputs")
+    sequences: Fraction = Field(0.0, description="share of drawn inputs with the frames beside")
+    compiled: bool = Field(False, description="compile the network: slow to begin, then faster")
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     loader_workers: int = Field(1, ge=0)

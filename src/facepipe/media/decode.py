@@ -29,25 +29,29 @@ def decode(
     info: VideoInfo,
     span: Span,
     *,
+    before: int = 0,
     beyond: int = 0,
     threads: int = 1,
     report: DecodeReport | None = None,
 ) -> Iterator[Frame]:
-    """The frames with span.start <= pts < span.stop by rising pts, then up to `beyond` more.
+    """The frames with span.start <= pts < span.stop by rising pts, and some on either side.
 
+    Up to `before` frames come ahead of them and up to `beyond` after them.
     Planes are read-only views in the source's own format or the planar one that holds all of it.
     Damaged packets are skipped and told to `report`. At most the decoder's own delay (some
     sixteen frames) is buffered. Errors: InputError when the file is gone or no longer a film.
     """
     report = report if report is not None else DecodeReport()
     format = working_format(info.pix_fmt)
-    wanted = info.pts[bisect_left(info.pts, span.start) : bisect_left(info.pts, span.stop)]
+    begin, end = bisect_left(info.pts, span.start), bisect_left(info.pts, span.stop)
+    wanted = info.pts[max(begin - before, 0) : end]
+    start = wanted[0] if wanted else span.start
     owed = Counter(wanted)
     last: int | None = None
     extra = 0
-    for picture in _pictures_from(path, info, wanted[0] if wanted else span.start, threads, report):
+    for picture in _pictures_from(path, info, start, threads, report):
         pts = picture.pts if picture.pts is not None else _next_pts(info, last)
-        if pts is None or pts < span.start:
+        if pts is None or pts < start:
             continue
         if last is not None and (pts < last or (pts == last and not owed[pts])):
             report.warnings.append(f"a picture out of order at pts {pts} is left out")
@@ -59,10 +63,10 @@ def decode(
         last = pts
         owed[pts] -= 1
         yield _frame(picture, pts, info, format, report)
-    missing = sum(count for count in owed.values() if count > 0)
+    missing = sum(count for pts, count in owed.items() if count > 0 and pts >= span.start)
     if missing:
         report.warnings.append(
-            f"{missing} of {len(wanted)} frames from pts {span.start} to {span.stop} do not decode"
+            f"{missing} of {end - begin} frames from pts {span.start} to {span.stop} do not decode"
         )
 
 

@@ -41,12 +41,12 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "4358c45353b9a726f945e17134b17dc86d5332e2eab380ef0b47f028200393fc",
+                "f928cb32827d6c1e7f1c88841a270c5e2e02b2f2f4ffe5463dd0d91370046937",
             ),
-            ("fishsrnet.onnx", "cbabd746ba3a30126260191f8ea57b4bd6ae0cc9212d185219bf708308b2f74f"),
+            ("fishsrnet.onnx", "b2f44e0a7a81361b8362b52badc004d7b4acbb7a2f077b2b8c30ebfdd5ea99a3"),
         ),
-        parameters=3_227_922,
-        gmacs=1.11,
+        parameters=3_272_082,
+        gmacs=1.18,
     ),
     ModelSpec(
         name="bicubic",

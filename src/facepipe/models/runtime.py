@@ -21,11 +21,14 @@ Floats = NDArray[np.float32]
 
 
 class Runner(Protocol):
-    """(N, 3, 128, 128) in [0, 1] to the restored canvas and the parse (N, 8, 32, 32)."""
+    """Five canvases of each face (N, 5, 3, 128, 128) in [0, 1] to the middle one restored.
+
+    Gives (N, 3, 128, 128) in [0, 1] and its parse (N, 8, 32, 32).
+    """
 
     description: str
 
-    def __call__(self, canvas_N3HW: Floats) -> tuple[Floats, Floats]: ...
+    def __call__(self, frames_N53HW: Floats) -> tuple[Floats, Floats]: ...
 
 
 def choose(device: Device, runtime: Runtime) -> tuple[Literal["cpu", "cuda"], Runtime]:
@@ -88,6 +91,7 @@ class OnnxRunner:
         options.log_severity_level = 3
         # Memory patterns and arenas grow with every new batch size; batches here vary.
         options.enable_mem_pattern = False
+        options.enable_cpu_mem_arena = False
         try:
             self._session = onnxruntime.InferenceSession(
                 str(graph), options, providers=["CPUExecutionProvider"]
@@ -96,8 +100,8 @@ class OnnxRunner:
             raise ModelError(f"{graph}: onnxruntime cannot load this graph ({error})") from error
         self.description = f"onnxruntime {onnxruntime.__version__} on the CPU"
 
-    def __call__(self, canvas_N3HW: Floats) -> tuple[Floats, Floats]:
-        restored, parse = self._session.run(["restored", "parse"], {"canvas": canvas_N3HW})
+    def __call__(self, frames_N53HW: Floats) -> tuple[Floats, Floats]:
+        restored, parse = self._session.run(["restored", "parse"], {"frames": frames_N53HW})
         return np.asarray(restored), np.asarray(parse)
 
 
@@ -120,13 +124,10 @@ class TorchRunner:
         name = torch.cuda.get_device_name() if device == "cuda" else "the CPU"
         self.description = f"PyTorch {torch.__version__} on {name}"
 
-    def __call__(self, canvas_N3HW: Floats) -> tuple[Floats, Floats]:
+    def __call__(self, frames_N53HW: Floats) -> tuple[Floats, Floats]:
         torch = self._torch
         with torch.inference_mode():
-            canvas = torch.from_numpy(canvas_N3HW).to(
-                self._device, memory_format=torch.channels_last
-            )
-            restored, parse = self._network(canvas)
+            restored, parse = self._network(torch.from_numpy(frames_N53HW).to(self._device))
             return (
                 restored.contiguous().float().cpu().numpy(),
                 parse.contiguous().float().cpu().numpy(),

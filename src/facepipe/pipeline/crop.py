@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Crops, Frame, Track
+from facepipe.frames import SEQUENCE, Crops, Frame, Track
 from facepipe.pipeline.colour import to_rgb
 
 #: The FFHQ five-point template on a canvas of 128 px: eyes, nose, mouth corners, image-left first.
@@ -55,31 +56,60 @@ def canvas_bounds(
     return int(x0), int(y0), int(x1), int(y1)
 
 
-def crop(frames: Sequence[Frame], tracks: Sequence[Track]) -> Crops:
+def crop(
+    frames: Sequence[Frame],
+    tracks: Sequence[Track],
+    *,
+    window: range | None = None,
+    apart: float = float("inf"),
+) -> Crops:
     """All faces of `tracks` that `frames` show and that the canvas can better, one batch.
 
     A face whose canvas would have to shrink it is left out: a restorer must not take detail away.
+    `window` are the numbers of the frames whose faces are wanted, all by default; the others are
+    only seen beside them, where no more than `apart` in pts. Numbers in the result count from the
+    window's first frame.
     """
-    pixels, transforms, numbers, owners = [], [], [], []
-    for number, frame in enumerate(frames):
-        for track in tracks:
-            if not (track.enhance and track.covers(frame.pts)):
-                continue
-            to_frame = canvas_to_frame(track.landmarks_at(frame.pts))
-            if not 0 < frame_px_per_canvas_px(to_frame) < 1:
-                continue
-            canvas = sample(frame, to_frame)
-            if canvas is None:
-                continue
-            pixels.append(canvas)
-            transforms.append(to_frame)
-            numbers.append(number)
-            owners.append(track.number)
+    window = range(len(frames)) if window is None else window
+    to_frames = {
+        (number, place): canvas_to_frame(track.landmarks_at(frame.pts))
+        for number, frame in enumerate(frames)
+        for place, track in enumerate(tracks)
+        if track.enhance and track.covers(frame.pts)
+    }
+
+    @cache
+    def canvas(number: int, place: int) -> NDArray[np.float32] | None:
+        to_frame = to_frames.get((number, place))
+        if to_frame is None or frame_px_per_canvas_px(to_frame) == 0:
+            return None
+        return sample(frames[number], to_frame)
+
+    wanted = [
+        (number, place)
+        for (number, place), to_frame in to_frames.items()
+        if number in window
+        and frame_px_per_canvas_px(to_frame) < 1
+        and canvas(number, place) is not None
+    ]
+    order = {key: k for k, key in enumerate(wanted)}
+    sequences = np.empty((len(wanted), SEQUENCE), np.intp)
+    for k, (number, place) in enumerate(wanted):
+        for column, lag in enumerate(range(-(SEQUENCE // 2), SEQUENCE // 2 + 1)):
+            key = (number + lag, place)
+            near = canvas(*key) is not None and (
+                abs(frames[key[0]].pts - frames[number].pts) <= apart
+            )
+            sequences[k, column] = order.setdefault(key, len(order)) if near else k
+    canvases = [np.zeros((0, CANVAS, CANVAS, 3), np.float32)]
+    canvases += [shown[None] for key in order if (shown := canvas(*key)) is not None]
     return Crops(
-        np.stack(pixels) if pixels else np.zeros((0, CANVAS, CANVAS, 3), np.float32),
-        np.stack(transforms) if transforms else np.zeros((0, 2, 3)),
-        np.array(numbers, np.intp),
-        np.array(owners, np.intp),
+        np.concatenate(canvases[: len(wanted) + 1]),
+        np.stack([to_frames[key] for key in wanted]) if wanted else np.zeros((0, 2, 3)),
+        np.array([number - window.start for number, _ in wanted], np.intp),
+        np.array([tracks[place].number for _, place in wanted], np.intp),
+        sequences,
+        np.concatenate([canvases[0], *canvases[len(wanted) + 1 :]]),
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 
 from facepipe.configs.settings import DetectSettings, RestoreSettings
-from facepipe.frames import Frame, Part, Span, SpanFaces, Track, VideoInfo
+from facepipe.frames import SEQUENCE, Frame, Part, Span, SpanFaces, Track, VideoInfo
 from facepipe.media import DecodeReport, EncodeSettings, decode, encode
 from facepipe.models.detectors import Detector, create_detector
 from facepipe.models.restorers import Restorer, create_restorer
@@ -23,6 +23,8 @@ from facepipe.pipeline.analyze import analyze_frames
 from facepipe.pipeline.crop import crop
 from facepipe.pipeline.paste import enlarge, paste
 
+#: Frames further apart in time than this are not seen beside each other.
+BESIDE_SECONDS = 0.15
 #: Bytes of pixels that a window of frames may hold, counted at the output's size.
 WINDOW_BYTES = 96 * 2**20
 
@@ -84,12 +86,11 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     """Decode, restore, paste and encode one span into `task.target`."""
     cv2.setNumThreads(1)
     report = DecodeReport()
-    frames = decode(Path(task.info.path), task.info, task.span, report=report)
-    first = next(frames, None)
-    if first is None:
-        lost = f"nothing decodes from pts {task.span.start} to {task.span.stop}"
-        return Part(task.span, str(task.target), 0, 0, warnings=(*report.warnings, lost))
-    counted = _counted(chain([first], frames), progress, task.span)
+    beside = SEQUENCE // 2 if task.tracks else 0
+    frames = decode(
+        Path(task.info.path), task.info, task.span, before=beside, beyond=beside, report=report
+    )
+    counted = _counted(frames, progress, task.span)
     faces = 0
     if task.tracks:
         restorer = _restorer(task.settings)
@@ -100,8 +101,10 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
 
         pictures = render_frames(
             counted,
+            task.span,
             task.tracks,
             restorer,
+            apart=BESIDE_SECONDS / float(task.info.time_base),
             window=task.settings.window,
             strength=task.settings.strength,
             fidelity=task.settings.fidelity,
@@ -110,6 +113,11 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
         )
     else:
         pictures = enlarged(counted, task.encode.scale)
+    first = next(pictures, None)
+    if first is None:
+        lost = f"nothing decodes from pts {task.span.start} to {task.span.stop}"
+        return Part(task.span, str(task.target), 0, 0, warnings=(*report.warnings, lost))
+    pictures = chain([first], pictures)
     written = encode(pictures, task.target, info=task.info, span=task.span, settings=task.encode)
     return Part(task.span, str(task.target), written, faces, warnings=tuple(report.warnings))
 
@@ -122,9 +130,11 @@ def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:
 
 def render_frames(
     frames: Iterator[Frame],
+    span: Span,
     tracks: Sequence[Track],
     restorer: Restorer,
     *,
+    apart: float,
     window: int,
     strength: float,
     fidelity: float,
@@ -133,14 +143,21 @@ def render_frames(
 ) -> Iterator[Frame]:
     """The core of the render pass: windows of frames, all their faces in one batch.
 
-    Holds `window` frames, or fewer where they are large (WINDOW_BYTES at the output's size).
-    `restored` is told how many faces each window had.
+    Of `frames`, those within the span come out; those beside it are only seen, as is what lies
+    beside each window, no more than `apart` in pts. Holds `window` frames and those beside, or
+    fewer where they are large (WINDOW_BYTES at the output's size). `restored` is told how many
+    faces each window had.
     """
-    for batch in _windows(frames, window, scale):
-        crops = crop(batch, tracks)
+    for shown, inner in _windows(frames, span, window, scale):
+        crops = crop(shown, tracks, window=inner, apart=apart)
         restored(len(crops))
         yield from paste(
-            batch, crops, restorer(crops), strength=strength, fidelity=fidelity, scale=scale
+            shown[inner.start : inner.stop],
+            crops,
+            restorer(crops),
+            strength=strength,
+            fidelity=fidelity,
+            scale=scale,
         )
 
 
@@ -150,16 +167,29 @@ def enlarged(frames: Iterator[Frame], scale: int) -> Iterator[Frame]:
         yield frame if scale == 1 else enlarge(frame, scale)
 
 
-def _windows(frames: Iterator[Frame], window: int, scale: int) -> Iterator[list[Frame]]:
-    for first in frames:
-        size = sum(plane.nbytes for plane in first.planes) * (1 + scale * scale)
+def _windows(
+    frames: Iterator[Frame], span: Span, window: int, scale: int
+) -> Iterator[tuple[list[Frame], range]]:
+    """Runs of frames with two more on each side where there are, and which ones are the run."""
+    reach = SEQUENCE // 2
+    before: list[Frame] = []
+    ahead = list(islice(frames, 1))
+    while ahead and ahead[0].pts < span.start:
+        before = [*before, *ahead][-reach:]
+        ahead = list(islice(frames, 1))
+    while ahead and ahead[0].pts < span.stop:
+        size = sum(plane.nbytes for plane in ahead[0].planes) * (1 + scale * scale)
         count = max(1, min(window, WINDOW_BYTES // max(size, 1)))
-        yield [first, *islice(frames, count - 1)]
+        ahead += islice(frames, count + reach - len(ahead))
+        inner = [frame for frame in ahead[:count] if frame.pts < span.stop]
+        shown = before + ahead
+        yield shown, range(len(before), len(before) + len(inner))
+        before, ahead = (before + inner)[-reach:], ahead[len(inner) :]
 
 
 def _counted(frames: Iterator[Frame], progress: Progress, span: Span) -> Iterator[Frame]:
     for frame in frames:
-        if frame.pts < span.stop:
+        if span.start <= frame.pts < span.stop:
             progress(1)
         yield frame
 

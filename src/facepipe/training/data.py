@@ -18,8 +18,10 @@ from facepipe.errors import InputError
 from facepipe.models.networks.parsingnet import PARTS
 from facepipe.training.degradations import (
     CANVAS,
+    REACH,
     bicubic_reduced,
     degrade,
+    degrade_sequence,
     draw_degradation,
     softened,
 )
@@ -27,8 +29,10 @@ from facepipe.training.faces import ALIGNED_SIZE, MARGIN, FaceArchive
 
 PARSE_SIZE = 32
 #: Share of faces whose truth is itself soft, as most video is, and px of detail that it has.
-_SOFT_SHARE = {"none": 0.35, "jpeg": 0.35, "h264": 0.85}
+_SOFT_SHARE = {"none": 0.35, "jpeg": 0.35, "h264": 0.7}
 _SOFT_SIZES = (30, 100)
+#: Share of sequences that lack frames on one side.
+_CUT_SHORT = 0.15
 _IGNORED = 255
 
 
@@ -36,22 +40,27 @@ _IGNORED = 255
 class Batch:
     """One training batch; B faces.
 
-    `inputs` and `truth` are (B, 3, 128, 128) in [0, 1], `valid` (B, 1, 128, 128) is 1 where the
-    photograph has pixels; `parts` (B, 8, 32, 32) are shares of each class that sum to 1, or to 0
-    where the class is unknown; it is empty (B, 0, 0, 0) when there are no masks.
+    `inputs` and `truth` are (B, 3, 128, 128); `beside` (B, 4, 3, 128, 128) are the canvases of the
+    frames before and after, None where every face stands alone; `valid` (B, 1, 128, 128) is 255
+    where the photograph has pixels. All are bytes as they leave the loader, and in [0, 1] after
+    `to`. `parts` (B, 8, 32, 32) are shares of each class that sum to 1, or to 0 where the class is
+    unknown; it is empty (B, 0, 0, 0) when there are no masks.
     """
 
     inputs: Tensor
+    beside: Tensor | None
     truth: Tensor
     valid: Tensor
     parts: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on `device`, pictures in channels-last memory."""
+        """The same batch as floats on `device`, pictures in channels-last memory."""
+        beside = self.beside
         return Batch(
-            self.inputs.to(device, memory_format=torch.channels_last, non_blocking=True),
-            self.truth.to(device, memory_format=torch.channels_last, non_blocking=True),
-            self.valid.to(device, non_blocking=True),
+            _floats(self.inputs, device).contiguous(memory_format=torch.channels_last),
+            None if beside is None else _floats(beside, device),
+            _floats(self.truth, device).contiguous(memory_format=torch.channels_last),
+            _floats(self.valid, device),
             self.parts.to(device, non_blocking=True),
         )
 
@@ -60,7 +69,8 @@ class FaceBatches(Dataset[Batch]):
     """Batch number k for every k below `steps`.
 
     `exact_bicubic` is the share of faces reduced to 16 px by plain bicubic; the rest goes through
-    drawn degradations. With `masks`, only faces that have one are used; InputError when none has.
+    drawn degradations, a share `sequences` of it with the frames beside. With `masks`, only faces
+    that have one are used; InputError when none has.
     """
 
     def __init__(
@@ -71,6 +81,7 @@ class FaceBatches(Dataset[Batch]):
         steps: int,
         seed: int,
         exact_bicubic: float,
+        sequences: float = 0.0,
         masks: FaceArchive | None = None,
     ) -> None:
         self._faces = faces
@@ -83,7 +94,7 @@ class FaceBatches(Dataset[Batch]):
         if not self._numbers:
             raise InputError("no face has a mask of its name: names without suffix must agree")
         self._batch, self._steps, self._seed = batch, steps, seed
-        self._exact_bicubic = exact_bicubic
+        self._exact_bicubic, self._sequences = exact_bicubic, sequences
 
     def __len__(self) -> int:
         return self._steps
@@ -95,7 +106,7 @@ class FaceBatches(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self._seed, 1, step])
-        inputs, truths, valids, parts = [], [], [], []
+        frames, truths, valids, parts = [], [], [], []
         for k in range(self._batch):
             number = self._number(step * self._batch + k)
             face, valid = self._faces.face(number)
@@ -107,22 +118,28 @@ class FaceBatches(Dataset[Batch]):
             face, valid, labels = jitter(rng, face, valid, labels)
             inner = np.s_[MARGIN : MARGIN + CANVAS, MARGIN : MARGIN + CANVAS]
             if rng.random() < self._exact_bicubic:
-                degraded = bicubic_reduced(face[inner], 16)
+                shown = bicubic_reduced(face[inner], 16)[None]
             else:
                 how = draw_degradation(rng)
                 if rng.random() < _SOFT_SHARE[how.codec]:
                     face = softened(face, float(np.exp(rng.uniform(*np.log(_SOFT_SIZES)))))
-                degraded = degrade(face, how)
-            truth = face[inner]
-            inputs.append(degraded)
-            truths.append(truth)
-            valids.append(valid[inner])
+                alone = rng.random() >= self._sequences
+                shown = degrade(face, how)[None] if alone else degrade_sequence(face, how)
+                if not alone:
+                    shown = _cut_short(rng, shown)
+            frames.append(shown)
+            truths.append(face[inner])
+            valids.append(np.where(valid[inner] > 127, 255, 0).astype(np.uint8)[..., None])
             if labels is not None:
                 parts.append(_shares(labels[inner]))
+        beside = None
+        if self._sequences:
+            beside = _planes([np.delete(_repeated(shown), REACH, 0) for shown in frames])
         return Batch(
-            _planes(inputs),
+            _planes([shown[len(shown) // 2] for shown in frames]),
+            beside,
             _planes(truths),
-            torch.from_numpy(np.stack(valids)[:, None] > 127).float(),
+            _planes(valids),
             torch.from_numpy(np.stack(parts)) if parts else torch.zeros(self._batch, 0, 0, 0),
         )
 
@@ -202,6 +219,27 @@ def _shares(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.where(total > 0.5, blocks / np.maximum(total, 1e-6), 0).astype(np.float32)
 
 
+def _repeated(shown: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A face of which there is one picture as a sequence."""
+    return np.repeat(shown, 2 * REACH + 1, 0) if len(shown) == 1 else shown
+
+
+def _cut_short(rng: np.random.Generator, sequence: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The sequence as it is near the end of a track: now and then, one side shows the middle."""
+    shown = sequence.copy()
+    middle = len(shown) // 2
+    if rng.random() < _CUT_SHORT:
+        first = int(rng.integers(1, middle + 1))
+        way = 1 if rng.random() < 0.5 else -1
+        side = [middle + k * way for k in range(first, middle + 1)]
+        shown[side] = shown[middle]
+    return shown
+
+
 def _planes(pictures: list[NDArray[np.uint8]]) -> Tensor:
-    stacked = np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
-    return torch.from_numpy(stacked).float().div_(255)
+    """(B, ..., C, H, W) from pictures (..., H, W, C)."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.stack(pictures), -1, -3)))
+
+
+def _floats(bytes_: Tensor, device: torch.device) -> Tensor:
+    return bytes_.to(device, non_blocking=True).float().div_(255)

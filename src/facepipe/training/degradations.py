@@ -6,6 +6,7 @@ same face gives the same pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -20,8 +21,27 @@ from PIL import Image
 from facepipe.training.faces import ALIGNED_SIZE, MARGIN
 
 CANVAS = ALIGNED_SIZE - 2 * MARGIN
+#: Frames on each side of the middle one that a sequence shows.
+REACH = 2
+#: Blur of a sensor's square pixels, in their own size.
+_PIXEL_SIGMA = 0.3
 Rgb = NDArray[np.uint8]
 Codec = Literal["none", "jpeg", "h264"]
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How a face moves from frame to frame of a sequence, and how far its alignment follows.
+
+    Lengths are pixels of the canvas. The frame that is kept stands still: everything is told from
+    it, and grows with the number of frames away.
+    """
+
+    drift: tuple[float, float] = (0.0, 0.0)  # a frame
+    turn: float = 0.0  # radians a frame
+    zoom: float = 0.0  # logarithm of the size, a frame
+    bend: float = 0.0  # how far features move against each other, a frame
+    misaligned: float = 0.0  # sigma of what the alignment of the other frames is off by
 
 
 @dataclass(frozen=True)
@@ -36,14 +56,17 @@ class Degradation:
     chroma_noise: float  # share of that noise drawn apart for each channel, 0..1
     codec: Codec
     quality: int  # JPEG quality, or H.264 constant rate factor
-    frames: int  # length of the coded sequence; its last frame is the one kept
-    drift: tuple[float, float]  # motion a frame, in px of the canvas
-    seed: int  # of the noise
+    preset: str  # of the H.264 encoder
+    frames: int  # length of the sequence
+    kept: int  # the frame whose truth is known
+    movement: Movement
+    seed: int  # of the noise and of what bends
 
 
 def draw_degradation(rng: np.random.Generator) -> Degradation:
     """A degradation as footage has it: most faces tiny, half of it coded as video."""
     codec: Codec = rng.choice(["none", "jpeg", "h264"], p=[0.25, 0.25, 0.5])
+    frames = int(rng.integers(2 * REACH + 1, 10)) if codec == "h264" else 2 * REACH + 1
     return Degradation(
         size=float(12 * (CANVAS / 12) ** (rng.random() ** 1.5)),
         blur=float(rng.uniform(0.2, 1.0)) if rng.random() < 0.5 else 0.0,
@@ -53,9 +76,23 @@ def draw_degradation(rng: np.random.Generator) -> Degradation:
         chroma_noise=float(rng.uniform(0, 1)),
         codec=codec,
         quality=int(rng.integers(30, 96) if codec == "jpeg" else rng.integers(18, 38)),
-        frames=int(rng.integers(1, 5)),
-        drift=(float(rng.normal(0, 1.5)), float(rng.normal(0, 1.5))),
+        preset=str(rng.choice(["veryfast", "fast", "medium"])),
+        frames=frames,
+        kept=int(rng.integers(REACH, frames - REACH)),
+        movement=_draw_movement(rng),
         seed=int(rng.integers(2**31)),
+    )
+
+
+def _draw_movement(rng: np.random.Generator) -> Movement:
+    speed = 0.0 if rng.random() < 0.15 else float(np.exp(rng.normal(0, 0.8)))
+    drift = rng.normal(0, speed, 2)
+    return Movement(
+        drift=(float(drift[0]), float(drift[1])),
+        turn=float(rng.normal(0, 0.004) * speed),
+        zoom=float(rng.normal(0, 0.003) * speed),
+        bend=float(rng.uniform(0, 0.8)) if speed and rng.random() < 0.6 else 0.0,
+        misaligned=float(rng.uniform(0, 1.0)),
     )
 
 
@@ -86,53 +123,127 @@ def degrade(aligned: Rgb, how: Degradation) -> Rgb:
 
     `aligned` is (160, 160, 3): the canvas and its margin.
     """
-    small = how.size * ALIGNED_SIZE / CANVAS
-    side = max(round(small), 8)
-    rng = np.random.default_rng(how.seed)
-    count = how.frames if how.codec == "h264" else 1
-    frames = [_filmed(aligned, how, side=side, lag=count - 1 - k, rng=rng) for k in range(count)]
-    if how.codec == "jpeg":
-        tile = _jpeg(frames[-1], how.quality)
-    elif how.codec == "h264":
-        tile = _h264(frames, how.quality)
-    else:
-        tile = frames[-1]
-    per_px = side / ALIGNED_SIZE
-    # Pixel centres: canvas x lies at (x + MARGIN + 0.5) * per_px - 0.5 in the small picture.
-    offset = (MARGIN + 0.5) * per_px - 0.5
-    to_small = np.array([[per_px, 0, offset], [0, per_px, offset]])
-    canvas = cv2.warpAffine(
-        tile,
-        to_small,
-        (CANVAS, CANVAS),
-        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(canvas, np.uint8)
+    return np.asarray(_sampled(aligned, how, (how.kept,))[0])
 
 
-def _filmed(
-    aligned: Rgb, how: Degradation, *, side: int, lag: int, rng: np.random.Generator
-) -> Rgb:
-    """One frame of the small picture, `lag` frames before the one that is kept."""
+def degrade_sequence(aligned: Rgb, how: Degradation) -> Rgb:
+    """The canvases (5, 128, 128, 3) of the kept frame and of two on each side, by time.
+
+    The middle one equals what `degrade` gives. Raises ValueError where a side has fewer.
+    """
+    if not REACH <= how.kept < how.frames - REACH:
+        raise ValueError(f"frame {how.kept} of {how.frames} has fewer than {REACH} on a side")
+    return _sampled(aligned, how, range(how.kept - REACH, how.kept + REACH + 1))
+
+
+def _sampled(aligned: Rgb, how: Degradation, numbers: Sequence[int]) -> Rgb:
+    """The canvases (N, 128, 128, 3) of these frames, filmed, coded and found again."""
+    side = max(round(how.size * ALIGNED_SIZE / CANVAS), 8)
     per_px = ALIGNED_SIZE / side
-    picture: MatLike = aligned
-    if lag:
-        shift = np.array([[1, 0, -lag * how.drift[0]], [0, 1, -lag * how.drift[1]]])
-        picture = cv2.warpAffine(
-            picture, shift, (ALIGNED_SIZE, ALIGNED_SIZE), borderMode=cv2.BORDER_REPLICATE
-        )
-    if how.blur:
-        picture = cv2.GaussianBlur(picture, (0, 0), how.blur * per_px)
+    # Sampling at once from a picture that is blurred as a sensor's pixels blur it.
+    sigma = np.hypot(how.blur * per_px, _PIXEL_SIGMA * np.sqrt(per_px**2 - 1))
+    optical: MatLike = aligned
+    if sigma > 0:
+        optical = cv2.GaussianBlur(optical, (0, 0), float(sigma))
     if how.motion:
-        picture = cv2.filter2D(picture, -1, _line(how.motion * per_px, how.motion_angle))
-    small = np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
-    if not how.noise:
-        return small
-    shared = rng.standard_normal((side, side, 1), np.float32)
-    apart = rng.standard_normal((side, side, 3), np.float32)
-    noise = how.noise * ((1 - how.chroma_noise) * shared + how.chroma_noise * apart)
-    return np.clip(small + noise + 0.5, 0, 255).astype(np.uint8)
+        optical = cv2.filter2D(optical, -1, _line(how.motion * per_px, how.motion_angle))
+    scene = _Scene(np.asarray(optical, np.uint8), how, side)
+    if how.codec == "h264":
+        filmed = [scene.frame(k) for k in range(how.frames)]
+        frames = _h264(filmed, how.quality, how.preset, numbers)
+    else:
+        frames = {k: scene.frame(k) for k in numbers}
+    if how.codec == "jpeg":
+        frames = {k: _jpeg(frame, how.quality) for k, frame in frames.items()}
+    return np.stack([scene.canvas(k, frames[k]) for k in numbers])
+
+
+class _Scene:
+    """A face that moves before a camera: its small pictures, and canvases found in them."""
+
+    def __init__(self, optical: Rgb, how: Degradation, side: int) -> None:
+        self._optical, self._how, self._side = optical, how, side
+        per_px = side / ALIGNED_SIZE
+        # Pixel centres: place x of `optical` is (x + 0.5) * per_px - 0.5 of the small picture.
+        self._to_small = np.array(
+            [[per_px, 0, (per_px - 1) / 2], [0, per_px, (per_px - 1) / 2], [0, 0, 1]]
+        )
+        rng = np.random.default_rng([how.seed, 1])
+        self._bend = rng.normal(0, 1, (4, 4, 2)).astype(np.float32)
+
+    def frame(self, number: int) -> Rgb:
+        """The small picture of frame `number`, noise and all."""
+        how, side = self._how, self._side
+        to_aligned = np.linalg.inv(self._to_small @ self._moved(number))[:2]
+        lag = number - how.kept
+        if how.movement.bend and lag:
+            grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
+            places = grid @ to_aligned[:, :2].T + to_aligned[:, 2]
+            size = (side, side)
+            bend = cv2.resize(self._bend, size, interpolation=cv2.INTER_CUBIC)
+            places = (places + lag * how.movement.bend * np.asarray(bend)).astype(np.float32)
+            small = cv2.remap(
+                self._optical,
+                places[..., 0],
+                places[..., 1],
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        else:
+            small = cv2.warpAffine(
+                self._optical,
+                to_aligned,
+                (side, side),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        if not how.noise:
+            return np.asarray(small, np.uint8)
+        rng = np.random.default_rng([how.seed, 2, number])
+        shared = rng.standard_normal((side, side, 1), np.float32)
+        apart = rng.standard_normal((side, side, 3), np.float32)
+        noise = how.noise * ((1 - how.chroma_noise) * shared + how.chroma_noise * apart)
+        noisy = np.asarray(small, np.float32) + noise
+        return np.clip(noisy + 0.5, 0, 255).astype(np.uint8)
+
+    def canvas(self, number: int, frame: Rgb) -> Rgb:
+        """The canvas found in the small picture of frame `number`, its alignment a little off."""
+        inset = np.array([[1.0, 0, MARGIN], [0, 1, MARGIN], [0, 0, 1]])
+        to_small = self._to_small @ self._moved(number) @ inset @ self._misaligned(number)
+        canvas = cv2.warpAffine(
+            frame,
+            to_small[:2],
+            (CANVAS, CANVAS),
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return np.asarray(canvas, np.uint8)
+
+    def _moved(self, number: int) -> NDArray[np.float64]:
+        """(3, 3): where the places of the kept frame's face lie in frame `number`."""
+        how = self._how.movement
+        lag = number - self._how.kept
+        shift = (lag * how.drift[0], lag * how.drift[1])
+        return _similarity(ALIGNED_SIZE, lag * how.turn, lag * how.zoom, shift)
+
+    def _misaligned(self, number: int) -> NDArray[np.float64]:
+        """(3, 3): by how much the canvas is off, the kept frame's never."""
+        sigma = self._how.movement.misaligned
+        if not sigma or number == self._how.kept:
+            return np.eye(3)
+        x, y, turn, zoom = np.random.default_rng([self._how.seed, 3, number]).normal(0, sigma, 4)
+        return _similarity(CANVAS, turn * 0.008, zoom * 0.006, (x, y))
+
+
+def _similarity(
+    size: int, turn: float, zoom: float, shift: tuple[float, float]
+) -> NDArray[np.float64]:
+    """(3, 3): turned by radians and enlarged by e**zoom about the middle, then shifted."""
+    middle = (size - 1) / 2
+    about = np.eye(3)
+    about[:2] = cv2.getRotationMatrix2D((middle, middle), np.degrees(turn), np.exp(zoom))
+    about[:2, 2] += shift
+    return about
 
 
 def _line(length: float, angle: float) -> NDArray[np.float32]:
@@ -151,8 +262,8 @@ def _jpeg(picture: Rgb, quality: int) -> Rgb:
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def _h264(frames: list[Rgb], crf: int) -> Rgb:
-    """The last of `frames`, coded and decoded by the real thing."""
+def _h264(frames: list[Rgb], crf: int, preset: str, wanted: Sequence[int]) -> dict[int, Rgb]:
+    """The `wanted` ones of `frames`, by number, coded and decoded by the real thing."""
     side = frames[0].shape[0]
     even = side + side % 2
     encoder = av.CodecContext.create("libx264", "w")
@@ -162,16 +273,43 @@ def _h264(frames: list[Rgb], crf: int) -> Rgb:
     encoder.thread_count = 1
     # With AVX-512, x264 codes one in ten of pictures this small differently from run to run; its
     # plain code does not.
-    encoder.options = {"crf": str(crf), "preset": "fast", "x264-params": "asm=0"}
+    encoder.options = {"crf": str(crf), "preset": preset, "x264-params": "asm=0"}
     decoder = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
     packets = []
     for number, rgb in enumerate(frames):
         padded = cv2.copyMakeBorder(rgb, 0, even - side, 0, even - side, cv2.BORDER_REPLICATE)
-        frame = av.VideoFrame.from_ndarray(np.asarray(padded, np.uint8), format="rgb24")
+        frame = av.VideoFrame.from_ndarray(_to_planes(np.asarray(padded)), format="yuv420p")
         frame.pts = number
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
     decoded = [f for packet in packets for f in decoder.decode(packet)] + decoder.decode(None)
-    last = max(decoded, key=lambda f: f.pts if f.pts is not None else -1)
-    return np.ascontiguousarray(last.to_ndarray(format="rgb24")[:side, :side])
+    return {
+        f.pts: _from_planes(np.asarray(f.to_ndarray(), np.uint8))[:side, :side]
+        for f in decoded
+        if f.pts is not None and f.pts in wanted
+    }
+
+
+# OpenCV's own conversions take one pixel in four for chroma; PyAV's set up a scaler a frame.
+_RGB_TO_YUV = np.array(
+    [[65.481, 128.553, 24.966, 16], [-37.797, -74.203, 112, 128], [112, -93.786, -18.214, 128]]
+) / [255, 255, 255, 1]
+_YUV_TO_RGB = np.linalg.inv(np.vstack([_RGB_TO_YUV, [0, 0, 0, 1]]))[:3]
+
+
+def _to_planes(rgb: Rgb) -> NDArray[np.uint8]:
+    """(H * 3 / 2, W): BT.601 planes, chroma at half size below the luma, from (H, W, 3)."""
+    height, width = rgb.shape[:2]
+    yuv = np.asarray(cv2.transform(rgb, _RGB_TO_YUV))
+    half = cv2.resize(yuv[..., 1:], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    chroma = np.asarray(half).transpose(2, 0, 1).reshape(height // 2, width)
+    return np.concatenate([yuv[..., 0], chroma]).astype(np.uint8)
+
+
+def _from_planes(planes: NDArray[np.uint8]) -> Rgb:
+    height, width = planes.shape[0] * 2 // 3, planes.shape[1]
+    half = planes[height:].reshape(2, height // 2, width // 2).transpose(1, 2, 0)
+    chroma = cv2.resize(np.ascontiguousarray(half), (width, height))
+    yuv = np.concatenate([planes[:height, :, None], chroma], 2)
+    return np.asarray(cv2.transform(yuv, _YUV_TO_RGB), np.uint8)

@@ -1,8 +1,10 @@
 """How well restorers bring back the faces of an archive, beside plain bicubic on the same faces.
 
-Two protocols. `bicubic8`: the canvas reduced to 16 px by antialiased bicubic, the degradation of
+Three protocols. `bicubic8`: the canvas reduced to 16 px by antialiased bicubic, the degradation of
 the papers. `blind`: a degradation drawn for each face as footage has it (blur, noise, codec), the
-same at every run. Pixels outside the source photograph (alpha 0) count in no figure.
+same at every run. `sequence`: the same, with the two frames before and after as the restorer's
+further input, and each restorer without them in a row of its own. Pixels outside the source
+photograph (alpha 0) count in no figure.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -20,20 +22,23 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from facepipe.errors import InputError, ModelError, OutputError, UsageError
+from facepipe.frames import SEQUENCE
 from facepipe.training.degradations import (
     CANVAS,
     bicubic_reduced,
     degrade,
+    degrade_sequence,
     draw_degradation,
 )
 from facepipe.training.faces import MARGIN, FaceArchive
 from facepipe.training.metrics import Fidelity, measurable, measure
 from facepipe.training.stlpips import StLpips, find_stlpips_weights, load_stlpips
 
-Protocol = Literal["bicubic8", "blind"]
-#: (N, 128, 128, 3) float32 RGB in [0, 1] to the same shape and range.
-RestoreCanvas = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Protocol = Literal["bicubic8", "blind", "sequence"]
+#: (N, 5, 128, 128, 3) float32 RGB in [0, 1], frames by time, to the middle ones (N, 128, 128, 3).
+RestoreFrames = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Rgb = NDArray[np.uint8]
+Number = TypeVar("Number", np.uint8, np.float32)
 
 BICUBIC = "bicubic"
 BATCH = 16
@@ -93,16 +98,19 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class _Faces:
-    """A batch: `inputs` and `truths` (N, 128, 128, 3) uint8, `valid` (N, 128, 128) bool."""
+    """A batch: `frames` (N, 5, 128, 128, 3) and `truths` (N, 128, 128, 3) uint8, and what counts.
 
-    inputs: Rgb
+    `valid` (N, 128, 128) bool.
+    """
+
+    frames: Rgb
     truths: Rgb
     valid: NDArray[np.bool_]
 
 
 def evaluate_faces(
     archive: FaceArchive,
-    restorers: Mapping[str, RestoreCanvas],
+    restorers: Mapping[str, RestoreFrames],
     *,
     protocol: Protocol,
     limit: int | None = None,
@@ -121,7 +129,7 @@ def evaluate_faces(
     numbers = evenly_spaced(len(archive), limit)
     weights = find_stlpips_weights()
     perceptual = None if weights is None else load_stlpips(weights)
-    every: dict[str, RestoreCanvas] = {BICUBIC: lambda canvases: canvases, **restorers}
+    every: dict[str, RestoreFrames] = {BICUBIC: _middle, **_rows(restorers, protocol)}
     figures: dict[str, list[tuple[float, ...]]] = {name: [] for name in every}
     distances: dict[str, list[float]] = {name: [] for name in every}
     seconds = dict.fromkeys(every, 0.0)
@@ -130,9 +138,9 @@ def evaluate_faces(
         faces = _faces(archive, chosen, protocol=protocol, seed=seed)
         for name, restore in every.items():
             if not done:  # a first call pays for what is set up once
-                _restored(name, restore, faces.inputs[:1])
+                _restored(name, restore, faces.frames[:1])
             begun = time.perf_counter()
-            restored = _restored(name, restore, faces.inputs)
+            restored = _restored(name, restore, faces.frames)
             seconds[name] += time.perf_counter() - begun
             triples = zip(restored, faces.truths, faces.valid, strict=True)
             figures[name] += [astuple(measure(*triple)) for triple in triples]
@@ -162,7 +170,7 @@ def evaluate_faces(
 def write_sheet(
     path: Path,
     archive: FaceArchive,
-    restorers: Mapping[str, RestoreCanvas],
+    restorers: Mapping[str, RestoreFrames],
     *,
     protocol: Protocol,
     faces: int = 12,
@@ -175,12 +183,13 @@ def write_sheet(
     """
     _check(restorers, protocol)
     chosen = evenly_spaced(len(archive), faces)
-    columns: dict[str, list[Rgb]] = {name: [] for name in ("input", *restorers, "truth")}
+    rows = _rows(restorers, protocol)
+    columns: dict[str, list[Rgb]] = {name: [] for name in ("input", *rows, "truth")}
     for numbers in _batches(chosen):
         batch = _faces(archive, numbers, protocol=protocol, seed=seed)
-        columns["input"] += list(batch.inputs)
-        for name, restore in restorers.items():
-            columns[name] += list(_restored(name, restore, batch.inputs))
+        columns["input"] += list(_middle(batch.frames))
+        for name, restore in rows.items():
+            columns[name] += list(_restored(name, restore, batch.frames))
         columns["truth"] += list(batch.truths)
     body = np.concatenate([np.concatenate(pictures, 0) for pictures in columns.values()], 1)
     heading = Image.new("RGB", (body.shape[1], 16), "white")
@@ -207,16 +216,36 @@ def evenly_spaced(count: int, limit: int | None) -> list[int]:
     return [place * count // wanted for place in range(wanted)]
 
 
-def degraded_canvas(face: Rgb, protocol: Protocol, *, number: int, seed: int = 0) -> Rgb:
-    """The canvas (128, 128, 3) that a restorer is given for the aligned face (160, 160, 3)."""
-    if protocol == "blind":
-        return degrade(face, draw_degradation(np.random.default_rng([seed, number])))
-    return bicubic_reduced(_canvas(face), _SMALL)
+def degraded_frames(face: Rgb, protocol: Protocol, *, number: int, seed: int = 0) -> Rgb:
+    """The canvases (5, 128, 128, 3) that a restorer is given for the aligned face (160, 160, 3)."""
+    how = draw_degradation(np.random.default_rng([seed, number]))
+    if protocol == "sequence":
+        return degrade_sequence(face, how)
+    alone = degrade(face, how) if protocol == "blind" else bicubic_reduced(_canvas(face), _SMALL)
+    return np.repeat(alone[None], SEQUENCE, 0)
 
 
-def _check(restorers: Mapping[str, RestoreCanvas], protocol: str) -> None:
+def _rows(restorers: Mapping[str, RestoreFrames], protocol: Protocol) -> dict[str, RestoreFrames]:
+    if protocol != "sequence":
+        return dict(restorers)
+    rows: dict[str, RestoreFrames] = {}
+    for name, restore in restorers.items():
+        rows[f"{name}, one frame"] = _one_frame(restore)
+        rows[name] = restore
+    return rows
+
+
+def _one_frame(restore: RestoreFrames) -> RestoreFrames:
+    return lambda frames: restore(np.repeat(_middle(frames)[:, None], SEQUENCE, 1))
+
+
+def _middle(frames: NDArray[Number]) -> NDArray[Number]:
+    return frames[:, SEQUENCE // 2]
+
+
+def _check(restorers: Mapping[str, RestoreFrames], protocol: str) -> None:
     if protocol not in get_args(Protocol):
-        raise UsageError(f"protocol {protocol}: there are {' and '.join(get_args(Protocol))}")
+        raise UsageError(f"protocol {protocol}: there are {', '.join(get_args(Protocol))}")
     if BICUBIC in restorers:
         raise UsageError("bicubic is always measured, leave it out of the restorers")
 
@@ -233,21 +262,21 @@ def _canvas(face: Rgb) -> Rgb:
 def _faces(
     archive: FaceArchive, numbers: Sequence[int], *, protocol: Protocol, seed: int
 ) -> _Faces:
-    inputs, truths, valids = [], [], []
+    frames, truths, valids = [], [], []
     for number in numbers:
         face, alpha = archive.face(number)
         valid = alpha[MARGIN : MARGIN + CANVAS, MARGIN : MARGIN + CANVAS] > 127
         if not measurable(valid):
             raise InputError(f"{archive.names[number]}: no pixel inside the photograph (alpha 0)")
-        inputs.append(degraded_canvas(face, protocol, number=number, seed=seed))
+        frames.append(degraded_frames(face, protocol, number=number, seed=seed))
         truths.append(_canvas(face))
         valids.append(valid)
-    return _Faces(np.stack(inputs), np.stack(truths), np.stack(valids))
+    return _Faces(np.stack(frames), np.stack(truths), np.stack(valids))
 
 
-def _restored(name: str, restore: RestoreCanvas, inputs: Rgb) -> Rgb:
-    restored = restore(inputs.astype(np.float32) / np.float32(255))
-    if restored.shape != inputs.shape or not np.isfinite(restored).all():
+def _restored(name: str, restore: RestoreFrames, frames: Rgb) -> Rgb:
+    restored = restore(frames.astype(np.float32) / np.float32(255))
+    if restored.shape != _middle(frames).shape or not np.isfinite(restored).all():
         raise ModelError(f"{name}: gave back {restored.shape}, or values that are no numbers")
     return (np.clip(restored, 0, 1) * 255 + 0.5).astype(np.uint8)
 

@@ -11,7 +11,7 @@ import onnx
 import torch
 from onnx.external_data_helper import set_external_data
 
-from facepipe.models.networks.fishsrnet import FishSRNet, GuidedFishSRNet
+from facepipe.models.networks.fishsrnet import FRAMES, FishSRNet, GuidedFishSRNet
 from facepipe.models.networks.parsingnet import ParsingNet
 from facepipe.models.registry import sha256_of
 from facepipe.models.weights import load_weights, save_weights
@@ -37,7 +37,7 @@ def export(parsing: Path, restore: Path, target: Path) -> tuple[tuple[Path, str]
 
 
 def _write_graph(network: GuidedFishSRNet, weights: Path, graph: Path) -> None:
-    example = torch.rand(2, 3, _CANVAS, _CANVAS)
+    example = torch.rand(2, FRAMES, 3, _CANVAS, _CANVAS)
     count = torch.export.Dim("n", min=1, max=_LARGEST_BATCH)
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"
@@ -45,7 +45,7 @@ def _write_graph(network: GuidedFishSRNet, weights: Path, graph: Path) -> None:
             network,
             (example,),
             str(plain),
-            input_names=["canvas"],
+            input_names=["frames"],
             output_names=["restored", "parse"],
             dynamic_shapes=({0: count},),
             dynamo=True,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from facepipe.models.networks.parsingnet import PARTS, ParsingNet
 from facepipe.models.weights import load_weights, save_weights
 from facepipe.training.data import Batch, FaceBatches, batches
 from facepipe.training.faces import FaceArchive
-from facepipe.training.losses import fourier_l1, soft_cross_entropy, valid_l1
+from facepipe.training.losses import fourier_l1, negative_psnr, soft_cross_entropy, valid_l1
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -70,9 +70,12 @@ class ParseTask:
 class RestoreTask:
     """FishSRNet learns the true canvas, guided by a ParsingNet that no longer learns."""
 
-    def __init__(self, parsing: ParsingNet, fourier_weight: float) -> None:
+    def __init__(
+        self, parsing: ParsingNet, loss: Literal["l1", "psnr"], fourier_weight: float
+    ) -> None:
         self.network: nn.Module = FishSRNet()
         self._parsing = parsing.eval().requires_grad_(False)
+        self._distance = valid_l1 if loss == "l1" else negative_psnr
         self._fourier_weight = fourier_weight
 
     def to(self, device: torch.device) -> None:
@@ -82,12 +85,12 @@ class RestoreTask:
     def _restored(self, network: nn.Module, batch: Batch) -> Tensor:
         with torch.no_grad():
             parse = torch.softmax(self._parsing(batch.inputs).float(), 1)
-        restored: Tensor = network(batch.inputs, parse)
+        restored: Tensor = network(batch.inputs, parse, batch.beside)
         return restored
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         restored = self._restored(network, batch)
-        loss = valid_l1(restored, batch.truth, batch.valid)
+        loss = self._distance(restored, batch.truth, batch.valid)
         if self._fourier_weight:
             loss = loss + self._fourier_weight * fourier_l1(restored, batch.truth, batch.valid)
         return loss
@@ -130,6 +133,7 @@ def train(settings: TrainSettings) -> Iterator[Progress]:
         save_weights(average.module, settings.out / f"{settings.network}.safetensors", notes)
 
     network.train()
+    learner: nn.Module = torch.compile(network) if settings.compiled else network  # type: ignore[assignment]
     kept_at = reported_at = time.monotonic()
     running, since = 0.0, 0
     for batch in batches(dataset, first=step, workers=settings.loader_workers):
@@ -137,7 +141,7 @@ def train(settings: TrainSettings) -> Iterator[Progress]:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, step)
         with autocast:
-            loss = task.loss(network, batch)
+            loss = task.loss(learner, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
@@ -192,13 +196,14 @@ def _task_and_data(settings: TrainSettings) -> tuple[ParseTask | RestoreTask, Fa
             raise UsageError("training fishsrnet needs `parsing`, the weights of its ParsingNet")
         parsing = ParsingNet()
         load_weights(parsing, settings.parsing)
-        task = RestoreTask(parsing, settings.fourier_weight)
+        task = RestoreTask(parsing, settings.loss, settings.fourier_weight)
     dataset = FaceBatches(
         FaceArchive(settings.faces),
         batch=settings.batch,
         steps=settings.steps,
         seed=settings.seed,
         exact_bicubic=settings.exact_bicubic,
+        sequences=settings.sequences,
         masks=masks,
     )
     return task, dataset

@@ -12,6 +12,17 @@ def valid_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor) -> T
     return ((restored_B3HW - truth_B3HW).abs() * weight).sum() / weight.sum().clamp(min=1)
 
 
+def negative_psnr(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor) -> Tensor:
+    """Minus the mean PSNR in dB over the faces, each over the pixels that its photograph has.
+
+    A dB counts the same in a face that has lost little as in one that has lost nearly all, where a
+    mean of differences hears the latter alone. Above 40 dB a face counts less and less.
+    """
+    squared = (restored_B3HW - truth_B3HW).float().square() * valid_B1HW
+    seen = (3 * valid_B1HW.float().sum((1, 2, 3))).clamp(min=1)
+    return 10 * torch.log10(squared.sum((1, 2, 3)) / seen + 1e-4).mean()
+
+
 def fourier_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor) -> Tensor:
     """L1 of the complex spectrum (amplitude and phase at once), invalid pixels left out.
 

@@ -14,7 +14,11 @@ from facepipe.errors import UsageError
 @pytest.mark.parametrize("network", ["fishsrnet", "parsingnet"])
 def test_shipped_recipes_are_valid(network: str) -> None:
     path = Path(str(files("facepipe.configs").joinpath("recipes", f"{network}.toml")))
-    assert load_recipe(path).network == network
+    settings = load_recipe(path)
+    assert settings.network == network
+    guide = settings.masks if network == "parsingnet" else settings.parsing
+    assert guide is not None
+    assert not any(path.is_absolute() for path in (*settings.faces, settings.out, guide))
 
 
 @pytest.mark.parametrize(

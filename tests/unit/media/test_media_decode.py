@@ -73,6 +73,14 @@ def test_frames_beyond_the_stop(beyond: int, tmp_path: Path) -> None:
     assert [f.pts for f in frames] == list(info.pts[10 : 20 + min(beyond, 10)])
 
 
+@pytest.mark.parametrize("before", [0, 1, 5, 100])
+def test_frames_before_the_start(before: int, tmp_path: Path) -> None:
+    path = synthetic.plain(tmp_path / "a.mp4")
+    info = probe(path)
+    frames = decode(path, info, Span(1, 5120, 10240), before=before, beyond=1)
+    assert [f.pts for f in frames] == list(info.pts[10 - min(before, 10) : 21])
+
+
 def test_planes_are_the_decoders_own_memory(tmp_path: Path) -> None:
     path = synthetic.ten_bit(tmp_path / "a.mp4")
     info = probe(path)

@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facepipe.models.networks.fishsrnet import FishSRNet, GuidedFishSRNet, PaperFishSRNet
+from facepipe.models.networks.fishsrnet import (
+    FRAMES,
+    FishSRNet,
+    GuidedFishSRNet,
+    PaperFishSRNet,
+    middle_and_beside,
+)
 from facepipe.models.networks.msab import MSAB, ChannelMask, MultiScaleUnit, SpatialMask
 from facepipe.models.networks.parsingnet import PARTS, PaperParsingNet, ParsingNet
 from facepipe.models.networks.parts import DownModule, ResidualBlock, UpModule, conv
@@ -48,8 +54,8 @@ def test_paper_network_costs_what_the_paper_s_does(
 
 def test_product_costs_at_most_1_2_gigamacs_a_face() -> None:
     network = GuidedFishSRNet(ParsingNet(), FishSRNet())
-    assert gigamacs(network, pictures(1, 3, 128, 128)) <= 1.2
-    assert millions(network) == pytest.approx(3.23, rel=0.02)
+    assert gigamacs(network, pictures(1, FRAMES, 3, 128, 128)) <= 1.2
+    assert millions(network) == pytest.approx(3.27, rel=0.02)
 
 
 def test_paper_network_enlarges_eight_times_with_and_without_a_map() -> None:
@@ -76,9 +82,33 @@ def test_untrained_fishsrnet_gives_its_input_back() -> None:
     with torch.inference_mode():
         parse = torch.softmax(pictures(2, len(PARTS), 32, 32), 1)
         assert torch.equal(FishSRNet()(canvas, parse), canvas)
-        restored, parse = GuidedFishSRNet(ParsingNet(), FishSRNet())(canvas * 3 - 1)
+        frames = pictures(2, FRAMES, 3, 128, 128)
+        frames[:, 2] = canvas * 3 - 1
+        restored, parse = GuidedFishSRNet(ParsingNet(), FishSRNet())(frames)
     assert torch.equal(restored, (canvas * 3 - 1).clamp(0, 1))
     torch.testing.assert_close(parse.sum(1), torch.ones(2, 32, 32))
+
+
+def test_frames_beside_count_by_how_they_differ() -> None:
+    network = FishSRNet().eval()
+    with torch.inference_mode():
+        for last in (network.reconstruct, network.beside64, network.beside32.conv):
+            nn.init.normal_(last.weight, std=0.05)
+        canvas, parse = pictures(1, 3, 128, 128), torch.softmax(pictures(1, 8, 32, 32), 1)
+        alone = network(canvas, parse)
+        same = canvas[:, None].expand(-1, FRAMES - 1, -1, -1, -1)
+        torch.testing.assert_close(network(canvas, parse, same), alone)
+        for number in range(FRAMES - 1):
+            other = same.clone()
+            other[:, number] += 0.1
+            assert float((network(canvas, parse, other) - alone).abs().max()) > 1e-3
+
+
+def test_the_middle_frame_is_the_one_restored() -> None:
+    frames = pictures(2, FRAMES, 3, 8, 8)
+    middle, beside = middle_and_beside(frames)
+    assert torch.equal(middle, frames[:, 2])
+    assert torch.equal(beside, frames[:, [0, 1, 3, 4]])
 
 
 def test_multi_scale_unit_treats_each_quarter_with_its_own_kernel() -> None:
@@ -158,14 +188,18 @@ def test_up_and_down_modules_change_the_size_by_two() -> None:
 def test_gradients_reach_every_parameter(name: str) -> None:
     torch.manual_seed(0)
     networks: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
-        "fishsrnet": (FishSRNet(), (pictures(1, 3, 128, 128), pictures(1, 8, 32, 32))),
+        "fishsrnet": (
+            FishSRNet(),
+            (pictures(1, 3, 128, 128), pictures(1, 8, 32, 32), pictures(1, 4, 3, 128, 128)),
+        ),
         "parsingnet": (ParsingNet(), (pictures(1, 3, 128, 128),)),
         "paper fishsrnet": (PaperFishSRNet(MSAB, width=16), (pictures(1, 3, 16, 16),)),
         "paper parsingnet": (PaperParsingNet(), (pictures(1, 3, 16, 16),)),
     }
     network, inputs = networks[name]
     if isinstance(network, FishSRNet):  # its zero start would hold all gradients back
-        nn.init.normal_(network.reconstruct.weight, std=0.1)
+        for last in (network.reconstruct, network.beside64, network.beside32.conv):
+            nn.init.normal_(last.weight, std=0.1)
     network(*inputs).square().mean().backward()
     untouched = [
         label

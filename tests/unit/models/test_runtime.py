@@ -18,16 +18,18 @@ from facepipe.models.runtime import OnnxRunner, TorchRunner, choose
 
 
 def crops(count: int) -> Crops:
+    """Faces of one film each, every one a frame after the other."""
     pixels = np.random.default_rng(1).random((count, 128, 128, 3), np.float32)
     nowhere = np.zeros(count, np.intp)
-    return Crops(pixels, np.zeros((count, 2, 3)), nowhere, nowhere)
+    around = np.clip(np.arange(count)[:, None] + np.arange(-2, 3), 0, count - 1)
+    return Crops(pixels, np.zeros((count, 2, 3)), nowhere, nowhere, around, pixels[:0])
 
 
 def test_shipped_weights_agree_on_both_runtimes() -> None:
     files = find_model("fishsrnet")
     smooth = np.linspace(0, 1, 128, dtype=np.float32)
-    face = np.broadcast_to(smooth, (2, 3, 128, 128)).copy()
-    face[1] = np.random.default_rng(0).random((3, 128, 128))
+    face = np.broadcast_to(smooth, (2, 5, 3, 128, 128)).copy()
+    face[1] = np.random.default_rng(0).random((5, 3, 128, 128))
     ours = OnnxRunner(files.paths[1], threads=1)(face)
     theirs = TorchRunner(files.paths[0], device="cpu", threads=1)(face)
     for one, other in zip(ours, theirs, strict=True):
@@ -43,7 +45,14 @@ def test_a_face_does_not_depend_on_its_batch(runtime: str) -> None:
     assert together.pixels.shape == many.pixels.shape
     assert together.pixels.min() >= 0
     assert together.pixels.max() <= 1
-    last = Crops(many.pixels[-1:], many.to_frame[-1:], many.frame[-1:], many.track[-1:])
+    last = Crops(
+        many.pixels[-1:],
+        many.to_frame[-1:],
+        many.frame[-1:],
+        many.track[-1:],
+        np.array([[1, 2, 0, 0, 0]]),
+        many.pixels[-3:-1],
+    )
     np.testing.assert_allclose(restorer(last).pixels[0], together.pixels[-1], atol=1e-4)
     assert len(restorer(crops(0)).pixels) == 0
 
@@ -63,7 +72,7 @@ def test_auto_is_onnxruntime_without_a_gpu() -> None:
 def test_cuda_runs_or_is_refused() -> None:
     if torch.cuda.is_available():
         files = find_model("fishsrnet")
-        face = np.random.default_rng(0).random((3, 3, 128, 128), np.float32)
+        face = np.random.default_rng(0).random((3, 5, 3, 128, 128), np.float32)
         ours = TorchRunner(files.paths[0], device="cuda", threads=1)(face)
         np.testing.assert_allclose(
             ours[0], OnnxRunner(files.paths[1], threads=1)(face)[0], atol=5e-3

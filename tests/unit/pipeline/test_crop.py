@@ -85,6 +85,43 @@ def test_a_window_is_cropped_as_one_batch() -> None:
     np.testing.assert_allclose(crops.pixels[2], 51 / 255, atol=1e-3)
 
 
+def test_sequences_reach_beside_the_window() -> None:
+    landmarks = (TEMPLATE * 0.3 + 20).astype(np.float32)
+    frames = [gray_frame(np.full((100, 100), 10 * k), pts=100 * k) for k in range(9)]
+    track = still_track(landmarks, last=600)  # shown by frames 0..6
+    crops = crop(frames, [track], window=range(3, 6))
+    assert crops.frame.tolist() == [0, 1, 2]
+    seen = np.rint(crops.over_time(0, 9)[:, :, 64, 64, 0] * 255).astype(int) // 10
+    assert seen.tolist() == [[1, 2, 3, 4, 5], [2, 3, 4, 5, 6], [3, 4, 5, 6, 5]]
+    assert crops.beside is not None
+    assert len(crops.beside) == 3
+    np.testing.assert_array_equal(crops.over_time(1, 2), crops.over_time(0, 3)[1:2])
+
+
+def test_frames_far_apart_in_time_are_not_beside_each_other() -> None:
+    landmarks = (TEMPLATE * 0.3 + 20).astype(np.float32)
+    frames = [
+        gray_frame(np.full((100, 100), 10 * k), pts=pts)
+        for k, pts in enumerate((0, 10, 20, 60, 70))
+    ]
+    crops = crop(frames, [still_track(landmarks)], apart=15)
+    seen = np.rint(crops.over_time(0, 5)[:, :, 64, 64, 0] * 255).astype(int) // 10
+    assert seen[2].tolist() == [2, 1, 2, 2, 2]
+    assert seen[3].tolist() == [3, 3, 3, 4, 3]
+
+
+def test_a_face_that_grew_too_large_is_still_seen_beside() -> None:
+    small, large = TEMPLATE * 0.9 + 20, TEMPLATE * 1.1
+    points = np.stack([small, large]).astype(np.float32)
+    corner = np.zeros((2, 4), np.float32)
+    track = Track(1, np.array([0, 10]), corner, points, np.ones(2, np.float32))
+    frames = [gray_frame(np.full((160, 160), 50), pts=pts) for pts in (0, 10)]
+    crops = crop(frames, [track])
+    assert crops.frame.tolist() == [0]
+    assert crops.sequences is not None
+    assert crops.sequences.tolist() == [[0, 0, 0, 1, 0]]
+
+
 def test_no_face_is_an_empty_batch() -> None:
     crops = crop([gray_frame(np.zeros((20, 20)))], [])
     assert len(crops) == 0

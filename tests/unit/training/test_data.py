@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from facepipe.errors import InputError
-from facepipe.training.data import Batch, FaceBatches, batches, jitter
+from facepipe.training.data import Batch, FaceBatches, _cut_short, batches, jitter
 from facepipe.training.degradations import bicubic_reduced
 from facepipe.training.faces import FaceArchive
 
@@ -24,6 +24,7 @@ def dataset(
     seed: int = 0,
     batch: int = 2,
     exact_bicubic: float = 0.4,
+    sequences: float = 0.0,
 ) -> FaceBatches:
     return FaceBatches(
         FaceArchive([folder]),
@@ -31,6 +32,7 @@ def dataset(
         steps=4,
         seed=seed,
         exact_bicubic=exact_bicubic,
+        sequences=sequences,
         masks=None if masks is None else FaceArchive([masks]),
     )
 
@@ -51,7 +53,9 @@ def test_batch_is_a_pure_function_of_seed_and_step(faces_folder: Path, masks_fol
 
 
 def test_batch_has_the_shapes_and_ranges_it_states(faces_folder: Path, masks_folder: Path) -> None:
-    batch = dataset(faces_folder, masks_folder, batch=3)[0]
+    loaded = dataset(faces_folder, masks_folder, batch=3)[0]
+    assert loaded.inputs.dtype == loaded.truth.dtype == loaded.valid.dtype == torch.uint8
+    batch = loaded.to(torch.device("cpu"))
     assert batch.inputs.shape == batch.truth.shape == (3, 3, 128, 128)
     assert batch.valid.shape == (3, 1, 128, 128)
     assert batch.parts.shape == (3, 8, 32, 32)
@@ -61,7 +65,33 @@ def test_batch_has_the_shapes_and_ranges_it_states(faces_folder: Path, masks_fol
     assert set(batch.valid.unique().tolist()) <= {0.0, 1.0}
     sums = batch.parts.sum(1)
     assert bool(torch.all((sums == 0) | ((sums - 1).abs() < 1e-5)))
+    assert batch.beside is None
     assert dataset(faces_folder)[0].parts.numel() == 0
+
+
+def test_sequences_have_frames_beside(faces_folder: Path) -> None:
+    alone = dataset(faces_folder, batch=6, sequences=1e-9, exact_bicubic=0.5)[0]
+    assert alone.beside is not None
+    assert torch.equal(alone.beside, alone.inputs[:, None].expand(-1, 4, -1, -1, -1))
+    batch = dataset(faces_folder, batch=6, sequences=1.0, exact_bicubic=0.0)[0]
+    assert batch.beside is not None
+    assert batch.beside.shape == (6, 4, 3, 128, 128)
+    differs = (batch.beside != batch.inputs[:, None]).flatten(2).any(2)
+    assert bool(differs.any(1).all())
+    floats = batch.to(torch.device("cpu")).beside
+    assert floats is not None
+    torch.testing.assert_close(floats * 255, batch.beside.float())
+
+
+def test_some_sequences_lack_a_side() -> None:
+    sequence = np.arange(5, dtype=np.uint8)[:, None, None, None]
+    seen = {
+        tuple(_cut_short(np.random.default_rng(seed), sequence).ravel().tolist())
+        for seed in range(200)
+    }
+    assert seen == {
+        (0, 1, 2, 3, 4), (2, 1, 2, 3, 4), (2, 2, 2, 3, 4), (0, 1, 2, 3, 2), (0, 1, 2, 2, 2),
+    }  # fmt: skip
 
 
 def test_every_face_comes_once_an_epoch(faces_folder: Path) -> None:
@@ -85,9 +115,9 @@ def test_masks_of_other_faces_are_refused(faces_folder: Path, tmp_path: Path) ->
 def test_exact_bicubic_inputs_are_the_truth_reduced(faces_folder: Path) -> None:
     batch = dataset(faces_folder, exact_bicubic=1.0)[1]
     for given, truth in zip(batch.inputs, batch.truth, strict=True):
-        canvas = (truth.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+        canvas = truth.permute(1, 2, 0).numpy()
         expected = bicubic_reduced(canvas, 16)
-        np.testing.assert_array_equal((given.permute(1, 2, 0) * 255).round().numpy(), expected)
+        np.testing.assert_array_equal(given.permute(1, 2, 0).numpy(), expected)
 
 
 def test_loader_starts_where_it_is_told(faces_folder: Path) -> None:

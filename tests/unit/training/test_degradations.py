@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from facepipe.training.degradations import (
     CANVAS,
+    REACH,
     Codec,
     Degradation,
+    Movement,
     bicubic_reduced,
     degrade,
+    degrade_sequence,
     draw_degradation,
 )
 
@@ -21,7 +24,7 @@ DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 
 CLEAN = Degradation(
     size=40, blur=0, motion=0, motion_angle=0, noise=0, chroma_noise=0, codec="none",
-    quality=90, frames=1, drift=(0, 0), seed=0,
+    quality=90, preset="fast", frames=5, kept=2, movement=Movement(), seed=0,
 )  # fmt: skip
 INNER = np.s_[16:144, 16:144]
 
@@ -40,7 +43,7 @@ def test_draws_stay_in_their_ranges_and_cover_every_codec() -> None:
     rng = np.random.default_rng(0)
     drawn = [draw_degradation(rng) for _ in range(400)]
     assert {d.codec for d in drawn} == {"none", "jpeg", "h264"}
-    assert all(12 <= d.size <= CANVAS and 1 <= d.frames <= 4 for d in drawn)
+    assert all(12 <= d.size <= CANVAS and REACH <= d.kept < d.frames - REACH for d in drawn)
     assert all(30 <= d.quality < 96 for d in drawn if d.codec == "jpeg")
     assert all(18 <= d.quality < 38 for d in drawn if d.codec == "h264")
     assert np.median([d.size for d in drawn]) == pytest.approx(28, rel=0.2)
@@ -53,7 +56,7 @@ def test_same_record_gives_the_same_pixels(
 ) -> None:
     how = replace(
         CLEAN, size=size, codec=codec, quality=30, noise=4, chroma_noise=0.5, blur=0.6, motion=2,
-        frames=3, drift=(1.0, -1.0),
+        frames=7, movement=Movement((1.0, -1.0), 0.01, 0.01, 0.5, 0.5),
     )  # fmt: skip
     face, _ = drawn_face(0)
     one, other = degrade(face, how), degrade(face.copy(), how)
@@ -74,14 +77,18 @@ def test_degraded_face_stays_in_its_place(size: float, codec: Codec) -> None:
     """Whatever moved before it: the frame that is kept shows the face where the truth does."""
     rising = np.repeat(np.repeat(np.arange(160, dtype=np.uint8)[None, :, None], 160, 0), 3, 2)
     quality = 18 if codec == "h264" else 95
-    how = replace(CLEAN, size=size, codec=codec, quality=quality, frames=4, drift=(3.0, -2.0))
+    how = replace(
+        CLEAN, size=size, codec=codec, quality=quality, frames=6, kept=3,
+        movement=Movement((3.0, -2.0), misaligned=1.0),
+    )  # fmt: skip
     errors = []
     for ramp in (rising, np.ascontiguousarray(rising[:, ::-1])):
         inner = degrade(ramp, how).astype(float)[20:-20, 20:-20]
         errors.append(float((inner - ramp[INNER].astype(float)[20:-20, 20:-20]).mean()))
     shift = (errors[0] - errors[1]) / 2  # what a codec does to brightness is the same in both
-    # One code value a pixel. The frames before were up to 11 px away; H.264 remembers a little.
-    assert abs(shift) < (1.6 if codec == "h264" else 0.8)
+    # One code value a pixel. Other frames were up to 11 px away; H.264 remembers a little of them,
+    # a third of a coded pixel at most.
+    assert abs(shift) < (max(0.3 * CANVAS / size, 0.8) if codec == "h264" else 0.8)
 
 
 def test_worse_settings_lose_more(drawn_face: DrawnFace) -> None:
@@ -98,10 +105,43 @@ def test_worse_settings_lose_more(drawn_face: DrawnFace) -> None:
     assert lost() < lost(motion=3.0)
 
 
-def test_drift_moves_the_earlier_frames_only(drawn_face: DrawnFace) -> None:
+def test_movement_leaves_the_kept_frame_where_it_is(drawn_face: DrawnFace) -> None:
     face, _ = drawn_face(3)
-    how = replace(CLEAN, size=64, codec="h264", quality=10, frames=3, drift=(4.0, 0.0))
-    assert error(degrade(face, how), degrade(face, replace(how, frames=1))) < 4
+    still = replace(CLEAN, size=64, codec="h264", quality=10, frames=7, kept=4)
+    moving = replace(still, movement=Movement((4.0, 0.0), 0.02, 0.02, 1.0, 2.0))
+    assert error(degrade(face, still), degrade(face, moving)) < 4
+
+
+@pytest.mark.parametrize("codec", ["none", "jpeg", "h264"])
+def test_a_sequence_has_the_kept_frame_in_its_middle(codec: Codec, drawn_face: DrawnFace) -> None:
+    face, _ = drawn_face(1)
+    how = replace(CLEAN, codec=codec, frames=7, kept=3, noise=3, movement=Movement((2.0, 1.0)))
+    sequence = degrade_sequence(face, how)
+    assert sequence.shape == (2 * REACH + 1, CANVAS, CANVAS, 3)
+    np.testing.assert_array_equal(sequence[REACH], degrade(face, how))
+    for other in (0, 1, 3, 4):  # noise of its own, sub-pixel places of its own
+        assert not np.array_equal(sequence[other], sequence[REACH])
+
+
+def test_canvases_follow_the_face(drawn_face: DrawnFace) -> None:
+    """A face that wanders, turns and grows stands still on its canvases."""
+    face, _ = drawn_face(2)
+    face = np.asarray(cv2.GaussianBlur(face, (0, 0), 4), np.uint8)
+    moved = replace(CLEAN, size=100, movement=Movement((2.5, -1.5), 0.03, 0.02))
+    inner = np.s_[:, 24:-24, 24:-24]
+    sequence = degrade_sequence(face, moved).astype(float)[inner]
+    assert np.abs(sequence - sequence[REACH]).mean() < 0.6
+    for change in ({"misaligned": 3.0}, {"bend": 3.0}):
+        off = replace(moved, movement=replace(moved.movement, **change))
+        others = degrade_sequence(face, off).astype(float)[inner]
+        assert np.abs(others - others[REACH]).mean() > 1.2, change
+
+
+def test_a_sequence_needs_frames_on_both_sides(drawn_face: DrawnFace) -> None:
+    face, _ = drawn_face(0)
+    for kept in (1, 3):
+        with pytest.raises(ValueError, match="fewer than 2"):
+            degrade_sequence(face, replace(CLEAN, kept=kept))
 
 
 def test_bicubic_reduced_keeps_flat_areas_and_loses_detail(drawn_face: DrawnFace) -> None:
@@ -119,7 +159,7 @@ def test_video_is_coded_the_same_every_time() -> None:
     noise = rng.integers(0, 256, (160, 160, 3), dtype=np.uint8)
     face = cv2.GaussianBlur(noise, (0, 0), 5)
     for size in (19.0, 24.5, 25.6, 108.9):
-        how = replace(CLEAN, size=size, codec="h264", quality=30, frames=3, drift=(1.8, -1.9))
+        how = replace(CLEAN, size=size, codec="h264", quality=30, movement=Movement((1.8, -1.9)))
         junk: list[NDArray[np.uint8]] = []
         seen = set()
         for _ in range(12):

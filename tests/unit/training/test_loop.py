@@ -103,6 +103,16 @@ def test_training_lowers_the_loss(recipe: dict[str, Any], tmp_path: Path) -> Non
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
 
 
+@pytest.mark.parametrize("loss", ["l1", "psnr"])
+def test_fishsrnet_learns_from_sequences(loss: str, recipe: dict[str, Any], tmp_path: Path) -> None:
+    settings = TrainSettings(
+        network="fishsrnet", out=tmp_path, loss=loss, sequences=1.0, **recipe | {"steps": 3}
+    )
+    list(train(settings))
+    tensors, _ = read_weights(tmp_path / "fishsrnet.safetensors")
+    assert float(tensors["beside64.weight"].abs().max()) > 0
+
+
 def test_start_from_begins_with_the_given_weights(
     recipe: dict[str, Any], parsing_weights: Path, tmp_path: Path
 ) -> None:

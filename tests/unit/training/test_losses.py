@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from facepipe.training.losses import fourier_l1, soft_cross_entropy, valid_l1
+from facepipe.training.losses import fourier_l1, negative_psnr, soft_cross_entropy, valid_l1
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_invalid_pixels_do_not_count(
 ) -> None:
     one, other, valid = pictures
     spoilt = one * valid + 9 * (1 - valid)
-    for loss in (valid_l1, fourier_l1):
+    for loss in (valid_l1, fourier_l1, negative_psnr):
         assert torch.equal(loss(one, other, valid), loss(spoilt, other, valid))
         assert not torch.equal(loss(one, other, valid), loss(one, other, torch.ones_like(valid)))
 
@@ -41,6 +41,18 @@ def test_losses_of_equal_pictures_are_zero(
     one, _, valid = pictures
     assert float(fourier_l1(one, one, valid)) == 0
     assert float(valid_l1(one, one, valid)) == 0
+
+
+def test_negative_psnr_is_the_mean_over_faces_of_each_face_s(
+    pictures: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+) -> None:
+    one, other, valid = pictures
+    squares = [
+        (a - b)[:, v[0] > 0].square().mean() for a, b, v in zip(one, other, valid, strict=True)
+    ]
+    expected = torch.stack([10 * torch.log10(square) for square in squares]).mean()
+    assert float(negative_psnr(one, other, valid)) == pytest.approx(float(expected), abs=0.01)
+    assert float(negative_psnr(one, one, valid)) == pytest.approx(-40)
 
 
 def test_fourier_l1_of_a_constant_difference_sits_at_frequency_zero() -> None:

@@ -15,6 +15,9 @@ from facepipe.models.networks.msab import MSAB
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet
 from facepipe.models.networks.parts import BlockFactory, DownModule, UpModule, conv, stage
 
+#: Frames of one face that the network sees at once; the middle one is restored.
+FRAMES = 5
+
 
 class PaperFishSRNet(nn.Module):
     """The paper's network: six UM, three DM, nine stages of two blocks.
@@ -64,8 +67,11 @@ class PaperFishSRNet(nn.Module):
 class FishSRNet(nn.Module):
     """The product's network: a pyramid of widths, thin where the canvas is large.
 
-    Input: canvas (B, 3, 128, 128) in [0, 1] and parse probabilities (B, 8, 32, 32).
+    Input: canvas (B, 3, 128, 128) in [0, 1], parse probabilities (B, 8, 32, 32) and, where the face
+    comes from a film, the canvases of the frames beside it (B, 4, 3, 128, 128): two before, two
+    after.
     Output: restored canvas (B, 3, 128, 128): the input plus what the network adds, not clamped.
+    Frames beside count by how they differ from the canvas: equal ones, or none, add nothing.
     `widths` are the channels at 64x64, 32x32 and 16x16; `blocks` the blocks of the 16x16 stages
     before and after the guide enters again, then of the tail at 32x32 and 64x64.
     """
@@ -76,6 +82,7 @@ class FishSRNet(nn.Module):
         blocks: tuple[int, int, int, int] = (3, 2, 2, 1),
         *,
         maps: int = len(PARTS),
+        beside: int = 16,
     ) -> None:
         super().__init__()
         w64, w32, w16 = widths
@@ -95,13 +102,26 @@ class FishSRNet(nn.Module):
         self.tail64 = stage(MSAB, w64, blocks[3])
         self.reconstruct = conv(w64, 12)
         self.unfold = nn.PixelShuffle(2)
-        for parameter in self.reconstruct.parameters():
-            nn.init.zeros_(parameter)
+        # No bias on the way of what differs, so that nothing in gives nothing out.
+        self.beside = conv(12 * (FRAMES - 1), beside, bias=False)
+        self.beside64 = conv(beside, w64, 1, bias=False)
+        self.beside32 = DownModule(beside, w32, bias=False)
+        for last in (self.reconstruct, self.beside64, self.beside32):
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
-    def forward(self, canvas_B3HW: Tensor, parse_BPHW: Tensor) -> Tensor:
+    def forward(
+        self, canvas_B3HW: Tensor, parse_BPHW: Tensor, beside_BN3HW: Tensor | None = None
+    ) -> Tensor:
         guide = self.fold(parse_BPHW)
         f64 = self.entry(self.fold(canvas_B3HW - 0.5))
+        if beside_BN3HW is not None:
+            differences = (beside_BN3HW - canvas_B3HW[:, None]).flatten(1, 2)
+            seen = torch.relu(self.beside(self.fold(differences)))
+            f64 = f64 + self.beside64(seen)
         f32 = self.down32(torch.relu(f64))
+        if beside_BN3HW is not None:
+            f32 = f32 + self.beside32(seen)
         f16 = self.down16(torch.relu(f32)) + self.guide_in(guide)
         t = self.body(f16)
         t = self.tail16(self.guide_tail(torch.cat([t, guide], 1)) + f16)
@@ -111,11 +131,20 @@ class FishSRNet(nn.Module):
         return canvas_B3HW + detail
 
 
+def middle_and_beside(frames_BF3HW: Tensor) -> tuple[Tensor, Tensor]:
+    """The canvas to restore (B, 3, H, W) and those of the frames beside it (B, F - 1, 3, H, W)."""
+    middle = frames_BF3HW.shape[1] // 2
+    before, after = frames_BF3HW[:, :middle], frames_BF3HW[:, middle + 1 :]
+    return frames_BF3HW[:, middle], torch.cat([before, after], 1)
+
+
 class GuidedFishSRNet(nn.Module):
     """ParsingNet and FishSRNet as one graph, the form that is exported and run.
 
-    Input: canvas (B, 3, 128, 128) in [0, 1].
-    Output: restored canvas (B, 3, 128, 128) clamped to [0, 1]; parse probabilities (B, 8, 32, 32).
+    Input: the canvases of one face in five frames (B, 5, 3, 128, 128) in [0, 1], by time; a face of
+    which there is one picture comes five times.
+    Output: the middle one restored (B, 3, 128, 128), clamped to [0, 1]; its parse probabilities
+    (B, 8, 32, 32).
     """
 
     def __init__(self, parsing: ParsingNet, restore: FishSRNet) -> None:
@@ -123,9 +152,10 @@ class GuidedFishSRNet(nn.Module):
         self.parsing = parsing
         self.restore = restore
 
-    def forward(self, canvas_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        parse = torch.softmax(self.parsing(canvas_B3HW), 1)
-        return self.restore(canvas_B3HW, parse).clamp(0, 1), parse
+    def forward(self, frames_BF3HW: Tensor) -> tuple[Tensor, Tensor]:
+        canvas, beside = middle_and_beside(frames_BF3HW)
+        parse = torch.softmax(self.parsing(canvas), 1)
+        return self.restore(canvas, parse, beside).clamp(0, 1), parse
 
 
 def guided_fishsrnet() -> GuidedFishSRNet:

@@ -1,7 +1,7 @@
 """The small set of parts from which every network is built.
 
 Shape suffixes: B batch, C channels, H and W pixels of the level at hand.
-Every convolution has a bias and keeps the picture's size; nothing is normalised.
+Every convolution keeps the picture's size; nothing is normalised.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 BlockFactory = Callable[[int], nn.Module]
 
 
-def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
-    """A biased convolution with "same" padding."""
-    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+def conv(inputs: int, outputs: int, kernel: int = 3, *, bias: bool = True) -> nn.Conv2d:
+    """A convolution with "same" padding."""
+    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
 
 
 class ResidualBlock(nn.Module):
@@ -53,11 +53,13 @@ class DownModule(nn.Module):
     side) to `inputs`, as the paper's body does.
     """
 
-    def __init__(self, inputs: int, outputs: int | None = None, *, merge: int = 0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int | None = None, *, merge: int = 0, bias: bool = True
+    ) -> None:
         super().__init__()
-        self.reduce = conv(merge, inputs, 1) if merge else nn.Identity()
+        self.reduce = conv(merge, inputs, 1, bias=bias) if merge else nn.Identity()
         self.unshuffle = nn.PixelUnshuffle(2)
-        self.conv = conv(4 * inputs, outputs or inputs)
+        self.conv = conv(4 * inputs, outputs or inputs, bias=bias)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         reduced: Tensor = self.conv(self.unshuffle(self.reduce(x_BCHW)))

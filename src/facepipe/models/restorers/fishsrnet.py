@@ -24,8 +24,8 @@ class FishSRNetRestorer:
         restored: list[Floats] = [np.zeros((0, self.canvas, self.canvas, 3), np.float32)]
         parses: list[Floats] = [np.zeros((0, 8, 32, 32), np.float32)]
         for first in range(0, len(crops), BATCH):
-            canvas = crops.pixels[first : first + BATCH].transpose(0, 3, 1, 2)
-            pixels, parse = self._runner(np.ascontiguousarray(canvas, np.float32))
+            frames = crops.over_time(first, first + BATCH).transpose(0, 1, 4, 2, 3)
+            pixels, parse = self._runner(np.ascontiguousarray(frames, np.float32))
             restored.append(pixels.transpose(0, 2, 3, 1))
             parses.append(parse)
         return Restored(np.concatenate(restored), np.concatenate(parses))
