@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum, StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -15,10 +15,43 @@ import typer
 
 from facepipe import __version__
 from facepipe.errors import FacepipeError
+from facepipe.options import (
+    SETTING_OF_OPTION,
+    Assign,
+    Codec,
+    Config,
+    Crf,
+    DetectEvery,
+    Detector,
+    Device,
+    DeviceName,
+    End,
+    Fidelity,
+    Input,
+    MaxFace,
+    MinFace,
+    Output,
+    Overwrite,
+    Pack,
+    PixFmt,
+    Preset,
+    Profile,
+    Progress,
+    ProgressKind,
+    Protocol,
+    Quiet,
+    Restorer,
+    Scale,
+    Score,
+    Start,
+    Strength,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from facepipe.configs.settings import Settings
-    from facepipe.run import Event, Plan, Summary
+    from facepipe.prepare import Plan
+    from facepipe.run import Event, Summary
     from facepipe.training.evaluate import RestoreFrames
 
 NOTICE = "Enhanced faces are plausible inventions, no evidence."
@@ -34,84 +67,6 @@ app = typer.Typer(
 )
 evaluate_app = typer.Typer(help="Measure quality on data with known truth.", no_args_is_help=True)
 app.add_typer(evaluate_app, name="evaluate")
-
-
-class ProgressKind(StrEnum):
-    auto = "auto"
-    bar = "bar"
-    jsonl = "jsonl"
-    none = "none"
-
-
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class DetectorName(StrEnum):
-    yunet = "yunet"
-    scrfd = "scrfd"
-
-
-class Protocol(StrEnum):
-    bicubic8 = "bicubic8"
-    blind = "blind"
-    sequence = "sequence"
-
-
-Input = Annotated[Path, typer.Argument(metavar="INPUT", help="any video that FFmpeg reads")]
-Output = Annotated[Path, typer.Option("--output", "-o", help="the film to write")]
-Config = Annotated[Path | None, typer.Option(help="settings from a TOML file")]
-Assign = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="one setting")]
-Profile = Annotated[str, typer.Option(help="balanced, fast or thorough")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an existing output")]
-Progress = Annotated[ProgressKind, typer.Option(help="how to tell of progress, on stderr")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors alone")]
-Workers = Annotated[int | None, typer.Option(help="processes; default: the cores")]
-Detector = Annotated[DetectorName | None, typer.Option(help="what finds faces [yunet]")]
-Pack = Annotated[Path | None, typer.Option(help="folder of an insightface pack, for scrfd")]
-Score = Annotated[float | None, typer.Option(help="mean score a face must reach [0.7]")]
-MinFace = Annotated[float | None, typer.Option(help="smallest face, px [8]")]
-MaxFace = Annotated[float | None, typer.Option(help="largest face, px [what fills the canvas]")]
-DetectEvery = Annotated[int | None, typer.Option(help="look in every k-th frame [5]")]
-Restorer = Annotated[
-    str | None, typer.Option(help="fishsrnet, bicubic or a .safetensors file [fishsrnet]")
-]
-Strength = Annotated[float | None, typer.Option(help="share of the detail that is pasted [1]")]
-Fidelity = Annotated[
-    float | None, typer.Option(help="share of what the source shows that stays its own [0.5]")
-]
-DeviceName = Annotated[Device | None, typer.Option(help="where networks run [auto]")]
-Scale = Annotated[int | None, typer.Option(help="enlarge the film 1, 2 or 4 times [1]")]
-Codec = Annotated[str | None, typer.Option(help="FFmpeg's name of an encoder [libx264]")]
-Crf = Annotated[float | None, typer.Option(help="constant quality [18 for libx264]")]
-Preset = Annotated[str | None, typer.Option(help="the encoder's own preset")]
-PixFmt = Annotated[str | None, typer.Option(help="pixel format [the source's]")]
-Start = Annotated[float | None, typer.Option(help="begin here, seconds from the first frame")]
-End = Annotated[float | None, typer.Option(help="end here, seconds from the first frame")]
-
-
-_SETTING_OF_OPTION = {
-    "detector": "detect.detector",
-    "pack": "detect.pack",
-    "score": "detect.score",
-    "min_face": "detect.min_face",
-    "max_face": "detect.max_face",
-    "detect_every": "detect.every",
-    "restorer": "restore.restorer",
-    "strength": "restore.strength",
-    "fidelity": "restore.fidelity",
-    "device": "restore.device",
-    "scale": "output.scale",
-    "codec": "output.codec",
-    "crf": "output.crf",
-    "preset": "output.preset",
-    "pix_fmt": "output.pix_fmt",
-    "start": "output.start",
-    "end": "output.end",
-    "workers": "workers",
-}
 
 
 def _version(asked: bool) -> None:
@@ -165,9 +120,10 @@ def run(
     """Enhance the faces of INPUT and write the film to OUTPUT, with a report beside it."""
     settings = _settings(ctx)
     from facepipe import run as passes
+    from facepipe.prepare import make_plan
 
     if dry_run:
-        _print_plan(passes.make_plan(source, settings, target=output, overwrite=overwrite), output)
+        _print_plan(make_plan(source, settings, target=output, overwrite=overwrite), output)
         return
     with _reporting(progress, quiet) as on_event:
         summary = passes.enhance(source, output, settings, overwrite=overwrite, on_event=on_event)
@@ -315,6 +271,10 @@ def evaluate_faces(
         write_sheet(sheet, archive, rows, protocol=protocol.value)
 
 
+#: What ends a run in good order: Ctrl-C, a request to end, a terminal that closes.
+_ENDINGS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
+
+
 class Stopped(BaseException):
     """Ctrl-C or a request to end; no KeyboardInterrupt, which the command line would swallow."""
 
@@ -325,15 +285,17 @@ class Stopped(BaseException):
 
 def _stop(signum: int, _frame: object) -> None:
     # Once is enough: a second one must not land in the midst of clearing up.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for kind in _ENDINGS:
+        signal.signal(kind, signal.SIG_IGN)
     raise Stopped(signum)
 
 
 def main() -> None:
     """The console script: runs the command and turns what it raises into an exit code."""
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
+    for kind in _ENDINGS:
+        # Under nohup a closed terminal is to be ignored.
+        if kind in _ENDINGS[:2] or signal.getsignal(kind) is not signal.SIG_IGN:
+            signal.signal(kind, _stop)
     try:
         app()
     except FacepipeError as error:
@@ -359,7 +321,7 @@ def _settings(ctx: typer.Context) -> Settings:
     from facepipe.configs.settings import load_settings
 
     given = ctx.params
-    overrides = {key: given[name] for name, key in _SETTING_OF_OPTION.items() if name in given}
+    overrides = {key: given[name] for name, key in SETTING_OF_OPTION.items() if name in given}
     return load_settings(
         profile=given["profile"],
         config=given["config"],

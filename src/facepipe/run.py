@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tempfile
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from facepipe import __version__
-from facepipe.configs.settings import OutputSettings, Settings
-from facepipe.errors import FacepipeError, InputError, OutputError, UsageError, WorkerError
-from facepipe.frames import Analysis, Part, Span, SpanFaces, Track, VideoInfo
-from facepipe.media import (
-    EncodeSettings,
-    check_encoder,
-    check_target,
-    homeless_streams,
-    mux,
-    output_pix_fmt,
-    probe,
-)
-from facepipe.models.detectors import create_detector
-from facepipe.models.registry import ModelFiles, find_model, sha256_of
-from facepipe.models.runtime import choose
+from facepipe.configs.settings import Settings
+from facepipe.errors import FacepipeError, InputError, OutputError, WorkerError
+from facepipe.frames import Analysis, Part, Span, SpanFaces, VideoInfo
+from facepipe.media import mux
+from facepipe.models.registry import sha256_of
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.link import link
-from facepipe.pipeline.plan import anchors, plan
+from facepipe.pipeline.plan import anchors
 from facepipe.pipeline.report import CONTAINER_TAG, scale_advice, sidecar, write_sidecar
 from facepipe.pipeline.spans import (
     AnalyzeTask,
@@ -42,17 +27,14 @@ from facepipe.pipeline.spans import (
     analyze_span,
     pass_through_span,
     render_span,
+    tracks_within,
 )
+from facepipe.prepare import Plan, check_output, check_restorer, make_plan
 from facepipe.workers.executor import Executor, Outcome
-from facepipe.workers.jobs import Job, open_job
+from facepipe.workers.jobs import Job, fingerprint, open_job
 from facepipe.workers.local import LocalExecutor
 
 Result = TypeVar("Result")
-
-#: Encoders whose quality is one constant rate factor, and the one that looks like the source.
-CRF_DEFAULTS = {"libx264": 18, "libx265": 20, "libvpx-vp9": 24, "libsvtav1": 24, "libaom-av1": 24}
-#: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
-ENCODER_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -79,57 +61,7 @@ class Summary:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do, found out without decoding."""
-
-    info: VideoInfo
-    spans: tuple[Span, ...]
-    encode: EncodeSettings
-    window: tuple[int, int] | None
-    notes: tuple[str, ...]
-    leave_out: tuple[int, ...] = ()  # streams that no container takes
-
-
 OnEvent = Callable[[Event], None]
-
-
-def make_plan(
-    source: Path, settings: Settings, *, target: Path | None = None, overwrite: bool = False
-) -> Plan:
-    """Probe the source and settle everything that can be refused before the work starts.
-
-    Without a `target`, nothing of the film to write is checked.
-
-    Raises InputError for the source, UsageError for settings that do not fit it, OutputError or
-    MediaError for a target that cannot hold it.
-    """
-    info = probe(source)
-    if target is not None:
-        _check_output(source, target, overwrite)
-    window = _window(info, settings.output)
-    spans = plan(info, span_seconds=settings.span_seconds, window=window)
-    if not spans:
-        raise UsageError(
-            f"no frame lies between --start {settings.output.start or 0:g} and "
-            f"--end {settings.output.end or info.seconds:g}; the film has {info.seconds:.2f} s"
-        )
-    # Loaded here to be refused here: a missing pack or damaged weights stop every span alike.
-    create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
-    encode = _encode_settings(settings.output)
-    pix_fmt, note = output_pix_fmt(encode, info)
-    encode = replace(encode, pix_fmt=pix_fmt)
-    notes = [note] if note else []
-    homeless = homeless_streams(source)
-    notes += [
-        f"stream {index} ({codec}) fits no container and is left out" for index, codec in homeless
-    ]
-    leave_out = tuple(index for index, _ in homeless)
-    if target is not None:
-        check_encoder(encode, info)
-        check_target(source, info, target, settings=encode, leave_out=leave_out)
-        _check_restorer(settings)
-    return Plan(info, spans, encode, window, tuple(notes), leave_out)
 
 
 def enhance(
@@ -182,9 +114,11 @@ def analyze(
     settings = settings or Settings()
     source, target = Path(source), Path(target)
     planned = make_plan(source, settings)
-    _check_output(source, target, overwrite)
+    check_output(source, target, overwrite)
     with ExitStack() as stack:
-        job = stack.enter_context(open_job(target, _fingerprint(source, settings, None, ())))
+        job = stack.enter_context(
+            open_job(target, fingerprint(source, settings, None, (__version__,)))
+        )
         workers = executor or stack.enter_context(LocalExecutor(settings.workers))
         found = _analyze(source, planned, settings, job, workers, on_event)
         _guarded(lambda: write_analysis(found, target), target)
@@ -203,11 +137,11 @@ def _make(
 ) -> Summary:
     began = time.monotonic()
     planned = make_plan(source, settings, target=target, overwrite=overwrite)
-    model, runs_on = _check_restorer(settings)
-    made_with = (runs_on, *(model.sha256 if model else ()))
+    model, runs_on = check_restorer(settings)
+    made_with = (__version__, runs_on, *(model.sha256 if model else ()))
     with ExitStack() as stack:
-        fingerprint = _fingerprint(source, settings, analysis, made_with)
-        job = stack.enter_context(open_job(target, fingerprint))
+        mark = fingerprint(source, settings, analysis, made_with)
+        job = stack.enter_context(open_job(target, mark))
         workers = executor or stack.enter_context(LocalExecutor(settings.workers))
         if analysis is None:
             if not job.analysis.is_file():
@@ -350,7 +284,7 @@ def _render(
         RenderTask(
             planned.info,
             span,
-            tracks_within(analysis.tracks, span),
+            tracks_within(analysis.tracks, span, planned.info),
             settings.restore,
             planned.encode,
             job.part(span),
@@ -382,27 +316,6 @@ def _render(
             raise WorkerError(f"span {span.index} fails even unenhanced: {outcome.error}")
         finish(outcome.result)
     return [parts[span.index] for span in spans], resumed
-
-
-def tracks_within(tracks: Sequence[Track], span: Span) -> tuple[Track, ...]:
-    """The enhanced tracks that `span` shows, each with no more knots than the span needs."""
-    inside = []
-    for track in tracks:
-        if not track.enhance or track.last < span.start or track.first >= span.stop:
-            continue
-        before = int(np.searchsorted(track.pts, span.start, "right")) - 1
-        after = int(np.searchsorted(track.pts, span.stop, "left")) + 1
-        cut = slice(max(before, 0), after)
-        inside.append(
-            replace(
-                track,
-                pts=track.pts[cut],
-                boxes=track.boxes[cut],
-                landmarks=track.landmarks[cut],
-                scores=track.scores[cut],
-            )
-        )
-    return tuple(inside)
 
 
 Task = TypeVar("Task", AnalyzeTask, RenderTask)
@@ -441,92 +354,6 @@ def _raise_if_hopeless(error: BaseException | None) -> None:
     """Raise what no other span would fare better with; a worker's own trouble is not that."""
     if isinstance(error, FacepipeError) and not isinstance(error, WorkerError):
         raise error
-
-
-def _check_restorer(settings: Settings) -> tuple[ModelFiles | None, str]:
-    """Find the weights and settle the device, so that both are refused before the work starts."""
-    if settings.restore.restorer == "bicubic":
-        return None, "none"
-    model = find_model(settings.restore.restorer)
-    device, runtime = choose(settings.restore.device, settings.restore.runtime)
-    return model, f"{runtime} on {device}"
-
-
-def _check_output(source: Path, target: Path, overwrite: bool) -> None:
-    if target.exists():
-        if target.is_dir():
-            raise OutputError(f"{target}: is a directory, a file name is wanted")
-        if source.exists() and target.samefile(source):
-            raise OutputError(f"{target}: is the source itself; name another file")
-        if not overwrite:
-            raise OutputError(f"{target}: exists already; --overwrite replaces it")
-    if not target.parent.is_dir():
-        raise OutputError(f"{target.parent}: no such folder to write to")
-    try:
-        with tempfile.TemporaryFile(dir=target.parent):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"{target.parent}: cannot write there ({error.strerror or error})"
-        ) from error
-
-
-def _window(info: VideoInfo, output: OutputSettings) -> tuple[int, int] | None:
-    if output.start is None and output.end is None:
-        return None
-    first = info.pts[0]
-    start = first + round((output.start or 0) / info.time_base)
-    stop = info.pts[-1] + 1
-    if output.end is not None:
-        stop = min(stop, first + round(output.end / info.time_base))
-    return start, stop
-
-
-def _encode_settings(output: OutputSettings) -> EncodeSettings:
-    options = dict(output.options)
-    if output.codec in CRF_DEFAULTS:
-        if "qp" not in options:
-            crf = CRF_DEFAULTS[output.codec] if output.crf is None else output.crf
-            options.setdefault("crf", f"{crf:g}")
-        if output.codec == "libvpx-vp9":
-            options.setdefault("b", "0")
-    elif output.crf is not None:
-        raise UsageError(
-            f"--crf does not go with {output.codec}; it does with {', '.join(CRF_DEFAULTS)}"
-        )
-    if output.preset is not None:
-        options["preset"] = output.preset
-    return EncodeSettings(
-        codec=output.codec,
-        options=tuple(sorted(options.items())),
-        pix_fmt=output.pix_fmt,
-        threads=ENCODER_THREADS,
-        scale=output.scale,
-    )
-
-
-def _fingerprint(
-    source: Path, settings: Settings, analysis: Analysis | None, made_with: Sequence[str]
-) -> str:
-    """What a kept part depends on; any other job with the same target begins anew."""
-    made_of = {
-        "version": __version__,
-        "made_with": list(made_with),
-        "source": sha256_of(source),
-        "settings": settings.model_dump(mode="json", exclude={"workers"}),
-        "analysis": None if analysis is None else repr(analysis_digest(analysis)),
-    }
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-
-
-def analysis_digest(analysis: Analysis) -> str:
-    """A digest of every knot and decision of an analysis."""
-    digest = hashlib.sha256()
-    for track in analysis.tracks:
-        digest.update(f"{track.number} {track.enhance} ".encode())
-        for values in (track.pts, track.boxes, track.landmarks):
-            digest.update(values.tobytes())
-    return digest.hexdigest()
 
 
 def _guarded(write: Callable[[], None], target: Path) -> None:

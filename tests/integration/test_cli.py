@@ -135,7 +135,8 @@ def test_damaged_weights_are_told(portrait_film: Path, tmp_path: Path) -> None:
     assert "sha256" in done.stderr
 
 
-def test_ctrl_c_leaves_what_can_be_resumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "hangup"])
+def test_a_stopped_run_can_be_resumed(kind: signal.Signals, tmp_path: Path) -> None:
     film = synthetic.film(tmp_path / "long.mp4", frames=1500, size=(320, 240))
     target = tmp_path / "out.mp4"
     command = [*FACEPIPE, "run", str(film), "-o", str(target), "--preset", "veryslow"]
@@ -146,9 +147,9 @@ def test_ctrl_c_leaves_what_can_be_resumed(tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     while not list(job.glob("faces-*.npz")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(kind)
     _, told = running.communicate(timeout=60)
-    assert running.returncode == 130
+    assert running.returncode == 128 + kind
     assert "goes on from there" in told
     assert "Traceback" not in told
     assert not target.exists()

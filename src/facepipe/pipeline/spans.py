@@ -6,6 +6,7 @@ another process and a cluster.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,6 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from facepipe.configs.settings import DetectSettings, RestoreSettings
 from facepipe.frames import SEQUENCE, Frame, Part, Span, SpanFaces, Track, VideoInfo
@@ -60,6 +62,33 @@ class PassThroughTask:
 
     render: RenderTask
     reason: str
+
+
+def tracks_within(tracks: Sequence[Track], span: Span, info: VideoInfo) -> tuple[Track, ...]:
+    """The enhanced tracks that `span` shows, each with no more knots than the span needs.
+
+    It needs those of the frames beside it too, which are seen.
+    """
+    reach = SEQUENCE // 2
+    begin, end = bisect_left(info.pts, span.start), bisect_left(info.pts, span.stop)
+    start, stop = info.pts[max(begin - reach, 0)], info.pts[min(end + reach, len(info.pts)) - 1]
+    inside = []
+    for track in tracks:
+        if not track.enhance or track.last < span.start or track.first >= span.stop:
+            continue
+        before = int(np.searchsorted(track.pts, start, "right")) - 1
+        after = int(np.searchsorted(track.pts, stop, "left")) + 1
+        cut = slice(max(before, 0), after)
+        inside.append(
+            replace(
+                track,
+                pts=track.pts[cut],
+                boxes=track.boxes[cut],
+                landmarks=track.landmarks[cut],
+                scores=track.scores[cut],
+            )
+        )
+    return tuple(inside)
 
 
 def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:

@@ -7,18 +7,21 @@ It belongs to one (source, settings, version): another job with the same target 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 
+from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError
-from facepipe.frames import Faces, Part, Sighting, Span, SpanFaces
+from facepipe.frames import Analysis, Faces, Part, Sighting, Span, SpanFaces
+from facepipe.models.registry import sha256_of
 
 
 @dataclass(frozen=True)
@@ -165,3 +168,26 @@ def _written(path: Path) -> Iterator[Path]:
     partial = path.with_name(f"{path.name}.partial")
     yield partial
     partial.replace(path)
+
+
+def fingerprint(
+    source: Path, settings: Settings, analysis: Analysis | None, made_with: Sequence[str]
+) -> str:
+    """What kept work depends on, as hexadecimal digits; `made_with` are versions and weights."""
+    made_of = {
+        "made_with": list(made_with),
+        "source": sha256_of(source),
+        "settings": settings.model_dump(mode="json", exclude={"workers"}),
+        "analysis": None if analysis is None else repr(analysis_digest(analysis)),
+    }
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+
+def analysis_digest(analysis: Analysis) -> str:
+    """A digest of every knot and decision of an analysis."""
+    digest = hashlib.sha256()
+    for track in analysis.tracks:
+        digest.update(f"{track.number} {track.enhance} ".encode())
+        for values in (track.pts, track.boxes, track.landmarks):
+            digest.update(values.tobytes())
+    return digest.hexdigest()

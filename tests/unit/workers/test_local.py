@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +120,51 @@ def test_a_dying_worker_takes_no_other_task_with_it(tmp_path: Path) -> None:
     (lost,) = [o for o in outcomes if o.number == 0]
     assert isinstance(lost.error, WorkerError)
     assert "died" in str(lost.error)
+
+
+LINGERING = """
+import sys
+sys.path.insert(0, {folder!r})
+import test_local
+from facepipe.workers.local import LocalExecutor
+if __name__ == "__main__":
+    with LocalExecutor(2) as executor:
+        list(executor.map(test_local.linger, [{mark!r}] * 2, progress=lambda _: None))
+"""
+
+
+def linger(task: str, progress: Progress) -> None:
+    with Path(task).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(120)
+
+
+def alive(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"  # a zombie waits for whoever reaps it
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux who lives")
+def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
+    mark, script = tmp_path / "pids", tmp_path / "run.py"
+    script.write_text(LINGERING.format(folder=str(Path(__file__).parent), mark=str(mark)))
+    parent = subprocess.Popen([sys.executable, str(script)])
+    deadline = time.monotonic() + 60
+
+    def workers() -> list[int]:
+        return [int(line) for line in mark.read_text().split()] if mark.exists() else []
+
+    while len(workers()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(workers()) == 2
+    parent.kill()
+    parent.wait()
+    while any(alive(pid) for pid in workers()):
+        assert time.monotonic() < deadline, "a worker lives on"
+        time.sleep(0.05)
 
 
 def test_there_is_a_core() -> None:

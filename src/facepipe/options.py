@@ -1,0 +1,87 @@
+"""The options of the command line: their names, types and help, each told once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class ProgressKind(StrEnum):
+    auto = "auto"
+    bar = "bar"
+    jsonl = "jsonl"
+    none = "none"
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class DetectorName(StrEnum):
+    yunet = "yunet"
+    scrfd = "scrfd"
+
+
+class Protocol(StrEnum):
+    bicubic8 = "bicubic8"
+    blind = "blind"
+    sequence = "sequence"
+
+
+Input = Annotated[Path, typer.Argument(metavar="INPUT", help="any video that FFmpeg reads")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="the film to write")]
+Config = Annotated[Path | None, typer.Option(help="settings from a TOML file")]
+Assign = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="one setting")]
+Profile = Annotated[str, typer.Option(help="balanced, fast or thorough")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an existing output")]
+Progress = Annotated[ProgressKind, typer.Option(help="how to tell of progress, on stderr")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors alone")]
+Workers = Annotated[int | None, typer.Option(help="processes; default: the cores")]
+Detector = Annotated[DetectorName | None, typer.Option(help="what finds faces [yunet]")]
+Pack = Annotated[Path | None, typer.Option(help="folder of an insightface pack, for scrfd")]
+Score = Annotated[float | None, typer.Option(help="mean score a face must reach [0.7]")]
+MinFace = Annotated[float | None, typer.Option(help="smallest face, px [8]")]
+MaxFace = Annotated[float | None, typer.Option(help="largest face, px [what fills the canvas]")]
+DetectEvery = Annotated[int | None, typer.Option(help="look in every k-th frame [5]")]
+Restorer = Annotated[
+    str | None, typer.Option(help="fishsrnet, bicubic or a .safetensors file [fishsrnet]")
+]
+Strength = Annotated[float | None, typer.Option(help="share of the detail that is pasted [1]")]
+Fidelity = Annotated[
+    float | None, typer.Option(help="share of what the source shows that stays its own [0.5]")
+]
+DeviceName = Annotated[Device | None, typer.Option(help="where networks run [auto]")]
+Scale = Annotated[int | None, typer.Option(help="enlarge the film 1, 2 or 4 times [1]")]
+Codec = Annotated[str | None, typer.Option(help="FFmpeg's name of an encoder [libx264]")]
+Crf = Annotated[float | None, typer.Option(help="constant quality [18 for libx264]")]
+Preset = Annotated[str | None, typer.Option(help="the encoder's own preset")]
+PixFmt = Annotated[str | None, typer.Option(help="pixel format [the source's]")]
+Start = Annotated[float | None, typer.Option(help="begin here, seconds from the first frame")]
+End = Annotated[float | None, typer.Option(help="end here, seconds from the first frame")]
+
+#: The setting that each option sets.
+SETTING_OF_OPTION = {
+    "detector": "detect.detector",
+    "pack": "detect.pack",
+    "score": "detect.score",
+    "min_face": "detect.min_face",
+    "max_face": "detect.max_face",
+    "detect_every": "detect.every",
+    "restorer": "restore.restorer",
+    "strength": "restore.strength",
+    "fidelity": "restore.fidelity",
+    "device": "restore.device",
+    "scale": "output.scale",
+    "codec": "output.codec",
+    "crf": "output.crf",
+    "preset": "output.preset",
+    "pix_fmt": "output.pix_fmt",
+    "start": "output.start",
+    "end": "output.end",
+    "workers": "workers",
+}

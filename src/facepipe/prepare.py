@@ -1,0 +1,141 @@
+"""Settle what a run will do, and refuse what cannot be done, before the work starts."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from facepipe.configs.settings import OutputSettings, Settings
+from facepipe.errors import OutputError, UsageError
+from facepipe.frames import Span, VideoInfo
+from facepipe.media import (
+    EncodeSettings,
+    check_encoder,
+    check_target,
+    homeless_streams,
+    output_pix_fmt,
+    probe,
+)
+from facepipe.models.detectors import create_detector
+from facepipe.models.registry import ModelFiles, find_model
+from facepipe.models.runtime import choose
+from facepipe.pipeline.plan import plan
+
+#: Encoders whose quality is one constant rate factor, and the one that looks like the source.
+CRF_DEFAULTS = {"libx264": 18, "libx265": 20, "libvpx-vp9": 24, "libsvtav1": 24, "libaom-av1": 24}
+#: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
+ENCODER_THREADS = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do, found out without decoding."""
+
+    info: VideoInfo
+    spans: tuple[Span, ...]
+    encode: EncodeSettings
+    window: tuple[int, int] | None
+    notes: tuple[str, ...]
+    leave_out: tuple[int, ...] = ()  # streams that no container takes
+
+
+def make_plan(
+    source: Path, settings: Settings, *, target: Path | None = None, overwrite: bool = False
+) -> Plan:
+    """Probe the source and settle everything that can be refused before the work starts.
+
+    Without a `target`, nothing of the film to write is checked.
+
+    Raises InputError for the source, UsageError for settings that do not fit it, OutputError or
+    MediaError for a target that cannot hold it.
+    """
+    info = probe(source)
+    if target is not None:
+        check_output(source, target, overwrite)
+    window = _window(info, settings.output)
+    spans = plan(info, span_seconds=settings.span_seconds, window=window)
+    if not spans:
+        raise UsageError(
+            f"no frame lies between --start {settings.output.start or 0:g} and "
+            f"--end {settings.output.end or info.seconds:g}; the film has {info.seconds:.2f} s"
+        )
+    # Loaded here to be refused here: a missing pack or damaged weights stop every span alike.
+    create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
+    encode = _encode_settings(settings.output)
+    pix_fmt, note = output_pix_fmt(encode, info)
+    encode = replace(encode, pix_fmt=pix_fmt)
+    notes = [note] if note else []
+    homeless = homeless_streams(source)
+    notes += [
+        f"stream {index} ({codec}) fits no container and is left out" for index, codec in homeless
+    ]
+    leave_out = tuple(index for index, _ in homeless)
+    if target is not None:
+        check_encoder(encode, info)
+        check_target(source, info, target, settings=encode, leave_out=leave_out)
+        check_restorer(settings)
+    return Plan(info, spans, encode, window, tuple(notes), leave_out)
+
+
+def check_restorer(settings: Settings) -> tuple[ModelFiles | None, str]:
+    """Find the weights and settle the device, so that both are refused before the work starts."""
+    if settings.restore.restorer == "bicubic":
+        return None, "none"
+    model = find_model(settings.restore.restorer)
+    device, runtime = choose(settings.restore.device, settings.restore.runtime)
+    return model, f"{runtime} on {device}"
+
+
+def check_output(source: Path, target: Path, overwrite: bool) -> None:
+    """Raise OutputError unless a file can be written to `target`, which is not the source."""
+    if target.exists():
+        if target.is_dir():
+            raise OutputError(f"{target}: is a directory, a file name is wanted")
+        if source.exists() and target.samefile(source):
+            raise OutputError(f"{target}: is the source itself; name another file")
+        if not overwrite:
+            raise OutputError(f"{target}: exists already; --overwrite replaces it")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target.parent}: no such folder to write to")
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{target.parent}: cannot write there ({error.strerror or error})"
+        ) from error
+
+
+def _window(info: VideoInfo, output: OutputSettings) -> tuple[int, int] | None:
+    if output.start is None and output.end is None:
+        return None
+    first = info.pts[0]
+    start = first + round((output.start or 0) / info.time_base)
+    stop = info.pts[-1] + 1
+    if output.end is not None:
+        stop = min(stop, first + round(output.end / info.time_base))
+    return start, stop
+
+
+def _encode_settings(output: OutputSettings) -> EncodeSettings:
+    options = dict(output.options)
+    if output.codec in CRF_DEFAULTS:
+        if "qp" not in options:
+            crf = CRF_DEFAULTS[output.codec] if output.crf is None else output.crf
+            options.setdefault("crf", f"{crf:g}")
+        if output.codec == "libvpx-vp9":
+            options.setdefault("b", "0")
+    elif output.crf is not None:
+        raise UsageError(
+            f"--crf does not go with {output.codec}; it does with {', '.join(CRF_DEFAULTS)}"
+        )
+    if output.preset is not None:
+        options["preset"] = output.preset
+    return EncodeSettings(
+        codec=output.codec,
+        options=tuple(sorted(options.items())),
+        pix_fmt=output.pix_fmt,
+        threads=ENCODER_THREADS,
+        scale=output.scale,
+    )
