@@ -20,8 +20,30 @@ from facepipe.media.formats import colour_of, views, working_format
 class DecodeReport:
     """What went wrong while a span was decoded, for whoever asks."""
 
-    warnings: list[str] = field(default_factory=list)
     damaged_packets: int = 0
+    _told: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One line a kind of trouble: a damaged film has thousands of the same."""
+        return tuple(
+            kind + where + (f", and {count - 1} more like it" if count > 1 else "")
+            for kind, (where, count) in self._told.items()
+        )
+
+    def tell(self, kind: str, where: str = "") -> None:
+        """Note a trouble and where it was; only the first place of each kind is kept."""
+        first, count = self._told.get(kind, (where, 0))
+        self._told[kind] = first, count + 1
+
+    def take(self, other: DecodeReport) -> None:
+        """Move all that `other` holds here."""
+        for kind, (where, count) in other._told.items():
+            first, before = self._told.get(kind, (where, 0))
+            self._told[kind] = first, before + count
+        self.damaged_packets += other.damaged_packets
+        other.damaged_packets = 0
+        other._told.clear()
 
 
 def decode(
@@ -54,7 +76,7 @@ def decode(
         if pts is None or pts < start:
             continue
         if last is not None and (pts < last or (pts == last and not owed[pts])):
-            report.warnings.append(f"a picture out of order at pts {pts} is left out")
+            report.tell("a picture out of order is left out", f" at pts {pts}")
             continue
         if pts >= span.stop:
             if extra == beyond:
@@ -65,7 +87,7 @@ def decode(
         yield _frame(picture, pts, info, format, report)
     missing = sum(count for pts, count in owed.items() if count > 0 and pts >= span.start)
     if missing:
-        report.warnings.append(
+        report.tell(
             f"{missing} of {end - begin} frames from pts {span.start} to {span.stop} do not decode"
         )
 
@@ -86,13 +108,9 @@ def _pictures_from(
                 continue
             while picture is not None:
                 yield picture
-                report.warnings += attempt.warnings
-                report.damaged_packets += attempt.damaged_packets
-                attempt.warnings.clear()
-                attempt.damaged_packets = 0
+                report.take(attempt)
                 picture = next(pictures, None)
-        report.warnings += attempt.warnings
-        report.damaged_packets += attempt.damaged_packets
+        report.take(attempt)
         return
 
 
@@ -132,7 +150,7 @@ def _pictures(
         except StopIteration:
             return
         except av.FFmpegError as error:
-            report.warnings.append(f"reading stopped early: {describe(error)}")
+            report.tell(f"reading stopped early: {describe(error)}")
             break
         yield from _decoded(stream, packet, report)
     yield from _decoded(stream, None, report)
@@ -147,8 +165,8 @@ def _decoded(
         return
     except av.FFmpegError as error:
         report.damaged_packets += 1
-        at = "the end" if packet is None or packet.pts is None else f"pts {packet.pts}"
-        report.warnings.append(f"a packet at {at} does not decode: {describe(error)}")
+        at = "at the end" if packet is None or packet.pts is None else f"at pts {packet.pts}"
+        report.tell(f"a packet does not decode: {describe(error)}", f" ({at})")
         return
     yield from pictures
 
@@ -163,9 +181,10 @@ def _frame(
     picture: av.VideoFrame, pts: int, info: VideoInfo, format: PixelFormat, report: DecodeReport
 ) -> Frame:
     if (picture.width, picture.height) != (info.width, info.height):
-        report.warnings.append(
-            f"the picture at pts {pts} is {picture.width}x{picture.height} and was scaled "
-            f"to {info.width}x{info.height}"
+        report.tell(
+            f"a picture is {picture.width}x{picture.height} and was scaled "
+            f"to {info.width}x{info.height}",
+            f" (pts {pts})",
         )
     wanted = (info.width, info.height, format.name)
     if (picture.width, picture.height, picture.format.name) != wanted:

@@ -125,7 +125,7 @@ def _add_stream(
     configure(context, settings, info, pix_fmt)
     stream.time_base = info.time_base
     if picture is not None:
-        tags = _tags(picture, pix_fmt)
+        tags = _tags(picture, pix_fmt, info)
         context.color_range, context.colorspace = tags
         context.color_primaries = picture.color_primaries
         context.color_trc = picture.color_trc
@@ -147,14 +147,21 @@ def _tag_limited_range(context: av.VideoCodecContext) -> None:
     context.extradata = b"".join(bytes(packet) for packet in tagged) or context.extradata
 
 
-def _tags(picture: av.VideoFrame, pix_fmt: str) -> tuple[int, int]:
-    """Range and matrix to write: the source's, unless RGB has to become something else."""
+def _tags(picture: av.VideoFrame, pix_fmt: str, info: VideoInfo) -> tuple[int, int]:
+    """Range and matrix to write: the source's, unless RGB has to become something else.
+
+    A matrix that the source leaves open stays open, but for a small film enlarged to a size at
+    which players would guess another one.
+    """
+    guess = SMPTE170M_MATRIX if info.height < 720 else BT709_MATRIX
     if picture.format.is_rgb and not av.VideoFormat(pix_fmt).is_rgb:
-        return LIMITED_RANGE, SMPTE170M_MATRIX if picture.height < 720 else BT709_MATRIX
+        return LIMITED_RANGE, guess
     if av.VideoFormat(pix_fmt).is_rgb:
         return int(picture.color_range), RGB_MATRIX
     matrix = int(picture.colorspace)
-    return int(picture.color_range), UNSPECIFIED if matrix == RGB_MATRIX else matrix
+    if matrix in (RGB_MATRIX, UNSPECIFIED):
+        matrix = guess if info.height < 720 <= picture.height else UNSPECIFIED
+    return int(picture.color_range), matrix
 
 
 def _send(

@@ -108,7 +108,7 @@ def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
         min_face=task.settings.min_face,
         rotation=task.info.rotation,
     )
-    return replace(found, warnings=found.warnings + tuple(report.warnings))
+    return replace(found, warnings=found.warnings + report.warnings)
 
 
 def render_span(task: RenderTask, progress: Progress) -> Part:
@@ -148,7 +148,7 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
         return Part(task.span, str(task.target), 0, 0, warnings=(*report.warnings, lost))
     pictures = chain([first], pictures)
     written = encode(pictures, task.target, info=task.info, span=task.span, settings=task.encode)
-    return Part(task.span, str(task.target), written, faces, warnings=tuple(report.warnings))
+    return Part(task.span, str(task.target), written, faces, warnings=report.warnings)
 
 
 def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:

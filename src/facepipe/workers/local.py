@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -159,6 +161,8 @@ def _here(
         except Exception as error:  # whatever a task raises becomes its outcome
             if attempt == ATTEMPTS or not _worth_another_try(error):
                 return Outcome(number, None, error)
+        finally:
+            _return_memory()
     raise AssertionError("unreachable")
 
 
@@ -194,3 +198,16 @@ def _there(function: TaskFunction[Any, Result], task: Any) -> Result:
         return function(task, progress)
     finally:
         _reported[0].put(pending)
+        _return_memory()
+
+
+def _return_memory() -> None:
+    """Give the system back what the task freed.
+
+    glibc keeps freed blocks of every size that networks and codecs asked for, and what it keeps
+    grows with the film: 18 MB a span. Other allocators give back by themselves.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

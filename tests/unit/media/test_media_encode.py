@@ -16,7 +16,7 @@ import synthetic
 from facepipe.errors import InputError, MediaError, UsageError
 from facepipe.frames import Colour, Frame, PixelFormat, Plane, VideoInfo
 from facepipe.media import EncodeSettings, check_encoder, decode, encode, output_pix_fmt, probe
-from facepipe.media.encode import part_shift
+from facepipe.media.encode import _tags, part_shift
 
 YUV = PixelFormat("yuv420p", "yuv", 8, 1, 1)
 
@@ -103,6 +103,26 @@ def test_scaled_frames(tmp_path: Path, info: VideoInfo) -> None:
     )
     found = probe(part)
     assert (count, found.width, found.height) == (3, 192, 128)
+
+
+@pytest.mark.parametrize(("height", "told"), [(240, "open"), (480, "bt601"), (720, "open")])
+def test_an_open_matrix_is_told_where_enlarging_would_change_the_guess(
+    height: int, told: str, info: VideoInfo
+) -> None:
+    """Players take small films for BT.601 and large ones for BT.709."""
+    bt709, number = 1, {"open": 2, "bt601": 6}
+    source = replace(info, height=height)
+    picture = av.VideoFrame(64, 2 * height, "yuv420p")
+    assert _tags(picture, "yuv420p", source)[1] == number[told]
+    picture.colorspace = bt709
+    assert _tags(picture, "yuv420p", source)[1] == bt709
+
+
+def test_rgb_is_tagged_as_it_was_converted(info: VideoInfo) -> None:
+    small, large = replace(info, height=480), replace(info, height=960)
+    picture = av.VideoFrame(64, 960, "gbrp")
+    assert _tags(picture, "yuv444p", small)[1] == 6
+    assert _tags(picture, "yuv444p", large)[1] == 1
 
 
 def test_times_are_exact_even_where_sources_are_not(tmp_path: Path, info: VideoInfo) -> None:

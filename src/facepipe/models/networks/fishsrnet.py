@@ -104,7 +104,7 @@ class FishSRNet(nn.Module):
         self.unfold = nn.PixelShuffle(2)
         # No bias on the way of what differs, so that nothing in gives nothing out.
         self.beside = conv(12 * (FRAMES - 1), beside, bias=False)
-        self.beside64 = conv(beside, w64, 1, bias=False)
+        self.beside64 = conv(beside + 12 * (FRAMES - 1), w64, 1, bias=False)
         self.beside32 = DownModule(beside, w32, bias=False)
         for last in (self.reconstruct, self.beside64, self.beside32):
             for parameter in last.parameters():
@@ -116,9 +116,10 @@ class FishSRNet(nn.Module):
         guide = self.fold(parse_BPHW)
         f64 = self.entry(self.fold(canvas_B3HW - 0.5))
         if beside_BN3HW is not None:
-            differences = (beside_BN3HW - canvas_B3HW[:, None]).flatten(1, 2)
-            seen = torch.relu(self.beside(self.fold(differences)))
-            f64 = f64 + self.beside64(seen)
+            differences = self.fold((beside_BN3HW - canvas_B3HW[:, None]).flatten(1, 2))
+            seen = torch.relu(self.beside(differences))
+            # The differences themselves too: a mean over frames is linear.
+            f64 = f64 + self.beside64(torch.cat([seen, differences], 1))
         f32 = self.down32(torch.relu(f64))
         if beside_BN3HW is not None:
             f32 = f32 + self.beside32(seen)
