@@ -388,6 +388,7 @@ def _print_plan(plan: Plan, output: Path) -> None:
     print(f"output: {output}: {encode.codec} {options} {encode.pix_fmt}, {width}x{height}")
     for stream in info.others:
         print(f"  copied: stream {stream.index}, {stream.kind} {stream.codec}")
+    print(f"workers: {plan.workers}")
     print(f"spans: {len(plan.spans)}")
     for span in plan.spans:
         start = float((span.start - info.pts[0]) * info.time_base)

@@ -17,15 +17,19 @@ from facepipe.media import (
     output_pix_fmt,
     probe,
 )
+from facepipe.media.formats import working_format
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
 from facepipe.pipeline.plan import plan
+from facepipe.workers.local import affordable_workers
 
 #: Encoders whose quality is one constant rate factor, and the one that looks like the source.
 CRF_DEFAULTS = {"libx264": 18, "libx265": 20, "libvpx-vp9": 24, "libsvtav1": 24, "libaom-av1": 24}
 #: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
 ENCODER_THREADS = 2
+#: Memory of a worker without its encoder, and frames that x264 holds (measured with 3840x2160).
+_WORKER_BYTES, _LOOKED_AHEAD = 350 * 2**20, 70
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,15 @@ class Plan:
     encode: EncodeSettings
     window: tuple[int, int] | None
     notes: tuple[str, ...]
+    workers: int
     leave_out: tuple[int, ...] = ()  # streams that no container takes
+
+
+def worker_bytes(info: VideoInfo, encode: EncodeSettings) -> int:
+    """About what one worker takes: networks, a window of frames, and what an encoder looks ahead."""
+    samples = info.width * info.height * encode.scale**2 * 3 // 2
+    wide = 2 if working_format(info.pix_fmt).bits > 8 else 1
+    return _WORKER_BYTES + _LOOKED_AHEAD * samples * wide
 
 
 def make_plan(
@@ -75,7 +87,8 @@ def make_plan(
         check_encoder(encode, info)
         check_target(source, info, target, settings=encode, leave_out=leave_out)
         check_restorer(settings)
-    return Plan(info, spans, encode, window, tuple(notes), leave_out)
+    workers = settings.workers or affordable_workers(worker_bytes(info, encode))
+    return Plan(info, spans, encode, window, tuple(notes), workers, leave_out)
 
 
 def check_restorer(settings: Settings) -> tuple[ModelFiles | None, str]:

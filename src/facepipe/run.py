@@ -119,7 +119,7 @@ def analyze(
         job = stack.enter_context(
             open_job(target, fingerprint(source, settings, None, (__version__,)))
         )
-        workers = executor or stack.enter_context(LocalExecutor(settings.workers))
+        workers = executor or stack.enter_context(LocalExecutor(planned.workers))
         found = _analyze(source, planned, settings, job, workers, on_event)
         _guarded(lambda: write_analysis(found, target), target)
         job.remove()
@@ -142,7 +142,7 @@ def _make(
     with ExitStack() as stack:
         mark = fingerprint(source, settings, analysis, made_with)
         job = stack.enter_context(open_job(target, mark))
-        workers = executor or stack.enter_context(LocalExecutor(settings.workers))
+        workers = executor or stack.enter_context(LocalExecutor(planned.workers))
         if analysis is None:
             if not job.analysis.is_file():
                 found = _analyze(source, planned, settings, job, workers, on_event)

@@ -90,7 +90,7 @@ class Settings(_Section):
     restore: RestoreSettings = RestoreSettings()
     output: OutputSettings = OutputSettings()
     span_seconds: Positive = Field(6.0, description="aimed length of a span")
-    workers: int | None = Field(None, ge=1, le=256, description="processes; default: the cores")
+    workers: int | None = Field(None, ge=1, le=256, description="processes; default: a core each")
 
 
 def load_settings(

@@ -12,7 +12,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any, Protocol
+
+import psutil
 
 from facepipe.errors import FacepipeError, WorkerError
 from facepipe.workers.executor import Outcome, Result, Task, TaskFunction
@@ -33,6 +36,23 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def affordable_workers(bytes_each: int) -> int:
+    """As many as there are usable cores, fewer where memory does not hold so many, at least one."""
+    return max(1, min(usable_cores(), free_memory() // max(bytes_each, 1)))
+
+
+def free_memory() -> int:
+    """Bytes that this process and its children may still take."""
+    free = int(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")
+    try:  # in a container, its own limit; "max" where there is none
+        limit = int((group / "memory.max").read_text())
+        free = min(free, limit - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        pass
+    return max(free, 0)
 
 
 class LocalExecutor:

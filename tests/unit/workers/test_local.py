@@ -14,7 +14,7 @@ import pytest
 
 from facepipe.errors import MediaError, WorkerError
 from facepipe.workers.executor import Outcome
-from facepipe.workers.local import LocalExecutor, usable_cores
+from facepipe.workers.local import LocalExecutor, affordable_workers, free_memory, usable_cores
 
 Progress = Callable[[int], None]
 
@@ -165,6 +165,12 @@ def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     while any(alive(pid) for pid in workers()):
         assert time.monotonic() < deadline, "a worker lives on"
         time.sleep(0.05)
+
+
+def test_memory_bounds_the_workers() -> None:
+    assert affordable_workers(1) == usable_cores()
+    assert affordable_workers(2**60) == 1
+    assert 0 < free_memory() < 2**50
 
 
 def test_there_is_a_core() -> None:
