@@ -272,7 +272,7 @@ class Crops:
     `sequences` (N, 5) tell which canvases show each face over time, from two frames before to two
     after: number k below N is `pixels[k]`, the others are `beside[k - N]`, of frames outside the
     window. Where a frame does not show the face, its own canvas stands in. None: every face stands
-    alone.
+    alone. `weights` (N,) in [0, 1] are the shares in which each may be changed, None: in full.
     """
 
     pixels: NDArray[np.float32]
@@ -281,6 +281,7 @@ class Crops:
     track: NDArray[np.intp]
     sequences: NDArray[np.intp] | None = None
     beside: NDArray[np.float32] | None = None
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)

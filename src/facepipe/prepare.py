@@ -46,7 +46,7 @@ class Plan:
 
 
 def worker_bytes(info: VideoInfo, encode: EncodeSettings) -> int:
-    """About what one worker takes: networks, a window of frames, and what an encoder looks ahead."""
+    """About what one worker takes: networks, a window of frames, what an encoder looks ahead."""
     samples = info.width * info.height * encode.scale**2 * 3 // 2
     wide = 2 if working_format(info.pix_fmt).bits > 8 else 1
     return _WORKER_BYTES + _LOOKED_AHEAD * samples * wide

@@ -17,6 +17,9 @@ TEMPLATE = np.array(
     [[48.25, 59.99], [79.73, 60.05], [64.16, 78.50], [50.32, 92.85], [78.27, 92.79]], np.float64
 )
 CANVAS = 128
+#: Distance of the eyes, in distances from eyes to mouth, of a profile and of a face half aside; one
+#: that looks at the camera has 0.96.
+_PROFILE, _ASIDE = 0.2, 0.45
 #: Frame px around the canvas that the interpolation may look at.
 _REACH = 3
 
@@ -37,6 +40,18 @@ def canvas_to_frame(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
 def frame_px_per_canvas_px(to_frame: NDArray[np.float64]) -> float:
     """How many px of the frame one px of the canvas spans; at 1 and above nothing can be gained."""
     return float(np.hypot(to_frame[0, 0], to_frame[1, 0]))
+
+
+def frontality(landmarks: NDArray[np.float32]) -> float:
+    """1 for a face that looks at the camera or half aside, falling to 0 towards a profile.
+
+    Told by how far the eyes (of `landmarks` (5, 2)) stand apart beside the way from eyes to mouth.
+    Of a profile the five points say too little to align it.
+    """
+    eyes = np.hypot(*(landmarks[1] - landmarks[0]))
+    down = np.hypot(*(landmarks[3:].mean(0) - landmarks[:2].mean(0)))
+    apart = eyes / max(float(down), 1e-6)
+    return float(np.clip((apart - _PROFILE) / (_ASIDE - _PROFILE), 0, 1))
 
 
 def canvas_bounds(
@@ -110,6 +125,13 @@ def crop(
         np.array([tracks[place].number for _, place in wanted], np.intp),
         sequences,
         np.concatenate([canvases[0], *canvases[len(wanted) + 1 :]]),
+        np.array(
+            [
+                frontality(tracks[place].landmarks_at(frames[number].pts))
+                for number, place in wanted
+            ],
+            np.float32,
+        ),
     )
 
 

@@ -61,10 +61,11 @@ def paste(
     changes: list[list[Change]] = [[] for _ in frames]
     for k in range(len(crops)):
         parse = None if restored.parse is None else restored.parse[k]
+        share = strength if crops.weights is None else strength * float(crops.weights[k])
+        if share == 0:
+            continue
         changes[crops.frame[k]].append(
-            _change(
-                crops.pixels[k], restored.pixels[k], parse, crops.to_frame[k], strength, fidelity
-            )
+            _change(crops.pixels[k], restored.pixels[k], parse, crops.to_frame[k], share, fidelity)
         )
     return [
         _apply(frame if scale == 1 else enlarge(frame, scale), found, scale)

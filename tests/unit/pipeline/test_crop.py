@@ -15,6 +15,7 @@ from facepipe.pipeline.crop import (
     canvas_to_frame,
     crop,
     frame_px_per_canvas_px,
+    frontality,
     sample,
 )
 
@@ -120,6 +121,19 @@ def test_a_face_that_grew_too_large_is_still_seen_beside() -> None:
     assert crops.frame.tolist() == [0]
     assert crops.sequences is not None
     assert crops.sequences.tolist() == [[0, 0, 0, 1, 0]]
+
+
+def test_a_face_counts_less_the_more_it_turns_away() -> None:
+    turned = [TEMPLATE.copy() for _ in range(4)]
+    middle = TEMPLATE[:, 0].mean()
+    for points, degrees in zip(turned, (0, 45, 70, 89), strict=True):
+        points[:, 0] = middle + (points[:, 0] - middle) * np.cos(np.radians(degrees))
+    shares = [frontality(points.astype(np.float32)) for points in turned]
+    assert shares[:2] == [1, 1]
+    assert 0 < shares[2] < 1
+    assert shares[3] == 0
+    angle = np.array([[0, -1], [1, 0]], np.float32)  # a head that lies on its side is no profile
+    assert frontality(TEMPLATE.astype(np.float32) @ angle) == 1
 
 
 def test_no_face_is_an_empty_batch() -> None:

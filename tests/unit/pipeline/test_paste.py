@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,19 @@ def one_face(to_frame: np.ndarray = TO_FRAME, *, colour: float = 0.2) -> tuple[C
     parse[:, 1] = 1
     index = np.zeros(1, np.intp)
     return Crops(crop, to_frame[None], index, index), Restored(restored, parse)
+
+
+@pytest.mark.parametrize(("weight", "share"), [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
+def test_a_face_is_changed_as_far_as_it_weighs(weight: float, share: float) -> None:
+    frame = noise_frame(PixelFormat("gray", "gray", 8))
+    crops, restored = one_face()
+    weighed = replace(crops, weights=np.full(1, weight, np.float32))
+    full, part = (
+        paste([frame], given, restored, strength=1, fidelity=0.7, scale=1)[0].planes[0].astype(int)
+        - frame.planes[0]
+        for given in (crops, weighed)
+    )
+    np.testing.assert_allclose(part, share * full, atol=1)
 
 
 @pytest.mark.parametrize("pixel", FORMATS, ids=lambda p: p.name)
