@@ -66,7 +66,7 @@ class Degradation:
 def draw_degradation(rng: np.random.Generator) -> Degradation:
     """A degradation as footage has it: most faces tiny, half of it coded as video."""
     codec: Codec = rng.choice(["none", "jpeg", "h264"], p=[0.25, 0.25, 0.5])
-    frames = int(rng.integers(2 * REACH + 1, 10)) if codec == "h264" else 2 * REACH + 1
+    frames = int(rng.integers(2 * REACH + 1, 15)) if codec == "h264" else 2 * REACH + 1
     return Degradation(
         size=float(12 * (CANVAS / 12) ** (rng.random() ** 1.5)),
         blur=float(rng.uniform(0.2, 1.0)) if rng.random() < 0.5 else 0.0,
@@ -85,7 +85,7 @@ def draw_degradation(rng: np.random.Generator) -> Degradation:
 
 
 def _draw_movement(rng: np.random.Generator) -> Movement:
-    speed = 0.0 if rng.random() < 0.15 else float(np.exp(rng.normal(0, 0.8)))
+    speed = 0.0 if rng.random() < 0.15 else float(0.6 * np.exp(rng.normal(0, 1.0)))
     drift = rng.normal(0, speed, 2)
     return Movement(
         drift=(float(drift[0]), float(drift[1])),

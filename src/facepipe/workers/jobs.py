@@ -46,19 +46,21 @@ class Job:
         return self.part(span).with_suffix(".json")
 
     def keep_part(self, part: Part) -> None:
-        """Mark a rendered part as finished."""
+        """Mark a rendered part as finished, by a note that also tells its size on disk."""
+        note = asdict(part) | {"bytes": _size(self.part(part.span))}
         with _written(self._note(part.span)) as partial:
-            partial.write_text(json.dumps(asdict(part)), encoding="utf-8")
+            partial.write_text(json.dumps(note), encoding="utf-8")
 
     def kept_part(self, span: Span) -> Part | None:
-        """The finished part of `span`, None where there is none."""
+        """The finished part of `span`, None where there is none or a crash cut it short."""
         try:
             note = json.loads(self._note(span).read_text(encoding="utf-8"))
+            size = note.pop("bytes")
             part = Part(**(note | {"span": Span(**note["span"])}))
         except (OSError, ValueError, TypeError, KeyError):
             return None
         path = self.part(span)
-        if part.span != span or not (path.is_file() or part.frames == 0):
+        if part.span != span or size != _size(path):
             return None
         # The folder may have been moved with its film.
         return Part(span, str(path), part.frames, part.faces, part.passed_through, part.warnings)
@@ -161,6 +163,11 @@ def _begin(folder: Path, fingerprint: str) -> None:
         mark.write_text(fingerprint, encoding="utf-8")
     for path in folder.glob("*.partial*"):
         path.unlink()
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, 0 where there is none: a span of which nothing decoded has no part."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 @contextlib.contextmanager

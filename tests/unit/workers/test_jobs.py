@@ -58,10 +58,15 @@ def test_parts_are_kept_with_their_file(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     with open_job(target, "mark") as job:
         part = Part(SPAN, str(job.part(SPAN)), 12, 5, "trouble", ("w",))
+        job.part(SPAN).write_bytes(b"film")
         job.keep_part(part)
+        assert job.kept_part(SPAN) is not None
+        for lost in (b"fi", b""):  # what a power cut may leave of it
+            job.part(SPAN).write_bytes(lost)
+            assert job.kept_part(SPAN) is None
+        job.part(SPAN).unlink()
         assert job.kept_part(SPAN) is None  # the note without its film
         job.part(SPAN).write_bytes(b"film")
-        assert job.kept_part(SPAN) is not None
     with open_job(target, "mark") as job:
         kept = job.kept_part(SPAN)
         assert kept is not None
