@@ -254,6 +254,7 @@ def evaluate_faces(
     limit: Annotated[int | None, typer.Option(help="only so many faces", min=1)] = None,
     output: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
     sheet: Annotated[Path | None, typer.Option(help="write a sheet of pictures here")] = None,
+    mirrored: Annotated[bool, typer.Option("--mirrored", help="as profile thorough does")] = False,
     device: Annotated[Device, typer.Option()] = Device.auto,
 ) -> None:
     """Restorers against bicubic enlargement on faces whose truth is known."""
@@ -261,7 +262,7 @@ def evaluate_faces(
     from facepipe.training.evaluate import write_sheet
     from facepipe.training.faces import FaceArchive
 
-    rows = _restore_functions(restorer or ["fishsrnet"], device)
+    rows = _restore_functions(restorer or ["fishsrnet"], device, mirrored)
     archive = FaceArchive([faces])
     result = evaluate(archive, rows, protocol=protocol.value, limit=limit)
     print(result.to_markdown())
@@ -398,7 +399,9 @@ def _print_plan(plan: Plan, output: Path) -> None:
         print(f"warning: {note}")
 
 
-def _restore_functions(names: list[str], device: Device) -> dict[str, RestoreFrames]:
+def _restore_functions(
+    names: list[str], device: Device, mirrored: bool
+) -> dict[str, RestoreFrames]:
     import numpy as np
     from numpy.typing import NDArray
 
@@ -406,7 +409,7 @@ def _restore_functions(names: list[str], device: Device) -> dict[str, RestoreFra
     from facepipe.models.restorers import create_restorer
 
     def adapted(name: str) -> RestoreFrames:
-        restorer = create_restorer(name, device=device.value, threads=2)
+        restorer = create_restorer(name, device=device.value, threads=2, mirrored=mirrored)
 
         def restore(frames: NDArray[np.float32]) -> NDArray[np.float32]:
             count, middle = len(frames), SEQUENCE // 2

@@ -50,6 +50,7 @@ class RestoreSettings(_Section):
     fidelity: Share = Field(
         0.5, description="share of what the source itself shows that stays the source's"
     )
+    mirrored: bool = Field(False, description="restore the mirror image too, and take the mean")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     runtime: Literal["auto", "onnxruntime", "torch"] = "auto"
     window: int = Field(8, ge=1, le=256, description="frames whose faces are restored together")

@@ -231,5 +231,9 @@ def _detector(name: str, pack: Path | None) -> Detector:
 @cache
 def _restorer(settings: RestoreSettings) -> Restorer:
     return create_restorer(
-        settings.restorer, device=settings.device, runtime=settings.runtime, threads=1
+        settings.restorer,
+        device=settings.device,
+        runtime=settings.runtime,
+        threads=1,
+        mirrored=settings.mirrored,
     )

@@ -57,6 +57,24 @@ def test_a_face_does_not_depend_on_its_batch(runtime: str) -> None:
     assert len(restorer(crops(0)).pixels) == 0
 
 
+def test_mirrored_is_the_mean_of_both_ways() -> None:
+    def flipped(given: Crops) -> Crops:
+        pixels = np.ascontiguousarray(given.pixels[:, :, ::-1])
+        return Crops(pixels, given.to_frame, given.frame, given.track)
+
+    given = crops(2)
+    given = Crops(given.pixels, given.to_frame, given.frame, given.track)
+    plain = create_restorer("fishsrnet", device="cpu")
+    both = create_restorer("fishsrnet", device="cpu", mirrored=True)(given)
+    one, other = plain(given), plain(flipped(given))
+    expected = (one.pixels + other.pixels[:, :, ::-1]) / 2
+    np.testing.assert_allclose(both.pixels, expected, atol=1e-5)
+    assert both.parse is not None
+    assert one.parse is not None
+    assert other.parse is not None
+    np.testing.assert_allclose(both.parse, (one.parse + other.parse[..., ::-1]) / 2, atol=1e-5)
+
+
 def test_bicubic_adds_nothing() -> None:
     given = crops(2)
     assert create_restorer("bicubic")(given).pixels is given.pixels

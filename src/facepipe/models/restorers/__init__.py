@@ -28,13 +28,21 @@ class Restorer(Protocol):
 
 
 def create_restorer(
-    name: str, *, device: Device = "auto", runtime: Runtime = "auto", threads: int = 1
+    name: str,
+    *,
+    device: Device = "auto",
+    runtime: Runtime = "auto",
+    threads: int = 1,
+    mirrored: bool = False,
 ) -> Restorer:
     """Load the restorer `name` (a name of the registry or a `.safetensors` file).
+
+    `mirrored` is as in FishSRNetRestorer.
 
     Raises UsageError for an unknown name or an absent device, ModelError for damaged weights.
     """
     if name == "bicubic":
         return BicubicRestorer()
     files = find_model(name)
-    return FishSRNetRestorer(create_runner(files, device=device, runtime=runtime, threads=threads))
+    runner = create_runner(files, device=device, runtime=runtime, threads=threads)
+    return FishSRNetRestorer(runner, mirrored=mirrored)

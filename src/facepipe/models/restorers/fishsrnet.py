@@ -12,12 +12,17 @@ BATCH = 16
 
 
 class FishSRNetRestorer:
-    """Restores canvases in batches of at most 16, whatever runs the network."""
+    """Restores canvases in batches of at most 16, whatever runs the network.
+
+    With `mirrored`, the mean of what it makes of each face and of its mirror image: a little nearer
+    to the truth, at twice the cost.
+    """
 
     canvas = 128
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, *, mirrored: bool = False) -> None:
         self._runner = runner
+        self._mirrored = mirrored
         self.description = runner.description
 
     def __call__(self, crops: Crops) -> Restored:
@@ -26,6 +31,11 @@ class FishSRNetRestorer:
         for first in range(0, len(crops), BATCH):
             frames = crops.over_time(first, first + BATCH).transpose(0, 1, 4, 2, 3)
             pixels, parse = self._runner(np.ascontiguousarray(frames, np.float32))
+            if self._mirrored:  # no class of the parse tells left from right
+                other = self._runner(np.ascontiguousarray(frames[..., ::-1], np.float32))
+                half = np.float32(0.5)
+                pixels = half * (pixels + other[0][..., ::-1])
+                parse = half * (parse + other[1][..., ::-1])
             restored.append(pixels.transpose(0, 2, 3, 1))
             parses.append(parse)
         return Restored(np.concatenate(restored), np.concatenate(parses))
