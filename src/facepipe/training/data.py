@@ -120,10 +120,10 @@ class FaceBatches(Dataset[Batch]):
             if rng.random() < self._exact_bicubic:
                 shown = bicubic_reduced(face[inner], 16)[None]
             else:
-                how = draw_degradation(rng)
+                alone = rng.random() >= self._sequences
+                how = draw_degradation(rng, film=not alone)
                 if rng.random() < _SOFT_SHARE[how.codec]:
                     face = softened(face, float(np.exp(rng.uniform(*np.log(_SOFT_SIZES)))))
-                alone = rng.random() >= self._sequences
                 shown = degrade(face, how)[None] if alone else degrade_sequence(face, how)
                 if not alone:
                     shown = _cut_short(rng, shown)

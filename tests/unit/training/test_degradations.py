@@ -49,6 +49,13 @@ def test_draws_stay_in_their_ranges_and_cover_every_codec() -> None:
     assert np.median([d.size for d in drawn]) == pytest.approx(28, rel=0.2)
 
 
+def test_film_is_mostly_coded_as_video() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_degradation(rng, film=True) for _ in range(400)]
+    assert np.mean([d.codec == "h264" for d in drawn]) == pytest.approx(0.85, abs=0.05)
+    assert np.median([d.size for d in drawn]) == pytest.approx(36, rel=0.2)
+
+
 @pytest.mark.parametrize("codec", ["none", "jpeg", "h264"])
 @pytest.mark.parametrize("size", [12.0, 20.3, 77.0])  # 20.3 gives H.264 an odd side
 def test_same_record_gives_the_same_pixels(
