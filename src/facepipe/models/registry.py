@@ -41,11 +41,11 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "f928cb32827d6c1e7f1c88841a270c5e2e02b2f2f4ffe5463dd0d91370046937",
+                "d9015e6803ab5d2fe60bd91f8501add602d33f25dd5b5dd73ea1c64931e957ec",
             ),
-            ("fishsrnet.onnx", "b2f44e0a7a81361b8362b52badc004d7b4acbb7a2f077b2b8c30ebfdd5ea99a3"),
+            ("fishsrnet.onnx", "f40daddb7157fbb1a725a6d17b9b08c9babfedf746c297f11d4df6eb1cc2aec9"),
         ),
-        parameters=3_272_082,
+        parameters=3_273_234,
         gmacs=1.18,
     ),
     ModelSpec(

@@ -25,7 +25,7 @@ _FEATHER = 14
 #: Blur, in px of the frame, that parts what the source itself shows from what is finer.
 _SOURCE_SIGMA = 0.35
 #: Canvas px of the blur below which colour and light are the source's, not the restorer's.
-_COLOUR_SIGMA = 12.0
+_COLOUR_SIGMA = 30.0
 #: Frame px per canvas px between which a growing face is handed over to the source.
 _HANDOVER = (0.85, 1.0)
 #: Mean chroma of the crop, as a share of white, between which footage counts as grey or coloured.
