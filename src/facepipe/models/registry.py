@@ -41,7 +41,7 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "d9015e6803ab5d2fe60bd91f8501add602d33f25dd5b5dd73ea1c64931e957ec",
+                "cddef5fb952c8921e9764136658fc4e44ac426125b4f99a32a334127510102ee",
             ),
             ("fishsrnet.onnx", "f40daddb7157fbb1a725a6d17b9b08c9babfedf746c297f11d4df6eb1cc2aec9"),
         ),
