@@ -41,7 +41,7 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "cddef5fb952c8921e9764136658fc4e44ac426125b4f99a32a334127510102ee",
+                "e766f2c2ad33bbe7ce6797a7eb184af2814ca34c62e4dda622f957f51ee852e5",
             ),
             ("fishsrnet.onnx", "f40daddb7157fbb1a725a6d17b9b08c9babfedf746c297f11d4df6eb1cc2aec9"),
         ),
