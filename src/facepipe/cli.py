@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from facepipe.configs.settings import Settings
     from facepipe.prepare import Plan
     from facepipe.run import Event, Summary
-    from facepipe.training.evaluate import RestoreFrames
 
 NOTICE = "Enhanced faces are plausible inventions, no evidence."
 
@@ -259,10 +258,11 @@ def evaluate_faces(
 ) -> None:
     """Restorers against bicubic enlargement on faces whose truth is known."""
     from facepipe.training.evaluate import evaluate_faces as evaluate
-    from facepipe.training.evaluate import write_sheet
+    from facepipe.training.evaluate import restoring, write_sheet
     from facepipe.training.faces import FaceArchive
 
-    rows = _restore_functions(restorer or ["fishsrnet"], device, mirrored)
+    names = restorer or ["fishsrnet"]
+    rows = {name: restoring(name, device=device.value, mirrored=mirrored) for name in names}
     archive = FaceArchive([faces])
     result = evaluate(archive, rows, protocol=protocol.value, limit=limit)
     print(result.to_markdown())
@@ -397,38 +397,6 @@ def _print_plan(plan: Plan, output: Path) -> None:
         print(f"  {span.index}: {start:.2f} s to {stop:.2f} s")
     for note in (*info.warnings, *plan.notes):
         print(f"warning: {note}")
-
-
-def _restore_functions(
-    names: list[str], device: Device, mirrored: bool
-) -> dict[str, RestoreFrames]:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from facepipe.frames import SEQUENCE, Crops
-    from facepipe.models.restorers import create_restorer
-
-    def adapted(name: str) -> RestoreFrames:
-        restorer = create_restorer(name, device=device.value, threads=2, mirrored=mirrored)
-
-        def restore(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-            count, middle = len(frames), SEQUENCE // 2
-            numbers = count + np.arange(count * SEQUENCE).reshape(count, SEQUENCE)
-            numbers[:, middle] = np.arange(count)
-            nowhere = np.zeros(count, np.intp)
-            crops = Crops(
-                frames[:, middle],
-                np.zeros((count, 2, 3)),
-                nowhere,
-                nowhere,
-                numbers,
-                frames.reshape(-1, *frames.shape[2:]),
-            )
-            return restorer(crops).pixels
-
-        return restore
-
-    return {name: adapted(name) for name in names}
 
 
 if __name__ == "__main__":

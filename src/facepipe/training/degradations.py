@@ -18,11 +18,12 @@ from cv2.typing import MatLike
 from numpy.typing import NDArray
 from PIL import Image
 
+from facepipe.frames import SEQUENCE
 from facepipe.training.faces import ALIGNED_SIZE, MARGIN
 
 CANVAS = ALIGNED_SIZE - 2 * MARGIN
 #: Frames on each side of the middle one that a sequence shows.
-REACH = 2
+REACH = SEQUENCE // 2
 #: Blur of a sensor's square pixels, in their own size.
 _PIXEL_SIGMA = 0.3
 Rgb = NDArray[np.uint8]

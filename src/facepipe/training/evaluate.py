@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from facepipe.errors import InputError, ModelError, OutputError, UsageError
-from facepipe.frames import SEQUENCE
+from facepipe.frames import SEQUENCE, Crops
+from facepipe.models.restorers import create_restorer
+from facepipe.models.runtime import Device
 from facepipe.training.degradations import (
     CANVAS,
     bicubic_reduced,
@@ -165,6 +167,22 @@ def evaluate_faces(
     )
     notes = () if perceptual is not None else (_NO_ST_LPIPS,)
     return Evaluation(protocol, len(numbers), rows, notes)
+
+
+def restoring(name: str, *, device: Device = "auto", mirrored: bool = False) -> RestoreFrames:
+    """The restorer `name` as a row; arguments and errors are those of `create_restorer`."""
+    restorer = create_restorer(name, device=device, threads=2, mirrored=mirrored)
+
+    def restore(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        count = len(frames)
+        numbers = count + np.arange(count * SEQUENCE).reshape(count, SEQUENCE)
+        numbers[:, SEQUENCE // 2] = np.arange(count)
+        nowhere, beside = np.zeros(count, np.intp), frames.reshape(-1, *frames.shape[2:])
+        to_frame = np.zeros((count, 2, 3))
+        crops = Crops(_middle(frames), to_frame, nowhere, nowhere, numbers, beside)
+        return restorer(crops).pixels
+
+    return restore
 
 
 def write_sheet(

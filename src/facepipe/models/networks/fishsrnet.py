@@ -11,12 +11,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from facepipe.frames import SEQUENCE
 from facepipe.models.networks.msab import MSAB
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet
 from facepipe.models.networks.parts import BlockFactory, DownModule, UpModule, conv, stage
 
 #: Frames of one face that the network sees at once; the middle one is restored.
-FRAMES = 5
+FRAMES = SEQUENCE
 
 
 class PaperFishSRNet(nn.Module):
