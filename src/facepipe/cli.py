@@ -1,15 +1,12 @@
-"""argv to settings to a run: the only module that prints and picks exit codes."""
+"""argv to settings to a run: the module that prints results and picks exit codes."""
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -47,11 +44,12 @@ from facepipe.options import (
     Strength,
     Workers,
 )
+from facepipe.progress import reporting
 
 if TYPE_CHECKING:
     from facepipe.configs.settings import Settings
     from facepipe.prepare import Plan
-    from facepipe.run import Event, Summary
+    from facepipe.run import Summary
 
 NOTICE = "Enhanced faces are plausible inventions, no evidence."
 
@@ -124,7 +122,7 @@ def run(
     if dry_run:
         _print_plan(make_plan(source, settings, target=output, overwrite=overwrite), output)
         return
-    with _reporting(progress, quiet) as on_event:
+    with reporting(progress, quiet) as on_event:
         summary = passes.enhance(source, output, settings, overwrite=overwrite, on_event=on_event)
     _print_summary(summary, quiet)
 
@@ -154,7 +152,7 @@ def analyze(
     settings = _settings(ctx)
     from facepipe import run as passes
 
-    with _reporting(progress, quiet) as on_event:
+    with reporting(progress, quiet) as on_event:
         found = passes.analyze(source, output, settings, overwrite=overwrite, on_event=on_event)
     if not quiet:
         enhanced = sum(track.enhance for track in found.tracks)
@@ -195,7 +193,7 @@ def render(
     settings = _settings(ctx)
     from facepipe import run as passes
 
-    with _reporting(progress, quiet) as on_event:
+    with reporting(progress, quiet) as on_event:
         summary = passes.render(
             source, analysis, output, settings, overwrite=overwrite, on_event=on_event
         )
@@ -329,38 +327,6 @@ def _settings(ctx: typer.Context) -> Settings:
         assignments=given["assign"] or (),
         overrides={k: v.value if isinstance(v, Enum) else v for k, v in overrides.items()},
     )
-
-
-@contextmanager
-def _reporting(kind: ProgressKind, quiet: bool) -> Iterator[Callable[[Event], None] | None]:
-    if kind is ProgressKind.auto:
-        kind = ProgressKind.bar if sys.stderr.isatty() else ProgressKind.none
-    if quiet or kind is ProgressKind.none:
-        yield None
-    elif kind is ProgressKind.jsonl:
-
-        def line(event: Event) -> None:
-            told = {"stage": event.stage, "done": event.done, "total": event.total}
-            print(json.dumps(told), file=sys.stderr, flush=True)
-
-        yield line
-    else:
-        from tqdm import tqdm
-
-        bars: dict[str, tqdm[NoReturn]] = {}
-
-        def move(event: Event) -> None:
-            if event.stage not in bars:
-                bars[event.stage] = tqdm(
-                    total=event.total, desc=event.stage, unit=" frames", file=sys.stderr
-                )
-            bars[event.stage].update(event.done - bars[event.stage].n)
-
-        try:
-            yield move
-        finally:
-            for bar in bars.values():
-                bar.close()
 
 
 def _print_summary(summary: Summary, quiet: bool) -> None:
