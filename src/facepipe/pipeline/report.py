@@ -12,8 +12,8 @@ from typing import Any
 from facepipe.configs.settings import Settings
 from facepipe.frames import Analysis, Part, Track, VideoInfo
 from facepipe.models.registry import ModelFiles
+from facepipe.pipeline.align import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.pipeline.analysis_file import track_summary
-from facepipe.pipeline.crop import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.pipeline.paste import scaled
 
 NOTICE = (

@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from facepipe.frames import Colour, Frame, PixelFormat, Track
-from facepipe.pipeline.crop import (
-    CANVAS,
-    TEMPLATE,
-    canvas_bounds,
-    canvas_to_frame,
-    crop,
-    frame_px_per_canvas_px,
-    frontality,
-    sample,
-)
+from facepipe.pipeline.align import CANVAS, TEMPLATE
+from facepipe.pipeline.crop import crop, sample
 
 GRAY = PixelFormat("gray", "gray", 8)
 
@@ -32,16 +21,6 @@ def still_track(landmarks: np.ndarray, number: int = 1, *, last: int = 100) -> T
     return Track(
         number, np.array([0, last]), np.repeat(corner[None], 2, 0), points, np.ones(2, np.float32)
     )
-
-
-@given(st.floats(0.05, 3), st.floats(-np.pi, np.pi), st.floats(-500, 500), st.floats(-500, 500))
-def test_a_similarity_is_found_again(scale: float, angle: float, x: float, y: float) -> None:
-    a, b = scale * np.cos(angle), scale * np.sin(angle)
-    truth = np.array([[a, -b, x], [b, a, y]])
-    landmarks = TEMPLATE @ truth[:, :2].T + truth[:, 2]
-    found = canvas_to_frame(landmarks.astype(np.float32))
-    np.testing.assert_allclose(found, truth, atol=2e-3)
-    assert frame_px_per_canvas_px(found) == pytest.approx(scale, rel=1e-3)
 
 
 def test_a_ramp_is_sampled_where_it_lies() -> None:
@@ -64,11 +43,6 @@ def test_the_frame_goes_on_beyond_its_edge() -> None:
 
 def test_a_canvas_outside_the_frame_is_none() -> None:
     assert sample(gray_frame(np.zeros((40, 40))), np.array([[0.4, 0, 90.0], [0, 0.4, 5.0]])) is None
-
-
-def test_bounds_hold_every_pixel_that_the_canvas_touches() -> None:
-    assert canvas_bounds(np.array([[0.25, 0, 10], [0, 0.25, 20]]), 100, 100) == (10, 20, 43, 53)
-    assert canvas_bounds(np.array([[1.0, 0, 90], [0, 1.0, -200]]), 100, 100)[1::2] == (0, 0)
 
 
 def test_a_window_is_cropped_as_one_batch() -> None:
@@ -121,19 +95,6 @@ def test_a_face_that_grew_too_large_is_still_seen_beside() -> None:
     assert crops.frame.tolist() == [0]
     assert crops.sequences is not None
     assert crops.sequences.tolist() == [[0, 0, 0, 1, 0]]
-
-
-def test_a_face_counts_less_the_more_it_turns_away() -> None:
-    turned = [TEMPLATE.copy() for _ in range(4)]
-    middle = TEMPLATE[:, 0].mean()
-    for points, degrees in zip(turned, (0, 45, 70, 89), strict=True):
-        points[:, 0] = middle + (points[:, 0] - middle) * np.cos(np.radians(degrees))
-    shares = [frontality(points.astype(np.float32)) for points in turned]
-    assert shares[:2] == [1, 1]
-    assert 0 < shares[2] < 1
-    assert shares[3] == 0
-    angle = np.array([[0, -1], [1, 0]], np.float32)  # a head that lies on its side is no profile
-    assert frontality(TEMPLATE.astype(np.float32) @ angle) == 1
 
 
 def test_no_face_is_an_empty_batch() -> None:

@@ -10,6 +10,7 @@ from facepipe.frames import Faces
 from facepipe.models.detectors.boxes import overlaps, sizes
 from facepipe.models.detectors.yunet import YuNet
 from facepipe.pipeline import detect
+from facepipe.pipeline.align import roll
 from facepipe.pipeline.detect import FaceFinder, find_faces, second_look
 
 Picture = NDArray[np.uint8]
@@ -98,6 +99,22 @@ def test_no_face_on_walls_and_noise(detector: Counting) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (120, 160, 3)).astype(np.uint8)
     for bgr in (np.zeros_like(noise), noise, cv2.GaussianBlur(noise, (0, 0), 3)):
         assert len(find_faces(np.asarray(bgr, np.uint8), detector, score=0.6, min_face=5)) == 0
+
+
+@pytest.mark.parametrize("degrees", [-30, -15, 15, 30])
+def test_landmarks_follow_a_tilted_head(detector: Counting, degrees: float) -> None:
+    upright, points = picture([(60, 30, 100)], 220, 160)
+    turn = cv2.getRotationMatrix2D((110.0, 80.0), -degrees, 0.6)
+    tilted = cv2.warpAffine(
+        cv2.GaussianBlur(upright, (0, 0), 0.5), turn, (220, 160), borderMode=cv2.BORDER_REPLICATE
+    )
+    truth = points[0] @ turn[:, :2].T + turn[:, 2]
+    found = find_faces(np.asarray(tilted, np.uint8), detector, score=0.6, min_face=5)
+    assert len(found) == 1
+    tilt = np.degrees(roll(found.landmarks[0]) - roll(points[0]))
+    assert tilt == pytest.approx(degrees, abs=8)
+    off = np.linalg.norm(found.landmarks[0] - truth, axis=1).mean()
+    assert off < 0.08 * sizes(found.boxes)[0]
 
 
 def test_a_face_not_seen_again_loses_half_its_score(detector: Counting) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from facepipe.frames import SEQUENCE
 from facepipe.models.networks.msab import MSAB
@@ -18,6 +19,11 @@ from facepipe.models.networks.parts import BlockFactory, DownModule, UpModule, c
 
 #: Frames of one face that the network sees at once; the middle one is restored.
 FRAMES = SEQUENCE
+#: Difference of light, as a share of white, up to which a frame beside counts in full at a place,
+#: and from which not at all: something else is seen there.
+_SAME, _OTHER = 0.02, 0.05
+#: Canvas px of the cells in which light is compared, and cells taken together.
+_CELL, _CELLS = 8, 5
 
 
 class PaperFishSRNet(nn.Module):
@@ -72,7 +78,8 @@ class FishSRNet(nn.Module):
     comes from a film, the canvases of the frames beside it (B, 4, 3, 128, 128): two before, two
     after.
     Output: restored canvas (B, 3, 128, 128): the input plus what the network adds, not clamped.
-    Frames beside count by how they differ from the canvas: equal ones, or none, add nothing.
+    Frames beside count by how they differ from the canvas: equal ones, or none, add nothing, and
+    neither do places where they show something else (`alike`).
     `widths` are the channels at 64x64, 32x32 and 16x16; `blocks` the blocks of the 16x16 stages
     before and after the guide enters again, then of the tail at 32x32 and 64x64.
     """
@@ -117,7 +124,8 @@ class FishSRNet(nn.Module):
         guide = self.fold(parse_BPHW)
         f64 = self.entry(self.fold(canvas_B3HW - 0.5))
         if beside_BN3HW is not None:
-            differences = self.fold((beside_BN3HW - canvas_B3HW[:, None]).flatten(1, 2))
+            differences = beside_BN3HW - canvas_B3HW[:, None]
+            differences = self.fold((differences * alike(differences)).flatten(1, 2))
             seen = torch.relu(self.beside(differences))
             # The differences themselves too: a mean over frames is linear.
             f64 = f64 + self.beside64(torch.cat([seen, differences], 1))
@@ -131,6 +139,20 @@ class FishSRNet(nn.Module):
         t = self.tail64(self.merge64(torch.cat([self.up64(t), f64], 1)))
         detail: Tensor = self.unfold(self.reconstruct(t))
         return canvas_B3HW + detail
+
+
+def alike(differences_BN3HW: Tensor) -> Tensor:
+    """(B, N, 1, H, W) in [0, 1]: where frames show the same thing, from how they differ.
+
+    Detail and noise may differ; what a blur leaves of them must agree.
+    """
+    batch, count = differences_BN3HW.shape[:2]
+    cells = functional.avg_pool2d(differences_BN3HW.flatten(0, 1), _CELL)
+    power = cells.square().mean(1, keepdim=True)
+    power = functional.avg_pool2d(power, _CELLS, 1, _CELLS // 2, count_include_pad=False)
+    share = ((_OTHER - power.sqrt()) / (_OTHER - _SAME)).clamp(0, 1)
+    share = functional.interpolate(share, scale_factor=_CELL, mode="bilinear")
+    return share.reshape(batch, count, 1, *share.shape[2:])
 
 
 def middle_and_beside(frames_BF3HW: Tensor) -> tuple[Tensor, Tensor]:

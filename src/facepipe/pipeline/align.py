@@ -1,0 +1,68 @@
+"""Where the canvas lies on a face: the similarity from five landmarks, and what it tells."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: The FFHQ five-point template on a canvas of 128 px: eyes, nose, mouth corners, image-left first.
+TEMPLATE = np.array(
+    [[48.25, 59.99], [79.73, 60.05], [64.16, 78.50], [50.32, 92.85], [78.27, 92.79]], np.float64
+)
+CANVAS = 128
+#: Distance of the eyes, in distances from eyes to mouth, of a profile and of a face half aside; one
+#: that looks at the camera has 0.96.
+_PROFILE, _ASIDE = 0.2, 0.45
+
+
+def canvas_to_frame(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(2, 3): the similarity that takes the template nearest to `landmarks` (5, 2), least squares.
+
+    As complex numbers it is w = a z + b, which has a closed form.
+    """
+    source = TEMPLATE[:, 0] + 1j * TEMPLATE[:, 1]
+    target = landmarks[:, 0].astype(np.float64) + 1j * landmarks[:, 1].astype(np.float64)
+    centred = source - source.mean()
+    a = np.vdot(centred, target - target.mean()) / np.vdot(centred, centred).real
+    b = target.mean() - a * source.mean()
+    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+def frame_px_per_canvas_px(to_frame: NDArray[np.float64]) -> float:
+    """How many px of the frame one px of the canvas spans; at 1 and above nothing can be gained."""
+    return float(np.hypot(to_frame[0, 0], to_frame[1, 0]))
+
+
+def roll(landmarks: NDArray[np.float32]) -> float:
+    """By how many radians a face is turned in the picture's plane, clockwise as one looks at it."""
+    to_frame = canvas_to_frame(landmarks)
+    return float(np.arctan2(to_frame[1, 0], to_frame[0, 0]))
+
+
+def frontality(landmarks: NDArray[np.float32]) -> float:
+    """1 for a face that looks at the camera or half aside, falling to 0 towards a profile.
+
+    Told by how far the eyes (of `landmarks` (5, 2)) stand apart beside the way from eyes to mouth.
+    Of a profile the five points say too little to align it.
+    """
+    eyes = np.hypot(*(landmarks[1] - landmarks[0]))
+    down = np.hypot(*(landmarks[3:].mean(0) - landmarks[:2].mean(0)))
+    apart = eyes / max(float(down), 1e-6)
+    return float(np.clip((apart - _PROFILE) / (_ASIDE - _PROFILE), 0, 1))
+
+
+def canvas_bounds(
+    to_frame: NDArray[np.float64], width: int, height: int
+) -> tuple[int, int, int, int]:
+    """The integer box (x0, y0, x1, y1) of frame pixels that the canvas can touch, clipped.
+
+    Empty (x0 == x1 or y0 == y1) where the canvas lies outside the frame.
+    """
+    edge = CANVAS - 0.5
+    corners = np.array([[-0.5, -0.5, 1], [edge, -0.5, 1], [-0.5, edge, 1], [edge, edge, 1]])
+    points = corners @ to_frame.T
+    low = np.floor(points.min(0) + 0.5).astype(int)
+    high = np.ceil(points.max(0) + 0.5).astype(int)
+    x0, x1 = np.clip([low[0], high[0]], 0, width)
+    y0, y1 = np.clip([low[1], high[1]], 0, height)
+    return int(x0), int(y0), int(x1), int(y1)
