@@ -48,7 +48,7 @@ class RestoreSettings(_Section):
     restorer: str = Field("fishsrnet", description="a name that `facepipe models` lists")
     strength: Share = Field(1.0, description="share of the restored detail that is pasted")
     fidelity: Share = Field(
-        0.5, description="share of what the source itself shows that stays the source's"
+        0.3, description="share of what the source itself shows that stays the source's"
     )
     mirrored: bool = Field(False, description="restore the mirror image too, and take the mean")
     device: Literal["auto", "cpu", "cuda"] = "auto"

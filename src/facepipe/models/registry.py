@@ -41,9 +41,9 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "e766f2c2ad33bbe7ce6797a7eb184af2814ca34c62e4dda622f957f51ee852e5",
+                "c768fa9a20b44f8795f2e03b0a17713d5d05eeca8366f1b5f34091d363694ab9",
             ),
-            ("fishsrnet.onnx", "f40daddb7157fbb1a725a6d17b9b08c9babfedf746c297f11d4df6eb1cc2aec9"),
+            ("fishsrnet.onnx", "96325ed92d5ef542d64457b5ffd2065284c007ed3943bb68c4ae8f53434c0006"),
         ),
         parameters=3_273_234,
         gmacs=1.18,

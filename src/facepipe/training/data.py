@@ -180,8 +180,8 @@ def jitter(
         warp = cv2.getRotationMatrix2D(
             (middle, middle), float(rng.normal(0, 4)), float(np.exp(rng.normal(0, 0.07)))
         )
-        # Landmarks found on faces of 24 px stray by 3 to 4 px of the canvas.
-        warp[:, 2] = warp[:, 2] + rng.normal(0, 3.5, 2)
+        # Landmarks found on faces of 24 px stray by 1.4 to 2.4 px of the canvas, of others by more.
+        warp[:, 2] = warp[:, 2] + rng.normal(0, 2.5, 2)
         size = (ALIGNED_SIZE, ALIGNED_SIZE)
         turned = cv2.warpAffine(
             face, warp, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
