@@ -27,6 +27,7 @@ from facepipe.pipeline.spans import (
     analyze_span,
     pass_through_span,
     render_span,
+    rendering_work,
     tracks_within,
 )
 from facepipe.prepare import Plan, check_output, check_restorer, make_plan
@@ -292,6 +293,8 @@ def _render(
         for span in spans
         if span.index not in parts
     ]
+    # The longest first, so that no core is left alone with one at the end.
+    tasks.sort(key=rendering_work, reverse=True)
 
     failed: list[PassThroughTask] = []
 

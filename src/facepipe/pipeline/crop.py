@@ -32,7 +32,8 @@ def crop(
 ) -> Crops:
     """All faces of `tracks` that `frames` show and that the canvas can better, one batch.
 
-    A face whose canvas would have to shrink it is left out: a restorer must not take detail away.
+    A face whose canvas would have to shrink it is left out: a restorer must not take detail away;
+    and so is a profile, which nothing restores.
     `window` are the numbers of the frames whose faces are wanted, all by default; the others are
     only seen beside them, where no more than `apart` in pts. Numbers in the result count from the
     window's first frame.
@@ -52,11 +53,16 @@ def crop(
             return None
         return sample(frames[number], to_frame)
 
+    @cache
+    def weight(number: int, place: int) -> float:
+        return frontality(tracks[place].landmarks_at(frames[number].pts))
+
     wanted = [
         (number, place)
         for (number, place), to_frame in to_frames.items()
         if number in window
         and frame_px_per_canvas_px(to_frame) < 1
+        and weight(number, place) > 0
         and canvas(number, place) is not None
     ]
     order = {key: k for k, key in enumerate(wanted)}
@@ -77,13 +83,7 @@ def crop(
         np.array([tracks[place].number for _, place in wanted], np.intp),
         sequences,
         np.concatenate([canvases[0], *canvases[len(wanted) + 1 :]]),
-        np.array(
-            [
-                frontality(tracks[place].landmarks_at(frames[number].pts))
-                for number, place in wanted
-            ],
-            np.float32,
-        ),
+        np.array([weight(*key) for key in wanted], np.float32),
     )
 
 

@@ -185,15 +185,18 @@ def _upright_landmarks(
     to_look: NDArray[np.float64],
     detector: Detector,
 ) -> NDArray[np.float64]:
-    """(5, 2) landmarks of the face that was `seen` in a first look at `box`, wherever it leans."""
+    """(5, 2) landmarks of the face that was `seen` in a first look at `box`, wherever it leans.
+
+    One that only one of two looks saw is doubtful, and not worth more of them.
+    """
     turn = 0.0
-    for _ in range(MORE_LOOKS):
+    for _ in range(MORE_LOOKS if len(seen) == 2 else 0):
         tilt = roll(seen.landmarks.mean(0)) / TILT_SEEN
         if abs(tilt) < UPRIGHT:
             break
         turn = float(np.clip(turn + tilt, -MOST_TILTED, MOST_TILTED))
         again, to_again = _look(bgr, box, turn, detector)
-        if len(again) < len(seen):
+        if len(again) < 2:
             break
         seen, to_look = again, to_again
     from_look = cv2.invertAffineTransform(to_look)

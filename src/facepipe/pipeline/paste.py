@@ -126,9 +126,7 @@ def _change(
     difference = restored - crop
     known = cv2.GaussianBlur(difference, (0, 0), _SOURCE_SIGMA / size)
     difference = difference - np.float32(fidelity) * known
-    weight = cv2.GaussianBlur(alpha, (0, 0), _COLOUR_SIGMA)
-    drift = cv2.GaussianBlur(difference * alpha[..., None], (0, 0), _COLOUR_SIGMA)
-    difference = difference - drift / np.maximum(weight, 1e-3)[..., None]
+    difference = difference - _drift(difference, alpha)
     chroma = float((crop.max(2) - crop.min(2)).mean())
     colourful = float(np.clip((chroma - _GREY[0]) / (_GREY[1] - _GREY[0]), 0, 1))
     if colourful < 1:
@@ -137,6 +135,18 @@ def _change(
         difference = colourful * difference + (1 - colourful) * light[..., None]
     amount = np.float32(strength * fade)
     return Change(difference * (amount * alpha)[..., None], amount * alpha, to_frame)
+
+
+def _drift(difference: Floats, alpha: Floats) -> Floats:
+    """(128, 128, 3): the mean of `difference` within `alpha` about each place, as it slowly varies.
+
+    Blurred at a quarter of the size, which so wide a blur does not show.
+    """
+    stacked = np.dstack([difference * alpha[..., None], alpha])
+    small = cv2.resize(stacked, (CANVAS // 4, CANVAS // 4), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), _COLOUR_SIGMA / 4)
+    mean = small[..., :3] / np.maximum(small[..., 3:], 1e-3)
+    return np.asarray(cv2.resize(mean, (CANVAS, CANVAS)), np.float32)
 
 
 def _apply(frame: Frame, changes: list[Change], scale: int) -> Frame:

@@ -6,6 +6,11 @@ from facepipe.frames import Span, VideoInfo
 
 #: Shortest time between two anchors. Streams of keyframes alone would else be searched in full.
 ANCHOR_SECONDS = 1.0
+#: A film is cut into so many spans at least where its keyframes allow, for cores to share evenly.
+#: A number of the film, not of the cores: the same film comes out of every machine.
+FEWEST_SPANS = 8
+#: Spans of short films stay so long, for each begins with a keyframe.
+LEAST_SECONDS = 1.5
 
 
 def anchors(info: VideoInfo) -> tuple[int, ...]:
@@ -29,6 +34,7 @@ def plan(
 ) -> tuple[Span, ...]:
     """Half-open spans that cover the film, each about `span_seconds` long or one group of pictures.
 
+    Those of a film too short for FEWEST_SPANS of that length are shorter.
     With `window` (start, stop) in pts, only what lies inside is covered; the first span then begins
     at the first frame inside, which need not be a keyframe.
     """
@@ -38,7 +44,9 @@ def plan(
     inside = [pts for pts in info.pts if start <= pts < stop]
     if not inside:
         return ()
-    wanted = span_seconds / float(info.time_base)
+    base = float(info.time_base)
+    share = (inside[-1] - inside[0]) * base / FEWEST_SPANS
+    wanted = min(span_seconds, max(share, LEAST_SECONDS)) / base
     starts = [inside[0]]
     for pts in anchors(info):
         if pts - starts[-1] >= wanted and pts <= inside[-1]:

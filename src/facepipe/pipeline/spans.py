@@ -6,7 +6,7 @@ another process and a cluster.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -29,6 +29,9 @@ from facepipe.pipeline.paste import enlarge, paste
 BESIDE_SECONDS = 0.15
 #: Bytes of pixels that a window of frames may hold, counted at the output's size.
 WINDOW_BYTES = 96 * 2**20
+
+#: What a face costs in the render pass, in frames (of 640x360, on one core).
+FACE_WORK = 3
 
 Progress = Callable[[int], None]
 
@@ -89,6 +92,19 @@ def tracks_within(tracks: Sequence[Track], span: Span, info: VideoInfo) -> tuple
             )
         )
     return tuple(inside)
+
+
+def rendering_work(task: RenderTask) -> float:
+    """About how long `task` takes, in frames without a face."""
+    begin, end = (
+        bisect_left(task.info.pts, task.span.start),
+        bisect_left(task.info.pts, task.span.stop),
+    )
+    shown = task.info.pts[begin:end]
+    faces = sum(
+        bisect_right(shown, track.last) - bisect_left(shown, track.first) for track in task.tracks
+    )
+    return len(shown) + FACE_WORK * faces
 
 
 def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:

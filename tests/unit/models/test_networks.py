@@ -11,6 +11,7 @@ from facepipe.models.networks.fishsrnet import (
     FishSRNet,
     GuidedFishSRNet,
     PaperFishSRNet,
+    alike,
     middle_and_beside,
 )
 from facepipe.models.networks.msab import MSAB, ChannelMask, MultiScaleUnit, SpatialMask
@@ -102,8 +103,20 @@ def test_frames_beside_count_by_how_they_differ() -> None:
         torch.testing.assert_close(network(canvas, parse, same), alone)
         for number in range(FRAMES - 1):
             other = same.clone()
-            other[:, number] += 0.1
+            other[:, number] += 0.01
             assert float((network(canvas, parse, other) - alone).abs().max()) > 1e-3
+            other[:, number] += 0.1  # something else altogether
+            torch.testing.assert_close(network(canvas, parse, other), alone)
+
+
+def test_frames_are_alike_place_by_place_whatever_their_noise() -> None:
+    noise = 0.05 * torch.randn(1, 2, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    assert float(alike(noise).min()) > 0.9
+    noise[:, 1, :, :, 96:] += 0.2  # a hand comes in from the right
+    shares = alike(noise)
+    assert float(shares[:, 0].min()) > 0.9
+    assert float(shares[:, 1, :, :, 96:].max()) == 0
+    assert float(shares[:, 1, :, :, :48].min()) > 0.9
 
 
 def test_the_middle_frame_is_the_one_restored() -> None:
