@@ -97,6 +97,14 @@ def test_a_face_that_grew_too_large_is_still_seen_beside() -> None:
     assert crops.sequences.tolist() == [[0, 0, 0, 1, 0]]
 
 
+def test_a_profile_is_left_out() -> None:
+    turned = TEMPLATE * 0.3 + 20
+    turned[:, 0] = turned[:, 0].mean() + (turned[:, 0] - turned[:, 0].mean()) * 0.1
+    frame = gray_frame(np.full((100, 100), 50))
+    tracks = [still_track(turned.astype(np.float32)), still_track(TEMPLATE * 0.3 + 20, 2)]
+    assert crop([frame], tracks).track.tolist() == [2]
+
+
 def test_no_face_is_an_empty_batch() -> None:
     crops = crop([gray_frame(np.zeros((20, 20)))], [])
     assert len(crops) == 0

@@ -62,3 +62,11 @@ def test_an_empty_film_has_no_spans() -> None:
 def test_streams_of_keyframes_alone_are_cut_by_time() -> None:
     spans = plan(info(list(range(250)), list(range(250))), span_seconds=2)
     assert [span.stop - span.start for span in spans] == [50] * 5
+
+
+def test_a_short_film_is_cut_finer_for_cores_to_share() -> None:
+    keys = list(range(0, 500, 25))  # twenty seconds, a keyframe each
+    spans = plan(info(list(range(500)), keys), span_seconds=6)
+    assert [span.stop - span.start for span in spans] == [75] * 6 + [50]
+    short = plan(info(list(range(100)), keys[:4]), span_seconds=6)
+    assert [span.stop - span.start for span in short] == [50, 50]
