@@ -21,6 +21,13 @@ from facepipe.pipeline.colour import to_rgb
 
 #: Frame px around the canvas that the interpolation may look at.
 _REACH = 3
+#: Frames seen beside each, as numbers from it.
+_LAGS = range(-(SEQUENCE // 2), SEQUENCE // 2 + 1)
+#: Cells across the canvas in which frames are compared, and those where the face lies.
+_CELLS, _FACE = 16, np.s_[4:13, 4:12]
+#: Change of light between frames, as a share of white, up to which it is the same face, and from
+#: which it is another thing. Of 350 faces in films none but occluded ones changed by more than .05.
+_SAME, _OTHER = 0.05, 0.09
 
 
 def crop(
@@ -33,7 +40,7 @@ def crop(
     """All faces of `tracks` that `frames` show and that the canvas can better, one batch.
 
     A face whose canvas would have to shrink it is left out: a restorer must not take detail away;
-    and so is a profile, which nothing restores.
+    and so are a profile and what passes in front of a face: no restorer shall make a face of them.
     `window` are the numbers of the frames whose faces are wanted, all by default; the others are
     only seen beside them, where no more than `apart` in pts. Numbers in the result count from the
     window's first frame.
@@ -53,27 +60,33 @@ def crop(
             return None
         return sample(frames[number], to_frame)
 
+    def near(number: int, place: int, lag: int) -> tuple[int, int] | None:
+        key = number + lag, place
+        if canvas(*key) is None or abs(frames[key[0]].pts - frames[number].pts) > apart:
+            return None
+        return key
+
     @cache
     def weight(number: int, place: int) -> float:
-        return frontality(tracks[place].landmarks_at(frames[number].pts))
+        beside = [near(number, place, lag) for lag in _LAGS if lag]
+        shown = [canvas(*key) for key in ((number, place), *beside) if key]
+        looks_at_us = frontality(tracks[place].landmarks_at(frames[number].pts))
+        return looks_at_us * steadiness([pixels for pixels in shown if pixels is not None])
 
     wanted = [
         (number, place)
         for (number, place), to_frame in to_frames.items()
         if number in window
         and frame_px_per_canvas_px(to_frame) < 1
-        and weight(number, place) > 0
         and canvas(number, place) is not None
+        and weight(number, place) > 0
     ]
     order = {key: k for k, key in enumerate(wanted)}
     sequences = np.empty((len(wanted), SEQUENCE), np.intp)
     for k, (number, place) in enumerate(wanted):
-        for column, lag in enumerate(range(-(SEQUENCE // 2), SEQUENCE // 2 + 1)):
-            key = (number + lag, place)
-            near = canvas(*key) is not None and (
-                abs(frames[key[0]].pts - frames[number].pts) <= apart
-            )
-            sequences[k, column] = order.setdefault(key, len(order)) if near else k
+        for column, lag in enumerate(_LAGS):
+            key = near(number, place, lag)
+            sequences[k, column] = order.setdefault(key, len(order)) if key else k
     canvases = [np.zeros((0, CANVAS, CANVAS, 3), np.float32)]
     canvases += [shown[None] for key in order if (shown := canvas(*key)) is not None]
     return Crops(
@@ -85,6 +98,25 @@ def crop(
         np.concatenate([canvases[0], *canvases[len(wanted) + 1 :]]),
         np.array([weight(*key) for key in wanted], np.float32),
     )
+
+
+def steadiness(canvases: Sequence[NDArray[np.float32]]) -> float:
+    """1 where the first of `canvases` (128, 128, 3) shows what one of the others shows, 0 else.
+
+    A face hardly changes from frame to frame once it is aligned; where something passes in front of
+    it, or its track went astray, all of them differ. Light that changes as a whole does not count.
+    1 as well where there are no others.
+    """
+    cells = [
+        cv2.resize(canvas, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)[_FACE]
+        for canvas in canvases
+    ]
+    if len(cells) < 2:
+        return 1.0
+    changes = np.stack(cells[1:]) - cells[0]
+    changes -= changes.mean((1, 2), keepdims=True)
+    least = float(np.sqrt((changes**2).mean((1, 2, 3))).min())
+    return float(np.clip((_OTHER - least) / (_OTHER - _SAME), 0, 1))
 
 
 def sample(frame: Frame, to_frame: NDArray[np.float64]) -> NDArray[np.float32] | None:

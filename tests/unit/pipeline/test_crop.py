@@ -105,6 +105,22 @@ def test_a_profile_is_left_out() -> None:
     assert crop([frame], tracks).track.tolist() == [2]
 
 
+def test_what_passes_in_front_of_a_face_is_left_out() -> None:
+    rng = np.random.default_rng(2)
+    wall = np.kron(rng.integers(60, 200, (25, 25)), np.ones((4, 4)))
+    frames = [gray_frame(wall + rng.normal(0, 3, wall.shape), pts=k) for k in range(7)]
+    hidden = wall.copy()
+    hidden[:, :60] = 240
+    frames[3] = gray_frame(hidden, pts=3)
+    lit = gray_frame(wall + 40, pts=6)  # a flash is the same face in another light
+    track = still_track((TEMPLATE * 0.5 + 15).astype(np.float32))
+    crops = crop([*frames[:6], lit], [track])
+    assert crops.frame.tolist() == [0, 1, 2, 4, 5, 6]
+    assert crops.weights is not None
+    assert crops.weights.min() == 1
+    assert crop([frames[3]], [track]).frame.tolist() == [0]  # nothing to tell it by
+
+
 def test_no_face_is_an_empty_batch() -> None:
     crops = crop([gray_frame(np.zeros((20, 20)))], [])
     assert len(crops) == 0
