@@ -16,7 +16,7 @@ import numpy as np
 
 from facepipe.frames import SEQUENCE
 from facepipe.models.registry import find_model
-from facepipe.models.runtime import OnnxRunner, Runner, TorchRunner
+from facepipe.models.runtime import OnnxRunner, OpenVinoRunner, Runner, TorchRunner
 
 LOAD = (
     "import time; began = time.process_time()\n"
@@ -27,7 +27,7 @@ LOAD = (
 
 
 def main() -> None:
-    """Time both runtimes, one thread each, alternating."""
+    """Time all runtimes, one thread each, alternating."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeat", type=int, default=5)
@@ -35,6 +35,7 @@ def main() -> None:
     files = find_model("fishsrnet")
     runners: dict[str, Runner] = {
         "onnxruntime": OnnxRunner(files.paths[1], threads=1),
+        "openvino": OpenVinoRunner(files.paths[1], threads=1),
         "torch": TorchRunner(files.paths[0], device="cpu", threads=1),
     }
     faces = np.random.default_rng(0).random((chosen.batch, SEQUENCE, 3, 128, 128), np.float32)

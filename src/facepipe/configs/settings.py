@@ -52,7 +52,7 @@ class RestoreSettings(_Section):
     )
     mirrored: bool = Field(False, description="restore the mirror image too, and take the mean")
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    runtime: Literal["auto", "onnxruntime", "torch"] = "auto"
+    runtime: Literal["auto", "onnxruntime", "openvino", "torch"] = "auto"
     window: int = Field(8, ge=1, le=256, description="frames whose faces are restored together")
 
 

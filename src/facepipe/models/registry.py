@@ -41,7 +41,7 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "c768fa9a20b44f8795f2e03b0a17713d5d05eeca8366f1b5f34091d363694ab9",
+                "6dcce9fae60b8f529f1b38cf5cbbe3484839f81d92f30e120581a4ebaa4981f3",
             ),
             ("fishsrnet.onnx", "96325ed92d5ef542d64457b5ffd2065284c007ed3943bb68c4ae8f53434c0006"),
         ),
