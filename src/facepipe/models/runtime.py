@@ -126,7 +126,12 @@ class OpenVinoRunner:
         import openvino
 
         core = openvino.Core()
-        options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+        # Pinned, the workers of one machine would all sit on its first core.
+        options = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
+        }
         try:
             compiled = core.compile_model(core.read_model(graph), "CPU", options)
         except RuntimeError as error:
