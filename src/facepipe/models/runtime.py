@@ -6,6 +6,7 @@ Each is loaded only when used.
 from __future__ import annotations
 
 import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -123,6 +124,8 @@ class OpenVinoRunner:
     """
 
     def __init__(self, graph: Path, *, threads: int) -> None:
+        # OpenVINO tells its makers of every import, unless what tells them is not to be had.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
 
         core = openvino.Core()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -110,6 +112,25 @@ def test_cuda_runs_or_is_refused() -> None:
     assert not os.environ.get("FACEPIPE_FAIL_WITHOUT_CUDA"), "a CUDA device was promised"
     with pytest.raises(UsageError, match="allowed: auto, cpu"):
         choose("cuda", "auto")
+
+
+def test_openvino_reports_to_nobody(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from facepipe.models.restorers import create_restorer\n"
+        "create_restorer('fishsrnet', device='cpu', runtime='openvino')\n"
+        "assert 'openvino' in sys.modules\n"
+        "print([name for name, module in sys.modules.items() if 'telemetry' in name and module])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "openvino_telemetry" not in done.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
