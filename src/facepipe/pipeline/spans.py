@@ -29,7 +29,6 @@ from facepipe.pipeline.paste import enlarge, paste
 BESIDE_SECONDS = 0.15
 #: Bytes of pixels that a window of frames may hold, counted at the output's size.
 WINDOW_BYTES = 96 * 2**20
-
 #: What a face costs in the render pass, in frames (of 640x360, on one core).
 FACE_WORK = 3
 
@@ -96,11 +95,8 @@ def tracks_within(tracks: Sequence[Track], span: Span, info: VideoInfo) -> tuple
 
 def rendering_work(task: RenderTask) -> float:
     """About how long `task` takes, in frames without a face."""
-    begin, end = (
-        bisect_left(task.info.pts, task.span.start),
-        bisect_left(task.info.pts, task.span.stop),
-    )
-    shown = task.info.pts[begin:end]
+    pts, span = task.info.pts, task.span
+    shown = pts[bisect_left(pts, span.start) : bisect_left(pts, span.stop)]
     faces = sum(
         bisect_right(shown, track.last) - bisect_left(shown, track.first) for track in task.tracks
     )
