@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from facepipe.frames import SEQUENCE
+from facepipe.models.networks.fishsrnet import SEEN_CHANNELS
 from facepipe.models.registry import find_model
 from facepipe.models.runtime import OnnxRunner, OpenVinoRunner, Runner, TorchRunner
 
@@ -38,7 +38,7 @@ def main() -> None:
         "openvino": OpenVinoRunner(files.paths[1], threads=1),
         "torch": TorchRunner(files.paths[0], device="cpu", threads=1),
     }
-    faces = np.random.default_rng(0).random((chosen.batch, SEQUENCE, 3, 128, 128), np.float32)
+    faces = np.random.default_rng(0).random((chosen.batch, SEEN_CHANNELS, 128, 128), np.float32)
     times: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(chosen.repeat + 1):
         for name, runner in runners.items():

@@ -1,4 +1,7 @@
-"""argv to settings to a run: the module that prints results and picks exit codes."""
+"""argv to settings to a run: prints results and picks exit codes.
+
+The commands of those who train and measure networks are in `laboratory`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facepipe import __version__
+from facepipe import __version__, laboratory
 from facepipe.errors import FacepipeError
 from facepipe.options import (
     SETTING_OF_OPTION,
@@ -20,7 +23,6 @@ from facepipe.options import (
     Crf,
     DetectEvery,
     Detector,
-    Device,
     DeviceName,
     End,
     Fidelity,
@@ -35,7 +37,6 @@ from facepipe.options import (
     Profile,
     Progress,
     ProgressKind,
-    Protocol,
     Quiet,
     Restorer,
     Scale,
@@ -62,8 +63,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-evaluate_app = typer.Typer(help="Measure quality on data with known truth.", no_args_is_help=True)
-app.add_typer(evaluate_app, name="evaluate")
 
 
 def _version(asked: bool) -> None:
@@ -200,74 +199,10 @@ def render(
     _print_summary(summary, quiet)
 
 
-@app.command()
-def models() -> None:
-    """List the restorers, their size, cost and licence."""
-    from facepipe.models.registry import RESTORERS
-
-    for spec in RESTORERS:
-        print(f"{spec.name}: {spec.summary}")
-        print(f"  {spec.parameters / 1e6:.2f} M parameters, {spec.gmacs:.2f} GMACs a face")
-        print(f"  licence: {spec.licence}")
-        for file, digest in spec.files:
-            print(f"  {file} sha256 {digest}")
-
-
-@app.command()
-def train(
-    recipe: Annotated[Path, typer.Argument(help="a TOML recipe, see docs/training.md")],
-) -> None:
-    """Train a network by a recipe; the same command goes on where a stopped run left off."""
-    from facepipe.configs.training import load_recipe
-    from facepipe.training.loop import train as steps
-
-    settings = load_recipe(recipe)
-    for at in steps(settings):
-        print(
-            f"step {at.step}/{at.steps}  loss {at.loss:.5f}  {at.faces_per_second:.0f} faces/s",
-            flush=True,
-        )
-    print(f"{settings.out}: weights, log and sheets")
-
-
-@app.command()
-def export(
-    parsing: Annotated[Path, typer.Option(help="ParsingNet weights (.safetensors)")],
-    restore: Annotated[Path, typer.Option(help="FishSRNet weights (.safetensors)")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="NAME.safetensors to write")],
-) -> None:
-    """Join two trained networks into one restorer: NAME.safetensors and NAME.onnx."""
-    from facepipe.training.export import export as join
-
-    for path, digest in join(parsing, restore, output):
-        print(f"{path} sha256 {digest}")
-
-
-@evaluate_app.command("faces")
-def evaluate_faces(
-    faces: Annotated[Path, typer.Argument(help="folder or zip of aligned faces")],
-    protocol: Annotated[Protocol, typer.Option(help="how the faces are made small")],
-    restorer: Annotated[list[str] | None, typer.Option(help="rows; may be repeated")] = None,
-    limit: Annotated[int | None, typer.Option(help="only so many faces", min=1)] = None,
-    output: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
-    sheet: Annotated[Path | None, typer.Option(help="write a sheet of pictures here")] = None,
-    mirrored: Annotated[bool, typer.Option("--mirrored", help="as profile thorough does")] = False,
-    device: Annotated[Device, typer.Option()] = Device.auto,
-) -> None:
-    """Restorers against bicubic enlargement on faces whose truth is known."""
-    from facepipe.training.evaluate import evaluate_faces as evaluate
-    from facepipe.training.evaluate import restoring, write_sheet
-    from facepipe.training.faces import FaceArchive
-
-    names = restorer or ["fishsrnet"]
-    rows = {name: restoring(name, device=device.value, mirrored=mirrored) for name in names}
-    archive = FaceArchive([faces])
-    result = evaluate(archive, rows, protocol=protocol.value, limit=limit)
-    print(result.to_markdown())
-    if output:
-        output.write_text(result.to_json(), encoding="utf-8")
-    if sheet:
-        write_sheet(sheet, archive, rows, protocol=protocol.value)
+for part in laboratory.COMMANDS:
+    app.command()(part)
+app.add_typer(laboratory.models_app, name="models")
+app.add_typer(laboratory.evaluate_app, name="evaluate")
 
 
 #: What ends a run in good order: Ctrl-C, a request to end, a terminal that closes.

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 #: Canvases of a sequence: two frames before, the one to restore, two after.
 SEQUENCE = 5
+#: Channels of what the frames beside add to a canvas.
+BESIDE_CHANNELS = 7
 Matrix = Literal["bt601", "bt709", "bt2020"]
 ColourModel = Literal["yuv", "rgb", "gray"]
 
@@ -269,34 +271,28 @@ class Crops:
     points to frame points (pixel centres); `frame` (N,) the number of the frame within the window;
     `track` (N,) the track's number.
 
-    `sequences` (N, 5) tell which canvases show each face over time, from two frames before to two
-    after: number k below N is `pixels[k]`, the others are `beside[k - N]`, of frames outside the
-    window. Where a frame does not show the face, its own canvas stands in. None: every face stands
-    alone. `weights` (N,) in [0, 1] are the shares in which each may be changed, None: in full.
+    `beside` (N, 128, 128, 7) float32 is what the frames beside each add to it (`pipeline.fuse`),
+    zero where they add nothing; None: every face stands alone. `weights` (N,) in [0, 1] are the
+    shares in which each may be changed, None: in full.
     """
 
     pixels: NDArray[np.float32]
     to_frame: NDArray[np.float64]
     frame: NDArray[np.intp]
     track: NDArray[np.intp]
-    sequences: NDArray[np.intp] | None = None
     beside: NDArray[np.float32] | None = None
     weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def over_time(self, first: int, stop: int) -> NDArray[np.float32]:
-        """(n, 5, 128, 128, 3): the sequences of faces first .. stop - 1."""
-        stop = min(stop, len(self))
-        if self.sequences is None:
-            return np.repeat(self.pixels[first:stop, None], SEQUENCE, 1)
-        numbers = self.sequences[first:stop]
-        shown = self.pixels[np.minimum(numbers, len(self) - 1)]
-        if self.beside is not None:
-            outside = numbers >= len(self)
-            shown[outside] = self.beside[numbers[outside] - len(self)]
-        return shown
+    def seen(self, first: int, stop: int) -> NDArray[np.float32]:
+        """(n, 128, 128, 10): the pixels of faces first .. stop - 1, then what is beside them."""
+        pixels = self.pixels[first:stop]
+        if self.beside is None:
+            nothing = np.zeros((*pixels.shape[:3], BESIDE_CHANNELS), np.float32)
+            return np.concatenate([pixels, nothing], 3)
+        return np.concatenate([pixels, self.beside[first:stop]], 3)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ class DetectorName(StrEnum):
 
 class Protocol(StrEnum):
     bicubic8 = "bicubic8"
+    bicubic4 = "bicubic4"
     blind = "blind"
     sequence = "sequence"
 

@@ -10,6 +10,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facepipe.errors import UsageError
 
+Network = Literal[
+    "fishsrnet",
+    "fishsrnet-large",
+    "parsingnet",
+    "parsing-teacher",
+    "paper-parsingnet",
+    "srcnn",
+    "vdsr",
+    "urdgn",
+    "fsrnet",
+    "sparnet",
+    "post-upsampling",
+    "fishsrnet-residual",
+    "fishsrnet-msab",
+    "fishsrnet-parsing",
+]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -18,13 +34,17 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    network: Literal["fishsrnet", "parsingnet"]
+    network: Network
+    width: int = Field(64, gt=0, multiple_of=4, description="channels of a network of the papers")
     faces: tuple[Path, ...] = Field(min_length=1, description="folders or zips of aligned faces")
     masks: Path | None = Field(None, description="folder or zip of parsing masks, same names")
     parsing: Path | None = Field(None, description="ParsingNet weights that guide the network")
     start_from: Path | None = Field(None, description="weights to begin with instead of chance")
     out: Path = Field(description="folder for checkpoints, log, sample sheets and weights")
     steps: int = Field(8000, gt=0)
+    petamacs: float | None = Field(
+        None, gt=0, description="10^15 multiply-accumulates to spend, instead of steps"
+    )
     batch: int = Field(32, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     warmup_steps: int = Field(100, ge=0)
@@ -32,6 +52,9 @@ class TrainSettings(BaseModel):
     ema: Fraction = Field(0.998, description="longest memory of the averaged weights")
     loss: Literal["l1", "psnr"] = "l1"
     fourier_weight: float = Field(0.01, ge=0)
+    perceptual_weight: float = Field(0.0, ge=0, description="of VGG16's features")
+    adversarial_weight: float = Field(0.0, ge=0, description="of a discriminator's verdict")
+    clean: Fraction = Field(0.0, description="share of inputs that are not degraded")
     exact_bicubic: Fraction = Field(0.4, description="share of plain 16 px bicubic inputs")
     sequences: Fraction = Field(0.0, description="share of drawn inputs with the frames beside")
     compiled: bool = Field(False, description="compile the network: slow to begin, then faster")

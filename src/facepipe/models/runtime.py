@@ -25,14 +25,14 @@ Floats = NDArray[np.float32]
 
 
 class Runner(Protocol):
-    """Five canvases of each face (N, 5, 3, 128, 128) in [0, 1] to the middle one restored.
+    """Canvases and what is beside each (N, 10, 128, 128) to the canvases restored.
 
     Gives (N, 3, 128, 128) in [0, 1] and its parse (N, 8, 32, 32).
     """
 
     description: str
 
-    def __call__(self, frames_N53HW: Floats) -> tuple[Floats, Floats]: ...
+    def __call__(self, seen_NCHW: Floats) -> tuple[Floats, Floats]: ...
 
 
 def choose(device: Device, runtime: Runtime) -> tuple[Literal["cpu", "cuda"], Runtime]:
@@ -111,8 +111,8 @@ class OnnxRunner:
             raise ModelError(f"{graph}: onnxruntime cannot load this graph ({error})") from error
         self.description = f"onnxruntime {onnxruntime.__version__} on the CPU"
 
-    def __call__(self, frames_N53HW: Floats) -> tuple[Floats, Floats]:
-        restored, parse = self._session.run(["restored", "parse"], {"frames": frames_N53HW})
+    def __call__(self, seen_NCHW: Floats) -> tuple[Floats, Floats]:
+        restored, parse = self._session.run(["restored", "parse"], {"seen": seen_NCHW})
         return np.asarray(restored), np.asarray(parse)
 
 
@@ -143,8 +143,8 @@ class OpenVinoRunner:
         version = openvino.__version__.split("-")[0]
         self.description = f"OpenVINO {version} on the CPU"
 
-    def __call__(self, frames_N53HW: Floats) -> tuple[Floats, Floats]:
-        answers = self._request.infer({"frames": frames_N53HW}, share_inputs=True)
+    def __call__(self, seen_NCHW: Floats) -> tuple[Floats, Floats]:
+        answers = self._request.infer({"seen": seen_NCHW}, share_inputs=True)
         return answers["restored"], answers["parse"]
 
 
@@ -167,10 +167,10 @@ class TorchRunner:
         name = torch.cuda.get_device_name() if device == "cuda" else "the CPU"
         self.description = f"PyTorch {torch.__version__} on {name}"
 
-    def __call__(self, frames_N53HW: Floats) -> tuple[Floats, Floats]:
+    def __call__(self, seen_NCHW: Floats) -> tuple[Floats, Floats]:
         torch = self._torch
         with torch.inference_mode():
-            restored, parse = self._network(torch.from_numpy(frames_N53HW).to(self._device))
+            restored, parse = self._network(torch.from_numpy(seen_NCHW).to(self._device))
             return (
                 restored.contiguous().float().cpu().numpy(),
                 parse.contiguous().float().cpu().numpy(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -12,10 +13,16 @@ from torch import Tensor, nn
 from facepipe.errors import ModelError
 
 
-def save_weights(module: nn.Module, path: Path, notes: dict[str, str]) -> None:
+def save_weights(
+    module: nn.Module,
+    path: Path,
+    notes: dict[str, str],
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """Write `module`'s tensors and `notes` (the header's strings) by a temporary name."""
     tensors = {
-        name: t.detach().float().contiguous().cpu() for name, t in module.state_dict().items()
+        name: t.detach().to(dtype).contiguous().cpu() for name, t in module.state_dict().items()
     }
     partial = path.with_name(path.name + ".partial")
     save_file(tensors, partial, metadata={k: notes[k] for k in sorted(notes)})

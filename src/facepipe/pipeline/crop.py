@@ -18,6 +18,7 @@ from facepipe.pipeline.align import (
     frontality,
 )
 from facepipe.pipeline.colour import to_rgb
+from facepipe.pipeline.fuse import fuse
 
 #: Frame px around the canvas that the interpolation may look at.
 _REACH = 3
@@ -81,21 +82,27 @@ def crop(
         and canvas(number, place) is not None
         and weight(number, place) > 0
     ]
-    order = {key: k for k, key in enumerate(wanted)}
-    sequences = np.empty((len(wanted), SEQUENCE), np.intp)
-    for k, (number, place) in enumerate(wanted):
-        for column, lag in enumerate(_LAGS):
-            key = near(number, place, lag)
-            sequences[k, column] = order.setdefault(key, len(order)) if key else k
-    canvases = [np.zeros((0, CANVAS, CANVAS, 3), np.float32)]
-    canvases += [shown[None] for key in order if (shown := canvas(*key)) is not None]
+    fused = [
+        fuse(
+            shown,
+            to_frames[number, place],
+            [
+                (other, to_frames[key])
+                for lag in _LAGS
+                if lag and (key := near(number, place, lag))
+                if (other := canvas(*key)) is not None
+            ],
+        )
+        for number, place in wanted
+        if (shown := canvas(number, place)) is not None
+    ]
+    canvases = [shown for key in wanted if (shown := canvas(*key)) is not None]
     return Crops(
-        np.concatenate(canvases[: len(wanted) + 1]),
+        np.stack(canvases) if canvases else np.zeros((0, CANVAS, CANVAS, 3), np.float32),
         np.stack([to_frames[key] for key in wanted]) if wanted else np.zeros((0, 2, 3)),
         np.array([number - window.start for number, _ in wanted], np.intp),
         np.array([tracks[place].number for _, place in wanted], np.intp),
-        sequences,
-        np.concatenate([canvases[0], *canvases[len(wanted) + 1 :]]),
+        np.stack(fused) if fused else None,
         np.array([weight(*key) for key in wanted], np.float32),
     )
 

@@ -5,7 +5,9 @@ That makes resuming exact: step k sees the same pictures whether or not the run 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -15,36 +17,39 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from facepipe.errors import InputError
+from facepipe.frames import BESIDE_CHANNELS, SEQUENCE
 from facepipe.models.networks.parsingnet import PARTS
+from facepipe.pipeline.fuse import fuse
 from facepipe.training.degradations import (
     CANVAS,
     REACH,
+    Sighted,
     bicubic_reduced,
     degrade,
     degrade_sequence,
     draw_degradation,
     softened,
 )
-from facepipe.training.faces import ALIGNED_SIZE, MARGIN, FaceArchive
+from facepipe.training.faces import ALIGNED_SIZE, IGNORED, MARGIN, FaceArchive
 
-PARSE_SIZE = 32
 #: Share of faces whose truth is itself soft, as most video is, and px of detail that it has.
-_SOFT_SHARE = {"none": 0.35, "jpeg": 0.35, "h264": 0.7}
+_SOFT_SHARE = {"none": 0.35, "jpeg": 0.35, "h264": 0.7, "h265": 0.7}
 _SOFT_SIZES = (30, 100)
 #: Share of sequences that lack frames on one side.
 _CUT_SHORT = 0.15
-_IGNORED = 255
+
+_BESIDE = tuple(k for k in range(SEQUENCE) if k != REACH)
 
 
 @dataclass(frozen=True)
 class Batch:
     """One training batch; B faces.
 
-    `inputs` and `truth` are (B, 3, 128, 128); `beside` (B, 4, 3, 128, 128) are the canvases of the
-    frames before and after, None where every face stands alone; `valid` (B, 1, 128, 128) is 255
-    where the photograph has pixels. All are bytes as they leave the loader, and in [0, 1] after
-    `to`. `parts` (B, 8, 32, 32) are shares of each class that sum to 1, or to 0 where the class is
-    unknown; it is empty (B, 0, 0, 0) when there are no masks.
+    `inputs` and `truth` are (B, 3, 128, 128); `beside` (B, 7, 128, 128) float16 is what the frames
+    beside add (`pipeline.fuse`), None where every face stands alone; `valid` (B, 1, 128, 128) is
+    255 where the photograph has pixels. Pictures are bytes as they leave the loader, and in [0, 1]
+    after `to`. `parts` (B, 8, S, S) float16 are shares of each class that sum to 1, or to 0
+    where the class is unknown; it is empty (B, 0, 0, 0) when there are no masks.
     """
 
     inputs: Tensor
@@ -58,10 +63,10 @@ class Batch:
         beside = self.beside
         return Batch(
             _floats(self.inputs, device).contiguous(memory_format=torch.channels_last),
-            None if beside is None else _floats(beside, device),
+            None if beside is None else beside.to(device, non_blocking=True).float(),
             _floats(self.truth, device).contiguous(memory_format=torch.channels_last),
             _floats(self.valid, device),
-            self.parts.to(device, non_blocking=True),
+            self.parts.to(device, non_blocking=True).float(),
         )
 
 
@@ -69,8 +74,10 @@ class FaceBatches(Dataset[Batch]):
     """Batch number k for every k below `steps`.
 
     `exact_bicubic` is the share of faces reduced to 16 px by plain bicubic; the rest goes through
-    drawn degradations, a share `sequences` of it with the frames beside. With `masks`, only faces
-    that have one are used; InputError when none has.
+    drawn degradations, a share `sequences` of it with the frames beside. A share `clean` of all is
+    not degraded. With `masks`, only faces that have one are used, and their parts come at
+    `parse_size` px a side; InputError when none has. `share` (r, n) gives every n-th face of each
+    batch from number r on: n processes together see what one would.
     """
 
     def __init__(
@@ -82,7 +89,10 @@ class FaceBatches(Dataset[Batch]):
         seed: int,
         exact_bicubic: float,
         sequences: float = 0.0,
+        clean: float = 0.0,
         masks: FaceArchive | None = None,
+        parse_size: int = 64,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self._faces = faces
         self._masks = masks
@@ -95,19 +105,21 @@ class FaceBatches(Dataset[Batch]):
             raise InputError("no face has a mask of its name: names without suffix must agree")
         self._batch, self._steps, self._seed = batch, steps, seed
         self._exact_bicubic, self._sequences = exact_bicubic, sequences
+        self._clean, self._parse_size = clean, parse_size
+        self._share = share
 
     def __len__(self) -> int:
         return self._steps
 
     def _number(self, draw: int) -> int:
         epoch, place = divmod(draw, len(self._numbers))
-        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._numbers))
-        return self._numbers[int(order[place])]
+        return self._numbers[int(_order(self._seed, epoch, len(self._numbers))[place])]
 
     def __getitem__(self, step: int) -> Batch:
-        rng = np.random.default_rng([self._seed, 1, step])
-        frames, truths, valids, parts = [], [], [], []
-        for k in range(self._batch):
+        inputs, besides, truths, valids, parts = [], [], [], [], []
+        rank, world = self._share
+        for k in range(rank, self._batch, world):
+            rng = np.random.default_rng([self._seed, 1, step, k])
             number = self._number(step * self._batch + k)
             face, valid = self._faces.face(number)
             labels = None
@@ -117,27 +129,31 @@ class FaceBatches(Dataset[Batch]):
                 labels = self._masks.mask(label_number)
             face, valid, labels = jitter(rng, face, valid, labels)
             inner = np.s_[MARGIN : MARGIN + CANVAS, MARGIN : MARGIN + CANVAS]
-            if rng.random() < self._exact_bicubic:
-                shown = bicubic_reduced(face[inner], 16)[None]
+            beside = None
+            if self._clean and rng.random() < self._clean:
+                shown = face[inner]
+            elif rng.random() < self._exact_bicubic:
+                shown = bicubic_reduced(face[inner], 16)
             else:
                 alone = rng.random() >= self._sequences
                 how = draw_degradation(rng, film=not alone)
                 if rng.random() < _SOFT_SHARE[how.codec]:
                     face = softened(face, float(np.exp(rng.uniform(*np.log(_SOFT_SIZES)))))
-                shown = degrade(face, how)[None] if alone else degrade_sequence(face, how)
-                if not alone:
-                    shown = _cut_short(rng, shown)
-            frames.append(shown)
+                if alone:
+                    shown = degrade(face, how)
+                else:
+                    sighted = degrade_sequence(face, how)
+                    shown = sighted.canvases[REACH]
+                    beside = what_is_beside(sighted, _frames_beside(rng))
+            inputs.append(shown)
+            besides.append(beside)
             truths.append(face[inner])
             valids.append(np.where(valid[inner] > 127, 255, 0).astype(np.uint8)[..., None])
             if labels is not None:
-                parts.append(_shares(labels[inner]))
-        beside = None
-        if self._sequences:
-            beside = _planes([np.delete(_repeated(shown), REACH, 0) for shown in frames])
+                parts.append(_shares(labels[inner], self._parse_size))
         return Batch(
-            _planes([shown[len(shown) // 2] for shown in frames]),
-            beside,
+            _planes(inputs),
+            _beside(besides) if self._sequences else None,
             _planes(truths),
             _planes(valids),
             torch.from_numpy(np.stack(parts)) if parts else torch.zeros(self._batch, 0, 0, 0),
@@ -159,6 +175,11 @@ def batches(dataset: FaceBatches, *, first: int, workers: int) -> DataLoader[Bat
 def _quiet_worker(_: int) -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> NDArray[np.intp]:
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def jitter(
@@ -195,7 +216,7 @@ def jitter(
                 size,
                 flags=cv2.INTER_NEAREST,
                 borderMode=cv2.BORDER_CONSTANT,
-                borderValue=_IGNORED,
+                borderValue=IGNORED,
             )
             labels = np.asarray(moved, np.uint8)
     if rng.random() < 0.4:
@@ -212,29 +233,37 @@ def jitter(
     return face, valid, labels
 
 
-def _shares(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    cell = CANVAS // PARSE_SIZE
+def _shares(labels: NDArray[np.uint8], size: int) -> NDArray[np.float16]:
+    cell = CANVAS // size
     one_hot = (labels[None] == np.arange(len(PARTS))[:, None, None]).astype(np.float32)
-    blocks = one_hot.reshape(len(PARTS), PARSE_SIZE, cell, PARSE_SIZE, cell).mean((2, 4))
+    blocks = one_hot.reshape(len(PARTS), size, cell, size, cell).mean((2, 4))
     total = blocks.sum(0, keepdims=True)
-    return np.where(total > 0.5, blocks / np.maximum(total, 1e-6), 0).astype(np.float32)
+    return np.where(total > 0.5, blocks / np.maximum(total, 1e-6), 0).astype(np.float16)
 
 
-def _repeated(shown: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A face of which there is one picture as a sequence."""
-    return np.repeat(shown, 2 * REACH + 1, 0) if len(shown) == 1 else shown
+def what_is_beside(sighted: Sighted, numbers: Sequence[int] = _BESIDE) -> NDArray[np.float32]:
+    """(128, 128, 7): what the frames of those numbers add to the middle one, fused as in film."""
+    canvases = sighted.canvases.astype(np.float32) / np.float32(255)
+    others = [(canvases[k], sighted.to_frame[k]) for k in numbers]
+    return fuse(canvases[REACH], sighted.to_frame[REACH], others)
 
 
-def _cut_short(rng: np.random.Generator, sequence: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The sequence as it is near the end of a track: now and then, one side shows the middle."""
-    shown = sequence.copy()
-    middle = len(shown) // 2
-    if rng.random() < _CUT_SHORT:
-        first = int(rng.integers(1, middle + 1))
-        way = 1 if rng.random() < 0.5 else -1
-        side = [middle + k * way for k in range(first, middle + 1)]
-        shown[side] = shown[middle]
-    return shown
+def _frames_beside(rng: np.random.Generator) -> list[int]:
+    """Those that there are: near the end of a track, some are wanting on one side."""
+    if rng.random() >= _CUT_SHORT:
+        return list(_BESIDE)
+    first = int(rng.integers(1, REACH + 1))
+    way = 1 if rng.random() < 0.5 else -1
+    return [k for k in _BESIDE if (k - REACH) * way < first]
+
+
+def _beside(besides: list[NDArray[np.float32] | None]) -> Tensor:
+    """(B, 7, 128, 128) float16, zero for faces that stand alone."""
+    stacked = torch.zeros(len(besides), BESIDE_CHANNELS, CANVAS, CANVAS, dtype=torch.float16)
+    for k, beside in enumerate(besides):
+        if beside is not None:
+            stacked[k] = torch.from_numpy(beside).permute(2, 0, 1)
+    return stacked
 
 
 def _planes(pictures: list[NDArray[np.uint8]]) -> Tensor:

@@ -7,7 +7,7 @@ same face gives the same pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -26,8 +26,24 @@ CANVAS = ALIGNED_SIZE - 2 * MARGIN
 REACH = SEQUENCE // 2
 #: Blur of a sensor's square pixels, in their own size.
 _PIXEL_SIGMA = 0.3
+#: Median sigma of how far a face moves from one frame to the next, px of the canvas: that of a head
+#: in talk, some 10 cm a second.
+_SPEED = 1.5
+#: Shares of film that is coded by H.265, and of all that is interlaced.
+_H265_SHARE, _INTERLACED_SHARE = 0.3, 0.04
+#: x265 codes small pictures soundly in units of 16 px and multiples of 32; with others it writes
+#: past its memory, or reads what it never wrote.
+_H265_UNIT, _H265_SIDES = 16, 32
 Rgb = NDArray[np.uint8]
-Codec = Literal["none", "jpeg", "h264"]
+#: What makes the encoders give the same bytes at every run. With AVX-512, x264 codes one in ten of
+#: pictures this small differently from run to run; its plain code does not.
+_REPEATABLE = {
+    "h264": {"x264-params": "asm=0"},
+    "h265": {"x265-params": f"log-level=none:pools=none:frame-threads=1:no-wpp=1:ctu={_H265_UNIT}"},
+}
+Codec = Literal["none", "jpeg", "h264", "h265"]
+#: What is coded as film, from the frames around it.
+FILM: tuple[Codec, ...] = ("h264", "h265")
 
 
 @dataclass(frozen=True)
@@ -56,12 +72,13 @@ class Degradation:
     noise: float  # sigma of luma noise, code values
     chroma_noise: float  # share of that noise drawn apart for each channel, 0..1
     codec: Codec
-    quality: int  # JPEG quality, or H.264 constant rate factor
-    preset: str  # of the H.264 encoder
+    quality: int  # JPEG quality, or the encoder's constant rate factor
+    preset: str  # of the encoder
     frames: int  # length of the sequence
     kept: int  # the frame whose truth is known
     movement: Movement
     seed: int  # of the noise and of what bends
+    interlaced: bool = False  # odd rows are seen half a frame later
 
 
 def draw_degradation(rng: np.random.Generator, *, film: bool = False) -> Degradation:
@@ -72,7 +89,7 @@ def draw_degradation(rng: np.random.Generator, *, film: bool = False) -> Degrada
     shares = [0.05, 0.1, 0.85] if film else [0.25, 0.25, 0.5]
     codec: Codec = rng.choice(["none", "jpeg", "h264"], p=shares)
     frames = int(rng.integers(2 * REACH + 1, 15)) if codec == "h264" else 2 * REACH + 1
-    return Degradation(
+    how = Degradation(
         size=float(12 * (CANVAS / 12) ** (rng.random() ** (1.1 if film else 1.5))),
         blur=float(rng.uniform(0.2, 1.0)) if rng.random() < 0.5 else 0.0,
         motion=float(rng.uniform(1.0, 3.0)) if rng.random() < 0.1 else 0.0,
@@ -87,17 +104,21 @@ def draw_degradation(rng: np.random.Generator, *, film: bool = False) -> Degrada
         movement=_draw_movement(rng),
         seed=int(rng.integers(2**31)),
     )
+    newer, interlaced = rng.random(2) < (_H265_SHARE, _INTERLACED_SHARE)
+    if how.codec == "h264" and newer:
+        how = replace(how, codec="h265")
+    return replace(how, interlaced=bool(interlaced))
 
 
 def _draw_movement(rng: np.random.Generator) -> Movement:
-    speed = 0.0 if rng.random() < 0.15 else float(0.6 * np.exp(rng.normal(0, 1.0)))
+    speed = 0.0 if rng.random() < 0.15 else float(_SPEED * np.exp(rng.normal(0, 1.0)))
     drift = rng.normal(0, speed, 2)
     return Movement(
         drift=(float(drift[0]), float(drift[1])),
-        turn=float(rng.normal(0, 0.004) * speed),
-        zoom=float(rng.normal(0, 0.003) * speed),
+        turn=float(rng.normal(0, 0.002) * speed),
+        zoom=float(rng.normal(0, 0.0015) * speed),
         bend=float(rng.uniform(0, 0.8)) if speed and rng.random() < 0.6 else 0.0,
-        misaligned=float(rng.uniform(0, 1.0)),
+        misaligned=float(rng.uniform(0, 1.5)),
     )
 
 
@@ -123,27 +144,55 @@ def softened(aligned: Rgb, size: float) -> Rgb:
     return np.asarray(large, np.uint8)
 
 
+@dataclass(frozen=True, eq=False)
+class Sighted:
+    """One face as five frames of a film show it, by time.
+
+    `canvases` (5, 128, 128, 3) uint8 RGB; `to_frame` (5, 2, 3) float64 take points of each canvas
+    to points of its small picture, as far as the alignment knows.
+    """
+
+    canvases: Rgb
+    to_frame: NDArray[np.float64]
+
+
 def degrade(aligned: Rgb, how: Degradation) -> Rgb:
     """What the canvas (128, 128, 3) would be, sampled from a frame that shows `aligned` so small.
 
     `aligned` is (160, 160, 3): the canvas and its margin.
     """
-    return np.asarray(_sampled(aligned, how, (how.kept,))[0])
+    return np.asarray(_sampled(aligned, how, (how.kept,)).canvases[0])
 
 
-def degrade_sequence(aligned: Rgb, how: Degradation) -> Rgb:
-    """The canvases (5, 128, 128, 3) of the kept frame and of two on each side, by time.
+def degrade_sequence(aligned: Rgb, how: Degradation) -> Sighted:
+    """The kept frame and two on each side; the middle canvas equals what `degrade` gives.
 
-    The middle one equals what `degrade` gives. Raises ValueError where a side has fewer.
+    Raises ValueError where a side has fewer.
     """
     if not REACH <= how.kept < how.frames - REACH:
         raise ValueError(f"frame {how.kept} of {how.frames} has fewer than {REACH} on a side")
     return _sampled(aligned, how, range(how.kept - REACH, how.kept + REACH + 1))
 
 
-def _sampled(aligned: Rgb, how: Degradation, numbers: Sequence[int]) -> Rgb:
-    """The canvases (N, 128, 128, 3) of these frames, filmed, coded and found again."""
+def _sampled(aligned: Rgb, how: Degradation, numbers: Sequence[int]) -> Sighted:
+    """These frames, filmed, coded and found again."""
     side = max(round(how.size * ALIGNED_SIZE / CANVAS), 8)
+    scene = _Scene(_optical(aligned, how, side), how, side)
+    if how.codec in FILM:
+        filmed = [scene.frame(k) for k in range(how.frames)]
+        frames = _coded(filmed, how, numbers)
+    else:
+        frames = {k: scene.frame(k) for k in numbers}
+    if how.codec == "jpeg":
+        frames = {k: _jpeg(frame, how.quality) for k, frame in frames.items()}
+    return Sighted(
+        np.stack([scene.canvas(k, frames[k]) for k in numbers]),
+        np.stack([scene.to_small(k) for k in numbers]),
+    )
+
+
+def _optical(aligned: Rgb, how: Degradation, side: int) -> Rgb:
+    """The face as the lens and the sensor's pixels blur it, before it is sampled."""
     per_px = ALIGNED_SIZE / side
     # Sampling at once from a picture that is blurred as a sensor's pixels blur it.
     sigma = np.hypot(how.blur * per_px, _PIXEL_SIGMA * np.sqrt(per_px**2 - 1))
@@ -152,15 +201,7 @@ def _sampled(aligned: Rgb, how: Degradation, numbers: Sequence[int]) -> Rgb:
         optical = cv2.GaussianBlur(optical, (0, 0), float(sigma))
     if how.motion:
         optical = cv2.filter2D(optical, -1, _line(how.motion * per_px, how.motion_angle))
-    scene = _Scene(np.asarray(optical, np.uint8), how, side)
-    if how.codec == "h264":
-        filmed = [scene.frame(k) for k in range(how.frames)]
-        frames = _h264(filmed, how.quality, how.preset, numbers)
-    else:
-        frames = {k: scene.frame(k) for k in numbers}
-    if how.codec == "jpeg":
-        frames = {k: _jpeg(frame, how.quality) for k, frame in frames.items()}
-    return np.stack([scene.canvas(k, frames[k]) for k in numbers])
+    return np.asarray(optical, np.uint8)
 
 
 class _Scene:
@@ -178,6 +219,20 @@ class _Scene:
 
     def frame(self, number: int) -> Rgb:
         """The small picture of frame `number`, noise and all."""
+        how, side = self._how, self._side
+        small = self._seen(number)
+        if how.interlaced:
+            small[1::2] = self._seen(number + 0.5)[1::2]
+        if not how.noise:
+            return small
+        rng = np.random.default_rng([how.seed, 2, number])
+        shared = rng.standard_normal((side, side, 1), np.float32)
+        apart = rng.standard_normal((side, side, 3), np.float32)
+        noise = how.noise * ((1 - how.chroma_noise) * shared + how.chroma_noise * apart)
+        return np.clip(small.astype(np.float32) + noise + 0.5, 0, 255).astype(np.uint8)
+
+    def _seen(self, number: float) -> Rgb:
+        """The face at the time of frame `number`, without noise."""
         how, side = self._how, self._side
         to_aligned = np.linalg.inv(self._to_small @ self._moved(number))[:2]
         lag = number - how.kept
@@ -202,29 +257,26 @@ class _Scene:
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_REPLICATE,
             )
-        if not how.noise:
-            return np.asarray(small, np.uint8)
-        rng = np.random.default_rng([how.seed, 2, number])
-        shared = rng.standard_normal((side, side, 1), np.float32)
-        apart = rng.standard_normal((side, side, 3), np.float32)
-        noise = how.noise * ((1 - how.chroma_noise) * shared + how.chroma_noise * apart)
-        noisy = np.asarray(small, np.float32) + noise
-        return np.clip(noisy + 0.5, 0, 255).astype(np.uint8)
+        return np.array(small, np.uint8)
 
     def canvas(self, number: int, frame: Rgb) -> Rgb:
         """The canvas found in the small picture of frame `number`, its alignment a little off."""
-        inset = np.array([[1.0, 0, MARGIN], [0, 1, MARGIN], [0, 0, 1]])
-        to_small = self._to_small @ self._moved(number) @ inset @ self._misaligned(number)
         canvas = cv2.warpAffine(
             frame,
-            to_small[:2],
+            self.to_small(number),
             (CANVAS, CANVAS),
             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
         return np.asarray(canvas, np.uint8)
 
-    def _moved(self, number: int) -> NDArray[np.float64]:
+    def to_small(self, number: int) -> NDArray[np.float64]:
+        """(2, 3): from the canvas of frame `number` to its small picture."""
+        inset = np.array([[1.0, 0, MARGIN], [0, 1, MARGIN], [0, 0, 1]])
+        to_small = self._to_small @ self._moved(number) @ inset @ self._misaligned(number)
+        return np.asarray(to_small[:2])
+
+    def _moved(self, number: float) -> NDArray[np.float64]:
         """(3, 3): where the places of the kept frame's face lie in frame `number`."""
         how = self._how.movement
         lag = number - self._how.kept
@@ -267,19 +319,18 @@ def _jpeg(picture: Rgb, quality: int) -> Rgb:
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def _h264(frames: list[Rgb], crf: int, preset: str, wanted: Sequence[int]) -> dict[int, Rgb]:
+def _coded(frames: list[Rgb], how: Degradation, wanted: Sequence[int]) -> dict[int, Rgb]:
     """The `wanted` ones of `frames`, by number, coded and decoded by the real thing."""
     side = frames[0].shape[0]
-    even = side + side % 2
-    encoder = av.CodecContext.create("libx264", "w")
+    multiple = _H265_SIDES if how.codec == "h265" else 2
+    even = -(-side // multiple) * multiple
+    encoder = av.CodecContext.create("libx265" if how.codec == "h265" else "libx264", "w")
     encoder.width = encoder.height = even
     encoder.pix_fmt = "yuv420p"
     encoder.framerate = Fraction(25)
     encoder.thread_count = 1
-    # With AVX-512, x264 codes one in ten of pictures this small differently from run to run; its
-    # plain code does not.
-    encoder.options = {"crf": str(crf), "preset": preset, "x264-params": "asm=0"}
-    decoder = av.CodecContext.create("h264", "r")
+    encoder.options = {"crf": str(how.quality), "preset": how.preset, **_REPEATABLE[how.codec]}
+    decoder = av.CodecContext.create("hevc" if how.codec == "h265" else "h264", "r")
     decoder.thread_count = 1
     packets = []
     for number, rgb in enumerate(frames):

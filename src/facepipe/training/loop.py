@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,14 +19,21 @@ from torch.optim.swa_utils import AveragedModel
 
 from facepipe.configs.training import TrainSettings
 from facepipe.errors import ModelError, UsageError
-from facepipe.models.networks.fishsrnet import FishSRNet
-from facepipe.models.networks.parsingnet import PARTS, ParsingNet
 from facepipe.models.weights import load_weights, save_weights
-from facepipe.training.data import Batch, FaceBatches, batches
+from facepipe.training.data import FaceBatches, batches
 from facepipe.training.faces import FaceArchive
-from facepipe.training.losses import fourier_l1, negative_psnr, soft_cross_entropy, valid_l1
+from facepipe.training.losses import judge_loss
+from facepipe.training.tasks import Task, create_task
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
+
+
+class Stateful(Protocol):
+    """What a checkpoint keeps and brings back."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -40,100 +47,59 @@ class Progress:
     faces_per_second: float
 
 
-class Task(Protocol):
-    """What one network is trained for."""
-
-    network: nn.Module
-
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """The scalar to minimise."""
-        ...
-
-    def sheet(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Columns of pictures (B, 3, n * 128, 128) in [0, 1] to look at."""
-        ...
-
-
-class ParseTask:
-    """ParsingNet learns the parts of a degraded face."""
-
-    def __init__(self) -> None:
-        self.network: nn.Module = ParsingNet()
-
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        return soft_cross_entropy(network(batch.inputs), batch.parts)
-
-    def sheet(self, network: nn.Module, batch: Batch) -> Tensor:
-        return torch.cat([batch.inputs, _painted(network(batch.inputs)), _painted(batch.parts)], 2)
-
-
-class RestoreTask:
-    """FishSRNet learns the true canvas, guided by a ParsingNet that no longer learns."""
-
-    def __init__(
-        self, parsing: ParsingNet, loss: Literal["l1", "psnr"], fourier_weight: float
-    ) -> None:
-        self.network: nn.Module = FishSRNet()
-        self._parsing = parsing.eval().requires_grad_(False)
-        self._distance = valid_l1 if loss == "l1" else negative_psnr
-        self._fourier_weight = fourier_weight
-
-    def to(self, device: torch.device) -> None:
-        """Move the guide, which is no part of the trained network."""
-        self._parsing.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def _restored(self, network: nn.Module, batch: Batch) -> Tensor:
-        with torch.no_grad():
-            parse = torch.softmax(self._parsing(batch.inputs).float(), 1)
-        restored: Tensor = network(batch.inputs, parse, batch.beside)
-        return restored
-
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        restored = self._restored(network, batch)
-        loss = self._distance(restored, batch.truth, batch.valid)
-        if self._fourier_weight:
-            loss = loss + self._fourier_weight * fourier_l1(restored, batch.truth, batch.valid)
-        return loss
-
-    def sheet(self, network: nn.Module, batch: Batch) -> Tensor:
-        restored = self._restored(network, batch)
-        return torch.cat([batch.inputs, restored.clamp(0, 1), batch.truth], 2)
-
-
 def train(settings: TrainSettings) -> Iterator[Progress]:
     """Run, or go on with, the training that `settings` describe, and report as it goes.
 
     Leaves `checkpoint.pt` (everything a resume needs), `log.csv`, sample sheets and, at the end,
     `NETWORK.safetensors` with the averaged weights in `settings.out`. A run that was stopped goes
     on where its checkpoint stands; a finished one only writes its weights again.
+    Where a process group of PyTorch's stands, this is one of its processes: each takes its share of
+    every batch, and the first alone writes and reports.
     Raises UsageError, InputError or ModelError before the first step.
     """
+    rank, world = _place()
+    if settings.batch % world:
+        raise UsageError(f"batch {settings.batch} cannot be shared by {world} workers evenly")
     settings.out.mkdir(parents=True, exist_ok=True)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     device = _device(settings.device)
-    task, dataset = _task_and_data(settings)
-    if isinstance(task, RestoreTask):
-        task.to(device)
+    task = create_task(settings)
+    settings = with_budget(settings, task.gigamacs)
+    dataset = _dataset(settings, task, (rank, world))
+    task.helpers.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network: nn.Module = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.start_from:
         load_weights(network, settings.start_from)
-    average = AveragedModel(network, multi_avg_fn=_ramped_ema(settings.ema))
-    optimizer = torch.optim.AdamW(
-        network.parameters(), settings.learning_rate, betas=(0.9, 0.99), weight_decay=0, fused=True
-    )
+    average = AveragedModel(network, multi_avg_fn=_ramped_ema(settings.ema)).eval()
+    optimizer = _optimizer(network, settings)
+    parts: dict[str, Stateful] = {
+        "network": network,
+        "average": average,
+        "optimizer": optimizer,
+    }
+    judge: nn.Module | None = None
+    if task.judge is not None:
+        judge = task.judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        judge_optimizer = _optimizer(judge, settings)
+        parts |= {"judge": judge, "judge_optimizer": judge_optimizer}
     checkpoint = settings.out / "checkpoint.pt"
-    step = _resume(checkpoint, network, average, optimizer)
+    step = _resume(checkpoint, parts)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16")
 
     def keep() -> None:
-        _write_checkpoint(checkpoint, step, network, average, optimizer)
+        if rank:
+            return
+        _write_checkpoint(checkpoint, step, parts)
         notes = {"network": settings.network, "steps": str(step), "batch": str(settings.batch)}
+        notes["width"] = str(settings.width)
         save_weights(average.module, settings.out / f"{settings.network}.safetensors", notes)
 
     network.train()
-    learner: nn.Module = torch.compile(network) if settings.compiled else network  # type: ignore[assignment]
+    learner = _shared(torch.compile(network) if settings.compiled else network, world)  # type: ignore[arg-type]
+    if judge is not None:
+        judge = _shared(judge, world)
     kept_at = reported_at = time.monotonic()
     running, since = 0.0, 0
     for batch in batches(dataset, first=step, workers=settings.loader_workers):
@@ -141,13 +107,22 @@ def train(settings: TrainSettings) -> Iterator[Progress]:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, step)
         with autocast:
-            loss = task.loss(learner, batch)
+            loss, shown = task.loss(learner, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
         if math.isfinite(float(norm)):
             optimizer.step()
             average.update_parameters(network)
+        if judge is not None and shown is not None:
+            for group in judge_optimizer.param_groups:
+                group["lr"] = learning_rate(settings, step)
+            with autocast:
+                verdict = judge_loss(judge, shown.detach(), batch.truth, batch.valid)
+            judge_optimizer.zero_grad(set_to_none=True)
+            verdict.backward()  # type: ignore[no-untyped-call]
+            if math.isfinite(float(verdict.detach())):
+                judge_optimizer.step()
         step += 1
         running, since = running + float(loss.detach()), since + 1
         now = time.monotonic()
@@ -156,10 +131,11 @@ def train(settings: TrainSettings) -> Iterator[Progress]:
             report = Progress(
                 step, settings.steps, running / since, learning_rate(settings, step), rate
             )
-            _log(settings.out / "log.csv", report)
+            if not rank:
+                _log(settings.out / "log.csv", report)
             yield report
             running, since, reported_at = 0.0, 0, time.monotonic()
-        if step % settings.sheet_steps == 0 or step == settings.steps:
+        if not rank and (step % settings.sheet_steps == 0 or step == settings.steps):
             with torch.inference_mode():
                 _write_sheet(
                     settings.out / f"sheet-{step:06}.png", task.sheet(average.module, batch)
@@ -183,30 +159,51 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _task_and_data(settings: TrainSettings) -> tuple[ParseTask | RestoreTask, FaceBatches]:
-    task: ParseTask | RestoreTask
-    masks = None
-    if settings.network == "parsingnet":
-        if settings.masks is None:
-            raise UsageError("training parsingnet needs `masks`, a folder or zip of parsing masks")
-        masks = FaceArchive([settings.masks])
-        task = ParseTask()
-    else:
-        if settings.parsing is None:
-            raise UsageError("training fishsrnet needs `parsing`, the weights of its ParsingNet")
-        parsing = ParsingNet()
-        load_weights(parsing, settings.parsing)
-        task = RestoreTask(parsing, settings.loss, settings.fourier_weight)
-    dataset = FaceBatches(
+def with_budget(settings: TrainSettings, gigamacs: Callable[[], float]) -> TrainSettings:
+    """The settings with as many steps as their budget buys, where they have one.
+
+    A step costs each face three times a pass: one forward, two back.
+    """
+    if settings.petamacs is None:
+        return settings
+    steps = settings.petamacs * 1e6 / (3 * gigamacs() * settings.batch)
+    return settings.model_copy(update={"steps": max(round(steps), 1)})
+
+
+def _dataset(settings: TrainSettings, task: Task, share: tuple[int, int]) -> FaceBatches:
+    return FaceBatches(
         FaceArchive(settings.faces),
         batch=settings.batch,
         steps=settings.steps,
         seed=settings.seed,
         exact_bicubic=settings.exact_bicubic,
         sequences=settings.sequences,
-        masks=masks,
+        clean=settings.clean,
+        masks=FaceArchive([settings.masks]) if settings.masks else None,
+        parse_size=task.parse_size,
+        share=share,
     )
-    return task, dataset
+
+
+def _optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    learning = [p for p in network.parameters() if p.requires_grad]
+    return torch.optim.AdamW(
+        learning, settings.learning_rate, betas=(0.9, 0.99), weight_decay=0, fused=True
+    )
+
+
+def _place() -> tuple[int, int]:
+    """This process's number among those that train together, and how many there are."""
+    if not torch.distributed.is_initialized():
+        return 0, 1
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
+def _shared(network: nn.Module, world: int) -> nn.Module:
+    """The network with gradients averaged over all processes, where there are several."""
+    if world == 1:
+        return network
+    return nn.parallel.DistributedDataParallel(network, find_unused_parameters=True)
 
 
 def _ramped_ema(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
@@ -219,18 +216,15 @@ def _ramped_ema(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None
     return update
 
 
-def _resume(
-    path: Path, network: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer
-) -> int:
+def _resume(path: Path, parts: dict[str, Stateful]) -> int:
     if not path.is_file():
         return 0
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
             raise TypeError("it holds no table of states")
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
         return int(state["step"])
     except (
         RuntimeError, LookupError, TypeError, ValueError, OSError, EOFError, UnpicklingError
@@ -241,23 +235,10 @@ def _resume(
         ) from error
 
 
-def _write_checkpoint(
-    path: Path,
-    step: int,
-    network: nn.Module,
-    average: AveragedModel,
-    optimizer: torch.optim.Optimizer,
-) -> None:
+def _write_checkpoint(path: Path, step: int, parts: dict[str, Stateful]) -> None:
     partial = path.with_name(path.name + ".partial")
-    torch.save(
-        {
-            "step": step,
-            "network": network.state_dict(),
-            "average": average.state_dict(),
-            "optimizer": optimizer.state_dict(),
-        },
-        partial,
-    )
+    states = {name: part.state_dict() for name, part in parts.items()}
+    torch.save({"step": step, **states}, partial)
     partial.replace(path)
 
 
@@ -281,10 +262,3 @@ def _write_sheet(path: Path, columns_B3HW: Tensor) -> None:
     wide = torch.cat(list(columns_B3HW[:12].float().cpu()), 2)
     pixels = (wide.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
     Image.fromarray(pixels).save(path)
-
-
-def _painted(scores_BPHW: Tensor) -> Tensor:
-    hues = torch.rand(len(PARTS), 3, generator=torch.Generator().manual_seed(3))
-    hues[0] = 0
-    picture = hues.to(scores_BPHW.device)[scores_BPHW.argmax(1)].permute(0, 3, 1, 2)
-    return nn.functional.interpolate(picture, scale_factor=4)

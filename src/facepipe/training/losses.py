@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def valid_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor) -> Tensor:
@@ -38,3 +41,29 @@ def soft_cross_entropy(logits_BPHW: Tensor, shares_BPHW: Tensor) -> Tensor:
     known = shares_BPHW.sum(1)
     terms = -(shares_BPHW * torch.log_softmax(logits_BPHW.float(), 1)).sum(1)
     return terms.sum() / known.sum().clamp(min=1)
+
+
+def soft_jaccard(logits_BPHW: Tensor, shares_BPHW: Tensor) -> Tensor:
+    """One minus intersection over union, with shares for pixels: the mean over the classes.
+
+    Small parts count as much as large ones, which cross-entropy nearly forgets. Over the whole
+    batch; places whose shares sum to 0 do not count, nor do classes that the batch lacks.
+    """
+    known = shares_BPHW.sum(1, keepdim=True)
+    said = torch.softmax(logits_BPHW.float(), 1) * known
+    both = torch.minimum(said, shares_BPHW).sum((0, 2, 3))
+    either = torch.maximum(said, shares_BPHW).sum((0, 2, 3))
+    there = shares_BPHW.sum((0, 2, 3)) > 0
+    return 1 - (both / either.clamp(min=1e-6))[there].mean()
+
+
+def judge_loss(
+    judge: Callable[[Tensor], Tensor],
+    restored_B3HW: Tensor,
+    truth_B3HW: Tensor,
+    valid_B1HW: Tensor,
+) -> Tensor:
+    """How badly a discriminator tells photographed faces from restored ones (logistic loss)."""
+    shown = torch.where(valid_B1HW > 0, restored_B3HW, truth_B3HW)
+    real, made = judge(truth_B3HW), judge(shown)
+    return functional.softplus(-real).mean() + functional.softplus(made).mean()

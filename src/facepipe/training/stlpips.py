@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,8 +26,9 @@ STLPIPS_SHA256 = "b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9
 
 # Where the convolutions stand in the published file, in the order of our layers.
 _PUBLISHED_CONVS = ("slice1.0", "slice2.5", "slice3.9", "slice4.11", "slice5.13")
-_SHIFT = (-0.030, -0.088, -0.188)
-_SCALE = (0.458, 0.448, 0.450)
+#: What the published networks take off a picture in [-1, 1], and divide it by.
+SHIFT = (-0.030, -0.088, -0.188)
+SCALE = (0.458, 0.448, 0.450)
 
 
 class StLpips(nn.Module):
@@ -53,24 +55,17 @@ class StLpips(nn.Module):
         self.weigh = nn.ModuleList(
             nn.Conv2d(channels, 1, 1, bias=False) for channels in (64, 192, 384, 256, 256)
         )
-        tap = torch.tensor([1.0, 2.0, 1.0]) / 4
-        self.register_buffer("blur", torch.outer(tap, tap), persistent=False)
-        self.register_buffer("shift", torch.tensor(_SHIFT).view(3, 1, 1), persistent=False)
-        self.register_buffer("scale", torch.tensor(_SCALE).view(3, 1, 1), persistent=False)
-
-    def _halved(self, x_BCHW: Tensor) -> Tensor:
-        channels = x_BCHW.shape[1]
-        padded = functional.pad(x_BCHW, (2, 2, 2, 2), mode="reflect")
-        kernel = self.blur.expand(channels, 1, 3, 3)
-        return functional.conv2d(padded, kernel, stride=2, groups=channels)
+        self.register_buffer("blur", blur_kernel(), persistent=False)
+        self.register_buffer("shift", torch.tensor(SHIFT).view(3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(SCALE).view(3, 1, 1), persistent=False)
 
     def _features(self, picture_B3HW: Tensor) -> list[Tensor]:
         """Every layer's features, each pixel's vector of length 1."""
         x = (2 * picture_B3HW - 1 - self.shift) / self.scale
-        layers = [torch.relu(self._halved(self.convs[0](x)))]
+        layers = [torch.relu(halved(self.convs[0](x), self.blur))]
         for conv in self.convs[1:3]:
             pooled = functional.max_pool2d(layers[-1], 3, stride=1)
-            layers.append(torch.relu(conv(self._halved(pooled))))
+            layers.append(torch.relu(conv(halved(pooled, self.blur))))
         for conv in self.convs[3:]:
             layers.append(torch.relu(conv(layers[-1])))
         return [f / (f.square().sum(1, keepdim=True).sqrt() + 1e-10) for f in layers]
@@ -83,15 +78,34 @@ class StLpips(nn.Module):
         return total
 
 
-def find_stlpips_weights() -> Path | None:
-    """The installed package's file of weights, None where the package is not installed.
+def blur_kernel() -> Tensor:
+    """(3, 3): the binomial blur before a picture is halved."""
+    tap = torch.tensor([1.0, 2.0, 1.0]) / 4
+    return torch.outer(tap, tap)
+
+
+def halved(x_BCHW: Tensor, blur: Tensor, *, reach: int = 2) -> Tensor:
+    """Every second place of the blurred features, `reach` mirrored places around them."""
+    channels = x_BCHW.shape[1]
+    padded = functional.pad(x_BCHW, (reach, reach, reach, reach), mode="reflect")
+    kernel = blur.to(padded.dtype).expand(channels, 1, 3, 3)
+    return functional.conv2d(padded, kernel, stride=2, groups=channels)
+
+
+def find_published(file: str) -> Path | None:
+    """A file of weights in the installed package, None where the package is not installed.
 
     The package itself is not imported.
     """
     spec = find_spec("stlpips_pytorch")
     if spec is None or not spec.submodule_search_locations:
         return None
-    return Path(spec.submodule_search_locations[0]) / "weights/vST0.0/alex_shift_tolerant.pth"
+    return Path(spec.submodule_search_locations[0]) / "weights/vST0.0" / file
+
+
+def find_stlpips_weights() -> Path | None:
+    """The installed package's file of AlexNet, None where the package is not installed."""
+    return find_published("alex_shift_tolerant.pth")
 
 
 def load_stlpips(path: Path, *, sha256: str | None = STLPIPS_SHA256) -> StLpips:
@@ -100,17 +114,32 @@ def load_stlpips(path: Path, *, sha256: str | None = STLPIPS_SHA256) -> StLpips:
     `sha256` None takes any file of the right names and shapes. Raises ModelError when the file
     is missing, is not the one expected, or does not fit.
     """
+    metric = StLpips()
+    load_published(metric, path, _renamed, sha256=sha256)
+    return metric
+
+
+def load_published(
+    network: nn.Module,
+    path: Path,
+    renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+    *,
+    sha256: str | None,
+) -> None:
+    """Give `network` the package's weights of `path`, after which it learns no more.
+
+    Raises ModelError when the file is missing, is not the one expected, or does not fit.
+    """
     if not path.is_file():
         raise ModelError(f"{path}: no such file; reinstall stlpips-pytorch")
     if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
         raise ModelError(f"{path}: not the weights of stlpips-pytorch 0.0.2 (sha256 differs)")
-    metric = StLpips()
     try:
         published = torch.load(path, map_location="cpu", weights_only=True)
-        metric.load_state_dict(_renamed(published))
+        network.load_state_dict(renamed(published))
     except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise ModelError(f"{path}: damaged, or no weights of ST-LPIPS ({error})") from error
-    return metric.eval().requires_grad_(False)
+    network.eval().requires_grad_(False)
 
 
 def _renamed(published: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -6,41 +6,32 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facepipe.models.networks.fishsrnet import (
-    FRAMES,
-    FishSRNet,
-    GuidedFishSRNet,
-    PaperFishSRNet,
-    alike,
-    middle_and_beside,
-)
+from facepipe.errors import UsageError
+from facepipe.frames import BESIDE_CHANNELS
+from facepipe.models.networks.cost import gigamacs, parameters
+from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, FishSRNet, GuidedFishSRNet
 from facepipe.models.networks.msab import MSAB, ChannelMask, MultiScaleUnit, SpatialMask
-from facepipe.models.networks.parsingnet import PARTS, PaperParsingNet, ParsingNet
+from facepipe.models.networks.paper import PaperFishSRNet, PaperParsingNet
+from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeacher, parse_of
 from facepipe.models.networks.parts import DownModule, ResidualBlock, UpModule, conv
+from facepipe.models.networks.rivals import Discriminator
+from facepipe.models.networks.systems import (
+    FromCanvas,
+    guided_network,
+    small_network,
+    small_networks,
+)
+from facepipe.models.registry import SYSTEMS, System
+
+
+def beside_layers(network: FishSRNet) -> tuple[nn.Conv2d, ...]:
+    """The layers whose zero start keeps an untrained network from changing anything."""
+    down = network.beside32.conv
+    return network.reconstruct, network.beside64, network.beside_out, down
 
 
 def pictures(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
-
-
-def millions(network: nn.Module) -> float:
-    return sum(p.numel() for p in network.parameters()) / 1e6
-
-
-def gigamacs(network: nn.Module, *inputs: Tensor) -> float:
-    """Multiply-accumulates of the convolutions, which is all that the papers count."""
-    counted: list[int] = []
-
-    def count(module: nn.Module, _: object, output: Tensor) -> None:
-        assert isinstance(module, nn.Conv2d)
-        counted.append(output[0].numel() * module.weight[0].numel())
-
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.register_forward_hook(count)
-    with torch.inference_mode():
-        network(*inputs)
-    return sum(counted) / 1e9
 
 
 @pytest.mark.parametrize(
@@ -51,14 +42,47 @@ def test_paper_network_costs_what_the_paper_s_does(
     block: type[nn.Module], expected_millions: float, expected_gigamacs: float
 ) -> None:
     network = PaperFishSRNet(block)
-    assert millions(network) == pytest.approx(expected_millions, rel=0.02)
+    assert parameters(network) / 1e6 == pytest.approx(expected_millions, rel=0.02)
     assert gigamacs(network, pictures(1, 3, 16, 16)) == pytest.approx(expected_gigamacs, rel=0.02)
 
 
 def test_product_costs_at_most_1_2_gigamacs_a_face() -> None:
     network = GuidedFishSRNet(ParsingNet(), FishSRNet())
-    assert gigamacs(network, pictures(1, FRAMES, 3, 128, 128)) <= 1.2
-    assert millions(network) == pytest.approx(3.27, rel=0.02)
+    assert gigamacs(network, pictures(1, SEEN_CHANNELS, 128, 128)) <= 1.2
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
+def test_what_the_table_says_of_each_system_is_true(system: System) -> None:
+    canvas, parse = pictures(1, 3, 128, 128), pictures(1, len(PARTS), 32, 32)
+    if system.name in small_networks():
+        network: nn.Module = small_network(system.name).eval()
+        cost = gigamacs(network, canvas)
+        with torch.inference_mode():
+            assert network(canvas).shape == (1, 3, 128, 128)
+    else:
+        network = guided_network(system.name)
+        cost = gigamacs(network, canvas, parse, pictures(1, BESIDE_CHANNELS, 128, 128))
+    assert parameters(network) == system.parameters
+    assert cost == pytest.approx(system.gmacs, abs=0.01)
+
+
+def test_every_system_that_can_be_built_is_in_the_table() -> None:
+    assert {*small_networks(), "fishsrnet-large"} == {system.name for system in SYSTEMS}
+    with pytest.raises(UsageError, match="there are srcnn"):
+        small_network("gfpgan")
+    with pytest.raises(UsageError, match="there are fishsrnet"):
+        guided_network("srcnn")
+
+
+def test_networks_of_small_faces_get_back_what_was_enlarged() -> None:
+    small = pictures(2, 3, 16, 16)
+    canvas = nn.functional.interpolate(small, scale_factor=8, mode="bicubic")
+    torch.testing.assert_close(FromCanvas(nn.Identity())(canvas), small, atol=1e-4, rtol=0)
+
+
+def test_judge_gives_a_logit_a_face() -> None:
+    with torch.inference_mode():
+        assert Discriminator()(pictures(2, 3, 128, 128)).shape == (2, 1)
 
 
 def test_paper_network_enlarges_eight_times_with_and_without_a_map() -> None:
@@ -76,7 +100,14 @@ def test_paper_network_enlarges_eight_times_with_and_without_a_map() -> None:
 
 def test_parsing_networks_keep_their_shapes() -> None:
     with torch.inference_mode():
-        assert ParsingNet()(pictures(2, 3, 128, 128)).shape == (2, len(PARTS), 32, 32)
+        logits = ParsingNet()(pictures(2, 3, 128, 128))
+        assert logits.shape == (2, len(PARTS), 64, 64)
+        shares = parse_of(logits)
+        assert shares.shape == (2, len(PARTS), 32, 32)
+        torch.testing.assert_close(shares.sum(1), torch.ones(2, 32, 32))
+        teacher = ParsingTeacher()
+        assert teacher(pictures(1, 3, 128, 128)).shape == (1, len(PARTS), 128, 128)
+        assert teacher(pictures(1, 3, 160, 160)).shape == (1, len(PARTS), 160, 160)
         assert PaperParsingNet(maps=2)(pictures(2, 3, 16, 16)).shape == (2, 2, 16, 16)
 
 
@@ -85,46 +116,26 @@ def test_untrained_fishsrnet_gives_its_input_back() -> None:
     with torch.inference_mode():
         parse = torch.softmax(pictures(2, len(PARTS), 32, 32), 1)
         assert torch.equal(FishSRNet()(canvas, parse), canvas)
-        frames = pictures(2, FRAMES, 3, 128, 128)
-        frames[:, 2] = canvas * 3 - 1
-        restored, parse = GuidedFishSRNet(ParsingNet(), FishSRNet())(frames)
+        seen = pictures(2, SEEN_CHANNELS, 128, 128)
+        seen[:, :3] = canvas * 3 - 1
+        restored, parse = GuidedFishSRNet(ParsingNet(), FishSRNet())(seen)
     assert torch.equal(restored, (canvas * 3 - 1).clamp(0, 1))
     torch.testing.assert_close(parse.sum(1), torch.ones(2, 32, 32))
 
 
-def test_frames_beside_count_by_how_they_differ() -> None:
+def test_nothing_beside_is_as_if_there_were_none() -> None:
     torch.manual_seed(0)
     network = FishSRNet().eval()
     with torch.inference_mode():
-        for last in (network.reconstruct, network.beside64, network.beside32.conv):
+        for last in beside_layers(network):
             nn.init.normal_(last.weight, std=0.05)
         canvas, parse = pictures(1, 3, 128, 128), torch.softmax(pictures(1, 8, 32, 32), 1)
         alone = network(canvas, parse)
-        same = canvas[:, None].expand(-1, FRAMES - 1, -1, -1, -1)
-        torch.testing.assert_close(network(canvas, parse, same), alone)
-        for number in range(FRAMES - 1):
-            other = same.clone()
-            other[:, number] += 0.01
-            assert float((network(canvas, parse, other) - alone).abs().max()) > 1e-4
-            other[:, number] += 0.1  # something else altogether
-            torch.testing.assert_close(network(canvas, parse, other), alone)
-
-
-def test_frames_are_alike_place_by_place_whatever_their_noise() -> None:
-    noise = 0.05 * torch.randn(1, 2, 3, 128, 128, generator=torch.Generator().manual_seed(1))
-    assert float(alike(noise).min()) > 0.9
-    noise[:, 1, :, :, 96:] += 0.2  # a hand comes in from the right
-    shares = alike(noise)
-    assert float(shares[:, 0].min()) > 0.9
-    assert float(shares[:, 1, :, :, 96:].max()) == 0
-    assert float(shares[:, 1, :, :, :48].min()) > 0.9
-
-
-def test_the_middle_frame_is_the_one_restored() -> None:
-    frames = pictures(2, FRAMES, 3, 8, 8)
-    middle, beside = middle_and_beside(frames)
-    assert torch.equal(middle, frames[:, 2])
-    assert torch.equal(beside, frames[:, [0, 1, 3, 4]])
+        beside = torch.zeros(1, BESIDE_CHANNELS, 128, 128)
+        torch.testing.assert_close(network(canvas, parse, beside), alone)
+        for channel in range(BESIDE_CHANNELS):
+            beside.zero_()[:, channel] = 0.02
+            assert float((network(canvas, parse, beside) - alone).abs().max()) > 1e-4
 
 
 def test_multi_scale_unit_treats_each_quarter_with_its_own_kernel() -> None:
@@ -211,13 +222,13 @@ def test_gradients_reach_every_parameter(name: str) -> None:
     side = 16 if name.startswith("paper") else 128
     inputs = [pictures(1, 3, side, side)]
     if name == "fishsrnet":
-        inputs += [pictures(1, 8, 32, 32), pictures(1, 4, 3, 128, 128)]
+        inputs += [pictures(1, 8, 32, 32), pictures(1, BESIDE_CHANNELS, 128, 128)]
     untouched: set[str] | None = None
     for seed in range(4):  # a rectifier may be shut by chance, hardly four times
         torch.manual_seed(seed)
         network = makers[name]()
         if isinstance(network, FishSRNet):  # its zero start would hold all gradients back
-            for last in (network.reconstruct, network.beside64, network.beside32.conv):
+            for last in beside_layers(network):
                 nn.init.normal_(last.weight, std=0.1)
         network(*inputs).square().mean().backward()
         shut = {

@@ -25,11 +25,11 @@ def test_what_the_table_says_of_fishsrnet_is_true() -> None:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from facepipe.models.networks.fishsrnet import guided_fishsrnet
+    from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, guided_fishsrnet
 
     network = guided_fishsrnet()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, 5, 3, 128, 128))
+        network(torch.zeros(1, SEEN_CHANNELS, 128, 128))
     (spec,) = [spec for spec in RESTORERS if spec.name == "fishsrnet"]
     assert spec.parameters == sum(p.numel() for p in network.parameters())
     assert spec.gmacs == pytest.approx(counter.get_total_flops() / 2e9, abs=0.005)

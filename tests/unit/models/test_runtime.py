@@ -14,6 +14,7 @@ import torch
 
 from facepipe.errors import ModelError, UsageError
 from facepipe.frames import Crops
+from facepipe.models.networks.fishsrnet import SEEN_CHANNELS
 from facepipe.models.registry import find_model
 from facepipe.models.restorers import create_restorer
 from facepipe.models.restorers.fishsrnet import BATCH
@@ -21,18 +22,19 @@ from facepipe.models.runtime import OnnxRunner, OpenVinoRunner, TorchRunner, cho
 
 
 def crops(count: int) -> Crops:
-    """Faces of one film each, every one a frame after the other."""
+    """Faces with something beside each."""
     pixels = np.random.default_rng(1).random((count, 128, 128, 3), np.float32)
     nowhere = np.zeros(count, np.intp)
-    around = np.clip(np.arange(count)[:, None] + np.arange(-2, 3), 0, count - 1)
-    return Crops(pixels, np.zeros((count, 2, 3)), nowhere, nowhere, around, pixels[:0])
+    beside = np.random.default_rng(2).normal(0, 0.02, (count, 128, 128, 7)).astype(np.float32)
+    return Crops(pixels, np.zeros((count, 2, 3)), nowhere, nowhere, beside)
 
 
 def test_shipped_weights_agree_on_every_runtime() -> None:
     files = find_model("fishsrnet")
     smooth = np.linspace(0, 1, 128, dtype=np.float32)
-    face = np.broadcast_to(smooth, (2, 5, 3, 128, 128)).copy()
-    face[1] = np.random.default_rng(0).random((5, 3, 128, 128))
+    face = np.broadcast_to(smooth, (2, SEEN_CHANNELS, 128, 128)).copy()
+    face[1] = np.random.default_rng(0).random((SEEN_CHANNELS, 128, 128))
+    face[:, 3:] *= 0.02
     ours = OnnxRunner(files.paths[1], threads=1)(face)
     theirs = TorchRunner(files.paths[0], device="cpu", threads=1)(face)
     for one, other in zip(ours, theirs, strict=True):
@@ -52,13 +54,13 @@ def test_a_face_does_not_depend_on_its_batch(runtime: str) -> None:
     assert together.pixels.shape == many.pixels.shape
     assert together.pixels.min() >= 0
     assert together.pixels.max() <= 1
+    assert many.beside is not None
     last = Crops(
         many.pixels[-1:],
         many.to_frame[-1:],
         many.frame[-1:],
         many.track[-1:],
-        np.array([[1, 2, 0, 0, 0]]),
-        many.pixels[-3:-1],
+        many.beside[-1:],
     )
     atol = 0.015 if runtime == "openvino" else 1e-4
     np.testing.assert_allclose(restorer(last).pixels[0], together.pixels[-1], atol=atol)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from facepipe.frames import Colour, Frame, PixelFormat, Track
+from facepipe.frames import Colour, Crops, Frame, PixelFormat, Track
 from facepipe.pipeline.align import CANVAS, TEMPLATE
 from facepipe.pipeline.crop import crop, sample
 
@@ -60,29 +61,34 @@ def test_a_window_is_cropped_as_one_batch() -> None:
     np.testing.assert_allclose(crops.pixels[2], 51 / 255, atol=1e-3)
 
 
-def test_sequences_reach_beside_the_window() -> None:
+def shown_beside(crops: Crops) -> list[list[float]]:
+    """The mean of all frames less the canvas, in steps of light, and the frames that agree."""
+    seen = crops.seen(0, 99)[:, 64, 64]
+    return [[round(float(row[3]) * 255, 2), round(float(row[9]) * 4, 2)] for row in seen]
+
+
+def test_frames_beside_the_window_are_seen() -> None:
     landmarks = (TEMPLATE * 0.3 + 20).astype(np.float32)
-    frames = [gray_frame(np.full((100, 100), 10 * k), pts=100 * k) for k in range(9)]
+    frames = [gray_frame(np.full((100, 100), 2 * k), pts=100 * k) for k in range(9)]
     track = still_track(landmarks, last=600)  # shown by frames 0..6
     crops = crop(frames, [track], window=range(3, 6))
     assert crops.frame.tolist() == [0, 1, 2]
-    seen = np.rint(crops.over_time(0, 9)[:, :, 64, 64, 0] * 255).astype(int) // 10
-    assert seen.tolist() == [[1, 2, 3, 4, 5], [2, 3, 4, 5, 6], [3, 4, 5, 6, 5]]
-    assert crops.beside is not None
-    assert len(crops.beside) == 3
-    np.testing.assert_array_equal(crops.over_time(1, 2), crops.over_time(0, 3)[1:2])
+    # Two frames on each side, as bright in the mean; the last one lacks its second.
+    assert shown_beside(crops) == [[0, 4], [0, 4], [pytest.approx(-1, abs=0.01), 3]]
+    np.testing.assert_array_equal(crops.seen(1, 2), crops.seen(0, 3)[1:2])
 
 
 def test_frames_far_apart_in_time_are_not_beside_each_other() -> None:
     landmarks = (TEMPLATE * 0.3 + 20).astype(np.float32)
     frames = [
-        gray_frame(np.full((100, 100), 10 * k), pts=pts)
-        for k, pts in enumerate((0, 10, 20, 60, 70))
+        gray_frame(np.full((100, 100), 2 * k), pts=pts) for k, pts in enumerate((0, 10, 20, 60, 70))
     ]
     crops = crop(frames, [still_track(landmarks)], apart=15)
-    seen = np.rint(crops.over_time(0, 5)[:, :, 64, 64, 0] * 255).astype(int) // 10
-    assert seen[2].tolist() == [2, 1, 2, 2, 2]
-    assert seen[3].tolist() == [3, 3, 3, 4, 3]
+    assert [count for _, count in shown_beside(crops)] == [1, 2, 1, 1, 1]
+    assert crops.beside is not None
+    alone = crop(frames, [still_track(landmarks)], apart=5)
+    assert alone.beside is not None
+    assert not alone.beside.any()
 
 
 def test_a_face_that_grew_too_large_is_still_seen_beside() -> None:
@@ -93,8 +99,7 @@ def test_a_face_that_grew_too_large_is_still_seen_beside() -> None:
     frames = [gray_frame(np.full((160, 160), 50), pts=pts) for pts in (0, 10)]
     crops = crop(frames, [track])
     assert crops.frame.tolist() == [0]
-    assert crops.sequences is not None
-    assert crops.sequences.tolist() == [[0, 0, 0, 1, 0]]
+    assert shown_beside(crops) == [[0, 1]]
 
 
 def test_a_profile_is_left_out() -> None:

@@ -14,13 +14,14 @@ from facepipe.training import evaluate
 from facepipe.training.evaluate import (
     Evaluation,
     Row,
-    degraded_frames,
     evaluate_faces,
     evenly_spaced,
     write_sheet,
 )
 from facepipe.training.faces import FaceArchive
 from facepipe.training.metrics import measure
+from facepipe.training.protocols import given
+from facepipe.training.rows import Cost
 
 DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 Canvases = NDArray[np.float32]
@@ -39,12 +40,12 @@ def without_perceptual(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate, "find_stlpips_weights", lambda: None)
 
 
-def same(frames: Canvases) -> Canvases:
-    return frames[:, 2]
+def same(seen: Canvases) -> Canvases:
+    return seen[..., :3]
 
 
-def darkened(frames: Canvases) -> Canvases:
-    return frames[:, 2] * np.float32(0.5)
+def darkened(seen: Canvases) -> Canvases:
+    return seen[..., :3] * np.float32(0.5)
 
 
 def test_bicubic_comes_first_and_is_the_input(archive: FaceArchive) -> None:
@@ -63,8 +64,8 @@ def test_figures_are_means_of_each_face_s_over_valid_pixels(archive: FaceArchive
     each = []
     for number in range(len(archive)):
         face, alpha = archive.face(number)
-        given = degraded_frames(face, "bicubic8", number=number)[2]
-        each.append(measure(given, face[INNER], alpha[INNER] > 127))
+        shown = given(face, "bicubic8", number=number)[0]
+        each.append(measure(shown, face[INNER], alpha[INNER] > 127))
     row = evaluate_faces(archive, {}, protocol="bicubic8").rows[0]
     assert row.psnr_rgb == pytest.approx(np.mean([one.psnr_rgb for one in each]))
     assert row.ssim_rgb3d == pytest.approx(np.mean([one.ssim_rgb3d for one in each]))
@@ -76,8 +77,8 @@ def test_pixels_outside_the_photograph_do_not_count(faces_folder: Path, tmp_path
     name = f"face_{OUTSIDE}.webp"
     (tmp_path / name).write_bytes((faces_folder / name).read_bytes())
 
-    def spoil(frames: Canvases) -> Canvases:
-        spoilt = frames[:, 2].copy()
+    def spoil(seen: Canvases) -> Canvases:
+        spoilt = seen[..., :3].copy()
         spoilt[:, :, : OUTSIDE_COLUMNS - 16] = 0
         return spoilt
 
@@ -90,38 +91,47 @@ def test_pixels_outside_the_photograph_do_not_count(faces_folder: Path, tmp_path
 
 def test_bicubic8_keeps_the_place_and_the_colours(drawn_face: DrawnFace) -> None:
     face, _ = drawn_face(0)
-    given = degraded_frames(face, "bicubic8", number=0)[2]
-    assert given.shape == (128, 128, 3)
+    shown = given(face, "bicubic8", number=0)[0]
+    assert shown.shape == (128, 128, 3)
     blocks = (16, 8, 16, 8, 3)
     # Pillow's cubic is not exactly a mean over 8x8 px, but colours stay where they were.
-    means = face[INNER].reshape(blocks).mean((1, 3)) - given.reshape(blocks).mean((1, 3))
+    means = face[INNER].reshape(blocks).mean((1, 3)) - shown.reshape(blocks).mean((1, 3))
     assert abs(means).mean() < 6
     assert abs(means.mean()) < 1
 
 
 def test_blind_depends_on_seed_and_number_alone(drawn_face: DrawnFace) -> None:
     face, _ = drawn_face(0)
-    numbered = [degraded_frames(face, "blind", number=3, seed=seed) for seed in (0, 0, 1)]
+    numbered = [given(face, "blind", number=3, seed=seed)[0] for seed in (0, 0, 1)]
     np.testing.assert_array_equal(numbered[0], numbered[1])
     assert not np.array_equal(numbered[0], numbered[2])
-    assert not np.array_equal(numbered[0], degraded_frames(face, "blind", number=4))
+    assert not np.array_equal(numbered[0], given(face, "blind", number=4)[0])
 
 
-def test_sequence_shows_what_blind_shows_and_the_frames_beside(drawn_face: DrawnFace) -> None:
+def test_sequence_shows_what_blind_shows_and_what_is_beside(drawn_face: DrawnFace) -> None:
     face, _ = drawn_face(0)
-    blind = degraded_frames(face, "blind", number=3)
-    sequence = degraded_frames(face, "sequence", number=3)
-    assert blind.shape == sequence.shape == (5, 128, 128, 3)
-    assert (blind == blind[2]).all()
-    np.testing.assert_array_equal(sequence[2], blind[2])
-    assert not np.array_equal(sequence[1], sequence[2])
+    canvas, beside = given(face, "blind", number=3)
+    same_canvas, more = given(face, "sequence", number=3)
+    np.testing.assert_array_equal(canvas, same_canvas)
+    assert canvas.shape == (128, 128, 3)
+    assert beside.shape == more.shape == (128, 128, 7)
+    assert not beside.any()
+    assert more[..., 6].mean() > 0.2
+
+
+def test_bicubic4_keeps_more_than_bicubic8(archive: FaceArchive) -> None:
+    finer = evaluate_faces(archive, {}, protocol="bicubic4").rows[0]
+    assert finer.psnr_rgb > evaluate_faces(archive, {}, protocol="bicubic8").rows[0].psnr_rgb
 
 
 def test_sequence_has_a_row_without_the_frames_beside(archive: FaceArchive) -> None:
-    def mean(frames: Canvases) -> Canvases:
-        return frames.mean(1)
+    def mean(seen: Canvases) -> Canvases:
+        return seen[..., :3] + seen[..., 3:6]
 
-    rows = evaluate_faces(archive, {"mean": mean}, protocol="sequence", limit=2).rows
+    costs = {"mean": Cost(7, 0.5)}
+    found = evaluate_faces(archive, {"mean": mean}, protocol="sequence", costs=costs, limit=2)
+    rows = found.rows
+    assert [(row.parameters, row.gmacs) for row in rows] == [(None, None), (7, 0.5), (7, 0.5)]
     assert [row.name for row in rows] == ["bicubic", "mean, one frame", "mean"]
     assert rows[1].gain_db == pytest.approx(0, abs=0.02)
     assert rows[2].gain_db != rows[1].gain_db
@@ -147,11 +157,11 @@ def test_limit_spreads_over_the_archive_and_progress_is_told(archive: FaceArchiv
 def test_faces_go_through_in_batches_of_sixteen(archive: FaceArchive, faces_folder: Path) -> None:
     seen: list[int] = []
 
-    def watch(frames: Canvases) -> Canvases:
-        assert frames.dtype == np.float32
-        assert frames.max() <= 1
-        seen.append(len(frames))
-        return frames[:, 2]
+    def watch(given: Canvases) -> Canvases:
+        assert given.dtype == np.float32
+        assert given.max() <= 1
+        seen.append(len(given))
+        return given[..., :3]
 
     evaluate_faces(FaceArchive([faces_folder] * 3), {"watch": watch}, protocol="bicubic8")
     assert seen == [1, 16, 2]  # one to warm up, not timed
@@ -187,8 +197,8 @@ def test_with_perceptual_weights_the_column_is_filled(
 
 def test_restorer_that_gives_no_picture_back_is_refused(archive: FaceArchive) -> None:
     broken = {
-        "small": lambda frames: frames[:, 2, :64],
-        "nan": lambda frames: frames[:, 2] * np.float32(np.nan),
+        "small": lambda seen: seen[:, :64, :, :3],
+        "nan": lambda seen: seen[..., :3] * np.float32(np.nan),
     }
     for name, restore in broken.items():
         with pytest.raises(ModelError, match=name):
@@ -196,7 +206,7 @@ def test_restorer_that_gives_no_picture_back_is_refused(archive: FaceArchive) ->
 
 
 def test_wrong_requests_are_refused(archive: FaceArchive) -> None:
-    with pytest.raises(UsageError, match="bicubic8, blind, sequence"):
+    with pytest.raises(UsageError, match="bicubic8, bicubic4, blind, sequence"):
         evaluate_faces(archive, {}, protocol="easy")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="always measured"):
         evaluate_faces(archive, {"bicubic": darkened}, protocol="blind")
@@ -218,7 +228,7 @@ def test_sheet_shows_input_restorers_and_truth(archive: FaceArchive, tmp_path: P
     assert sheet.shape == (16 + 3 * 128, 3 * 128, 3)
     second = archive.face(2)[0]
     row = sheet[16 + 128 : 16 + 256]
-    np.testing.assert_array_equal(row[:, :128], degraded_frames(second, "bicubic8", number=2)[2])
+    np.testing.assert_array_equal(row[:, :128], given(second, "bicubic8", number=2)[0])
     np.testing.assert_array_equal(row[:, 256:], second[INNER])
     assert row[:, 128:256].mean() == pytest.approx(row[:, :128].mean() / 2, abs=1)
     assert [p.name for p in tmp_path.iterdir()] == ["sheet.png"]

@@ -29,10 +29,10 @@ class FishSRNetRestorer:
         restored: list[Floats] = [np.zeros((0, self.canvas, self.canvas, 3), np.float32)]
         parses: list[Floats] = [np.zeros((0, 8, 32, 32), np.float32)]
         for first in range(0, len(crops), BATCH):
-            frames = crops.over_time(first, first + BATCH).transpose(0, 1, 4, 2, 3)
-            pixels, parse = self._runner(np.ascontiguousarray(frames, np.float32))
+            seen = crops.seen(first, first + BATCH).transpose(0, 3, 1, 2)
+            pixels, parse = self._runner(np.ascontiguousarray(seen, np.float32))
             if self._mirrored:  # no class of the parse tells left from right
-                other = self._runner(np.ascontiguousarray(frames[..., ::-1], np.float32))
+                other = self._runner(np.ascontiguousarray(seen[..., ::-1], np.float32))
                 half = np.float32(0.5)
                 pixels = half * (pixels + other[0][..., ::-1])
                 parse = half * (parse + other[1][..., ::-1])

@@ -1,0 +1,192 @@
+"""The commands for those who train networks and measure them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facepipe.options import Device, Protocol
+
+models_app = typer.Typer(help="The networks that facepipe knows.", invoke_without_command=True)
+evaluate_app = typer.Typer(help="Measure quality on data with known truth.", no_args_is_help=True)
+
+JsonFile = Annotated[Path | None, typer.Option("--json", help="write the figures here")]
+MarkdownFile = Annotated[Path | None, typer.Option("--markdown", help="write the table here")]
+
+
+@models_app.callback()
+def models(ctx: typer.Context) -> None:
+    """The networks that facepipe knows."""
+    if ctx.invoked_subcommand is None:
+        list_models()
+
+
+@models_app.command("list")
+def list_models() -> None:
+    """Restorers and networks of the comparison, their size, cost, source and licence."""
+    from facepipe.models.registry import RESTORERS, SYSTEMS
+
+    for spec in RESTORERS:
+        print(f"{spec.name}: {spec.summary}")
+        print(f"  {spec.parameters / 1e6:.2f} M parameters, {spec.gmacs:.2f} GMACs a face")
+        print(f"  licence: {spec.licence}")
+        for file, digest in spec.files:
+            print(f"  {file} sha256 {digest}")
+    print("\nNetworks of the comparison: `facepipe train` makes their weights, none ship.")
+    for system in SYSTEMS:
+        print(f"{system.name}: {system.source}")
+        print(f"  {system.parameters / 1e6:.2f} M parameters, {system.gmacs:.2f} GMACs a face")
+    print("[26] of the paper's slides: not to be had, for they do not say what it is")
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="a TOML recipe, see docs/training.md")],
+    workers: Annotated[
+        int | None, typer.Option(help="processes or GPUs, through Ray Train", min=1)
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="a Ray cluster [this machine]")
+    ] = None,
+) -> None:
+    """Train a network by a recipe; the same command goes on where a stopped run left off."""
+    from facepipe.configs.training import load_recipe
+
+    settings = load_recipe(recipe)
+    if workers or ray:
+        from facepipe.training.distributed import train_on_workers
+
+        train_on_workers(settings, workers=workers or 1, address=ray)
+        print(f"{settings.out}: weights, log and sheets")
+        return
+    from facepipe.training.loop import train as steps
+
+    for at in steps(settings):
+        print(
+            f"step {at.step}/{at.steps}  loss {at.loss:.5f}  {at.faces_per_second:.0f} faces/s",
+            flush=True,
+        )
+    print(f"{settings.out}: weights, log and sheets")
+
+
+def label(
+    faces: Annotated[list[Path], typer.Argument(help="folders or zips of aligned faces")],
+    teacher: Annotated[Path, typer.Option(help="weights of a parsing-teacher (.safetensors)")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the zip of masks to write")],
+) -> None:
+    """Label the parts of many faces with a teacher that was trained on few."""
+    from tqdm import tqdm
+
+    from facepipe.models.networks.parsingnet import ParsingTeacher
+    from facepipe.models.weights import load_weights
+    from facepipe.training.faces import FaceArchive
+    from facepipe.training.label import label as write
+
+    network = ParsingTeacher()
+    load_weights(network, teacher)
+    archive = FaceArchive(faces)
+    with tqdm(total=len(archive), unit="face") as bar:
+
+        def tell(done: int, _all: int) -> None:
+            bar.update(done - bar.n)
+
+        write(network, archive, output, progress=tell)
+    print(f"{output}: {len(archive)} masks")
+
+
+def export(
+    parsing: Annotated[Path, typer.Option(help="ParsingNet weights (.safetensors)")],
+    restore: Annotated[Path, typer.Option(help="FishSRNet weights (.safetensors)")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="NAME.safetensors to write")],
+) -> None:
+    """Join two trained networks into one restorer: NAME.safetensors and NAME.onnx."""
+    from facepipe.training.export import export as join
+
+    for path, digest in join(parsing, restore, output):
+        print(f"{path} sha256 {digest}")
+
+
+COMMANDS = (train, label, export)
+
+
+@evaluate_app.command("faces")
+def evaluate_faces(
+    faces: Annotated[Path, typer.Argument(help="folder or zip of aligned faces")],
+    protocol: Annotated[Protocol, typer.Option(help="how the faces are made small")],
+    restorer: Annotated[
+        list[str] | None,
+        typer.Option(help="a row: a restorer or trained weights; may be repeated [fishsrnet]"),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="only so many faces", min=1)] = None,
+    output: JsonFile = None,
+    markdown: MarkdownFile = None,
+    sheet: Annotated[Path | None, typer.Option(help="write a sheet of pictures here")] = None,
+    mirrored: Annotated[bool, typer.Option("--mirrored", help="as profile thorough does")] = False,
+    device: Annotated[Device, typer.Option()] = Device.auto,
+) -> None:
+    """Restorers against bicubic enlargement on faces whose truth is known."""
+    from facepipe.training.evaluate import evaluate_faces as evaluate
+    from facepipe.training.evaluate import write_sheet
+    from facepipe.training.faces import FaceArchive
+    from facepipe.training.rows import entrant
+
+    entrants = {
+        _row_name(name): entrant(name, device=device.value, mirrored=mirrored)
+        for name in restorer or ["fishsrnet"]
+    }
+    rows = {name: one.restore for name, one in entrants.items()}
+    costs = {name: one.cost for name, one in entrants.items() if one.cost}
+    archive = FaceArchive([faces])
+    result = evaluate(archive, rows, protocol=protocol.value, costs=costs, limit=limit)
+    print(result.to_markdown())
+    if output:
+        output.write_text(result.to_json(), encoding="utf-8")
+    if markdown:
+        markdown.write_text(result.to_markdown(), encoding="utf-8")
+    if sheet:
+        write_sheet(sheet, archive, rows, protocol=protocol.value)
+
+
+def _row_name(restorer: str) -> str:
+    return Path(restorer).stem if restorer.endswith(".safetensors") else restorer
+
+
+@evaluate_app.command("parsing")
+def evaluate_parsing(
+    faces: Annotated[Path, typer.Argument(help="folder or zip of aligned faces")],
+    masks: Annotated[Path, typer.Option(help="folder or zip of parsing masks, same names")],
+    weights: Annotated[
+        Path | None, typer.Option(help="a ParsingNet (.safetensors) [the default restorer's]")
+    ] = None,
+    size: Annotated[
+        list[int] | None, typer.Option(help="px a side; may be repeated [16, 32, 64]", min=4)
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="only so many faces", min=1)] = None,
+    output: JsonFile = None,
+    markdown: MarkdownFile = None,
+) -> None:
+    """ParsingNet against masks: intersection over union of every part, by the face's size."""
+    from facepipe.models.networks.fishsrnet import guided_fishsrnet
+    from facepipe.models.registry import find_model
+    from facepipe.models.weights import load_weights
+    from facepipe.training.evaluate_parsing import evaluate_parsing as evaluate
+    from facepipe.training.faces import FaceArchive
+
+    network = guided_fishsrnet()
+    if weights is None:
+        load_weights(network, find_model("fishsrnet").paths[0])
+    else:
+        load_weights(network.parsing, weights)
+    result = evaluate(
+        network.parsing,
+        FaceArchive([faces]),
+        FaceArchive([masks]),
+        sizes=tuple(size or (16, 32, 64)),
+        limit=limit,
+    )
+    print(result.to_markdown())
+    if output:
+        output.write_text(result.to_json(), encoding="utf-8")
+    if markdown:
+        markdown.write_text(result.to_markdown(), encoding="utf-8")

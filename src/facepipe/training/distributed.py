@@ -1,0 +1,69 @@
+"""One training on several processors or GPUs, through Ray Train."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from typing import Any
+
+from facepipe.configs.training import TrainSettings
+from facepipe.errors import UsageError, WorkerError
+
+
+def train_on_workers(settings: TrainSettings, *, workers: int, address: str | None = None) -> None:
+    """Run the training that `settings` describe on `workers` processes of a Ray cluster.
+
+    `address` is the cluster's; None starts one on this machine. With CUDA each worker has a GPU,
+    else a share of the processor. Paths in the recipe must mean the same on every node. The workers
+    together see the batches that one process would, so a run may go on with another number of them.
+    Raises UsageError without Ray, WorkerError when the training fails.
+    """
+    if find_spec("ray") is None:
+        raise UsageError("training on several workers needs Ray: install facepipe[cluster]")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    import ray
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    started = not ray.is_initialized()
+    if started:
+        ray.init(address=address, include_dashboard=False, configure_logging=False)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    try:
+        trainer = TorchTrainer(
+            _work,
+            train_loop_config={"settings": settings.model_dump(mode="json")},
+            scaling_config=ScalingConfig(
+                num_workers=workers, use_gpu=settings.device != "cpu" and _cluster_has_gpus()
+            ),
+            run_config=RunConfig(name="ray", storage_path=str(settings.out.resolve())),
+        )
+        trainer.fit()
+    except Exception as error:  # Ray wraps what a worker raised in errors of many makes
+        raise WorkerError(f"the training failed: {error}") from error
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _cluster_has_gpus() -> bool:
+    import ray
+
+    return bool(ray.cluster_resources().get("GPU"))  # type: ignore[no-untyped-call]
+
+
+def _work(config: dict[str, Any]) -> None:
+    """What every worker runs, in a process group that Ray has set up."""
+    from ray import train as ray_train
+
+    from facepipe.training.loop import train
+
+    settings = TrainSettings.model_validate(config["settings"])
+    first = ray_train.get_context().get_world_rank() == 0
+    for at in train(settings):
+        if first:
+            print(
+                f"step {at.step}/{at.steps}  loss {at.loss:.5f}  {at.faces_per_second:.0f} faces/s",
+                flush=True,
+            )

@@ -1,0 +1,130 @@
+"""How well ParsingNet finds the parts of faces that are small: intersection over union."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from facepipe.errors import InputError
+from facepipe.models.networks.parsingnet import PARTS, ParsingNet
+from facepipe.training.degradations import CANVAS, bicubic_reduced
+from facepipe.training.faces import IGNORED, FaceArchive
+from facepipe.training.protocols import canvas_of
+
+#: What the paper's map marks: the components of a face, without skin, hair and surroundings.
+COMPONENTS = ("brows", "eyes", "nose", "mouth")
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class ParsingRow:
+    """Intersection over union in [0, 1] of each part, over all pixels of all faces of one size.
+
+    `components` is the mean over brows, eyes, nose and mouth, `mean` over all eight parts; a part
+    that no mask holds is None and left out of both.
+    """
+
+    size: int  # px a side to which the canvas was reduced
+    parts: dict[str, float | None]
+    components: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class ParsingEvaluation:
+    """The figures of one ParsingNet on the same faces at several sizes."""
+
+    faces: int
+    rows: tuple[ParsingRow, ...]
+
+    def to_json(self) -> str:
+        """The figures as an indented JSON object."""
+        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
+
+    def to_markdown(self) -> str:
+        """The figures as a table."""
+        lines = [
+            f"Intersection over union, {self.faces} faces.",
+            "",
+            f"| px | {' | '.join(PARTS)} | components | mean |",
+            "|---:" * (len(PARTS) + 3) + "|",
+        ]
+        for row in self.rows:
+            each = ["-" if value is None else f"{value:.3f}" for value in row.parts.values()]
+            lines.append(
+                f"| {row.size} | {' | '.join(each)} | {row.components:.3f} | {row.mean:.3f} |"
+            )
+        return "\n".join(lines) + "\n"
+
+
+def evaluate_parsing(
+    network: ParsingNet,
+    faces: FaceArchive,
+    masks: FaceArchive,
+    *,
+    sizes: Sequence[int] = (16, 32, 64),
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ParsingEvaluation:
+    """Measure `network` on the faces that have a mask of their name, reduced to `sizes` px.
+
+    What it says at 32x32 is enlarged to the canvas, where the most likely part of each pixel is
+    compared. Places without a label (outside the photograph) do not count. Raises InputError when
+    no face has a mask.
+    """
+    pairs = [
+        (number, mask)
+        for number, name in enumerate(faces.names)
+        if (mask := masks.number(name)) is not None
+    ][:limit]
+    if not pairs:
+        raise InputError("no face has a mask of its name: names without suffix must agree")
+    network.eval()
+    both = np.zeros((len(sizes), len(PARTS)), np.int64)
+    either = np.zeros_like(both)
+    for first in range(0, len(pairs), BATCH):
+        chosen = pairs[first : first + BATCH]
+        canvases = [canvas_of(faces.face(number)[0]) for number, _ in chosen]
+        labels = np.stack([canvas_of(masks.mask(mask)) for _, mask in chosen])
+        for k, size in enumerate(sizes):
+            found = _parts(network, [bicubic_reduced(canvas, size) for canvas in canvases])
+            for part in range(len(PARTS)):
+                said, true = (found == part) & (labels != IGNORED), labels == part
+                both[k, part] += np.count_nonzero(said & true)
+                either[k, part] += np.count_nonzero(said | true)
+        if progress is not None:
+            progress(first + len(chosen), len(pairs))
+    rows = [
+        _row(size, both_of, either_of)
+        for size, both_of, either_of in zip(sizes, both, either, strict=True)
+    ]
+    return ParsingEvaluation(len(pairs), tuple(rows))
+
+
+def _parts(network: ParsingNet, canvases: list[NDArray[np.uint8]]) -> NDArray[np.intp]:
+    """(N, 128, 128): the most likely part of each pixel."""
+    planes = torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        likely = torch.softmax(network(planes), 1)
+        large = torch.nn.functional.interpolate(likely, size=(CANVAS, CANVAS), mode="bilinear")
+    return np.asarray(large.argmax(1).numpy(), np.intp)
+
+
+def _row(size: int, both: NDArray[np.int64], either: NDArray[np.int64]) -> ParsingRow:
+    parts = {
+        name: float(one / other) if other else None
+        for name, one, other in zip(PARTS, both.tolist(), either.tolist(), strict=True)
+    }
+    known = {name: value for name, value in parts.items() if value is not None}
+    components = [known[name] for name in COMPONENTS if name in known]
+    return ParsingRow(
+        size,
+        parts,
+        float(np.mean(components)) if components else 0.0,
+        float(np.mean(list(known.values()))),
+    )
