@@ -35,6 +35,8 @@ from facepipe.training.faces import ALIGNED_SIZE, IGNORED, MARGIN, FaceArchive
 #: Share of faces whose truth is itself soft, as most video is, and px of detail that it has.
 _SOFT_SHARE = {"none": 0.35, "jpeg": 0.35, "h264": 0.7, "h265": 0.7}
 _SOFT_SIZES = (30, 100)
+#: Share of sequences that are coded as film mostly is; the rest shows how frames are best fused.
+_FILM_SHARE = 0.5
 #: Share of sequences that lack frames on one side.
 _CUT_SHORT = 0.15
 
@@ -136,7 +138,8 @@ class FaceBatches(Dataset[Batch]):
                 shown = bicubic_reduced(face[inner], 16)
             else:
                 alone = rng.random() >= self._sequences
-                how = draw_degradation(rng, film=not alone)
+                film = not alone and rng.random() < _FILM_SHARE
+                how = draw_degradation(rng, film=film)
                 if rng.random() < _SOFT_SHARE[how.codec]:
                     face = softened(face, float(np.exp(rng.uniform(*np.log(_SOFT_SIZES)))))
                 if alone:

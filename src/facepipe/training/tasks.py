@@ -89,8 +89,8 @@ class PaperParseTask:
     judge: nn.Module | None = None
     parse_size = SMALL
 
-    def __init__(self) -> None:
-        self.network: nn.Module = FromCanvas(PaperParsingNet())
+    def __init__(self, width: int) -> None:
+        self.network: nn.Module = FromCanvas(PaperParsingNet(width=width))
         self.helpers = nn.ModuleList()
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
@@ -218,7 +218,7 @@ def create_task(settings: TrainSettings) -> Task:
                 f"training {settings.network} needs `masks`, a folder or zip of parsing masks"
             )
         if settings.network == "paper-parsingnet":
-            return PaperParseTask()
+            return PaperParseTask(settings.width)
         if settings.network == "parsing-teacher":
             return ParseTask(ParsingTeacher(), CANVAS)
         return ParseTask(ParsingNet(), CANVAS // 2)

