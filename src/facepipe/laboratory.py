@@ -190,3 +190,39 @@ def evaluate_parsing(
         output.write_text(result.to_json(), encoding="utf-8")
     if markdown:
         markdown.write_text(result.to_markdown(), encoding="utf-8")
+
+
+@evaluate_app.command("video")
+def evaluate_video(
+    films: Annotated[list[Path], typer.Argument(help="clips in which faces are large")],
+    restorer: Annotated[
+        list[str] | None, typer.Option(help="a row; may be repeated [fishsrnet]")
+    ] = None,
+    face: Annotated[float, typer.Option(help="px to which faces are reduced", min=8)] = 24,
+    scale: Annotated[int, typer.Option(help="enlargement: 1, 2 or 4")] = 4,
+    crf: Annotated[int, typer.Option(help="x264's constant quality", min=0, max=51)] = 28,
+    frames: Annotated[int, typer.Option(help="only so many from the first", min=2)] = 90,
+    output: JsonFile = None,
+    markdown: MarkdownFile = None,
+) -> None:
+    """The whole of facepipe on clips that are made small and coded, against what they were."""
+    from facepipe.configs.settings import load_settings
+    from facepipe.trial import evaluate_film
+
+    settings = load_settings(overrides={"output.scale": scale})
+    found = [
+        evaluate_film(
+            film, restorer or ["fishsrnet"], settings, face_px=face, crf=crf, frames=frames
+        )
+        for film in films
+    ]
+    tables = "\n".join(one.to_markdown() for one in found)
+    print(tables)
+    if len(found) > 1:
+        for row in range(1, len(found[0].rows)):
+            gains = [one.rows[row].gain_db for one in found]
+            print(f"{found[0].rows[row].name}: {sum(gains) / len(gains):+.2f} dB in the mean")
+    if output:
+        output.write_text("[" + ",".join(one.to_json() for one in found) + "]", encoding="utf-8")
+    if markdown:
+        markdown.write_text(tables, encoding="utf-8")

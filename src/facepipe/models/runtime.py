@@ -149,9 +149,20 @@ class OpenVinoRunner:
 
 
 class TorchRunner:
-    """PyTorch on the CPU or on CUDA, channels-last, float32."""
+    """PyTorch on the CPU or on CUDA, channels-last.
 
-    def __init__(self, weights: Path, *, device: Literal["cpu", "cuda"], threads: int) -> None:
+    On CUDA in half precision. What overflows there comes back as no number; such a batch is run
+    again in float32, and `fallbacks` counts it. `half` None means half precision on CUDA alone.
+    """
+
+    def __init__(
+        self,
+        weights: Path,
+        *,
+        device: Literal["cpu", "cuda"],
+        threads: int,
+        half: bool | None = None,
+    ) -> None:
         import torch
 
         from facepipe.models.networks.fishsrnet import guided_fishsrnet
@@ -164,13 +175,20 @@ class TorchRunner:
         self._device = torch.device(device)
         network = network.eval().to(self._device)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._half = device == "cuda" if half is None else half
+        self.fallbacks = 0
         name = torch.cuda.get_device_name() if device == "cuda" else "the CPU"
         self.description = f"PyTorch {torch.__version__} on {name}"
 
     def __call__(self, seen_NCHW: Floats) -> tuple[Floats, Floats]:
         torch = self._torch
         with torch.inference_mode():
-            restored, parse = self._network(torch.from_numpy(seen_NCHW).to(self._device))
+            seen = torch.from_numpy(seen_NCHW).to(self._device)
+            with torch.autocast(self._device.type, torch.float16, enabled=self._half):
+                restored, parse = self._network(seen)
+            if self._half and not (restored.isfinite().all() and parse.isfinite().all()):
+                self.fallbacks += 1
+                restored, parse = self._network(seen)
             return (
                 restored.contiguous().float().cpu().numpy(),
                 parse.contiguous().float().cpu().numpy(),

@@ -37,6 +37,9 @@ _SOFT_SHARE = {"none": 0.35, "jpeg": 0.35, "h264": 0.7, "h265": 0.7}
 _SOFT_SIZES = (30, 100)
 #: Share of sequences that are coded as film mostly is; the rest shows how frames are best fused.
 _FILM_SHARE = 0.5
+#: Shares of faces without colour and of those in low light, and the weights of Rec. 601.
+_GRAY_SHARE, _DARK_SHARE = 0.08, 0.08
+_LUMA = np.array([[0.299, 0.587, 0.114]])
 #: Share of sequences that lack frames on one side.
 _CUT_SHORT = 0.15
 
@@ -230,9 +233,14 @@ def jitter(
         ramp = (1 - haze) * ramp + haze * rng.uniform(0, 1)
         table = np.clip(ramp * 255 + 0.5, 0, 255).astype(np.uint8)
         face = np.asarray(cv2.LUT(face, table[None]), np.uint8)
-    if rng.random() < 0.06:
-        gray = np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), np.uint8)
-        face = np.repeat(gray[..., None], 3, axis=2)
+    if rng.random() < _GRAY_SHARE:
+        # Film, and infrared, to which skin is brighter and eyes are darker than to the eye.
+        weights = rng.dirichlet((6, 6, 2))[None] if rng.random() < 0.5 else _LUMA
+        gray = np.asarray(cv2.transform(face, weights), np.uint8)
+        face = np.repeat(gray.reshape(*gray.shape[:2], 1), 3, axis=2)
+    if rng.random() < _DARK_SHARE:
+        dark = np.exp(rng.uniform(np.log(0.12), np.log(0.5)))
+        face = np.asarray(cv2.convertScaleAbs(face, alpha=float(dark)), np.uint8)
     return face, valid, labels
 
 

@@ -46,6 +46,33 @@ def test_shipped_weights_agree_on_every_runtime() -> None:
     np.testing.assert_allclose(half[1], ours[1], atol=6e-2)
 
 
+def test_half_precision_is_near_and_falls_back_where_it_overflows(tmp_path: Path) -> None:
+    from facepipe.models.networks.fishsrnet import guided_fishsrnet
+    from facepipe.models.weights import load_weights, save_weights
+
+    weights = find_model("fishsrnet").paths[0]
+    seen = np.random.default_rng(3).random((2, SEEN_CHANNELS, 128, 128), np.float32)
+    seen[:, 3:] *= 0.02
+    half = TorchRunner(weights, device="cpu", threads=1, half=True)
+    whole = TorchRunner(weights, device="cpu", threads=1)(seen)
+    found = half(seen)
+    assert half.fallbacks == 0
+    assert np.abs(found[0] - whole[0]).mean() < 5e-4
+
+    network = guided_fishsrnet()
+    load_weights(network, weights)
+    with torch.no_grad():  # numbers beyond what half precision holds, taken back by the next layer
+        network.restore.down16.conv.weight *= 1e6
+        network.restore.down16.conv.bias *= 1e6
+    save_weights(network, tmp_path / "large.safetensors", {})
+    large = TorchRunner(tmp_path / "large.safetensors", device="cpu", threads=1, half=True)
+    expected = TorchRunner(tmp_path / "large.safetensors", device="cpu", threads=1)(seen)
+    for one, other in zip(large(seen), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert np.isfinite(one).all()
+    assert large.fallbacks == 1
+
+
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
 def test_a_face_does_not_depend_on_its_batch(runtime: str) -> None:
     restorer = create_restorer("fishsrnet", device="cpu", runtime=runtime)  # type: ignore[arg-type]

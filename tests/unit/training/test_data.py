@@ -142,3 +142,14 @@ def test_jitter_moves_face_validity_and_labels_alike(drawn_face: DrawnFace) -> N
         assert (bright == (labels == 1))[inside].mean() > 0.99
         moved += not np.array_equal(labels, skin)
     assert moved > 6
+
+
+def test_some_faces_are_grey_and_some_dark(drawn_face: DrawnFace) -> None:
+    face, _ = drawn_face(1)
+    valid = np.full((160, 160), 255, np.uint8)
+    seen = [jitter(np.random.default_rng(seed), face, valid, None)[0] for seed in range(300)]
+    gray = [one for one in seen if (one.max(2) == one.min(2)).all()]
+    assert 10 < len(gray) < 45
+    assert len({round(float(one.mean()), 1) for one in gray}) > 1  # infrared sees other weights
+    light = np.array([one.mean() for one in seen]) / face.mean()
+    assert 0.03 < (light < 0.5).mean() < 0.2
