@@ -41,7 +41,7 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "b41d5974e82a77cdc8f22d7a8f004e201df4218d9631a65b66ada919c26f0017",
+                "83eba9cd271380ff824bdbdd2a63b3ffce4780412d2109321116ab2b3a64ee1a",
             ),
             ("fishsrnet.onnx", "cc41605814876919126f5773e55081cd487131bebb738da75d1a927b9f214765"),
         ),

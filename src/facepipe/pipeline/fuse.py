@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import BESIDE_CHANNELS
+from facepipe.frames import BESIDE_CHANNELS, SEQUENCE
 from facepipe.pipeline.align import CANVAS
 
 Floats = NDArray[np.float32]
@@ -63,7 +63,7 @@ def fuse(
         count, near_count = count + share, near_count + near
     fused[..., 0:3] = mean_sum / count[..., None]
     fused[..., 3:6] = near_sum / near_count[..., None]
-    fused[..., 6] = (count - 1) / 4
+    fused[..., 6] = (count - 1) / (SEQUENCE - 1)
     return fused
 
 
