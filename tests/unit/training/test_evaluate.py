@@ -38,6 +38,7 @@ def archive(faces_folder: Path) -> FaceArchive:
 def without_perceptual(monkeypatch: pytest.MonkeyPatch) -> None:
     """Results must not depend on whether the optional package is installed."""
     monkeypatch.setattr(evaluate, "find_stlpips_weights", lambda: None)
+    monkeypatch.setattr(evaluate, "find_identity_weights", lambda: None)
 
 
 def same(seen: Canvases) -> Canvases:
@@ -191,8 +192,24 @@ def test_with_perceptual_weights_the_column_is_filled(
     monkeypatch.setattr(evaluate, "find_stlpips_weights", lambda: tmp_path)
     monkeypatch.setattr(evaluate, "load_stlpips", lambda _: evaluate.StLpips())
     found = evaluate_faces(archive, {"dark": darkened}, protocol="bicubic8", limit=2)
-    assert found.notes == ()
     assert all(row.st_lpips is not None for row in found.rows)
+    assert [note.split()[0] for note in found.notes] == ["identity"]
+
+
+def test_with_a_metric_of_identity_its_column_is_filled(
+    archive: FaceArchive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def light(pictures: NDArray[np.uint8], truths: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return 1 - np.abs(pictures.mean((1, 2, 3)) - truths.mean((1, 2, 3))) / 255
+
+    monkeypatch.setattr(evaluate, "find_identity_weights", lambda: tmp_path)
+    monkeypatch.setattr(evaluate, "IdentityMetric", lambda _: light)
+    found = evaluate_faces(archive, {"dark": darkened}, protocol="bicubic8", limit=2)
+    bicubic, dark = (row.identity for row in found.rows)
+    assert bicubic is not None
+    assert dark is not None
+    assert bicubic > 0.95 > dark
+    assert [note.split()[0] for note in found.notes] == ["ST-LPIPS"]
 
 
 def test_restorer_that_gives_no_picture_back_is_refused(archive: FaceArchive) -> None:
