@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facepipe.options import Device, Protocol
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from facepipe.training.tables import Figures
 
 models_app = typer.Typer(help="The networks that facepipe knows.", invoke_without_command=True)
 evaluate_app = typer.Typer(help="Measure quality on data with known truth.", no_args_is_help=True)
@@ -63,10 +69,7 @@ def train(
     from facepipe.training.loop import train as steps
 
     for at in steps(settings):
-        print(
-            f"step {at.step}/{at.steps}  loss {at.loss:.5f}  {at.faces_per_second:.0f} faces/s",
-            flush=True,
-        )
+        print(at, flush=True)
     print(f"{settings.out}: weights, log and sheets")
 
 
@@ -139,13 +142,22 @@ def evaluate_faces(
     costs = {name: one.cost for name, one in entrants.items() if one.cost}
     archive = FaceArchive([faces])
     result = evaluate(archive, rows, protocol=protocol.value, costs=costs, limit=limit)
-    print(result.to_markdown())
-    if output:
-        output.write_text(result.to_json(), encoding="utf-8")
-    if markdown:
-        markdown.write_text(result.to_markdown(), encoding="utf-8")
+    _tell(result, output, markdown)
     if sheet:
         write_sheet(sheet, archive, rows, protocol=protocol.value)
+
+
+def _tell(result: Figures | Sequence[Figures], output: Path | None, markdown: Path | None) -> None:
+    """Print the tables of `result`, and write them where that was asked for."""
+    from facepipe.training.tables import as_json, write
+
+    several = result if isinstance(result, Sequence) else [result]
+    tables = "\n".join(one.to_markdown() for one in several)
+    print(tables)
+    if output:
+        write(output, as_json(result))
+    if markdown:
+        write(markdown, tables)
 
 
 def _row_name(restorer: str) -> str:
@@ -157,7 +169,7 @@ def evaluate_parsing(
     faces: Annotated[Path, typer.Argument(help="folder or zip of aligned faces")],
     masks: Annotated[Path, typer.Option(help="folder or zip of parsing masks, same names")],
     weights: Annotated[
-        Path | None, typer.Option(help="a ParsingNet (.safetensors) [the default restorer's]")
+        Path | None, typer.Option(help="a ParsingNet or its teacher [the default restorer's]")
     ] = None,
     size: Annotated[
         list[int] | None, typer.Option(help="px a side; may be repeated [16, 32, 64]", min=4)
@@ -168,28 +180,28 @@ def evaluate_parsing(
 ) -> None:
     """ParsingNet against masks: intersection over union of every part, by the face's size."""
     from facepipe.models.networks.fishsrnet import guided_fishsrnet
+    from facepipe.models.networks.parsingnet import ParsingNet, ParsingTeacher
     from facepipe.models.registry import find_model
-    from facepipe.models.weights import load_weights
+    from facepipe.models.weights import load_weights, read_weights
     from facepipe.training.evaluate_parsing import evaluate_parsing as evaluate
     from facepipe.training.faces import FaceArchive
 
-    network = guided_fishsrnet()
     if weights is None:
-        load_weights(network, find_model("fishsrnet").paths[0])
+        guided = guided_fishsrnet()
+        load_weights(guided, find_model("fishsrnet").paths[0])
+        network: nn.Module = guided.parsing
     else:
-        load_weights(network.parsing, weights)
+        teaches = read_weights(weights)[1].get("network") == "parsing-teacher"
+        network = ParsingTeacher() if teaches else ParsingNet()
+        load_weights(network, weights)
     result = evaluate(
-        network.parsing,
+        network,
         FaceArchive([faces]),
         FaceArchive([masks]),
         sizes=tuple(size or (16, 32, 64)),
         limit=limit,
     )
-    print(result.to_markdown())
-    if output:
-        output.write_text(result.to_json(), encoding="utf-8")
-    if markdown:
-        markdown.write_text(result.to_markdown(), encoding="utf-8")
+    _tell(result, output, markdown)
 
 
 @evaluate_app.command("video")
@@ -216,13 +228,8 @@ def evaluate_video(
         )
         for film in films
     ]
-    tables = "\n".join(one.to_markdown() for one in found)
-    print(tables)
+    _tell(found, output, markdown)
     if len(found) > 1:
         for row in range(1, len(found[0].rows)):
             gains = [one.rows[row].gain_db for one in found]
             print(f"{found[0].rows[row].name}: {sum(gains) / len(gains):+.2f} dB in the mean")
-    if output:
-        output.write_text("[" + ",".join(one.to_json() for one in found) + "]", encoding="utf-8")
-    if markdown:
-        markdown.write_text(tables, encoding="utf-8")

@@ -7,10 +7,9 @@ the faces' boxes.
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from facepipe.media.probe import probe
 from facepipe.pipeline.analysis_file import read_analysis
 from facepipe.pipeline.colour import to_rgb
 from facepipe.training.stlpips import StLpips, find_stlpips_weights, load_stlpips
+from facepipe.training.tables import cell, table
 
 Rgb = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -66,26 +66,25 @@ class FilmEvaluation:
     boxes: int
     rows: tuple[FilmRow, ...]
 
-    def to_json(self) -> str:
-        """The figures as an indented JSON object."""
-        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
-
     def to_markdown(self) -> str:
         """The figures as a table, with what was measured above it."""
         lines = [
             f"`{self.film}`: faces of {self.face_px:g} px, crf {self.crf}, enlarged {self.scale} "
             f"times; {self.boxes} faces in {self.frames} frames.",
             "",
-            "| restorer | PSNR | gain dB | ST-LPIPS | flicker |",
-            "|---|---:|---:|---:|---:|",
         ]
-        for row in self.rows:
-            distance = "-" if row.st_lpips is None else f"{row.st_lpips:.4f}"
-            lines.append(
-                f"| {row.name} | {row.psnr:.2f} | {row.gain_db:+.2f} | {distance} "
-                f"| {row.flicker:.3f} |"
-            )
-        return "\n".join(lines) + "\n"
+        rows = [
+            [
+                row.name,
+                cell(row.psnr, ".2f"),
+                cell(row.gain_db, "+.2f"),
+                cell(row.st_lpips, ".4f"),
+                cell(row.flicker, ".3f"),
+            ]
+            for row in self.rows
+        ]
+        headings = ["restorer", "PSNR", "gain dB", "ST-LPIPS", "flicker"]
+        return "\n".join(lines + table(headings, rows)) + "\n"
 
 
 def evaluate_film(
@@ -96,24 +95,20 @@ def evaluate_film(
     face_px: float = 24,
     crf: int = 28,
     frames: int = 90,
-    told: Callable[[str], None] | None = None,
 ) -> FilmEvaluation:
     """Measure `restorers`, and bicubic enlargement before them, on the first `frames` of `source`.
 
     The film is reduced until the median face is `face_px` wide, and enhanced by `settings`, with
-    their scale; it is measured at that size, or at the truth's own where that is smaller. `told`
-    hears what is being done. Raises UsageError, InputError where no face is larger than that, and
-    what `run.enhance` raises.
+    their scale; it is measured at that size, or at the truth's own where that is smaller.
+    Raises UsageError, InputError where no face is larger than that, and what `run.enhance` raises.
     """
     scale = settings.output.scale
     if BICUBIC in restorers:
         raise UsageError("bicubic is always measured, leave it out of the restorers")
-    say = told or (lambda _: None)
     info = probe(source)
     stop = info.pts[frames] if frames < len(info.pts) else info.pts[-1] + 1
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        say("looking for faces")
         tracks = _faces(source, info, stop, settings, folder)
         shown = [(f.pts, _rgb(to_rgb(f))) for f in decode(source, info, Span(0, info.pts[0], stop))]
         ratio = face_px / float(np.median([track.size for track in tracks]))
@@ -133,7 +128,6 @@ def evaluate_film(
         low = [_resized(picture, size) for picture in low]
         rows = [_row(BICUBIC, low, truth, boxes, perceptual, 0.0)]
         for restorer in restorers:
-            say(restorer)
             restore = settings.restore.model_copy(update={"restorer": restorer})
             output = settings.output.model_copy(update={"crf": 8.0})
             chosen = settings.model_copy(update={"restore": restore, "output": output})

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+Number = TypeVar("Number", np.uint8, np.float32)
 
 #: The FFHQ five-point template on a canvas of 128 px: eyes, nose, mouth corners, image-left first.
 TEMPLATE = np.array(
@@ -26,6 +31,23 @@ def canvas_to_frame(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     a = np.vdot(centred, target - target.mean()) / np.vdot(centred, centred).real
     b = target.mean() - a * source.mean()
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+def resampled(
+    picture: NDArray[Number], to_picture: NDArray[np.float64], side: int = CANVAS
+) -> NDArray[Number]:
+    """(side, side, C): `picture` bicubically where (2, 3) `to_picture` takes each place.
+
+    What lies outside goes on from the edge. Film, training and measurement all sample by this.
+    """
+    sampled = cv2.warpAffine(
+        picture,
+        to_picture,
+        (side, side),
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(sampled, picture.dtype)
 
 
 def frame_px_per_canvas_px(to_frame: NDArray[np.float64]) -> float:

@@ -16,6 +16,7 @@ from facepipe.pipeline.align import (
     canvas_to_frame,
     frame_px_per_canvas_px,
     frontality,
+    resampled,
 )
 from facepipe.pipeline.colour import to_rgb
 from facepipe.pipeline.fuse import fuse
@@ -61,49 +62,42 @@ def crop(
             return None
         return sample(frames[number], to_frame)
 
-    def near(number: int, place: int, lag: int) -> tuple[int, int] | None:
-        key = number + lag, place
-        if canvas(*key) is None or abs(frames[key[0]].pts - frames[number].pts) > apart:
-            return None
-        return key
+    def beside(number: int, place: int) -> list[tuple[NDArray[np.float32], NDArray[np.float64]]]:
+        """The canvases of the frames beside that show the face, each with its map to the frame."""
+        found = []
+        for key in ((number + lag, place) for lag in _LAGS if lag):
+            other = canvas(*key)
+            if other is not None and abs(frames[key[0]].pts - frames[number].pts) <= apart:
+                found.append((other, to_frames[key]))
+        return found
 
-    @cache
-    def weight(number: int, place: int) -> float:
-        beside = [near(number, place, lag) for lag in _LAGS if lag]
-        shown = [canvas(*key) for key in ((number, place), *beside) if key]
-        looks_at_us = frontality(tracks[place].landmarks_at(frames[number].pts))
-        return looks_at_us * steadiness([pixels for pixels in shown if pixels is not None])
-
-    wanted = [
-        (number, place)
-        for (number, place), to_frame in to_frames.items()
-        if number in window
-        and frame_px_per_canvas_px(to_frame) < 1
-        and canvas(number, place) is not None
-        and weight(number, place) > 0
-    ]
-    fused = [
-        fuse(
-            shown,
-            to_frames[number, place],
-            [
-                (other, to_frames[key])
-                for lag in _LAGS
-                if lag and (key := near(number, place, lag))
-                if (other := canvas(*key)) is not None
-            ],
-        )
-        for number, place in wanted
-        if (shown := canvas(number, place)) is not None
-    ]
-    canvases = [shown for key in wanted if (shown := canvas(*key)) is not None]
+    faces = []
+    for (number, place), to_frame in to_frames.items():
+        if number not in window or frame_px_per_canvas_px(to_frame) >= 1:
+            continue
+        shown = canvas(number, place)
+        if shown is None:
+            continue
+        others = beside(number, place)
+        weight = frontality(tracks[place].landmarks_at(frames[number].pts))
+        weight *= steadiness([shown, *(other for other, _ in others)])
+        if weight > 0:
+            fused = fuse(shown, to_frame, others)
+            faces.append(
+                (shown, to_frame, number - window.start, tracks[place].number, fused, weight)
+            )
+    if not faces:
+        nowhere = np.zeros(0, np.intp)
+        none = np.zeros((0, CANVAS, CANVAS, 3), np.float32)
+        return Crops(none, np.zeros((0, 2, 3)), nowhere, nowhere)
+    pixels, places, number_of, track_of, fuseds, weights = zip(*faces, strict=True)
     return Crops(
-        np.stack(canvases) if canvases else np.zeros((0, CANVAS, CANVAS, 3), np.float32),
-        np.stack([to_frames[key] for key in wanted]) if wanted else np.zeros((0, 2, 3)),
-        np.array([number - window.start for number, _ in wanted], np.intp),
-        np.array([tracks[place].number for _, place in wanted], np.intp),
-        np.stack(fused) if fused else None,
-        np.array([weight(*key) for key in wanted], np.float32),
+        np.stack(pixels),
+        np.stack(places),
+        np.array(number_of, np.intp),
+        np.array(track_of, np.intp),
+        np.stack(fuseds),
+        np.array(weights, np.float32),
     )
 
 
@@ -140,11 +134,4 @@ def sample(frame: Frame, to_frame: NDArray[np.float64]) -> NDArray[np.float32] |
     x1, y1 = min(x1 + _REACH, frame.width), min(y1 + _REACH, frame.height)
     box = to_rgb(frame, (x0, y0, x1, y1))
     shifted = to_frame - np.array([[0, 0, x0], [0, 0, y0]])
-    canvas = cv2.warpAffine(
-        box,
-        shifted,
-        (CANVAS, CANVAS),
-        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.clip(canvas, 0, 1)
+    return np.clip(resampled(box, shifted), 0, 1)

@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader, Dataset
 from facepipe.errors import InputError
 from facepipe.frames import BESIDE_CHANNELS, SEQUENCE
 from facepipe.models.networks.parsingnet import PARTS
+from facepipe.pipeline.align import CANVAS
 from facepipe.pipeline.fuse import fuse
 from facepipe.training.degradations import (
-    CANVAS,
     REACH,
     Sighted,
     bicubic_reduced,
@@ -30,7 +30,7 @@ from facepipe.training.degradations import (
     draw_degradation,
     softened,
 )
-from facepipe.training.faces import ALIGNED_SIZE, IGNORED, MARGIN, FaceArchive
+from facepipe.training.faces import ALIGNED_SIZE, IGNORED, FaceArchive, canvas_of
 
 #: Share of faces whose truth is itself soft, as most video is, and px of detail that it has.
 _SOFT_SHARE = {"none": 0.35, "jpeg": 0.35, "h264": 0.7, "h265": 0.7}
@@ -133,12 +133,11 @@ class FaceBatches(Dataset[Batch]):
                 assert label_number is not None
                 labels = self._masks.mask(label_number)
             face, valid, labels = jitter(rng, face, valid, labels)
-            inner = np.s_[MARGIN : MARGIN + CANVAS, MARGIN : MARGIN + CANVAS]
             beside = None
             if self._clean and rng.random() < self._clean:
-                shown = face[inner]
+                shown = canvas_of(face)
             elif rng.random() < self._exact_bicubic:
-                shown = bicubic_reduced(face[inner], 16)
+                shown = bicubic_reduced(canvas_of(face), 16)
             else:
                 alone = rng.random() >= self._sequences
                 film = not alone and rng.random() < _FILM_SHARE
@@ -153,10 +152,10 @@ class FaceBatches(Dataset[Batch]):
                     beside = what_is_beside(sighted, _frames_beside(rng))
             inputs.append(shown)
             besides.append(beside)
-            truths.append(face[inner])
-            valids.append(np.where(valid[inner] > 127, 255, 0).astype(np.uint8)[..., None])
+            truths.append(canvas_of(face))
+            valids.append(np.where(canvas_of(valid) > 127, 255, 0).astype(np.uint8)[..., None])
             if labels is not None:
-                parts.append(_shares(labels[inner], self._parse_size))
+                parts.append(_shares(canvas_of(labels), self._parse_size))
         return Batch(
             _planes(inputs),
             _beside(besides) if self._sequences else None,

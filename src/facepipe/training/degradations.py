@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facepipe.frames import SEQUENCE
+from facepipe.pipeline.align import CANVAS, resampled
 from facepipe.training.faces import ALIGNED_SIZE, MARGIN
 
-CANVAS = ALIGNED_SIZE - 2 * MARGIN
 #: Frames on each side of the middle one that a sequence shows.
 REACH = SEQUENCE // 2
 #: Blur of a sensor's square pixels, in their own size.
@@ -261,14 +261,7 @@ class _Scene:
 
     def canvas(self, number: int, frame: Rgb) -> Rgb:
         """The canvas found in the small picture of frame `number`, its alignment a little off."""
-        canvas = cv2.warpAffine(
-            frame,
-            self.to_small(number),
-            (CANVAS, CANVAS),
-            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        return np.asarray(canvas, np.uint8)
+        return resampled(frame, self.to_small(number))
 
     def to_small(self, number: int) -> NDArray[np.float64]:
         """(2, 3): from the canvas of frame `number` to its small picture."""

@@ -63,7 +63,4 @@ def _work(config: dict[str, Any]) -> None:
     first = ray_train.get_context().get_world_rank() == 0
     for at in train(settings):
         if first:
-            print(
-                f"step {at.step}/{at.steps}  loss {at.loss:.5f}  {at.faces_per_second:.0f} faces/s",
-                flush=True,
-            )
+            print(at, flush=True)

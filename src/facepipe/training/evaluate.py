@@ -6,7 +6,6 @@ the frames beside. Pixels outside the source photograph (alpha 0) count in no fi
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -19,13 +18,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from facepipe.errors import InputError, ModelError, OutputError, UsageError
-from facepipe.training.degradations import CANVAS
-from facepipe.training.faces import FaceArchive
+from facepipe.pipeline.align import CANVAS
+from facepipe.training.faces import FaceArchive, canvas_of
 from facepipe.training.identity import IdentityMetric, find_identity_weights
 from facepipe.training.metrics import Fidelity, measurable, measure
-from facepipe.training.protocols import Protocol, Rgb, canvas_of, given
+from facepipe.training.protocols import Protocol, Rgb, given
 from facepipe.training.rows import Cost, Restore
 from facepipe.training.stlpips import StLpips, find_stlpips_weights, load_stlpips
+from facepipe.training.tables import cell, table
 
 BICUBIC = "bicubic"
 BATCH = 16
@@ -69,17 +69,11 @@ _COLUMNS = {
     "SSIM Y": ("ssim_y", ".4f"),
     "ST-LPIPS": ("st_lpips", ".4f"),
     "identity": ("identity", ".3f"),
-    "M parameters": ("parameters", ".2f"),
+    "parameters": ("parameters", ","),
     "GMACs": ("gmacs", ".2f"),
     "ms a face": ("milliseconds", ".1f"),
     "gain dB": ("gain_db", "+.2f"),
 }
-
-
-def _cell(value: float | None, form: str) -> str:
-    if value is None:
-        return "-"
-    return format(value / 1e6 if isinstance(value, int) else value, form)
 
 
 @dataclass(frozen=True)
@@ -91,21 +85,16 @@ class Evaluation:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> str:
-        """The figures as an indented JSON object."""
-        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
-
     def to_markdown(self) -> str:
         """The figures as a table, with what was measured above it and the notes below."""
-        lines = [
-            f"Protocol `{self.protocol}`, {self.faces} faces.",
-            "",
-            f"| restorer | {' | '.join(_COLUMNS)} |",
-            "|---" + "|---:" * len(_COLUMNS) + "|",
-        ]
-        for row in self.rows:
-            cells = [_cell(getattr(row, name), form) for name, form in _COLUMNS.values()]
-            lines.append(f"| {row.name} | {' | '.join(cells)} |")
+        lines = [f"Protocol `{self.protocol}`, {self.faces} faces.", ""]
+        lines += table(
+            ["restorer", *_COLUMNS],
+            [
+                [row.name, *(cell(getattr(row, name), form) for name, form in _COLUMNS.values())]
+                for row in self.rows
+            ],
+        )
         lines += [f"\n{note}" for note in self.notes]
         return "\n".join(lines) + "\n"
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from facepipe.errors import InputError
-from facepipe.models.networks.parsingnet import PARTS, ParsingNet
-from facepipe.training.degradations import CANVAS, bicubic_reduced
-from facepipe.training.faces import IGNORED, FaceArchive
-from facepipe.training.protocols import canvas_of
+from facepipe.models.networks.parsingnet import PARTS
+from facepipe.pipeline.align import CANVAS
+from facepipe.training.degradations import bicubic_reduced
+from facepipe.training.faces import IGNORED, FaceArchive, canvas_of
+from facepipe.training.tables import cell, table
 
 #: What the paper's map marks: the components of a face, without skin, hair and surroundings.
 COMPONENTS = ("brows", "eyes", "nose", "mouth")
@@ -37,33 +38,26 @@ class ParsingRow:
 
 @dataclass(frozen=True)
 class ParsingEvaluation:
-    """The figures of one ParsingNet on the same faces at several sizes."""
+    """The figures of one network on the same faces at several sizes."""
 
     faces: int
     rows: tuple[ParsingRow, ...]
 
-    def to_json(self) -> str:
-        """The figures as an indented JSON object."""
-        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
-
     def to_markdown(self) -> str:
         """The figures as a table."""
-        lines = [
-            f"Intersection over union, {self.faces} faces.",
-            "",
-            f"| px | {' | '.join(PARTS)} | components | mean |",
-            "|---:" * (len(PARTS) + 3) + "|",
+        rows = [
+            [
+                str(row.size),
+                *(cell(value, ".3f") for value in (*row.parts.values(), row.components, row.mean)),
+            ]
+            for row in self.rows
         ]
-        for row in self.rows:
-            each = ["-" if value is None else f"{value:.3f}" for value in row.parts.values()]
-            lines.append(
-                f"| {row.size} | {' | '.join(each)} | {row.components:.3f} | {row.mean:.3f} |"
-            )
-        return "\n".join(lines) + "\n"
+        lines = [f"Intersection over union, {self.faces} faces.", ""]
+        return "\n".join(lines + table(["px", *PARTS, "components", "mean"], rows)) + "\n"
 
 
 def evaluate_parsing(
-    network: ParsingNet,
+    network: nn.Module,
     faces: FaceArchive,
     masks: FaceArchive,
     *,
@@ -73,7 +67,8 @@ def evaluate_parsing(
 ) -> ParsingEvaluation:
     """Measure `network` on the faces that have a mask of their name, reduced to `sizes` px.
 
-    What it says at 32x32 is enlarged to the canvas, where the most likely part of each pixel is
+    `network` gives logits over PARTS (ParsingNet, or its teacher). They are enlarged to the canvas,
+    where the most likely part of each pixel is
     compared. Places without a label (outside the photograph) do not count. Raises InputError when
     no face has a mask.
     """
@@ -106,7 +101,7 @@ def evaluate_parsing(
     return ParsingEvaluation(len(pairs), tuple(rows))
 
 
-def _parts(network: ParsingNet, canvases: list[NDArray[np.uint8]]) -> NDArray[np.intp]:
+def _parts(network: nn.Module, canvases: list[NDArray[np.uint8]]) -> NDArray[np.intp]:
     """(N, 128, 128): the most likely part of each pixel."""
     planes = torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():

@@ -13,10 +13,10 @@ from onnx.external_data_helper import set_external_data
 
 from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, FishSRNet, GuidedFishSRNet
 from facepipe.models.networks.parsingnet import ParsingNet
+from facepipe.models.networks.systems import CANVAS
 from facepipe.models.registry import sha256_of
 from facepipe.models.weights import load_weights, save_weights
 
-_CANVAS = 128
 _LARGEST_BATCH = 4096
 
 
@@ -40,7 +40,7 @@ def export(parsing: Path, restore: Path, target: Path) -> tuple[tuple[Path, str]
 
 
 def _write_graph(network: GuidedFishSRNet, weights: Path, graph: Path) -> None:
-    example = torch.rand(2, SEEN_CHANNELS, _CANVAS, _CANVAS)
+    example = torch.rand(2, SEEN_CHANNELS, CANVAS, CANVAS)
     count = torch.export.Dim("n", min=1, max=_LARGEST_BATCH)
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"

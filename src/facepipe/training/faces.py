@@ -112,3 +112,8 @@ def _pictures_in(source: Path) -> list[str]:
     if not names:
         raise InputError(f"{source}: holds no picture ({', '.join(sorted(_SUFFIXES))})")
     return names
+
+
+def canvas_of(aligned: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The canvas in the middle of an aligned face (160, 160, ...), without its margin."""
+    return aligned[MARGIN:-MARGIN, MARGIN:-MARGIN]

@@ -10,11 +10,11 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.errors import ModelError
+from facepipe.pipeline.align import resampled
 
 #: dlib's chip, px a side, and the square of the canvas that it shows: where its own landmarks put
 #: it in the median of a hundred aligned photographs.
@@ -56,14 +56,7 @@ def _chip(canvas: NDArray[np.uint8]) -> NDArray[np.uint8]:
     scale = _SIDE / _CHIP
     corner = [centre - _SIDE / 2 + scale / 2 - 0.5 for centre in _CENTRE]
     to_canvas = np.array([[scale, 0, corner[0]], [0, scale, corner[1]]])
-    chip = cv2.warpAffine(
-        canvas,
-        to_canvas,
-        (_CHIP, _CHIP),
-        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(chip, np.uint8)
+    return resampled(canvas, to_canvas, _CHIP)
 
 
 def find_identity_weights() -> Path | None:

@@ -46,6 +46,10 @@ class Progress:
     learning_rate: float
     faces_per_second: float
 
+    def __str__(self) -> str:
+        rate = f"{self.faces_per_second:.0f} faces/s"
+        return f"step {self.step}/{self.steps}  loss {self.loss:.5f}  {rate}"
+
 
 def train(settings: TrainSettings) -> Iterator[Progress]:
     """Run, or go on with, the training that `settings` describe, and report as it goes.

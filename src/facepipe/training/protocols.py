@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.frames import BESIDE_CHANNELS
+from facepipe.pipeline.align import CANVAS
 from facepipe.training.data import what_is_beside
 from facepipe.training.degradations import (
-    CANVAS,
     bicubic_reduced,
     degrade,
     degrade_sequence,
     draw_degradation,
 )
-from facepipe.training.faces import MARGIN
+from facepipe.training.faces import canvas_of
 
 Protocol = Literal["bicubic8", "bicubic4", "blind", "sequence"]
 Rgb = NDArray[np.uint8]
@@ -39,8 +39,3 @@ def given(face: Rgb, protocol: Protocol, *, number: int, seed: int = 0) -> tuple
         return degrade(face, how), alone
     sighted = degrade_sequence(face, how)
     return sighted.canvases[len(sighted.canvases) // 2], what_is_beside(sighted)
-
-
-def canvas_of(aligned: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The canvas in the middle of an aligned face (160, 160, ...), without its margin."""
-    return aligned[MARGIN : MARGIN + CANVAS, MARGIN : MARGIN + CANVAS]

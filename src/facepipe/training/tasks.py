@@ -14,7 +14,13 @@ from facepipe.models.networks.cost import gigamacs
 from facepipe.models.networks.paper import GuidedPaperFishSRNet, PaperParsingNet
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeacher, parse_of
 from facepipe.models.networks.rivals import Discriminator, FSRNet
-from facepipe.models.networks.systems import SMALL, FromCanvas, guided_network, small_network
+from facepipe.models.networks.systems import (
+    CANVAS,
+    SMALL,
+    FromCanvas,
+    guided_network,
+    small_network,
+)
 from facepipe.models.weights import load_weights
 from facepipe.training.data import Batch
 from facepipe.training.losses import (
@@ -26,7 +32,6 @@ from facepipe.training.losses import (
 )
 from facepipe.training.perceptual import VggDistance, find_vgg_weights, load_vgg
 
-CANVAS = 128
 #: Weight of soft Jaccard beside cross-entropy.
 _JACCARD = 0.5
 #: Weights of FSRNet's coarse face and of its prior beside its face.
@@ -118,7 +123,7 @@ class _Restoring:
 
     def __init__(self, settings: TrainSettings) -> None:
         self.helpers = nn.ModuleList()
-        self.parse_size = 64
+        self.parse_size = CANVAS // 2
         self.judge: nn.Module | None = None
         self._distance = valid_l1 if settings.loss == "l1" else negative_psnr
         self._fourier = settings.fourier_weight
@@ -183,7 +188,6 @@ class SmallTask(_Restoring):
 
     def __init__(self, settings: TrainSettings) -> None:
         super().__init__(settings)
-        self.parse_size = CANVAS // 2
         self._canvases = small_network(settings.network, settings.width)
         self.network = self._canvases
         inner = self._canvases.network

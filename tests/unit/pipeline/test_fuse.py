@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facepipe.pipeline.align import CANVAS
+from facepipe.pipeline.align import CANVAS, resampled
 from facepipe.pipeline.fuse import fuse
 
 SCALE = 4  # canvas px of a frame px
@@ -37,14 +37,7 @@ def shown(
     frame = cv2.warpAffine(optical, to_scene, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     places = [(16 + off[k] - to_scene[k, 2]) / SCALE for k in range(2)]
     to_frame = np.array([[1 / SCALE, 0, places[0]], [0, 1 / SCALE, places[1]]])
-    canvas = cv2.warpAffine(
-        frame,
-        to_frame,
-        (CANVAS, CANVAS),
-        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(canvas, np.float32), to_frame
+    return resampled(np.asarray(frame, np.float32), to_frame), to_frame
 
 
 def error(picture: NDArray[np.float32], scene: NDArray[np.float32]) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facepipe.pipeline.align import resampled
 from facepipe.training.degradations import (
     CANVAS,
     FILM,
@@ -159,13 +160,7 @@ def test_canvases_know_where_their_pixels_lie(drawn_face: DrawnFace) -> None:
     sighted = degrade_sequence(face, how)
     for number, to_frame in enumerate(sighted.to_frame):
         small = _Scene(_optical(face, how, 40), how, 40).frame(number)
-        canvas = cv2.warpAffine(
-            small,
-            to_frame,
-            (CANVAS, CANVAS),
-            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        canvas = resampled(small, to_frame)
         np.testing.assert_array_equal(canvas, sighted.canvases[number])
 
 

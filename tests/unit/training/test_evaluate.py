@@ -22,6 +22,7 @@ from facepipe.training.faces import FaceArchive
 from facepipe.training.metrics import measure
 from facepipe.training.protocols import given
 from facepipe.training.rows import Cost
+from facepipe.training.tables import as_json
 
 DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 Canvases = NDArray[np.float32]
@@ -170,7 +171,7 @@ def test_faces_go_through_in_batches_of_sixteen(archive: FaceArchive, faces_fold
 
 def test_json_and_markdown_say_the_same(archive: FaceArchive) -> None:
     found = evaluate_faces(archive, {"dark": darkened}, protocol="bicubic8")
-    parsed = json.loads(found.to_json())
+    parsed = json.loads(as_json(found))
     rows = tuple(Row(**row) for row in parsed["rows"])
     rebuilt = Evaluation(parsed["protocol"], parsed["faces"], rows, tuple(parsed["notes"]))
     assert rebuilt == found
@@ -183,7 +184,7 @@ def test_without_the_perceptual_package_a_note_says_so(archive: FaceArchive) -> 
     found = evaluate_faces(archive, {}, protocol="bicubic8", limit=1)
     assert found.rows[0].st_lpips is None
     assert "stlpips-pytorch is not installed" in found.to_markdown()
-    assert json.loads(found.to_json())["rows"][0]["st_lpips"] is None
+    assert json.loads(as_json(found))["rows"][0]["st_lpips"] is None
 
 
 def test_with_perceptual_weights_the_column_is_filled(

@@ -13,8 +13,8 @@ from torch import Tensor
 from facepipe.errors import InputError
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet
 from facepipe.training.evaluate_parsing import evaluate_parsing
-from facepipe.training.faces import IGNORED, FaceArchive
-from facepipe.training.protocols import canvas_of
+from facepipe.training.faces import IGNORED, FaceArchive, canvas_of
+from facepipe.training.tables import as_json
 
 MASKED = 5
 
@@ -47,7 +47,7 @@ def test_union_and_intersection_are_over_all_pixels(faces_folder: Path, masks_fo
         assert row.components == 0
         there = sum(value is not None for value in row.parts.values())
         assert row.mean == pytest.approx(skin / there)
-    assert json.loads(found.to_json())["rows"][0]["size"] == 16
+    assert json.loads(as_json(found))["rows"][0]["size"] == 16
     assert "| 16 | 0.000 |" in found.to_markdown()
 
 
