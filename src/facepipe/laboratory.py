@@ -125,6 +125,7 @@ def evaluate_faces(
     output: JsonFile = None,
     markdown: MarkdownFile = None,
     sheet: Annotated[Path | None, typer.Option(help="write a sheet of pictures here")] = None,
+    worst: Annotated[bool, typer.Option("--worst", help="a sheet of the least gains")] = False,
     mirrored: Annotated[bool, typer.Option("--mirrored", help="as profile thorough does")] = False,
     device: Annotated[Device, typer.Option()] = Device.auto,
 ) -> None:
@@ -144,7 +145,8 @@ def evaluate_faces(
     result = evaluate(archive, rows, protocol=protocol.value, costs=costs, limit=limit)
     _tell(result, output, markdown)
     if sheet:
-        write_sheet(sheet, archive, rows, protocol=protocol.value)
+        names = result.worst if worst else ()
+        write_sheet(sheet, archive, rows, protocol=protocol.value, names=names)
 
 
 def _tell(result: Figures | Sequence[Figures], output: Path | None, markdown: Path | None) -> None:

@@ -55,7 +55,7 @@ def choose(device: Device, runtime: Runtime) -> tuple[Literal["cpu", "cuda"], Ru
     if runtime == "torch" and not (find_spec("torch") and find_spec("safetensors")):
         raise UsageError("runtime torch needs PyTorch: install facepipe[torch]")
     if runtime == "openvino" and not find_spec("openvino"):
-        raise UsageError("runtime openvino needs OpenVINO: install facepipe[openvino]")
+        raise UsageError("runtime openvino needs the package openvino, which is not installed")
     return ("cuda" if cuda else "cpu"), runtime
 
 

