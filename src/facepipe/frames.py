@@ -169,12 +169,29 @@ class Faces:
 
 
 @dataclass(frozen=True, eq=False)
+class Moves:
+    """Where the N faces of a sighting are in a later frame, told by the picture itself.
+
+    `maps` (N, 2, 3) float64 take points of the sighting's frame to the frame of `pts`; NaN where a
+    face was lost sight of.
+    """
+
+    pts: int
+    maps: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Sighting:
-    """What the analyze pass saw in one frame it looked at; `shot` counts scene cuts in the span."""
+    """What the analyze pass saw in one frame it looked at; `shot` counts scene cuts in the span.
+
+    `moves` follow its faces through the frames after it, up to the next one looked at, never over
+    a cut; none where there are no faces.
+    """
 
     pts: int
     faces: Faces
     shot: int
+    moves: tuple[Moves, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,11 +317,13 @@ class Restored:
     """What a restorer makes of N canvases.
 
     `pixels` (N, 128, 128, 3) float32 RGB in [0, 1]; `parse` (N, 8, 32, 32) float32 shares of each
-    part of the face, None from restorers that do not parse.
+    part of the face, None from restorers that do not parse. `shown` (N, 128, 128, 3) is what the
+    source shows there at rest, None: what its frame shows.
     """
 
     pixels: NDArray[np.float32]
     parse: NDArray[np.float32] | None
+    shown: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

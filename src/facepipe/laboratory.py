@@ -221,7 +221,7 @@ def evaluate_video(
 ) -> None:
     """The whole of facepipe on clips that are made small and coded, against what they were."""
     from facepipe.configs.settings import load_settings
-    from facepipe.trial import evaluate_film
+    from facepipe.trials.reduced import evaluate_film
 
     settings = load_settings(overrides={"output.scale": scale})
     found = [
@@ -235,3 +235,50 @@ def evaluate_video(
         for row in range(1, len(found[0].rows)):
             gains = [one.rows[row].gain_db for one in found]
             print(f"{found[0].rows[row].name}: {sum(gains) / len(gains):+.2f} dB in the mean")
+
+
+@evaluate_app.command("crowd")
+def evaluate_crowd(
+    faces: Annotated[
+        list[Path] | None, typer.Argument(help="folders or zips of aligned faces [one portrait]")
+    ] = None,
+    background: Annotated[
+        list[Path] | None, typer.Option(help="a photograph without faces; may be repeated")
+    ] = None,
+    restorer: Annotated[
+        list[str] | None, typer.Option(help="a row; may be repeated [fishsrnet]")
+    ] = None,
+    scale: Annotated[int, typer.Option(help="enlargement: 1, 2 or 4")] = 2,
+    frames: Annotated[int, typer.Option(help="length of the film", min=4)] = 150,
+    count: Annotated[int, typer.Option("--count", help="faces in a shot", min=1)] = 12,
+    smallest: Annotated[float, typer.Option(help="px of the film", min=6)] = 10,
+    largest: Annotated[float, typer.Option(help="px of the film", max=70)] = 44,
+    motion: Annotated[float, typer.Option(help="0: faces at rest, 1: people who walk", min=0)] = 1,
+    noise: Annotated[float, typer.Option(help="sigma, code values", min=0)] = 2,
+    crf: Annotated[int, typer.Option(help="x264's constant quality", min=0, max=51)] = 26,
+    seed: Annotated[int, typer.Option(help="another crowd for every number")] = 0,
+    output: JsonFile = None,
+    markdown: MarkdownFile = None,
+) -> None:
+    """The whole of facepipe among faces whose places are known: found, followed, restored."""
+    from facepipe.configs.settings import load_settings
+    from facepipe.trials.cast import installed_photographs, portrait, read_faces, read_photographs
+    from facepipe.trials.crowd import Crowd, Plan
+    from facepipe.trials.gathering import evaluate_crowd as evaluate
+
+    plan = Plan(
+        faces=count,
+        frames=frames,
+        sizes=(smallest, max(largest, smallest)),
+        motion=motion,
+        noise=noise,
+        crf=crf,
+        seed=seed,
+    )
+    crowd = Crowd(
+        read_faces(faces, 2 * count) if faces else [portrait()],
+        read_photographs(background) if background else installed_photographs(),
+        plan,
+    )
+    settings = load_settings(overrides={"output.scale": scale})
+    _tell(evaluate(crowd, settings, restorer or ["fishsrnet"]), output, markdown)

@@ -88,3 +88,15 @@ def canvas_bounds(
     x0, x1 = np.clip([low[0], high[0]], 0, width)
     y0, y1 = np.clip([low[1], high[1]], 0, height)
     return int(x0), int(y0), int(x1), int(y1)
+
+
+def after(second: NDArray[np.float64], first: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2, 3): what `first` and then `second` do, each a (2, 3) map of points."""
+    shift = second[:, :2] @ first[:, 2] + second[:, 2]
+    return np.column_stack((second[:, :2] @ first[:, :2], shift))
+
+
+def inverse(one: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2, 3): what undoes the (2, 3) map `one`."""
+    along = np.linalg.inv(one[:, :2])
+    return np.column_stack((along, -along @ one[:, 2]))

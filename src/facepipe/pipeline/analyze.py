@@ -9,16 +9,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Set
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Faces, Frame, Sighting, Span, SpanFaces
+from facepipe.frames import Faces, Frame, Moves, Sighting, Span, SpanFaces
 from facepipe.models.detectors import Detector
 from facepipe.pipeline.colour import to_bgr8
 from facepipe.pipeline.cuts import AFTER, BEFORE, Thumbnail, is_cut, thumbnail
 from facepipe.pipeline.detect import FaceFinder
+from facepipe.pipeline.register import Follower, luma
 
 
 def analyze_frames(
@@ -38,8 +40,9 @@ def analyze_frames(
 
     `frames` come by rising pts and may hold one frame beyond the span, the next anchor. Looked at
     are each anchor and every `every`-th frame after it, both sides of a scene cut, and the last
-    frame. `score`, `min_face`, `max_face` and `enlarge` are as in `find_faces`; the picture is
-    turned by `rotation` degrees counter-clockwise before it is searched. Holds a handful of frames.
+    frame; through the frames between, faces are followed. `score`, `min_face`, `max_face` and
+    `enlarge` are as in `find_faces`; the picture is turned by `rotation` degrees counter-clockwise
+    before it is searched. Holds a handful of frames.
     Raises ValueError when `every` is below 1.
     """
     if every < 1:
@@ -50,14 +53,24 @@ def analyze_frames(
     turns = round(rotation / 90) % 4
     sightings: list[Sighting] = []
     cuts: list[int] = []
-    for frame, starts_segment, begins_shot in _chosen(frames, sorted(anchors), every):
+    follower: Follower | None = None
+    for frame, looked_at, starts_segment, begins_shot in _judged(frames, sorted(anchors), every):
         if starts_segment:
             finder.reset()
         if begins_shot:
             cuts.append(frame.pts)
-        picture = np.ascontiguousarray(np.rot90(to_bgr8(frame), turns))
-        faces = turned_back(finder.look(picture), turns, picture.shape[1], picture.shape[0])
-        sightings.append(Sighting(frame.pts, faces, len(cuts)))
+            follower = None
+        light = None if follower is None else luma(frame)
+        if follower is not None and light is not None:
+            moves = Moves(frame.pts, follower.step(light))
+            sightings[-1] = replace(sightings[-1], moves=(*sightings[-1].moves, moves))
+        if looked_at:
+            picture = np.ascontiguousarray(np.rot90(to_bgr8(frame), turns))
+            faces = turned_back(finder.look(picture), turns, picture.shape[1], picture.shape[0])
+            sightings.append(Sighting(frame.pts, faces, len(cuts)))
+            follower = None
+            if len(faces):
+                follower = Follower(luma(frame) if light is None else light, faces)
     return SpanFaces(span, tuple(sightings), tuple(cuts))
 
 
@@ -80,8 +93,8 @@ def _turned_once(points: NDArray[np.float32], height: int) -> NDArray[np.float32
     return np.stack((np.float32(height - 1) - points[..., 1], points[..., 0]), -1)
 
 
-def _chosen(frames: Iterable[Frame], anchors: list[int], every: int) -> Iterator[_Chosen]:
-    """The frames to look at, by rising pts."""
+def _judged(frames: Iterable[Frame], anchors: list[int], every: int) -> Iterator[_Judged]:
+    """The frames by rising pts, and which of them to look at."""
     segment: _Segment | None = None
     number = 0
     for frame in frames:
@@ -97,8 +110,9 @@ def _chosen(frames: Iterable[Frame], anchors: list[int], every: int) -> Iterator
         yield from segment.close(None)
 
 
-class _Chosen(NamedTuple):
+class _Judged(NamedTuple):
     frame: Frame
+    looked_at: bool
     starts_segment: bool
     begins_shot: bool
 
@@ -123,27 +137,27 @@ class _Segment:
         self._before: deque[Thumbnail] = deque(maxlen=BEFORE - 1)
         self._waiting: deque[_Waiting] = deque()
 
-    def add(self, frame: Frame) -> Iterator[_Chosen]:
-        """Take the next frame, and give what is now known to be looked at."""
+    def add(self, frame: Frame) -> Iterator[_Judged]:
+        """Take the next frame, and give what is now known to be looked at or not."""
         self._waiting.append(_Waiting(frame, self._taken % self._every == 0, thumbnail(frame)))
         self._taken += 1
         if len(self._waiting) == AFTER + 2:
             yield from self._release()
 
-    def close(self, beyond: Frame | None) -> Iterator[_Chosen]:
+    def close(self, beyond: Frame | None) -> Iterator[_Judged]:
         """Give the rest; `beyond` is the next segment's first frame, None at the film's end."""
         if beyond is not None:
             self._waiting.append(_Waiting(beyond, False, thumbnail(beyond)))
         while len(self._waiting) > (beyond is not None):
             yield from self._release()
 
-    def _release(self) -> Iterator[_Chosen]:
-        """Let the oldest go: given if it is due, beside a cut, or the last of all."""
+    def _release(self) -> Iterator[_Judged]:
+        """Let the oldest go: looked at if it is due, beside a cut, or the last of all."""
         old = self._waiting.popleft()
         ahead = [waiting.thumbnail for waiting in self._waiting]
         cut_next = bool(ahead) and is_cut([*self._before, old.thumbnail], ahead)
-        if old.due or self.begins_shot or cut_next or not ahead:
-            yield _Chosen(old.frame, self._given == 0, self.begins_shot)
+        looked_at = old.due or self.begins_shot or cut_next or not ahead
+        yield _Judged(old.frame, looked_at, self._given == 0, self.begins_shot)
         self._before.append(old.thumbnail)
         self.begins_shot = cut_next
         self._given += 1

@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from facepipe.frames import Faces, Sighting, SpanFaces, Track, VideoInfo
 from facepipe.models.detectors.boxes import overlaps
-from facepipe.pipeline.smooth import smoothed
+from facepipe.pipeline.carry import Knots, Way, carried, moved_box
 
 Floats = NDArray[np.float64]
 
@@ -38,16 +38,23 @@ class _Path:
     boxes: list[NDArray[np.float32]] = field(default_factory=list)
     landmarks: list[NDArray[np.float32]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    ways: list[Way] = field(default_factory=list)
 
-    def add(self, pts: int, faces: Faces, number: int) -> None:
-        self.pts.append(pts)
-        self.boxes.append(faces.boxes[number])
-        self.landmarks.append(faces.landmarks[number])
-        self.scores.append(float(faces.scores[number]))
+    def add(self, look: Sighting, number: int) -> None:
+        """Take face `number` of the look, and the way it went after it."""
+        self.pts.append(look.pts)
+        self.boxes.append(look.faces.boxes[number])
+        self.landmarks.append(look.faces.landmarks[number])
+        self.scores.append(float(look.faces.scores[number]))
+        moves = [(move.pts, move.maps[number]) for move in look.moves]
+        self.ways.append([(pts, one) for pts, one in moves if np.isfinite(one).all()])
 
     def expected(self, pts: int) -> NDArray[np.float32]:
-        """(4,) where the box would be by its last motion, which fades while it is not seen."""
+        """(4,) where the box would be: as it was followed, else by its last motion, fading."""
         box = self.boxes[-1]
+        for at, moved in self.ways[-1]:
+            if at == pts:
+                return np.asarray(moved_box(box.astype(np.float64), moved), np.float32)
         if len(self.pts) < 2:
             return box
         step = self.pts[-1] - self.pts[-2]
@@ -89,8 +96,8 @@ def link(
         seen_in = looks_in_shot[path.shot]
         reason = (
             _wrong_size(track, min_face, max_face)
-            or _too_short(track, seen_in, min_seconds, base)
-            or _too_weak(track, score)
+            or _too_short(path, seen_in, min_seconds, base)
+            or _too_weak(path, score)
         )
         tracks.append(replace(track, enhance=reason is None, reason=reason))
     return tuple(tracks)
@@ -118,17 +125,18 @@ def _follow(
         stays = [p.shot == shot and (look.pts - p.pts[-1]) * base <= patience for p in live]
         done += [path for path, stay in zip(live, stays, strict=True) if not stay]
         live = [path for path, stay in zip(live, stays, strict=True) if stay]
-        faces = look.faces.take(look.faces.scores >= floor)
-        free = set(range(len(faces)))
+        likely = np.nonzero(look.faces.scores >= floor)[0]
+        free = set(likely.tolist())
         if live and free:
+            faces = look.faces.take(likely)
             cost = np.array([_costs(path, look.pts, faces, base) for path in live])
             for one, other in zip(*linear_sum_assignment(cost), strict=True):
                 if cost[one, other] < REFUSED:
-                    live[one].add(look.pts, faces, int(other))
-                    free.discard(int(other))
+                    live[one].add(look, int(likely[other]))
+                    free.discard(int(likely[other]))
         for number in sorted(free):
             path = _Path(shot)
-            path.add(look.pts, faces, number)
+            path.add(look, number)
             live.append(path)
     return done + live
 
@@ -167,16 +175,20 @@ def _order(path: _Path) -> tuple[float, ...]:
 
 def _track(number: int, path: _Path, base: float) -> Track:
     """The path with its jitter smoothed away, not judged yet."""
-    pts = np.array(path.pts, np.int64)
-    scores = np.array(path.scores)
-    seconds = (pts - pts[0]).astype(np.float64) * base
-    boxes, landmarks = smoothed(
-        seconds,
+    seen = Knots(
+        np.array(path.pts, np.int64),
         np.array(path.boxes, np.float64),
         np.array(path.landmarks, np.float64),
-        scores,
+        np.array(path.scores),
     )
-    return Track(number, pts, boxes, landmarks, scores.astype(np.float32))
+    knots = carried(seen, path.ways, base)
+    return Track(
+        number,
+        knots.pts,
+        knots.boxes.astype(np.float32),
+        knots.landmarks.astype(np.float32),
+        knots.scores.astype(np.float32),
+    )
 
 
 def _wrong_size(track: Track, min_face: float, max_face: float | None) -> str | None:
@@ -189,19 +201,19 @@ def _wrong_size(track: Track, min_face: float, max_face: float | None) -> str | 
     return None
 
 
-def _too_short(track: Track, looks: Sequence[int], min_seconds: float, base: float) -> str | None:
+def _too_short(path: _Path, looks: Sequence[int], min_seconds: float, base: float) -> str | None:
     """Judged against the looks of the track's shot: a shot of one frame can ask for one only."""
-    seen, there = len(track.pts), len(looks)
+    seen, there = len(path.pts), len(looks)
     if seen < min(LEAST_LOOKS, there):
         return f"too short: seen in {seen} of {there} looks"
-    seconds, most = (track.last - track.first) * base, (looks[-1] - looks[0]) * base
+    seconds, most = (path.pts[-1] - path.pts[0]) * base, (looks[-1] - looks[0]) * base
     if seconds < min(min_seconds, most):
         return f"too short: {seconds:.2f} s, {min_seconds:g} s asked for"
     return None
 
 
-def _too_weak(track: Track, score: float) -> str | None:
+def _too_weak(path: _Path, score: float) -> str | None:
     """By the better half of the sightings: a face may turn away for a while."""
-    best = np.sort(track.scores)[::-1][: (len(track.scores) + 1) // 2]
+    best = np.sort(path.scores)[::-1][: (len(path.scores) + 1) // 2]
     mean = float(best.mean())
     return None if mean >= score else f"score {mean:.3f} below {score:g}"

@@ -64,8 +64,10 @@ def paste(
         share = strength if crops.weights is None else strength * float(crops.weights[k])
         if share == 0:
             continue
+        crop = crops.pixels[k]
+        shown = crop if restored.shown is None else restored.shown[k]
         changes[crops.frame[k]].append(
-            _change(crops.pixels[k], restored.pixels[k], parse, crops.to_frame[k], share, fidelity)
+            _change(crop, shown, restored.pixels[k], parse, crops.to_frame[k], share, fidelity)
         )
     return [
         _apply(frame if scale == 1 else enlarge(frame, scale), found, scale)
@@ -114,6 +116,7 @@ def face_mask(parse: Floats | None) -> Floats:
 
 def _change(
     crop: Floats,
+    shown: Floats,
     restored: Floats,
     parse: Floats | None,
     to_frame: NDArray[np.float64],
@@ -123,10 +126,10 @@ def _change(
     alpha = face_mask(parse)
     size = frame_px_per_canvas_px(to_frame)
     fade = np.clip((_HANDOVER[1] - size) / (_HANDOVER[1] - _HANDOVER[0]), 0, 1)
-    difference = restored - crop
-    known = cv2.GaussianBlur(difference, (0, 0), _SOURCE_SIGMA / size)
-    difference = difference - np.float32(fidelity) * known
-    difference = difference - _drift(difference, alpha)
+    invented = restored - shown
+    known = cv2.GaussianBlur(invented, (0, 0), _SOURCE_SIGMA / size)
+    invented = invented - np.float32(fidelity) * known
+    difference = shown - crop + invented - _drift(invented, alpha)
     chroma = float((crop.max(2) - crop.min(2)).mean())
     colourful = float(np.clip((chroma - _GREY[0]) / (_GREY[1] - _GREY[0]), 0, 1))
     if colourful < 1:

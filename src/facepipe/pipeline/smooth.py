@@ -13,20 +13,22 @@ NOISE = 0.035  # landmark noise of one sighting, share of the face's size
 # place in sizes, and of its shape and the logarithm of its size.
 CALM, LIVELY = 0.3, 3.0
 CALM_SHAPE, LIVELY_SHAPE = 0.1, 1.0
+FOLLOWED = 0.1  # share of these for a face that rests where it was carried back to
 MOVES = 1.2, 2.2  # misfit of the calm path in sigmas: at rest below, in motion above
 TRUST = 2.0  # a smoothed value stays within so many sigmas of what was seen
 
 
 def smoothed(
-    seconds: Floats, boxes: Floats, landmarks: Floats, scores: Floats
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    seconds: Floats, boxes: Floats, landmarks: Floats, scores: Floats, *, followed: bool
+) -> tuple[Floats, Floats]:
     """Boxes (K, 4) and landmarks (K, 5, 2) of one face at K rising times, smoothed alike.
 
     What moves is taken apart: the place, the size (as a logarithm) and the shape about the place in
-    sizes. Each follows the smoothest path that its noise allows, weighted by `scores` (K,).
+    sizes. Each follows the smoothest path that its noise allows, weighted by `scores` (K,). Of a
+    face that was `followed`, motion has been taken out, so that little is left that changes.
     """
     if len(seconds) < 3:
-        return boxes.astype(np.float32), landmarks.astype(np.float32)
+        return boxes, landmarks
     sides = boxes[:, 2:] - boxes[:, :2]
     size = np.sqrt(np.maximum(sides.prod(1), 1e-6))[:, None]
     typical = float(np.median(size))
@@ -34,16 +36,15 @@ def smoothed(
     centre = landmarks.mean(1)
     offset = (boxes[:, :2] + boxes[:, 2:]) / 2 - centre
     points = (landmarks - centre[:, None]).reshape(-1, 10)
-    shape = path(seconds, np.column_stack((points, offset)) / size, noise, CALM_SHAPE, LIVELY_SHAPE)
-    logs = path(seconds, np.log(np.maximum(sides, 1e-3)), noise, CALM_SHAPE, LIVELY_SHAPE)
-    place = path(seconds, centre, noise * typical, CALM * typical, LIVELY * typical)
+    much = FOLLOWED if followed else 1.0
+    calm, calm_shape, lively = much * CALM, much * CALM_SHAPE, LIVELY_SHAPE
+    shape = path(seconds, np.column_stack((points, offset)) / size, noise, calm_shape, lively)
+    logs = path(seconds, np.log(np.maximum(sides, 1e-3)), noise, calm_shape, lively)
+    place = path(seconds, centre, noise * typical, calm * typical, LIVELY * typical)
     shape *= np.exp(logs.mean(1))[:, None]
     middle, half = place + shape[:, 10:], np.exp(logs) / 2
     steady = place[:, None] + shape[:, :10].reshape(-1, 5, 2)
-    return (
-        np.column_stack((middle - half, middle + half)).astype(np.float32),
-        steady.astype(np.float32),
-    )
+    return np.column_stack((middle - half, middle + half)), steady
 
 
 def path(seconds: Floats, values: Floats, noise: Floats, calm: float, lively: float) -> Floats:

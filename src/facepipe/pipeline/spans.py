@@ -17,16 +17,29 @@ import cv2
 import numpy as np
 
 from facepipe.configs.settings import DetectSettings, RestoreSettings
-from facepipe.frames import SEQUENCE, Frame, Part, Span, SpanFaces, Track, VideoInfo
+from facepipe.frames import (
+    SEQUENCE,
+    Crops,
+    Frame,
+    Part,
+    Restored,
+    Span,
+    SpanFaces,
+    Track,
+    VideoInfo,
+)
 from facepipe.media import DecodeReport, EncodeSettings, decode, encode
 from facepipe.models.detectors import Detector, create_detector
 from facepipe.models.restorers import Restorer, create_restorer
 from facepipe.pipeline.analyze import analyze_frames
 from facepipe.pipeline.crop import crop
 from facepipe.pipeline.paste import enlarge, paste
+from facepipe.pipeline.settle import REACH, settled
 
 #: Frames further apart in time than this are not seen beside each other.
 BESIDE_SECONDS = 0.15
+#: Frames on each side of a span that bear on it: averaged with its own, or fused with those.
+BESIDE = REACH + SEQUENCE // 2
 #: Bytes of pixels that a window of frames may hold, counted at the output's size.
 WINDOW_BYTES = 96 * 2**20
 #: What a face costs in the render pass, in frames (of 640x360, on one core).
@@ -69,9 +82,9 @@ class PassThroughTask:
 def tracks_within(tracks: Sequence[Track], span: Span, info: VideoInfo) -> tuple[Track, ...]:
     """The enhanced tracks that `span` shows, each with no more knots than the span needs.
 
-    It needs those of the frames beside it too, which are seen.
+    It needs those of the frames beside it too, which are seen and restored.
     """
-    reach = SEQUENCE // 2
+    reach = BESIDE
     begin, end = bisect_left(info.pts, span.start), bisect_left(info.pts, span.stop)
     start, stop = info.pts[max(begin - reach, 0)], info.pts[min(end + reach, len(info.pts)) - 1]
     inside = []
@@ -127,7 +140,7 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     """Decode, restore, paste and encode one span into `task.target`."""
     cv2.setNumThreads(1)
     report = DecodeReport()
-    beside = SEQUENCE // 2 if task.tracks else 0
+    beside = BESIDE if task.tracks else 0
     frames = decode(
         Path(task.info.path), task.info, task.span, before=beside, beyond=beside, report=report
     )
@@ -184,22 +197,23 @@ def render_frames(
 ) -> Iterator[Frame]:
     """The core of the render pass: windows of frames, all their faces in one batch.
 
-    Of `frames`, those within the span come out; those beside it are only seen, as is what lies
-    beside each window, no more than `apart` in pts. Holds `window` frames and those beside, or
-    fewer where they are large (WINDOW_BYTES at the output's size). `restored` is told how many
-    faces each window had.
+    Of `frames`, those within the span come out; of those beside it, two are averaged with it, and
+    two more seen, on each side, no more than `apart` in pts. Holds `window` frames and those
+    beside, or fewer where they are large (WINDOW_BYTES at the output's size). `restored` is told
+    how many faces each frame had.
     """
-    for shown, inner in _windows(frames, span, window, scale):
-        crops = crop(shown, tracks, window=inner, apart=apart)
-        restored(len(crops))
-        yield from paste(
-            shown[inner.start : inner.stop],
-            crops,
-            restorer(crops),
-            strength=strength,
-            fidelity=fidelity,
-            scale=scale,
-        )
+
+    def batches() -> Iterator[tuple[Sequence[Frame], Crops, Restored]]:
+        for shown, inner in _windows(frames, span, window, scale):
+            crops = crop(shown, tracks, window=inner, apart=apart)
+            yield shown[inner.start : inner.stop], crops, restorer(crops)
+
+    for frame, crops, faces in settled(batches(), apart=apart):
+        if span.start <= frame.pts < span.stop:
+            restored(len(crops))
+            yield from paste(
+                [frame], crops, faces, strength=strength, fidelity=fidelity, scale=scale
+            )
 
 
 def enlarged(frames: Iterator[Frame], scale: int) -> Iterator[Frame]:
@@ -211,21 +225,29 @@ def enlarged(frames: Iterator[Frame], scale: int) -> Iterator[Frame]:
 def _windows(
     frames: Iterator[Frame], span: Span, window: int, scale: int
 ) -> Iterator[tuple[list[Frame], range]]:
-    """Runs of frames with two more on each side where there are, and which ones are the run."""
-    reach = SEQUENCE // 2
-    before: list[Frame] = []
+    """Runs of frames with two more on each side where there are, and which ones are the run.
+
+    Runs begin REACH frames before the span and end as many after it.
+    """
+    seen = SEQUENCE // 2
+    lead: list[Frame] = []
     ahead = list(islice(frames, 1))
     while ahead and ahead[0].pts < span.start:
-        before = [*before, *ahead][-reach:]
+        lead = [*lead, *ahead][-BESIDE:]
         ahead = list(islice(frames, 1))
-    while ahead and ahead[0].pts < span.stop:
+    before, ahead = lead[:-REACH], lead[-REACH:] + ahead
+    after = REACH
+    while ahead and (ahead[0].pts < span.stop or after):
         size = sum(plane.nbytes for plane in ahead[0].planes) * (1 + scale * scale)
         count = max(1, min(window, WINDOW_BYTES // max(size, 1)))
-        ahead += islice(frames, count + reach - len(ahead))
-        inner = [frame for frame in ahead[:count] if frame.pts < span.stop]
+        ahead += islice(frames, max(count + seen - len(ahead), 0))
+        within = sum(frame.pts < span.stop for frame in ahead[:count])
+        beyond = min(len(ahead[:count]) - within, after)
+        inner = ahead[: within + beyond]
         shown = before + ahead
         yield shown, range(len(before), len(before) + len(inner))
-        before, ahead = (before + inner)[-reach:], ahead[len(inner) :]
+        after -= beyond
+        before, ahead = (before + inner)[-seen:], ahead[len(inner) :]
 
 
 def _counted(frames: Iterator[Frame], progress: Progress, span: Span) -> Iterator[Frame]:

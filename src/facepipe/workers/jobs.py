@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError
-from facepipe.frames import Analysis, Faces, Part, Sighting, Span, SpanFaces
+from facepipe.frames import Analysis, Faces, Moves, Part, Sighting, Span, SpanFaces
 from facepipe.models.registry import sha256_of
 
 
@@ -69,6 +69,7 @@ class Job:
         """Keep what the analyze pass found in one span."""
         counts = [len(sighting.faces) for sighting in found.sightings]
         faces = [sighting.faces for sighting in found.sightings] or [Faces.none()]
+        moves = [move for sighting in found.sightings for move in sighting.moves]
         with _written(self.faces(found.span)) as partial, partial.open("wb") as file:
             np.savez(
                 file,
@@ -79,6 +80,9 @@ class Job:
                 boxes=np.concatenate([f.boxes for f in faces]),
                 scores=np.concatenate([f.scores for f in faces]),
                 landmarks=np.concatenate([f.landmarks for f in faces]),
+                followed=np.array([len(s.moves) for s in found.sightings], np.int64),
+                moved_pts=np.array([move.pts for move in moves], np.int64),
+                maps=np.concatenate([np.zeros((0, 2, 3)), *(move.maps for move in moves)]),
                 cuts=np.array(found.cuts, np.int64),
                 warnings=np.array(found.warnings, dtype=np.str_),
             )
@@ -92,24 +96,22 @@ class Job:
             return None
         if data["span"].tolist() != [span.index, span.start, span.stop]:
             return None
-        ends = np.cumsum(data["counts"])
-        sightings = tuple(
-            Sighting(
-                int(pts),
-                Faces(
-                    data["boxes"][end - count : end],
-                    data["scores"][end - count : end],
-                    data["landmarks"][end - count : end],
-                ),
-                int(shot),
-            )
-            for pts, shot, count, end in zip(
-                data["pts"], data["shot"], data["counts"], ends, strict=True
-            )
-        )
-        return SpanFaces(
-            span, sightings, tuple(data["cuts"].tolist()), tuple(data["warnings"].tolist())
-        )
+        sightings: list[Sighting] = []
+        names = ("pts", "shot", "counts", "followed")
+        faces_at = moves_at = maps_at = 0
+        for pts, shot, count, followed in zip(
+            *(data[name].tolist() for name in names), strict=True
+        ):
+            own = slice(faces_at, faces_at + count)
+            moves: list[Moves] = []
+            for moved in data["moved_pts"][moves_at : moves_at + followed].tolist():
+                moves.append(Moves(moved, data["maps"][maps_at : maps_at + count]))
+                maps_at += count
+            faces = Faces(data["boxes"][own], data["scores"][own], data["landmarks"][own])
+            sightings.append(Sighting(pts, faces, shot, tuple(moves)))
+            faces_at, moves_at = faces_at + count, moves_at + followed
+        cuts, warnings = tuple(data["cuts"].tolist()), tuple(data["warnings"].tolist())
+        return SpanFaces(span, tuple(sightings), cuts, warnings)
 
     def remove(self) -> None:
         """Delete the folder and all in it."""

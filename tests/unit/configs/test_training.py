@@ -30,7 +30,7 @@ def test_every_network_that_is_compared_has_a_recipe_and_one_budget() -> None:
     assert compared.keys() - {"paper-parsingnet"} == systems | {"fishsrnet"}
     rows = [settings for name, settings in compared.items() if name != "paper-parsingnet"]
     assert {(s.petamacs, s.batch, s.exact_bicubic, s.faces) for s in rows} == {
-        (0.1, 16, 1.0, rows[0].faces)
+        (0.1, 4, 1.0, rows[0].faces)
     }
 
 

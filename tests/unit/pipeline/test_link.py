@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facepipe.frames import Faces, Sighting, Span, SpanFaces, Track, VideoInfo
+from facepipe.frames import Faces, Moves, Sighting, Span, SpanFaces, Track, VideoInfo
 from facepipe.pipeline.link import link
 from facepipe.pipeline.smooth import path, whittaker
 
@@ -63,7 +64,7 @@ def test_two_faces_that_pass_each_other_stay_themselves() -> None:
         5 * k: faces((100 + 10 * k, 100, 30, 0.9), (300 - 10 * k, 118, 30, 0.9)) for k in range(21)
     }
     found = tracks(film(looks))
-    assert [len(t.pts) for t in found] == [21, 21]
+    assert [(t.first, t.last) for t in found] == [(0, 100), (0, 100)]
     assert all(t.enhance for t in found)
     ends = sorted(float(t.boxes[-1, 0] - t.boxes[0, 0]) for t in found)
     assert ends == pytest.approx([-200, 200], abs=6)
@@ -72,7 +73,7 @@ def test_two_faces_that_pass_each_other_stay_themselves() -> None:
 def test_a_fast_face_is_followed_by_its_motion() -> None:
     looks = {5 * k: faces((20 + 28 * k, 100, 20, 0.9)) for k in range(15)}
     (track,) = tracks(film(looks))
-    assert len(track.pts) == 15
+    assert (track.first, track.last) == (0, 70)
 
 
 def test_never_over_a_cut() -> None:
@@ -99,7 +100,7 @@ def test_weak_sightings_carry_a_track_on_but_make_none() -> None:
     looks = {5 * k: faces((100, 100, 30, 0.9 if k % 3 else 0.55)) for k in range(12)}
     (track,) = tracks(film(looks))
     assert track.enhance
-    assert len(track.pts) == 12
+    assert (track.first, track.last) == (0, 55)
     (weak,) = tracks(film({5 * k: faces((100, 100, 30, 0.6)) for k in range(12)}))
     assert not weak.enhance
     assert weak.reason == "score 0.600 below 0.7"
@@ -197,6 +198,25 @@ def test_real_motion_is_not_lagged() -> None:
     seen = np.stack([f.landmarks[0] for f in looks.values()])
     assert np.abs(track.landmarks - seen).max() < 0.11 * 32
     assert np.abs((track.landmarks - seen).mean(0)).max() < 0.02 * 32
+
+
+def test_a_face_is_found_again_where_it_was_followed_to() -> None:
+    """One that leaps out of reach between looks, seen by no more than the picture's own motion."""
+
+    def leap(followed: bool) -> tuple[Track, ...]:
+        there = np.array([[1.0, 0, 90], [0, 1, 0]])
+        moves = (Moves(5, there[None] * [[[1, 1, 0.5], [1, 1, 1]]]), Moves(10, there[None]))
+        looks = (
+            Sighting(0, faces((100, 100, 20, 0.9)), 0),
+            Sighting(10, faces((190, 100, 20, 0.9)), 0, (Moves(20, np.eye(2, 3)[None]),)),
+            Sighting(20, faces((190, 100, 20, 0.9)), 0),
+        )
+        first = replace(looks[0], moves=moves if followed else ())
+        return tracks(SpanFaces(Span(0, 0, 10**6), (first, *looks[1:]), ()))
+
+    (one,) = leap(followed=True)
+    assert one.box_at(5)[0] == pytest.approx(90 + 45)
+    assert len(leap(followed=False)) == 2
 
 
 def test_smoothing_is_the_same_backwards_and_keeps_straight_lines() -> None:

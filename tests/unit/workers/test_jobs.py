@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facepipe.errors import OutputError
-from facepipe.frames import Faces, Part, Sighting, Span, SpanFaces
+from facepipe.frames import Faces, Moves, Part, Sighting, Span, SpanFaces
 from facepipe.workers.jobs import open_job
 
 SPAN = Span(3, 100, 200)
@@ -20,9 +20,13 @@ def found() -> SpanFaces:
         np.array([0.9], np.float32),
         np.arange(10, dtype=np.float32).reshape(1, 5, 2),
     )
-    return SpanFaces(
-        SPAN, (Sighting(100, faces, 0), Sighting(105, Faces.none(), 1)), (105,), ("w",)
+    moves = tuple(Moves(pts, np.full((1, 2, 3), pts / 7)) for pts in (101, 102))
+    looks = (
+        Sighting(100, faces, 0, moves),
+        Sighting(105, Faces.none(), 1),
+        Sighting(110, faces, 1, moves[:1]),
     )
+    return SpanFaces(SPAN, looks, (105,), ("w",))
 
 
 def test_faces_are_kept(tmp_path: Path) -> None:
@@ -33,7 +37,15 @@ def test_faces_are_kept(tmp_path: Path) -> None:
         kept = job.kept_faces(SPAN)
         assert kept is not None
         assert (kept.span, kept.cuts, kept.warnings) == (SPAN, (105,), ("w",))
-        assert [(s.pts, s.shot, len(s.faces)) for s in kept.sightings] == [(100, 0, 1), (105, 1, 0)]
+        assert [(s.pts, s.shot, len(s.faces), len(s.moves)) for s in kept.sightings] == [
+            (100, 0, 1, 2),
+            (105, 1, 0, 0),
+            (110, 1, 1, 1),
+        ]
+        for one, other in zip(kept.sightings, found().sightings, strict=True):
+            assert [m.pts for m in one.moves] == [m.pts for m in other.moves]
+            for mine, yours in zip(one.moves, other.moves, strict=True):
+                np.testing.assert_array_equal(mine.maps, yours.maps)
         np.testing.assert_array_equal(
             kept.sightings[0].faces.landmarks, found().sightings[0].faces.landmarks
         )

@@ -13,24 +13,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from facepipe import run
 from facepipe.configs.settings import Settings
 from facepipe.errors import InputError, UsageError
-from facepipe.frames import Span, Track, VideoInfo
-from facepipe.media.decode import decode
+from facepipe.frames import Track, VideoInfo
 from facepipe.media.probe import probe
 from facepipe.pipeline.analysis_file import read_analysis
-from facepipe.pipeline.colour import to_rgb
 from facepipe.training.stlpips import StLpips, find_stlpips_weights, load_stlpips
 from facepipe.training.tables import cell, table
+from facepipe.trials.film import Rgb, enlarged, read_film, reduced, write_film
 
-Rgb = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 BICUBIC = "bicubic"
 #: Side to which boxes are brought for ST-LPIPS, px, and how many frames apart: it is slow.
@@ -110,7 +105,7 @@ def evaluate_film(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tracks = _faces(source, info, stop, settings, folder)
-        shown = [(f.pts, _rgb(to_rgb(f))) for f in decode(source, info, Span(0, info.pts[0], stop))]
+        shown = list(read_film(source, stop=stop))
         ratio = face_px / float(np.median([track.size for track in tracks]))
         if ratio >= 1:
             raise InputError(f"{source}: {_NO_FACE} of {face_px:g} px")
@@ -119,21 +114,23 @@ def evaluate_film(
         large = (small[0] * scale, small[1] * scale)
         # No larger than the truth is: what it does not show cannot be measured.
         size = large if large[0] < width else (width, height)
-        _write([_resized(picture, small) for _, picture in shown], folder / "low.mp4", info, crf)
-        truth = [_resized(picture, size) for _, picture in shown]
+        low_film = folder / "low.mp4"
+        rate = Fraction(info.frames_per_second).limit_denominator(1001)
+        write_film((reduced(picture, small) for _, picture in shown), low_film, rate=rate, crf=crf)
+        truth = [reduced(picture, size) for _, picture in shown]
         boxes = [_boxes(tracks, pts, size[0] / width, size) for pts, _ in shown]
         metric = find_stlpips_weights()
         perceptual = None if metric is None else load_stlpips(metric)
-        low = [_enlarged(picture, large) for picture in _read(folder / "low.mp4")]
-        low = [_resized(picture, size) for picture in low]
+        low = [enlarged(picture, large) for _, picture in read_film(low_film)]
+        low = [reduced(picture, size) for picture in low]
         rows = [_row(BICUBIC, low, truth, boxes, perceptual, 0.0)]
         for restorer in restorers:
             restore = settings.restore.model_copy(update={"restorer": restorer})
             output = settings.output.model_copy(update={"crf": 8.0})
             chosen = settings.model_copy(update={"restore": restore, "output": output})
             target = folder / f"{len(rows)}.mp4"
-            run.enhance(folder / "low.mp4", target, chosen)
-            film = [_resized(picture, size) for picture in _read(target)]
+            run.enhance(low_film, target, chosen)
+            film = [reduced(picture, size) for _, picture in read_film(target)]
             rows.append(_row(restorer, film, truth, boxes, perceptual, rows[0].psnr))
     count = sum(map(len, boxes))
     return FilmEvaluation(source.name, face_px, scale, crf, len(truth), count, tuple(rows))
@@ -201,39 +198,5 @@ def _row(
 
 
 def _planes(picture: Rgb) -> torch.Tensor:
-    large = _enlarged(picture, (_SIDE, _SIDE))
+    large = enlarged(picture, (_SIDE, _SIDE))
     return torch.from_numpy(large).permute(2, 0, 1)[None].float() / 255
-
-
-def _write(pictures: Sequence[Rgb], target: Path, info: VideoInfo, crf: int) -> None:
-    rate = Fraction(len(info.pts) - 1, 1) / max(info.seconds, 1e-3) if len(info.pts) > 1 else 25
-    with av.open(str(target), "w") as container:
-        stream = container.add_stream(
-            "libx264",
-            rate=Fraction(rate).limit_denominator(1001),
-            options={"crf": str(crf), "preset": "medium", "x264-params": "asm=avx2"},
-        )
-        stream.width, stream.height = pictures[0].shape[1], pictures[0].shape[0]
-        stream.pix_fmt = "yuv420p"
-        for picture in pictures:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-
-
-def _read(film: Path) -> list[Rgb]:
-    info = probe(film)
-    span = Span(0, info.pts[0], info.pts[-1] + 1)
-    return [_rgb(to_rgb(frame)) for frame in decode(film, info, span)]
-
-
-def _rgb(picture: NDArray[np.float32]) -> Rgb:
-    return np.asarray(np.clip(picture, 0, 1) * 255 + 0.5, np.uint8)
-
-
-def _resized(picture: Rgb, size: tuple[int, int]) -> Rgb:
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _enlarged(picture: Rgb, size: tuple[int, int]) -> Rgb:
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC), np.uint8)

@@ -13,7 +13,7 @@ import synthetic
 from facepipe.cli import app
 from facepipe.configs.settings import load_settings
 from facepipe.errors import InputError, UsageError
-from facepipe.trial import evaluate_film
+from facepipe.trials.reduced import evaluate_film
 
 SETTINGS = load_settings(overrides={"output.scale": 2})
 

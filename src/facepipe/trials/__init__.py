@@ -1,0 +1,1 @@
+"""The whole of facepipe against films whose truth is known."""
