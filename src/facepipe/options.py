@@ -49,12 +49,20 @@ Score = Annotated[float | None, typer.Option(help="mean score a face must reach 
 MinFace = Annotated[float | None, typer.Option(help="smallest face, px [8]")]
 MaxFace = Annotated[float | None, typer.Option(help="largest face, px [what fills the canvas]")]
 DetectEvery = Annotated[int | None, typer.Option(help="look in every k-th frame [5]")]
+Tracks = Annotated[
+    str | None, typer.Option(metavar="N,N...", help="only these tracks, as analyze numbers them")
+]
+Region = Annotated[
+    str | None,
+    typer.Option(metavar="X,Y,W,H", help="only faces there, px; or a mask picture, white there"),
+]
+Largest = Annotated[int | None, typer.Option(help="only so many tracks, the largest", min=1)]
 Restorer = Annotated[
     str | None, typer.Option(help="fishsrnet, bicubic or a .safetensors file [fishsrnet]")
 ]
 Strength = Annotated[float | None, typer.Option(help="share of the detail that is pasted [1]")]
 Fidelity = Annotated[
-    float | None, typer.Option(help="share of what the source shows that stays its own [0.5]")
+    float | None, typer.Option(help="share of what the source shows that stays its own [0.3]")
 ]
 DeviceName = Annotated[Device | None, typer.Option(help="where networks run [auto]")]
 Scale = Annotated[int | None, typer.Option(help="enlarge the film 1, 2 or 4 times [1]")]
@@ -73,6 +81,9 @@ SETTING_OF_OPTION = {
     "min_face": "detect.min_face",
     "max_face": "detect.max_face",
     "detect_every": "detect.every",
+    "tracks": "choose.tracks",
+    "region": "choose.region",
+    "largest": "choose.largest",
     "restorer": "restore.restorer",
     "strength": "restore.strength",
     "fidelity": "restore.fidelity",

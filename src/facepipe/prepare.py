@@ -21,6 +21,7 @@ from facepipe.media.formats import working_format
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
+from facepipe.pipeline.choose import region_of
 from facepipe.pipeline.plan import plan
 from facepipe.workers.local import affordable_workers
 
@@ -72,6 +73,7 @@ def make_plan(
             f"no frame lies between --start {settings.output.start or 0:g} and "
             f"--end {settings.output.end or info.seconds:g}; the film has {info.seconds:.2f} s"
         )
+    region_of(settings.choose, info)
     # Loaded here to be refused here: a missing pack or damaged weights stop every span alike.
     create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
     encode = _encode_settings(settings.output)

@@ -6,7 +6,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from facepipe.frames import Analysis, Part, Span, SpanFaces, VideoInfo
 from facepipe.media import mux
 from facepipe.models.registry import sha256_of
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
+from facepipe.pipeline.choose import choose
 from facepipe.pipeline.link import link
 from facepipe.pipeline.plan import anchors
 from facepipe.pipeline.report import CONTAINER_TAG, scale_advice, sidecar, write_sidecar
@@ -156,6 +157,9 @@ def _make(
                 raise
         elif analysis.source_sha256 != sha256_of(source):
             raise InputError(f"the analysis belongs to another film than {source} (sha256 differs)")
+        else:
+            chosen = choose(analysis.tracks, settings.choose, planned.info)
+            analysis = replace(analysis, tracks=chosen)
         parts, resumed = _render(planned, analysis, settings, job, workers, on_event)
         if not any(part.frames for part in parts):
             raise InputError(f"{source}: not one picture decodes")
@@ -260,7 +264,7 @@ def _analyze(
         frames=len(info.pts),
         width=info.width,
         height=info.height,
-        tracks=tracks,
+        tracks=choose(tracks, settings.choose, info),
         cuts=tuple(sorted({cut for part in ordered for cut in part.cuts})),
         warnings=tuple(dict.fromkeys(w for part in ordered for w in part.warnings)),
     )

@@ -345,3 +345,23 @@ def test_a_truncated_film_keeps_what_decodes(portrait_film: Path, tmp_path: Path
 def test_settings_are_defaults_when_none_are_given(portrait_film: Path, tmp_path: Path) -> None:
     summary = enhance(str(portrait_film), str(tmp_path / "out.mp4"))
     assert replace(summary, seconds=0).frames == 40
+
+
+def test_only_the_faces_that_were_chosen(portrait_film: Path, tmp_path: Path) -> None:
+    def reasons(**how: object) -> list[str | None]:
+        wanted = load_settings(overrides={f"choose.{key}": value for key, value in how.items()})
+        found = analyze(portrait_film, tmp_path / "found.json", wanted, overwrite=True)
+        return [track.reason for track in found.tracks]
+
+    assert reasons() == [None, None]
+    assert reasons(largest=1).count("not among the 1 largest") == 1
+    half = f"0,0,{portraits.WIDTH / 2},{portraits.HEIGHT}"
+    assert reasons(region=half).count("outside --region") == 1
+    analyze(portrait_film, tmp_path / "all.json")
+    second = load_settings(overrides={"choose.tracks": "2"})
+    summary = render(portrait_film, tmp_path / "all.json", tmp_path / "two.mp4", second)
+    assert (summary.tracks, summary.refused) == (1, 1)
+    wanted = load_settings(overrides={"choose.tracks": "5"})
+    with pytest.raises(UsageError, match="no track 5"):
+        render(portrait_film, tmp_path / "all.json", tmp_path / "five.mp4", wanted)
+    assert not (tmp_path / "five.mp4").exists()

@@ -42,6 +42,39 @@ class LinkSettings(_Section):
     gap_seconds: float = Field(1.0, ge=0, description="longest time unseen within one track")
 
 
+class ChooseSettings(_Section):
+    """Which of the faces found are enhanced; all, where nothing is said."""
+
+    tracks: tuple[int, ...] | None = Field(None, description="numbers that analyze gave: 3,7")
+    region: tuple[float, float, float, float] | Path | None = Field(
+        None, description="x,y,width,height in px of the film as shown, or a mask picture"
+    )
+    largest: int | None = Field(None, ge=1, description="only so many, the largest")
+
+    @field_validator("tracks", mode="before")
+    @classmethod
+    def _numbers(cls, given: object) -> object:
+        if isinstance(given, int):
+            return (given,)
+        return given.split(",") if isinstance(given, str) else given
+
+    @field_validator("region", mode="before")
+    @classmethod
+    def _box_or_path(cls, given: object) -> object:
+        if given is None or isinstance(given, Path):
+            return given
+        if isinstance(given, str) and (Path(given).exists() or "," not in given):
+            return Path(given)
+        numbers = given.split(",") if isinstance(given, str) else given
+        try:
+            x, y, width, height = (float(number) for number in numbers)  # type: ignore[attr-defined]
+        except (TypeError, ValueError) as error:
+            raise ValueError("must be x,y,width,height in px, or a picture") from error
+        if not (width > 0 and height > 0):
+            raise ValueError("must have a width and a height above 0")
+        return x, y, width, height
+
+
 class RestoreSettings(_Section):
     """How faces are restored and pasted."""
 
@@ -88,6 +121,7 @@ class Settings(_Section):
 
     detect: DetectSettings = DetectSettings()
     link: LinkSettings = LinkSettings()
+    choose: ChooseSettings = ChooseSettings()
     restore: RestoreSettings = RestoreSettings()
     output: OutputSettings = OutputSettings()
     span_seconds: Positive = Field(6.0, description="aimed length of a span")
