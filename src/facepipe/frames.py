@@ -207,12 +207,17 @@ class SpanFaces:
     warnings: tuple[str, ...] = ()
 
 
+#: Share in which the first and the last frame show a track that comes and goes.
+_UNSHOWN = 0.2
+
+
 @dataclass(frozen=True, eq=False)
 class Track:
     """One face through time: K knots, between which everything is interpolated.
 
     `pts` (K,) int64 rising; `boxes` (K, 4), `landmarks` (K, 5, 2) smoothed, in frame pixels;
-    `scores` (K,), 0 at a knot that fills a gap. `reason` says why a track is not enhanced.
+    `scores` (K,) of the looks that they come from. `reason` says why a track is not enhanced.
+    `full` are the first and the last pts at which it is shown in full, None: at all.
     """
 
     number: int
@@ -222,6 +227,7 @@ class Track:
     scores: NDArray[np.float32]
     enhance: bool = True
     reason: str | None = None
+    full: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         knots = len(self.pts)
@@ -248,6 +254,13 @@ class Track:
     def covers(self, pts: int) -> bool:
         """Whether the face is held to be in the frame of that pts."""
         return self.first <= pts <= self.last
+
+    def presence(self, pts: int) -> float:
+        """The share in which it is shown at `pts`: it comes and goes along a line."""
+        if self.full is None or self.full[0] <= pts <= self.full[1]:
+            return 1.0
+        begin, end = (self.first, self.full[0]) if pts < self.full[0] else (self.last, self.full[1])
+        return _UNSHOWN + (1 - _UNSHOWN) * max(0.0, (pts - begin) / (end - begin))
 
     def box_at(self, pts: int) -> NDArray[np.float32]:
         """(4,) xyxy, linear between knots."""

@@ -18,6 +18,7 @@ from facepipe.media import mux
 from facepipe.models.registry import sha256_of
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.choose import choose
+from facepipe.pipeline.fade import faded
 from facepipe.pipeline.link import link
 from facepipe.pipeline.plan import anchors
 from facepipe.pipeline.report import CONTAINER_TAG, scale_advice, sidecar, write_sidecar
@@ -285,11 +286,12 @@ def _render(
         if kept is not None:
             parts[span.index] = kept
     resumed = len(parts)
+    tracks = faded(analysis.tracks, analysis.cuts, planned.info, spans[0].start, spans[-1].stop)
     tasks = [
         RenderTask(
             planned.info,
             span,
-            tracks_within(analysis.tracks, span, planned.info),
+            tracks_within(tracks, span, planned.info),
             settings.restore,
             planned.encode,
             job.part(span),

@@ -42,8 +42,9 @@ def carried(seen: Knots, ways: Sequence[Way], base: float) -> Knots:
 
     A way that does not reach the next look is one on which the face was lost: what comes after is
     smoothed by itself. A face that was lost on most of its ways is smoothed as it moves, from look
-    to look. `base` is seconds a tick of pts. A knot between looks has the score of the look before
-    it. Knots that say what a line between their neighbours says are left out.
+    to look. One that was followed after its last look goes on to there. `base` is seconds a tick of
+    pts. A knot between looks has the score of the look before it. Knots that say what a line
+    between their neighbours says are left out.
     """
     steps = [
         next((moved for at, moved in way if at == following), None)
@@ -74,13 +75,13 @@ def carried(seen: Knots, ways: Sequence[Way], base: float) -> Knots:
     for look, at in enumerate(seen.pts.tolist()):
         rows.append((at, look, 0.0))
         maps.append(forth[look])
-        if look + 1 < len(seen.pts):
-            following = int(seen.pts[look + 1])
-            for pts, moved in ways[look]:
-                if pts < following:
-                    share = 0.0 if steps[look] is None else (pts - at) / (following - at)
-                    rows.append((pts, look, share))
-                    maps.append(after(moved, forth[look]))
+        last = look + 1 == len(seen.pts)
+        following = at if last else int(seen.pts[look + 1])
+        for pts, moved in ways[look]:
+            if last or pts < following:
+                known = not last and steps[look] is not None
+                rows.append((pts, look, (pts - at) / (following - at) if known else 0.0))
+                maps.append(after(moved, forth[look]))
     before = np.array([row[1] for row in rows])
     shares = np.array([row[2] for row in rows])
     after_it = np.minimum(before + 1, len(seen.pts) - 1)

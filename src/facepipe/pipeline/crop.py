@@ -80,6 +80,7 @@ def crop(
             continue
         others = beside(number, place)
         weight = frontality(tracks[place].landmarks_at(frames[number].pts))
+        weight *= tracks[place].presence(frames[number].pts)
         weight *= steadiness([shown, *(other for other, _ in others)])
         if weight > 0:
             fused = fuse(shown, to_frame, others)

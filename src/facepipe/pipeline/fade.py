@@ -1,0 +1,40 @@
+"""Tracks that begin or end within a shot come and go softly."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+
+from facepipe.frames import Track, VideoInfo
+
+#: Seconds over which a face comes or goes, at most a third of its track.
+FADE_SECONDS = 0.16
+
+
+def faded(
+    tracks: Sequence[Track], cuts: Sequence[int], info: VideoInfo, start: int, stop: int
+) -> tuple[Track, ...]:
+    """The tracks with the time in which each is shown in full (`Track.full`).
+
+    One that begins with its shot, or with the film (start <= pts < `stop`), is there at once; so is
+    its end. `cuts` are the sorted pts of the first frames of shots.
+    """
+    fade = round(FADE_SECONDS / info.time_base)
+    return tuple(_faded(track, cuts, info, start, stop, fade) for track in tracks)
+
+
+def _faded(
+    track: Track, cuts: Sequence[int], info: VideoInfo, start: int, stop: int, fade: int
+) -> Track:
+    shot = bisect_right(cuts, track.first)
+    begins = max(cuts[shot - 1] if shot else start, start)
+    ends = min(cuts[shot] if shot < len(cuts) else stop, stop)
+    before = bisect_left(info.pts, track.first) - bisect_left(info.pts, begins)
+    after = bisect_left(info.pts, ends) - bisect_right(info.pts, track.last)
+    fade = min(fade, (track.last - track.first) // 3)
+    full = (
+        track.first + (fade if before > 0 else 0),
+        track.last - (fade if after > 0 else 0),
+    )
+    return replace(track, full=full)
