@@ -16,6 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from facepipe.frames import Faces, Sighting, SpanFaces, Track, VideoInfo
 from facepipe.models.detectors.boxes import overlaps
+from facepipe.pipeline.align import frontality
 from facepipe.pipeline.carry import Knots, Way, carried, moved_box
 
 Floats = NDArray[np.float64]
@@ -26,6 +27,7 @@ LEAST_LOOKS = 2  # one glimpse is too little, where there were more looks
 REACH, SPEED, FARTHEST = 0.5, 5.0, 2.5  # face sizes a face may be off: at once, per second, at most
 GROWTH = 0.7  # logarithm of the size ratio between two sightings, at most
 UNSHAPED = 0.35  # mean distance of two landmark shapes, in face sizes, at most
+PROFILE = 0.25  # mean frontality under which a face cannot be aligned
 REFUSED = 1e6
 
 
@@ -98,6 +100,7 @@ def link(
             _wrong_size(track, min_face, max_face)
             or _too_short(path, seen_in, min_seconds, base)
             or _too_weak(path, score)
+            or _turned_away(path)
         )
         tracks.append(replace(track, enhance=reason is None, reason=reason))
     return tuple(tracks)
@@ -217,3 +220,11 @@ def _too_weak(path: _Path, score: float) -> str | None:
     best = np.sort(path.scores)[::-1][: (len(path.scores) + 1) // 2]
     mean = float(best.mean())
     return None if mean >= score else f"score {mean:.3f} below {score:g}"
+
+
+def _turned_away(path: _Path) -> str | None:
+    """A face that mostly shows its side has too few landmarks to be aligned by."""
+    shares = np.array([frontality(landmarks) for landmarks in path.landmarks])
+    if shares.mean() >= PROFILE:
+        return None
+    return f"a profile in {int((shares < PROFILE).sum())} of {len(shares)} looks"

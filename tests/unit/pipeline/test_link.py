@@ -126,6 +126,21 @@ def test_each_refusal_has_its_reason() -> None:
     assert of(30, looks=3, min_seconds=1) == "too short: 0.40 s, 1 s asked for"
 
 
+def test_a_profile_is_refused_but_not_one_who_turns_away_for_a_while() -> None:
+    def turning(profiles: int) -> Track:
+        looks = {}
+        for k in range(12):
+            seen = faces((200, 200, 30, 0.9))
+            if k < profiles:
+                seen.landmarks[..., 0] = 200 + 0.15 * (seen.landmarks[..., 0] - 200)
+            looks[5 * k] = seen
+        return tracks(film(looks))[0]
+
+    assert turning(0).enhance
+    assert turning(5).enhance
+    assert turning(12).reason == "a profile in 12 of 12 looks"
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_film_of_one_or_two_frames_still_has_its_face(count: int) -> None:
     (track,) = tracks(film({k: faces((100, 100, 30, 0.9)) for k in range(count)}))
