@@ -170,7 +170,7 @@ class Faces:
 
 @dataclass(frozen=True, eq=False)
 class Moves:
-    """Where the N faces of a sighting are in a later frame, told by the picture itself.
+    """Where the N faces of a sighting are in another frame, told by the picture itself.
 
     `maps` (N, 2, 3) float64 take points of the sighting's frame to the frame of `pts`; NaN where a
     face was lost sight of.
@@ -184,8 +184,9 @@ class Moves:
 class Sighting:
     """What the analyze pass saw in one frame it looked at; `shot` counts scene cuts in the span.
 
-    `moves` follow its faces through the frames after it, up to the next one looked at, never over
-    a cut; none where there are no faces.
+    `moves`, by rising pts, follow its faces through the frames after it, up to the next one looked
+    at, and back through a few before it, to the last one looked at; never over a cut; none where
+    there are no faces.
     """
 
     pts: int

@@ -15,6 +15,8 @@ TEMPLATE = np.array(
     [[48.25, 59.99], [79.73, 60.05], [64.16, 78.50], [50.32, 92.85], [78.27, 92.79]], np.float64
 )
 CANVAS = 128
+#: Canvas px of a face's box: the square root of its area.
+_BOX = 70.0
 #: Distance of the eyes, in distances from eyes to mouth, of a profile and of a face half aside; one
 #: that looks at the camera has 0.96.
 _PROFILE, _ASIDE = 0.2, 0.45
@@ -59,6 +61,14 @@ def roll(landmarks: NDArray[np.float32]) -> float:
     """By how many radians a face is turned in the picture's plane, clockwise as one looks at it."""
     to_frame = canvas_to_frame(landmarks)
     return float(np.arctan2(to_frame[1, 0], to_frame[0, 0]))
+
+
+def misshape(landmarks: NDArray[np.float32]) -> float:
+    """How far `landmarks` (5, 2) lie from those of a face, in the mean; in sizes of its box."""
+    placed = canvas_to_frame(landmarks)
+    off = TEMPLATE @ placed[:, :2].T + placed[:, 2] - landmarks
+    size = _BOX * frame_px_per_canvas_px(placed)
+    return float(np.hypot(*off.T).mean() / max(size, 1e-6))
 
 
 def frontality(landmarks: NDArray[np.float32]) -> float:

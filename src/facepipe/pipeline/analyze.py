@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -21,6 +21,9 @@ from facepipe.pipeline.colour import to_bgr8
 from facepipe.pipeline.cuts import AFTER, BEFORE, Thumbnail, is_cut, thumbnail
 from facepipe.pipeline.detect import FaceFinder
 from facepipe.pipeline.register import Follower, luma
+
+#: Frames through which a face is followed back from where it was found.
+_BACK = 4
 
 
 def analyze_frames(
@@ -54,12 +57,14 @@ def analyze_frames(
     sightings: list[Sighting] = []
     cuts: list[int] = []
     follower: Follower | None = None
+    passed: deque[Frame] = deque(maxlen=_BACK)
     for frame, looked_at, starts_segment, begins_shot in _judged(frames, sorted(anchors), every):
         if starts_segment:
             finder.reset()
         if begins_shot:
             cuts.append(frame.pts)
             follower = None
+            passed.clear()
         light = None if follower is None else luma(frame)
         if follower is not None and light is not None:
             moves = Moves(frame.pts, follower.step(light))
@@ -67,11 +72,23 @@ def analyze_frames(
         if looked_at:
             picture = np.ascontiguousarray(np.rot90(to_bgr8(frame), turns))
             faces = turned_back(finder.look(picture), turns, picture.shape[1], picture.shape[0])
-            sightings.append(Sighting(frame.pts, faces, len(cuts)))
             follower = None
+            before: tuple[Moves, ...] = ()
             if len(faces):
-                follower = Follower(luma(frame) if light is None else light, faces)
+                light = luma(frame) if light is None else light
+                follower = Follower(light, faces)
+                before = _moves_before(Follower(light, faces), passed)
+            sightings.append(Sighting(frame.pts, faces, len(cuts), before))
+            passed.clear()
+        else:
+            passed.append(frame)
     return SpanFaces(span, tuple(sightings), tuple(cuts))
+
+
+def _moves_before(follower: Follower, passed: Sequence[Frame]) -> tuple[Moves, ...]:
+    """Where the follower's faces were in the frames before, by rising pts."""
+    back = [Moves(frame.pts, follower.step(luma(frame))) for frame in reversed(passed)]
+    return tuple(reversed(back))
 
 
 def turned_back(faces: Faces, turns: int, width: int, height: int) -> Faces:

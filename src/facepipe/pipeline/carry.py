@@ -42,9 +42,9 @@ def carried(seen: Knots, ways: Sequence[Way], base: float) -> Knots:
 
     A way that does not reach the next look is one on which the face was lost: what comes after is
     smoothed by itself. A face that was lost on most of its ways is smoothed as it moves, from look
-    to look. One that was followed after its last look goes on to there. `base` is seconds a tick of
-    pts. A knot between looks has the score of the look before it. Knots that say what a line
-    between their neighbours says are left out.
+    to look. One that was followed to before its first look or beyond its last is there, too. `base`
+    is seconds a tick of pts. A knot between looks has the score of the look that it was followed
+    from. Knots that say what a line between their neighbours says are left out.
     """
     steps = [
         next((moved for at, moved in way if at == following), None)
@@ -70,18 +70,23 @@ def carried(seen: Knots, ways: Sequence[Way], base: float) -> Knots:
             seen.scores[run],
             followed=followed,
         )
-    rows: list[tuple[int, int, float]] = []  # pts, look before, share of the way to the next
+    rows: list[tuple[int, int, float]] = []  # pts, look, share of the way to the next
     maps: list[Floats] = []
     for look, at in enumerate(seen.pts.tolist()):
-        rows.append((at, look, 0.0))
-        maps.append(forth[look])
         last = look + 1 == len(seen.pts)
-        following = at if last else int(seen.pts[look + 1])
-        for pts, moved in ways[look]:
-            if last or pts < following:
-                known = not last and steps[look] is not None
-                rows.append((pts, look, (pts - at) / (following - at) if known else 0.0))
-                maps.append(after(moved, forth[look]))
+        following = None if last else int(seen.pts[look + 1])
+        found_anew = not look or steps[look - 1] is None
+        reached = max((row[0] for row in rows), default=None)
+        for pts, moved in [*ways[look], (at, np.eye(2, 3))]:
+            if pts < at and (not found_anew or (reached is not None and pts <= reached)):
+                continue
+            if following is not None and pts >= following:
+                continue
+            known = following is not None and pts > at and steps[look] is not None
+            rows.append((pts, look, (pts - at) / (following - at) if known and following else 0.0))
+            maps.append(after(moved, forth[look]))
+    order = np.argsort([row[0] for row in rows], kind="stable")
+    rows, maps = [rows[k] for k in order], [maps[k] for k in order]
     before = np.array([row[1] for row in rows])
     shares = np.array([row[2] for row in rows])
     after_it = np.minimum(before + 1, len(seen.pts) - 1)

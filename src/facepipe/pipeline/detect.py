@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facepipe.frames import Faces
 from facepipe.models.detectors import Detector
 from facepipe.models.detectors.boxes import join, overlaps, sizes, suppress
-from facepipe.pipeline.align import roll
+from facepipe.pipeline.align import misshape, roll
 
 OVERLAP = 0.35  # of two boxes that say the same face
 NET_PIXELS = 2_100_000  # of one input of the network: bounds memory; 1920x1080 still fits
@@ -29,6 +29,10 @@ LOOK_BELOW = 96  # frame px: larger faces have good landmarks already
 TILT_SEEN, UPRIGHT, MOST_TILTED = 0.3, np.radians(6), np.radians(60)
 MORE_LOOKS = 3  # at a tilted face, at most
 SAME_PLACE = 0.3  # overlap of the second look's face with the first's
+# What a face's score loses by the size of its box that the landmarks of two looks differ, and by
+# which they differ from a face's shape; no more than at so much of each. A face has the median of
+# both, which is given to all, so that scores keep their meaning (200 boxed photographs).
+DIFFER, DIFFER_MOST, MISSHAPE, MISSHAPE_MOST, USUAL = 1.5, 0.1, 0.75, 0.3, 0.1
 CANDIDATE = 0.2  # how far below the asked score the second look may still raise a face
 CELL, CHANGE = 4, 6  # a cell of so many px has changed when its mean luma moves by so much
 WORTH = 0.6  # share of the picture from which it is searched whole
@@ -162,8 +166,9 @@ def second_look(bgr: NDArray[np.uint8], faces: Faces, detector: Detector) -> Fac
 
     Each is cut out, enlarged, and searched plain and mirrored; its landmarks become the mean of
     these two, its box and score the mean of the first look's and theirs. A look that does not
-    find the face again counts with score 0: that is what tells a face from a blot. The landmarks
-    of a tilted face come from a look that is turned until the face stands upright in it.
+    find the face again counts with score 0: that is what tells a face from a blot; and so do
+    landmarks on which the two looks do not agree, or that have not the shape of a face. The
+    landmarks of a tilted face come from a look that is turned until the face stands upright in it.
     """
     boxes, scores = faces.boxes.copy(), faces.scores.copy()
     landmarks = faces.landmarks.copy()
@@ -171,11 +176,16 @@ def second_look(bgr: NDArray[np.uint8], faces: Faces, detector: Detector) -> Fac
         box = faces.boxes[face]
         seen, to_look = _look(bgr, box, 0.0, detector)
         scores[face] = (scores[face] + seen.scores.sum() / 2) / 2
+        if len(seen) == 2:
+            apart = np.linalg.norm(seen.landmarks[0] - seen.landmarks[1], axis=1).mean()
+            scores[face] -= DIFFER * min(float(apart) / LOOK_FACE, DIFFER_MOST)
         if len(seen):
             closer = (seen.boxes.mean(0).reshape(2, 2) - to_look[:, 2]) / to_look[0, 0]
             boxes[face] = (box + closer.reshape(4)) / 2
             landmarks[face] = _upright_landmarks(bgr, box, seen, to_look, detector)
-    return Faces(boxes, scores, landmarks)
+    shapes = np.array([misshape(points) for points in landmarks], np.float32)
+    plausible = scores + USUAL - MISSHAPE * np.minimum(shapes, MISSHAPE_MOST)
+    return Faces(boxes, np.clip(plausible, 0, 1).astype(np.float32), landmarks)
 
 
 def _upright_landmarks(

@@ -87,3 +87,24 @@ def test_few_looks_are_what_they_are(count: int) -> None:
     knots = carried(few, [*ways[: count - 1], []], BASE)
     np.testing.assert_allclose(knots.landmarks[0], few.landmarks[0])
     np.testing.assert_allclose(knots.landmarks[-1], few.landmarks[-1], atol=1e-6)
+
+
+def test_a_face_is_there_before_it_was_first_seen() -> None:
+    seen, ways = looks(noise=0)
+    first = 2  # the looks before did not see it
+    place = true_map(first * EVERY)
+    back = [(t, after(true_map(t), inverse(place))) for t in (7, 8, 9)]
+    later = Knots(seen.pts[first:], seen.boxes[first:], seen.landmarks[first:], seen.scores[first:])
+    knots = carried(later, [[*back, *ways[first]], *ways[first + 1 :]], BASE)
+    assert knots.pts[0] == 7
+    assert np.abs(errors(knots)).max() < 0.02
+
+
+def test_what_is_found_anew_is_followed_back_to_where_it_was_lost() -> None:
+    seen, ways = looks(noise=0, lost=frozenset({4}))
+    place = true_map(5 * EVERY)
+    back = [(t, after(true_map(t), inverse(place))) for t in (21, 22, 23, 24)]
+    ways[5] = [*back, *ways[5]]
+    knots = carried(seen, ways, BASE)
+    assert {20, 21, 22, 23, 24, 25} <= set(knots.pts.tolist())
+    assert np.abs(errors(knots)).max() < 0.02
