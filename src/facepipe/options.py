@@ -38,7 +38,7 @@ Input = Annotated[Path, typer.Argument(metavar="INPUT", help="any video that FFm
 Output = Annotated[Path, typer.Option("--output", "-o", help="the film to write")]
 Config = Annotated[Path | None, typer.Option(help="settings from a TOML file")]
 Assign = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="one setting")]
-Profile = Annotated[str, typer.Option(help="balanced, fast or thorough")]
+Profile = Annotated[str, typer.Option(help="balanced, fast, thorough, strict or recall")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an existing output")]
 Progress = Annotated[ProgressKind, typer.Option(help="how to tell of progress, on stderr")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors alone")]

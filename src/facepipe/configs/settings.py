@@ -14,7 +14,7 @@ from facepipe.errors import UsageError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-PROFILES = ("balanced", "fast", "thorough")
+PROFILES = ("balanced", "fast", "thorough", "strict", "recall")
 
 
 class _Section(BaseModel):

@@ -62,7 +62,7 @@ def test_the_end_lies_after_the_start() -> None:
 
 
 def test_an_unknown_profile_is_told() -> None:
-    with pytest.raises(UsageError, match="balanced, fast, thorough"):
+    with pytest.raises(UsageError, match="balanced, fast, thorough, strict, recall"):
         load_settings(profile="best")
 
 
