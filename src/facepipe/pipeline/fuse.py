@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from facepipe.frames import BESIDE_CHANNELS, SEQUENCE
 from facepipe.pipeline.align import CANVAS
+from facepipe.pipeline.alike import alike, cells
 
 Floats = NDArray[np.float32]
 
@@ -25,11 +26,8 @@ Floats = NDArray[np.float32]
 _NEAR = 0.15
 #: Share that every frame has wherever its samples lie.
 _FLOOR = 1e-3
-#: Canvas px of the cells in which light is compared, and cells taken together.
-_CELL, _CELLS = 8, 5
-#: Difference of light, as a share of white, up to which a frame beside counts in full at a place,
-#: and from which not at all: something else is seen there.
-_SAME, _OTHER = 0.02, 0.05
+#: Cells taken together, where canvases are compared.
+_CELLS = 5
 _PLACES = np.stack(np.meshgrid(np.arange(CANVAS), np.arange(CANVAS)), -1).astype(np.float32)
 
 
@@ -47,7 +45,7 @@ def fuse(
     fused = np.zeros((CANVAS, CANVAS, BESIDE_CHANNELS), np.float32)
     if not beside:
         return fused
-    gray, cells = _gray(canvas), _cells(canvas)
+    gray, own = _gray(canvas), cells(canvas)
     nearest = _nearness(_PLACES, to_frame)
     # Sums over the frames of how they differ from the canvas, which itself differs by nothing.
     mean_sum, near_sum = np.zeros_like(canvas), np.zeros_like(canvas)
@@ -55,7 +53,7 @@ def fuse(
     for other, other_to_frame in beside:
         places = _PLACES + _flow().calc(gray, _gray(other), None)  # type: ignore[call-overload]
         seen = _seen_from(other, places)
-        share = _alike(cells, _cells(seen)) * _within(places)
+        share = alike(own, cells(seen), together=_CELLS) * _within(places)
         near = share * _nearness(places, other_to_frame)
         difference = seen - canvas
         mean_sum += share[..., None] * difference
@@ -90,23 +88,6 @@ def _nearness(places: Floats, to_frame: NDArray[np.float64]) -> Floats:
     off = points - np.rint(points)
     squared = off[..., 0] ** 2 + off[..., 1] ** 2
     return np.asarray(np.exp(squared * np.float32(-0.5 / _NEAR**2)) + np.float32(_FLOOR))
-
-
-def _cells(canvas: Floats) -> Floats:
-    side = CANVAS // _CELL
-    return np.asarray(cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _alike(one: Floats, other: Floats) -> Floats:
-    """(128, 128) in [0, 1]: where two canvases show the same thing, from their cells.
-
-    Detail and noise may differ; what a blur leaves of them must agree.
-    """
-    power = ((one - other) ** 2).mean(2)
-    power = cv2.blur(power, (_CELLS, _CELLS), borderType=cv2.BORDER_REFLECT_101)
-    change = np.sqrt(np.maximum(power, 0))  # sums that run may end a little below
-    share = np.clip((_OTHER - change) / (_OTHER - _SAME), 0, 1).astype(np.float32)
-    return np.asarray(cv2.resize(share, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR))
 
 
 def _within(places: Floats) -> NDArray[np.bool_]:

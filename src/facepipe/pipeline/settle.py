@@ -10,23 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.frames import SEQUENCE, Crops, Frame, Restored
 from facepipe.pipeline.align import CANVAS
+from facepipe.pipeline.alike import alike, cells
 
 Floats = NDArray[np.float32]
 Batch = tuple[Sequence[Frame], Crops, Restored]
 
 #: Frames to each side that are averaged.
 REACH = SEQUENCE // 2
-#: Canvas px of the cells in which canvases are compared, and cells taken together.
-_CELL, _CELLS = 8, 3
-#: Difference of light, as a share of white, up to which a frame beside counts in full at a place,
-#: and from which not at all.
-_SAME, _OTHER = 0.02, 0.05
+#: Cells taken together, where canvases are compared: few, so that a blink is not smeared.
+_CELLS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +65,7 @@ def settled(batches: Iterable[Batch], *, apart: float) -> Iterator[tuple[Frame, 
 
 def _faces(crops: Crops, restored: Restored, number: int) -> dict[int, _Face]:
     return {
-        int(crops.track[row]): _Face(crops, restored, int(row), _cells(crops.pixels[row]))
+        int(crops.track[row]): _Face(crops, restored, int(row), cells(crops.pixels[row]))
         for row in np.nonzero(crops.frame == number)[0]
     }
 
@@ -81,7 +78,7 @@ def _at_rest(recent: Sequence[_Shown], place: int, apart: float) -> tuple[Frame,
     pixels, shown, parses = [], [], []
     for track, face in faces:
         others = [one.faces[track] for one in beside if track in one.faces]
-        shares = [_alike(face.cells, other.cells) for other in others]
+        shares = [alike(face.cells, other.cells, together=_CELLS)[..., None] for other in others]
         total = 1 + np.sum(shares, 0, dtype=np.float32)
         mean, source = face.restored.pixels[face.row].copy(), face.crops.pixels[face.row].copy()
         for other, share in zip(others, shares, strict=True):
@@ -134,17 +131,3 @@ def _nobody() -> Crops:
 
 def _no_canvas() -> Floats:
     return np.zeros((0, CANVAS, CANVAS, 3), np.float32)
-
-
-def _cells(canvas: Floats) -> Floats:
-    side = CANVAS // _CELL
-    return np.asarray(cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _alike(one: Floats, other: Floats) -> Floats:
-    """(128, 128, 1) in [0, 1]: where two canvases show the same thing, from their cells."""
-    power = cv2.blur(((one - other) ** 2).mean(2), (_CELLS, _CELLS))
-    change = np.sqrt(np.maximum(power, 0))  # sums that run may end a little below
-    share = np.clip((_OTHER - change) / (_OTHER - _SAME), 0, 1).astype(np.float32)
-    large = cv2.resize(share, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(large, np.float32)[..., None]
