@@ -45,7 +45,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors alone")
 Workers = Annotated[int | None, typer.Option(help="processes [a core each, as memory allows]")]
 Detector = Annotated[DetectorName | None, typer.Option(help="what finds faces [yunet]")]
 Pack = Annotated[Path | None, typer.Option(help="folder of an insightface pack, for scrfd")]
-Score = Annotated[float | None, typer.Option(help="mean score a face must reach [0.7]")]
+Score = Annotated[
+    float | None,
+    typer.Option(help="mean score a face must reach, 0.1 less if it is seen for long [0.7]"),
+]
 MinFace = Annotated[float | None, typer.Option(help="smallest face, px [8]")]
 MaxFace = Annotated[float | None, typer.Option(help="largest face, px [what fills the canvas]")]
 DetectEvery = Annotated[int | None, typer.Option(help="look in every k-th frame [5]")]

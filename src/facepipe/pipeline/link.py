@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 CANVAS_FACE = 70.0  # px: a face whose box is so large fills the canvas one to one
 WEAK = 0.2  # how far below the asked score a sighting may still carry a track on
 LEAST_LOOKS = 2  # one glimpse is too little, where there were more looks
+# A face that is seen again and again need not be so sure each time.
+PATIENCE, LONG = 0.1, 8  # by how much less its score may be, once it was seen in so many looks
 REACH, SPEED, FARTHEST = 0.5, 5.0, 2.5  # face sizes a face may be off: at once, per second, at most
 GROWTH = 0.7  # logarithm of the size ratio between two sightings, at most
 UNSHAPED = 0.35  # mean distance of two landmark shapes, in face sizes, at most
@@ -217,9 +219,11 @@ def _too_short(path: _Path, looks: Sequence[int], min_seconds: float, base: floa
 
 def _too_weak(path: _Path, score: float) -> str | None:
     """By the better half of the sightings: a face may turn away for a while."""
+    seen = (len(path.scores) - LEAST_LOOKS) / (LONG - LEAST_LOOKS)
+    score -= PATIENCE * min(max(seen, 0.0), 1.0)
     best = np.sort(path.scores)[::-1][: (len(path.scores) + 1) // 2]
     mean = float(best.mean())
-    return None if mean >= score else f"score {mean:.3f} below {score:g}"
+    return None if mean >= score else f"score {mean:.3f} below {score:.3g}"
 
 
 def _turned_away(path: _Path) -> str | None:

@@ -101,9 +101,24 @@ def test_weak_sightings_carry_a_track_on_but_make_none() -> None:
     (track,) = tracks(film(looks))
     assert track.enhance
     assert (track.first, track.last) == (0, 55)
-    (weak,) = tracks(film({5 * k: faces((100, 100, 30, 0.6)) for k in range(12)}))
+    (weak,) = tracks(film({5 * k: faces((100, 100, 30, 0.55)) for k in range(12)}))
     assert not weak.enhance
-    assert weak.reason == "score 0.600 below 0.7"
+    assert weak.reason == "score 0.550 below 0.6"
+
+
+def test_what_is_seen_for_long_need_not_be_so_sure() -> None:
+    def seen(looks: int) -> str | None:
+        sightings = {5 * k: faces((100, 100, 30, 0.64)) for k in range(looks)}
+        (track,) = tracks(film(sightings))
+        return track.reason
+
+    assert seen(2) == "score 0.640 below 0.7"
+    assert seen(4) == "score 0.640 below 0.667"
+    assert seen(8) is None
+    assert seen(40) is None
+
+
+def test_what_is_hardly_seen_makes_no_track() -> None:
     assert tracks(film({5 * k: faces((100, 100, 30, 0.4)) for k in range(12)})) == ()
 
 
