@@ -27,6 +27,8 @@ _COVERS = 1.0
 #: The window that weighs a patch's middle most: sigma, share of its side.
 _SIGMA = 0.3
 _ROUNDS = 12
+#: In medians, the difference of a pixel that is odd.
+_ODD = 3.0
 #: A correction of a patch, px, that is none any more; one that is no longer believed.
 _STILL, _ASTRAY = 0.02, 0.35
 #: Correlation from which a patch counts as found again, and under which it is searched around.
@@ -70,14 +72,15 @@ class Follower:
 class _Patch:
     """A face as it was first seen (n, n), its light made even, and how it changes when moved.
 
-    `to_frame` takes its px to the frame; `solve` (4, n * n) takes a difference of patches to
-    growth, turn and shift about the patch's middle.
+    `to_frame` takes its px to the frame. `slopes` (4, n * n) are what growth, turn and shift about
+    the patch's middle change; `ridge` (4, 4) speaks against much of the first two.
     """
 
     pixels: Floats
     weights: Floats
     to_frame: Map
-    solve: Floats
+    slopes: Floats
+    ridge: NDArray[np.float64]
 
     def moved(self, face: Map) -> NDArray[np.float64]:
         """(2,) where the middle of the patch goes."""
@@ -99,14 +102,11 @@ def _patch(luma_HW: Floats, box: NDArray[np.float64]) -> _Patch:
     down, across = np.gradient(pixels)
     y, x = np.meshgrid(off, off, indexing="ij")
     slopes = np.stack((across * x + down * y, down * x - across * y, across, down)).reshape(4, -1)
-    weighted = slopes * weights.ravel()
-    normal = weighted @ slopes.T
+    shifts = (slopes[2:] ** 2 * weights.ravel()).sum()
     # About as much change as a shift makes, times the ridge, speaks against turn and growth.
-    reach = float((weights * (x * x + y * y)).sum()) / 2
-    normal[:2, :2] += np.eye(2) * _RIDGE * reach * np.trace(normal[2:, 2:])
-    normal += np.eye(4) * 1e-6
-    solve = np.linalg.solve(normal, weighted).astype(np.float32)
-    return _Patch(pixels, weights, to_frame, solve)
+    against = _RIDGE * float((weights * (x * x + y * y)).sum()) / 2 * float(shifts)
+    ridge = np.diag([against, against, 0, 0]) + np.eye(4) * 1e-6
+    return _Patch(pixels, weights, to_frame, slopes.astype(np.float32), ridge)
 
 
 def _registered(patch: _Patch, luma_HW: Floats, guess: Map) -> Map | None:
@@ -123,11 +123,9 @@ def _refined(patch: _Patch, luma_HW: Floats, guess: Map) -> tuple[Map, float]:
     count = len(patch.pixels)
     middle = (count - 1) / 2
     to_frame = after(guess, patch.to_frame)
-    alike = -1.0
     for _ in range(_ROUNDS):
         seen = _even(_sampled(luma_HW, to_frame, count), patch.weights)
-        alike = float((seen * patch.pixels * patch.weights).sum())
-        growth, turn, across, down = (patch.solve @ (seen - patch.pixels).ravel()).tolist()
+        growth, turn, across, down = _step(patch, seen)
         if not abs(growth) + abs(turn) < _ASTRAY:
             return guess, -1.0
         # The step is taken in the patch, so its inverse is put before the map.
@@ -141,6 +139,21 @@ def _refined(patch: _Patch, luma_HW: Floats, guess: Map) -> tuple[Map, float]:
     seen = _even(_sampled(luma_HW, to_frame, count), patch.weights)
     alike = float((seen * patch.pixels * patch.weights).sum())
     return after(to_frame, inverse(patch.to_frame)), alike
+
+
+def _step(patch: _Patch, seen: Floats) -> tuple[float, float, float, float]:
+    """Growth, turn and shift that bring the patch to what is `seen`.
+
+    What differs far more than most, as a thing does that passes before the face, hardly counts.
+    """
+    off = (seen - patch.pixels).ravel()
+    usual = float(np.median(np.abs(off)))
+    trust = patch.weights.ravel() / (1 + (off / (_ODD * usual + 0.05)) ** 2) ** 2
+    weighted = patch.slopes * trust
+    growth, turn, across, down = np.linalg.solve(
+        weighted @ patch.slopes.T + patch.ridge, weighted @ off
+    ).tolist()
+    return growth, turn, across, down
 
 
 def _searched(patch: _Patch, luma_HW: Floats, guess: Map) -> Map:
