@@ -34,6 +34,14 @@ def test_every_network_that_is_compared_has_a_recipe_and_one_budget() -> None:
     }
 
 
+def test_the_ablation_differs_in_its_network_alone() -> None:
+    rows = [load_recipe(path) for path in sorted((RECIPES / "ablation").iterdir())]
+    assert len(rows) == 3
+    alike = {row.model_copy(update={"network": "srcnn", "out": Path()}) for row in rows}
+    assert len(alike) == 1
+    assert rows[0].width == 16
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
