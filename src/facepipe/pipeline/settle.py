@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import SEQUENCE, Crops, Frame, Restored
+from facepipe.frames import Crops, Frame, Restored
 from facepipe.pipeline.align import CANVAS
 from facepipe.pipeline.alike import alike, cells
 
@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 Batch = tuple[Sequence[Frame], Crops, Restored]
 
 #: Frames to each side that are averaged.
-REACH = SEQUENCE // 2
+REACH = 3
 #: Cells taken together, where canvases are compared: few, so that a blink is not smeared.
 _CELLS = 3
 
@@ -43,10 +43,10 @@ class _Shown:
 
 
 def settled(batches: Iterable[Batch], *, apart: float) -> Iterator[tuple[Frame, Crops, Restored]]:
-    """Each frame of the batches with its restored faces at rest, once two more are known after it.
+    """Each frame of the batches with its restored faces at rest, once REACH more are known.
 
     Frames more than `apart` in pts from it do not count. Its Crops count from frame 0; its Restored
-    has `shown`, the source at rest. Frames come in order; holds five of them.
+    has `shown`, the source at rest. Frames come in order; holds 2 * REACH + 1.
     """
     recent: list[_Shown] = []
     ahead = 0  # the next of `recent` to be given

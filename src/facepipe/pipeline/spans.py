@@ -197,7 +197,7 @@ def render_frames(
 ) -> Iterator[Frame]:
     """The core of the render pass: windows of frames, all their faces in one batch.
 
-    Of `frames`, those within the span come out; of those beside it, two are averaged with it, and
+    Of `frames`, those within the span come out; of those beside it, three are averaged with it, and
     two more seen, on each side, no more than `apart` in pts. Holds `window` frames and those
     beside, or fewer where they are large (WINDOW_BYTES at the output's size). `restored` is told
     how many faces each frame had.
