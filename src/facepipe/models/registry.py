@@ -41,7 +41,7 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "83eba9cd271380ff824bdbdd2a63b3ffce4780412d2109321116ab2b3a64ee1a",
+                "cad0646bc458eb43ad18d607e7c3ad71abd61ae7f2165a1b73c3002636ec3316",
             ),
             ("fishsrnet.onnx", "cc41605814876919126f5773e55081cd487131bebb738da75d1a927b9f214765"),
         ),
