@@ -141,7 +141,11 @@ def test_a_stopped_run_can_be_resumed(kind: signal.Signals, tmp_path: Path) -> N
     target = tmp_path / "out.mp4"
     command = [*FACEPIPE, "run", str(film), "-o", str(target), "--preset", "veryslow"]
     running = subprocess.Popen(
-        [*command, "--workers", "1", "--set", "span_seconds=1"], stderr=subprocess.PIPE, text=True
+        [*command, "--workers", "1", "--set", "span_seconds=1"],
+        stderr=subprocess.PIPE,
+        text=True,
+        # These tests may run under nohup themselves.
+        preexec_fn=lambda: signal.signal(kind, signal.SIG_DFL),
     )
     job = tmp_path / ".out.mp4.facepipe"
     deadline = time.monotonic() + 60
