@@ -15,8 +15,8 @@ TEMPLATE = np.array(
     [[48.25, 59.99], [79.73, 60.05], [64.16, 78.50], [50.32, 92.85], [78.27, 92.79]], np.float64
 )
 CANVAS = 128
-#: Canvas px of a face's box: the square root of its area.
-_BOX = 70.0
+#: Canvas px of a face's box, the square root of its area: one so large fills the canvas.
+CANVAS_FACE = 70.0
 #: Distance of the eyes, in distances from eyes to mouth, of a profile and of a face half aside; one
 #: that looks at the camera has 0.96.
 _PROFILE, _ASIDE = 0.2, 0.45
@@ -67,7 +67,7 @@ def misshape(landmarks: NDArray[np.float32]) -> float:
     """How far `landmarks` (5, 2) lie from those of a face, in the mean; in sizes of its box."""
     placed = canvas_to_frame(landmarks)
     off = TEMPLATE @ placed[:, :2].T + placed[:, 2] - landmarks
-    size = _BOX * frame_px_per_canvas_px(placed)
+    size = CANVAS_FACE * frame_px_per_canvas_px(placed)
     return float(np.hypot(*off.T).mean() / max(size, 1e-6))
 
 

@@ -61,6 +61,7 @@ def analyze_frames(
     for frame, looked_at, starts_segment, begins_shot in _judged(frames, sorted(anchors), every):
         if starts_segment:
             finder.reset()
+            passed.clear()  # a span that begins here has not seen them
         if begins_shot:
             cuts.append(frame.pts)
             follower = None

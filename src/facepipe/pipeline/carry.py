@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from facepipe.pipeline.align import after, inverse
 from facepipe.pipeline.smooth import smoothed
 
 Floats = NDArray[np.float64]
-#: One face after a look: (pts, (2, 3) from the look's frame to that one), by rising pts.
+#: One face about a look: (pts, (2, 3) from the look's frame to that one), by rising pts.
 Way = Sequence[tuple[int, Floats]]
 
 #: How far a knot must lie from the line between others to be kept, share of the face's size: on the
@@ -38,7 +39,7 @@ class Knots:
 
 
 def carried(seen: Knots, ways: Sequence[Way], base: float) -> Knots:
-    """The steady knots of a face that was `seen` at looks, and went `ways[k]` after look k.
+    """The steady knots of a face that was `seen` at looks, and went `ways[k]` about look k.
 
     A way that does not reach the next look is one on which the face was lost: what comes after is
     smoothed by itself. A face that was lost on most of its ways is smoothed as it moves, from look
@@ -70,33 +71,50 @@ def carried(seen: Knots, ways: Sequence[Way], base: float) -> Knots:
             seen.scores[run],
             followed=followed,
         )
-    rows: list[tuple[int, int, float]] = []  # pts, look, share of the way to the next
-    maps: list[Floats] = []
-    for look, at in enumerate(seen.pts.tolist()):
-        last = look + 1 == len(seen.pts)
-        following = None if last else int(seen.pts[look + 1])
-        found_anew = not look or steps[look - 1] is None
-        reached = max((row[0] for row in rows), default=None)
-        for pts, moved in [*ways[look], (at, np.eye(2, 3))]:
-            if pts < at and (not found_anew or (reached is not None and pts <= reached)):
-                continue
-            if following is not None and pts >= following:
-                continue
-            known = following is not None and pts > at and steps[look] is not None
-            rows.append((pts, look, (pts - at) / (following - at) if known and following else 0.0))
-            maps.append(after(moved, forth[look]))
-    order = np.argsort([row[0] for row in rows], kind="stable")
-    rows, maps = [rows[k] for k in order], [maps[k] for k in order]
-    before = np.array([row[1] for row in rows])
-    shares = np.array([row[2] for row in rows])
-    after_it = np.minimum(before + 1, len(seen.pts) - 1)
+    rows = _rows(seen.pts.tolist(), ways, steps)
+    look = np.array([row.look for row in rows])
+    shares = np.array([row.share for row in rows])
+    following = np.minimum(look + 1, len(seen.pts) - 1)
     between = Knots(
-        np.array([row[0] for row in rows], np.int64),
-        _mixed(boxes, before, after_it, shares),
-        _mixed(landmarks, before, after_it, shares),
-        seen.scores[before],
+        np.array([row.pts for row in rows], np.int64),
+        _mixed(boxes, look, following, shares),
+        _mixed(landmarks, look, following, shares),
+        seen.scores[look],
     )
+    maps = [after(row.moved, forth[row.look]) for row in rows]
     return _thinned(_placed(between, maps))
+
+
+class _Row(NamedTuple):
+    """A frame in which a face is known: from which look, and how far on the way to the next."""
+
+    pts: int
+    look: int
+    share: float
+    moved: Floats
+
+
+def _rows(looks: Sequence[int], ways: Sequence[Way], steps: Sequence[Floats | None]) -> list[_Row]:
+    """Every frame in which the face was seen or followed, by rising pts, each once.
+
+    Back from a look counts only where no way led to it, and only to where the one before ended.
+    """
+    rows: list[_Row] = []
+    for look, at in enumerate(looks):
+        reached = rows[-1].pts if rows else None
+        if look == 0 or steps[look - 1] is None:
+            back = [(pts, moved) for pts, moved in ways[look] if pts < at]
+            rows += [_Row(p, look, 0.0, m) for p, m in back if reached is None or p > reached]
+        rows.append(_Row(at, look, 0.0, np.eye(2, 3)))
+        on = [(pts, moved) for pts, moved in ways[look] if pts > at]
+        if look + 1 < len(looks):
+            step = looks[look + 1] - at
+            on = [(pts, moved) for pts, moved in on if pts < at + step]
+            whole = 0.0 if steps[look] is None else 1 / step
+            rows += [_Row(pts, look, (pts - at) * whole, moved) for pts, moved in on]
+        else:
+            rows += [_Row(pts, look, 0.0, moved) for pts, moved in on]
+    return rows
 
 
 def _mixed(values: Floats, one: NDArray[np.intp], other: NDArray[np.intp], share: Floats) -> Floats:

@@ -16,12 +16,11 @@ from scipy.optimize import linear_sum_assignment
 
 from facepipe.frames import Faces, Sighting, SpanFaces, Track, VideoInfo
 from facepipe.models.detectors.boxes import overlaps
-from facepipe.pipeline.align import frontality
+from facepipe.pipeline.align import CANVAS_FACE, frontality
 from facepipe.pipeline.carry import Knots, Way, carried, moved_box
 
 Floats = NDArray[np.float64]
 
-CANVAS_FACE = 70.0  # px: a face whose box is so large fills the canvas one to one
 WEAK = 0.2  # how far below the asked score a sighting may still carry a track on
 LEAST_LOOKS = 2  # one glimpse is too little, where there were more looks
 # A face that is seen again and again need not be so sure each time.

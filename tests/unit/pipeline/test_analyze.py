@@ -107,10 +107,17 @@ def test_the_span_cut_changes_nothing() -> None:
     quarters = [Span(k, pts(10 * k), pts(10 * k + 10)) for k in range(4)]
     detector = YuNet()
     seen = []
+    followed: list[dict[tuple[int, int], NDArray[np.float64]]] = []
     for spans in (whole, halves, quarters):
         found = analyze(frames, spans, anchors, detector)
         by_pts = {s.pts: s.faces for span in found for s in span.sightings}
         seen.append(by_pts)
+        owned = [
+            s for one in found for s in one.sightings if one.span.start <= s.pts < one.span.stop
+        ]
+        followed.append(
+            {(s.pts, move.pts): move.maps for s in owned for move in s.moves if len(s.faces)}
+        )
         assert sorted({cut for span in found for cut in span.cuts}) == [pts(9), pts(20)]
         for other in seen[:-1]:
             assert by_pts.keys() == other.keys()
@@ -119,6 +126,11 @@ def test_the_span_cut_changes_nothing() -> None:
                 np.testing.assert_array_equal(faces.landmarks, other[at].landmarks)
                 np.testing.assert_array_equal(faces.scores, other[at].scores)
     assert len(seen[0][pts(0)]) == 2
+    assert len(followed[0]) > 30
+    for other in followed[1:]:
+        assert other.keys() == followed[0].keys()
+        for key, maps in other.items():
+            np.testing.assert_array_equal(maps, followed[0][key])
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
