@@ -80,6 +80,11 @@ class Frame:
     def height(self) -> int:
         return int(self.planes[0].shape[0])
 
+    @property
+    def luma(self) -> Plane:
+        """(H, W) the plane that says how bright a place is; in RGB green stands for it."""
+        return self.planes[1 if self.format.model == "rgb" else 0]
+
     def with_planes(self, planes: tuple[Plane, ...]) -> Frame:
         """The same frame with other pixels."""
         return replace(self, planes=planes)
@@ -186,13 +191,14 @@ class Sighting:
 
     `moves`, by rising pts, follow its faces through the frames after it, up to the next one looked
     at, and back through a few before it, to the last one looked at; never over a cut; none where
-    there are no faces.
+    there are no faces. `prints` (N, P) float32 are what each face looks like, None: not known.
     """
 
     pts: int
     faces: Faces
     shot: int
     moves: tuple[Moves, ...] = ()
+    prints: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from facepipe.frames import Faces, Frame, Moves, Sighting, Span, SpanFaces
 from facepipe.models.detectors import Detector
-from facepipe.pipeline.colour import to_bgr8
+from facepipe.pipeline.appearance import prints
 from facepipe.pipeline.cuts import AFTER, BEFORE, Thumbnail, is_cut, thumbnail
 from facepipe.pipeline.detect import FaceFinder
+from facepipe.pipeline.quiet import REACH, quiet
 from facepipe.pipeline.register import Follower, luma
 
 #: Frames through which a face is followed back from where it was found.
@@ -43,9 +44,10 @@ def analyze_frames(
 
     `frames` come by rising pts and may hold one frame beyond the span, the next anchor. Looked at
     are each anchor and every `every`-th frame after it, both sides of a scene cut, and the last
-    frame; through the frames between, faces are followed. `score`, `min_face`, `max_face` and
-    `enlarge` are as in `find_faces`; the picture is turned by `rotation` degrees counter-clockwise
-    before it is searched. Holds a handful of frames.
+    frame; through the frames between, faces are followed. What is looked at is made `quiet` by the
+    frames beside it. `score`, `min_face`, `max_face` and `enlarge` are as in `find_faces`; the
+    picture is turned by `rotation` degrees counter-clockwise before it is searched. Holds a handful
+    of frames.
     Raises ValueError when `every` is below 1.
     """
     if every < 1:
@@ -58,8 +60,9 @@ def analyze_frames(
     cuts: list[int] = []
     follower: Follower | None = None
     passed: deque[Frame] = deque(maxlen=_BACK)
-    for frame, looked_at, starts_segment, begins_shot in _judged(frames, sorted(anchors), every):
-        if starts_segment:
+    for judged in _judged(frames, sorted(anchors), every):
+        frame, begins_shot = judged.frame, judged.begins_shot
+        if judged.starts_segment:
             finder.reset()
             passed.clear()  # a span that begins here has not seen them
         if begins_shot:
@@ -70,16 +73,18 @@ def analyze_frames(
         if follower is not None and light is not None:
             moves = Moves(frame.pts, follower.step(light))
             sightings[-1] = replace(sightings[-1], moves=(*sightings[-1].moves, moves))
-        if looked_at:
-            picture = np.ascontiguousarray(np.rot90(to_bgr8(frame), turns))
-            faces = turned_back(finder.look(picture), turns, picture.shape[1], picture.shape[0])
+        if judged.looked_at:
+            picture = np.ascontiguousarray(np.rot90(quiet(frame, judged.beside), turns))
+            faces = finder.look(picture)
+            seen = prints(picture, faces.landmarks)
+            faces = turned_back(faces, turns, picture.shape[1], picture.shape[0])
             follower = None
             before: tuple[Moves, ...] = ()
             if len(faces):
                 light = luma(frame) if light is None else light
                 follower = Follower(light, faces)
                 before = _moves_before(Follower(light, faces), passed)
-            sightings.append(Sighting(frame.pts, faces, len(cuts), before))
+            sightings.append(Sighting(frame.pts, faces, len(cuts), before, seen))
             passed.clear()
         else:
             passed.append(frame)
@@ -133,6 +138,9 @@ class _Judged(NamedTuple):
     looked_at: bool
     starts_segment: bool
     begins_shot: bool
+    beside: tuple[
+        Frame, ...
+    ]  # of its segment, up to REACH before it and after it; never over a cut
 
 
 class _Waiting(NamedTuple):
@@ -153,6 +161,7 @@ class _Segment:
         self._taken = 0
         self._given = 0
         self._before: deque[Thumbnail] = deque(maxlen=BEFORE - 1)
+        self._passed: deque[Frame] = deque(maxlen=REACH)
         self._waiting: deque[_Waiting] = deque()
 
     def add(self, frame: Frame) -> Iterator[_Judged]:
@@ -175,7 +184,12 @@ class _Segment:
         ahead = [waiting.thumbnail for waiting in self._waiting]
         cut_next = bool(ahead) and is_cut([*self._before, old.thumbnail], ahead)
         looked_at = old.due or self.begins_shot or cut_next or not ahead
-        yield _Judged(old.frame, looked_at, self._given == 0, self.begins_shot)
+        if self.begins_shot:
+            self._passed.clear()
+        after = [] if cut_next else [waiting.frame for waiting in self._waiting][:REACH]
+        beside = (*self._passed, *after)
+        yield _Judged(old.frame, looked_at, self._given == 0, self.begins_shot, beside)
         self._before.append(old.thumbnail)
+        self._passed.append(old.frame)
         self.begins_shot = cut_next
         self._given += 1

@@ -23,9 +23,8 @@ Thumbnail = NDArray[np.float32]
 
 
 def thumbnail(frame: Frame) -> Thumbnail:
-    """(18, 32) mean luma in code values of 8 bits; green stands for luma in RGB."""
-    plane = frame.planes[1 if frame.format.model == "rgb" else 0]
-    small = cv2.resize(plane, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
+    """(18, 32) mean luma in code values of 8 bits."""
+    small = cv2.resize(frame.luma, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
     return small.astype(np.float32) / np.float32(1 << (frame.format.bits - 8))
 
 

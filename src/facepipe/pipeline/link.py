@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from facepipe.frames import Faces, Sighting, SpanFaces, Track, VideoInfo
 from facepipe.models.detectors.boxes import overlaps
 from facepipe.pipeline.align import CANVAS_FACE, frontality
+from facepipe.pipeline.appearance import unlike
 from facepipe.pipeline.carry import Knots, Way, carried, moved_box
 
 Floats = NDArray[np.float64]
@@ -26,8 +27,11 @@ LEAST_LOOKS = 2  # one glimpse is too little, where there were more looks
 # A face that is seen again and again need not be so sure each time.
 PATIENCE, LONG = 0.1, 8  # by how much less its score may be, once it was seen in so many looks
 REACH, SPEED, FARTHEST = 0.5, 5.0, 2.5  # face sizes a face may be off: at once, per second, at most
-GROWTH = 0.7  # logarithm of the size ratio between two sightings, at most
+GROWTH = 0.45  # logarithm of the size ratio of what is expected and what is seen, at most
 UNSHAPED = 0.35  # mean distance of two landmark shapes, in face sizes, at most
+# Code values by which the looks of one face hardly differ and of two often do; more counts no more,
+# as light may change; and the share in which a look renews what a path looks like.
+STRANGE, MOST_STRANGE, RENEWED = 20.0, 1.5, 0.3
 PROFILE = 0.25  # mean frontality under which a face cannot be aligned
 REFUSED = 1e6
 
@@ -42,6 +46,7 @@ class _Path:
     landmarks: list[NDArray[np.float32]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     ways: list[Way] = field(default_factory=list)
+    print: NDArray[np.float32] | None = None  # (P,) what it has looked like of late
 
     def add(self, look: Sighting, number: int) -> None:
         """Take face `number` of the look, and the way it went after it."""
@@ -51,6 +56,10 @@ class _Path:
         self.scores.append(float(look.faces.scores[number]))
         moves = [(move.pts, move.maps[number]) for move in look.moves]
         self.ways.append([(pts, one) for pts, one in moves if np.isfinite(one).all()])
+        if look.prints is not None:
+            seen = look.prints[number]
+            before = seen if self.print is None else self.print
+            self.print = np.asarray(before + RENEWED * (seen - before), np.float32)
 
     def expected(self, pts: int) -> NDArray[np.float32]:
         """(4,) where the box would be: as it was followed, else by its last motion, fading."""
@@ -99,7 +108,7 @@ def link(
         seen_in = looks_in_shot[path.shot]
         reason = (
             _wrong_size(track, min_face, max_face)
-            or _too_short(path, seen_in, min_seconds, base)
+            or _too_short(track, len(path.pts), seen_in, min_seconds, base)
             or _too_weak(path, score)
             or _turned_away(path)
         )
@@ -134,6 +143,8 @@ def _follow(
         if live and free:
             faces = look.faces.take(likely)
             cost = np.array([_costs(path, look.pts, faces, base) for path in live])
+            if look.prints is not None:
+                cost += np.array([_strangeness(path, look.prints[likely]) for path in live])
             for one, other in zip(*linear_sum_assignment(cost), strict=True):
                 if cost[one, other] < REFUSED:
                     live[one].add(look, int(likely[other]))
@@ -164,6 +175,14 @@ def _costs(path: _Path, pts: int, faces: Faces, base: float) -> Floats:
     cost = distance / 2 + (1 - share) + growth + shape
     possible = (distance <= reach) & (growth <= GROWTH) & (shape <= UNSHAPED)
     return np.where(possible, cost, REFUSED)
+
+
+def _strangeness(path: _Path, prints: NDArray[np.float32]) -> Floats:
+    """(N,) how unlike the path each face looks, as a part of its cost."""
+    if path.print is None:
+        return np.zeros(len(prints))
+    share = unlike(path.print, prints).astype(np.float64) / STRANGE
+    return np.minimum(share, MOST_STRANGE)
 
 
 def _shape(landmarks: NDArray[np.float32]) -> Floats:
@@ -205,12 +224,17 @@ def _wrong_size(track: Track, min_face: float, max_face: float | None) -> str | 
     return None
 
 
-def _too_short(path: _Path, looks: Sequence[int], min_seconds: float, base: float) -> str | None:
-    """Judged against the looks of the track's shot: a shot of one frame can ask for one only."""
-    seen, there = len(path.pts), len(looks)
+def _too_short(
+    track: Track, seen: int, looks: Sequence[int], min_seconds: float, base: float
+) -> str | None:
+    """Judged against the looks of the track's shot: a shot of one frame can ask for one only.
+
+    The time counts through which the face was followed before its first look and after its last.
+    """
+    there = len(looks)
     if seen < min(LEAST_LOOKS, there):
         return f"too short: seen in {seen} of {there} looks"
-    seconds, most = (path.pts[-1] - path.pts[0]) * base, (looks[-1] - looks[0]) * base
+    seconds, most = (track.last - track.first) * base, (looks[-1] - looks[0]) * base
     if seconds < min(min_seconds, most):
         return f"too short: {seconds:.2f} s, {min_seconds:g} s asked for"
     return None

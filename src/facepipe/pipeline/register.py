@@ -40,9 +40,8 @@ _RIDGE = 0.02
 
 
 def luma(frame: Frame) -> Floats:
-    """(H, W) the frame's luma in code values of 8 bits; green stands for it in RGB."""
-    plane = frame.planes[1 if frame.format.model == "rgb" else 0]
-    return plane.astype(np.float32) / np.float32(1 << (frame.format.bits - 8))
+    """(H, W) the frame's luma in code values of 8 bits."""
+    return frame.luma.astype(np.float32) / np.float32(1 << (frame.format.bits - 8))
 
 
 class Follower:

@@ -25,6 +25,7 @@ from facepipe.models.weights import load_weights
 from facepipe.training.data import Batch
 from facepipe.training.losses import (
     fourier_l1,
+    grid_l1,
     negative_psnr,
     soft_cross_entropy,
     soft_jaccard,
@@ -127,6 +128,7 @@ class _Restoring:
         self.judge: nn.Module | None = None
         self._distance = valid_l1 if settings.loss == "l1" else negative_psnr
         self._fourier = settings.fourier_weight
+        self._grid = settings.grid_weight
         self._perceptual = settings.perceptual_weight
         self._adversarial = settings.adversarial_weight
         self._vgg: VggDistance | None = None
@@ -146,6 +148,8 @@ class _Restoring:
         loss = self._distance(restored, batch.truth, batch.valid)
         if self._fourier:
             loss = loss + self._fourier * fourier_l1(restored, batch.truth, batch.valid)
+        if self._grid:
+            loss = loss + self._grid * grid_l1(restored, batch.truth, batch.valid)
         # What lies outside the photograph is made equal, so that it counts for nothing.
         shown = torch.where(batch.valid > 0, restored, batch.truth)
         if self._vgg is not None:

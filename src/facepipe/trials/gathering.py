@@ -19,7 +19,7 @@ from facepipe.errors import InputError, UsageError
 from facepipe.frames import Analysis, Faces, Track
 from facepipe.media.probe import probe
 from facepipe.models.detectors import create_detector
-from facepipe.pipeline.align import frame_px_per_canvas_px, resampled
+from facepipe.pipeline.align import CANVAS_FACE, frame_px_per_canvas_px, resampled
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.detect import find_faces
 from facepipe.pipeline.paste import scaled
@@ -225,13 +225,18 @@ def _tracked(tracks: Sequence[Track], pts: int) -> Looked:
 
 
 def _singles(film: Path, settings: Settings) -> Iterator[Faces]:
-    """What is found in each frame of the film by itself."""
+    """What is found in each frame of the film by itself, of a size that is enhanced."""
     detect = settings.detect
     detector = create_detector(detect.detector, pack=detect.pack, threads=1)
     for _, picture in read_film(film):
         bgr = np.ascontiguousarray(picture[..., ::-1])
         yield find_faces(
-            bgr, detector, score=_FLOOR, min_face=detect.min_face, enlarge=detect.enlarge
+            bgr,
+            detector,
+            score=_FLOOR,
+            min_face=detect.min_face,
+            max_face=detect.max_face or CANVAS_FACE,
+            enlarge=detect.enlarge,
         )
 
 

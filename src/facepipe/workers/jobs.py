@@ -70,6 +70,8 @@ class Job:
         counts = [len(sighting.faces) for sighting in found.sightings]
         faces = [sighting.faces for sighting in found.sightings] or [Faces.none()]
         moves = [move for sighting in found.sightings for move in sighting.moves]
+        prints = [s.prints for s in found.sightings if s.prints is not None]
+        known = len(prints) == len(counts) > 0
         with _written(self.faces(found.span)) as partial, partial.open("wb") as file:
             np.savez(
                 file,
@@ -80,6 +82,7 @@ class Job:
                 boxes=np.concatenate([f.boxes for f in faces]),
                 scores=np.concatenate([f.scores for f in faces]),
                 landmarks=np.concatenate([f.landmarks for f in faces]),
+                prints=np.concatenate(prints) if known else np.zeros((sum(counts), 0), np.float32),
                 followed=np.array([len(s.moves) for s in found.sightings], np.int64),
                 moved_pts=np.array([move.pts for move in moves], np.int64),
                 maps=np.concatenate([np.zeros((0, 2, 3)), *(move.maps for move in moves)]),
@@ -108,7 +111,8 @@ class Job:
                 moves.append(Moves(moved, data["maps"][maps_at : maps_at + count]))
                 maps_at += count
             faces = Faces(data["boxes"][own], data["scores"][own], data["landmarks"][own])
-            sightings.append(Sighting(pts, faces, shot, tuple(moves)))
+            prints = data["prints"][own] if data["prints"].shape[1] else None
+            sightings.append(Sighting(pts, faces, shot, tuple(moves), prints))
             faces_at, moves_at = faces_at + count, moves_at + followed
         cuts, warnings = tuple(data["cuts"].tolist()), tuple(data["warnings"].tolist())
         return SpanFaces(span, tuple(sightings), cuts, warnings)

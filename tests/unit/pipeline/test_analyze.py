@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from facepipe.frames import Colour, Faces, Frame, PixelFormat, Span, SpanFaces
 from facepipe.models.detectors.yunet import YuNet
 from facepipe.pipeline.analyze import analyze_frames, turned_back
 from facepipe.pipeline.cuts import is_cut, likeness, thumbnail
+from facepipe.pipeline.quiet import quiet
 
 RGB = PixelFormat("gbrp", "rgb", 8)
 
@@ -200,3 +201,39 @@ def test_thumbnails_are_in_codes_of_eight_bits() -> None:
     plane = np.full((20, 40), 400, np.uint16)
     ten = Frame(0, PixelFormat("gray10le", "gray", 10), Colour(), (plane,))
     np.testing.assert_array_equal(thumbnail(ten), 100)
+
+
+def test_what_is_looked_at_is_made_quiet_by_its_own_shot_and_segment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A noisy film with a cut at 12 and an anchor at 17."""
+
+    def noisy(number: int) -> NDArray[np.uint8]:
+        noise = np.random.default_rng(number).normal(0, 12, (72, 128, 1))
+        return np.clip(shot(0 if number < 12 else 7, number) + noise, 0, 255).astype(np.uint8)
+
+    helped: dict[int, list[int]] = {}
+
+    def recording(here: Frame, beside: Sequence[Frame]) -> NDArray[np.uint8]:
+        number = (here.pts - 100) // 7
+        helped[number] = [(one.pts - 100) // 7 for one in beside]
+        made = quiet(here, beside)
+        truth = shot(0 if number < 12 else 7, number).astype(float)
+        assert np.abs(made - truth).mean() < 0.75 * np.abs(noisy(number) - truth).mean()
+        return made
+
+    monkeypatch.setattr("facepipe.pipeline.analyze.quiet", recording)
+    frames = film(noisy, 24)
+    (found,) = analyze(frames, [Span(0, 100, 1000)], {pts(0), pts(17)}, Blind())
+    assert found.cuts == (pts(12),)
+    assert helped == {
+        0: [1, 2],
+        5: [3, 4, 6, 7],
+        10: [8, 9, 11, 12],  # what another shot shows does not count in `quiet`
+        11: [9, 10],
+        12: [13, 14],
+        15: [13, 14, 16, 17],
+        17: [18, 19],
+        22: [20, 21, 23],
+        23: [21, 22],
+    }

@@ -249,6 +249,48 @@ def test_a_face_is_found_again_where_it_was_followed_to() -> None:
     assert len(leap(followed=False)) == 2
 
 
+def test_looks_tell_two_faces_apart_that_come_close() -> None:
+    """Unseen for a second, and found again each a little nearer to where the other was."""
+
+    def after_the_gap(known: bool) -> tuple[Track, ...]:
+        dark, bright = np.full(60, 40.0, np.float32), np.full(60, 90.0, np.float32)
+        looks = []
+        for pts in (*range(0, 50, 5), *range(70, 100, 5)):
+            x = (100.0, 112.0) if pts < 50 else (109.0, 103.0)
+            found = faces((x[0], 100, 20, 0.9), (x[1], 100, 20, 0.9))
+            prints = np.stack((dark, bright)) if known else None
+            looks.append(Sighting(pts, found, 0, (), prints))
+        return tracks(SpanFaces(Span(0, 0, 10**6), tuple(looks), ()))
+
+    def kept_apart(found: tuple[Track, ...]) -> list[bool]:
+        """Whether what begins on the left is found on the right, and the other way round."""
+        return [bool(t.box_at(95)[0] > 96) == bool(t.box_at(0)[0] < 96) for t in found]
+
+    assert kept_apart(after_the_gap(known=True)) == [True, True]
+    assert kept_apart(after_the_gap(known=False)) == [False, False]
+
+
+def test_the_time_counts_through_which_a_face_was_followed() -> None:
+    """Two looks 0.2 s apart are too few, unless the face was followed beyond them."""
+
+    def followed(through: int) -> Track:
+        still = np.eye(2, 3)[None]
+        after = tuple(Moves(pts, still) for pts in range(16, 16 + through))
+        looks = [
+            Sighting(5, Faces.none(), 0),
+            Sighting(10, faces((100, 100, 20, 0.9)), 0, (Moves(15, still),)),
+            Sighting(15, faces((100, 100, 20, 0.9)), 0, after),
+            Sighting(20, Faces.none(), 0),
+            Sighting(60, Faces.none(), 0),
+        ]
+        return tracks(SpanFaces(Span(0, 0, 10**6), tuple(looks), ()))[0]
+
+    assert followed(4).enhance
+    reason = followed(0).reason
+    assert reason is not None
+    assert reason.startswith("too short: 0.20 s")
+
+
 def test_smoothing_is_the_same_backwards_and_keeps_straight_lines() -> None:
     rng = np.random.default_rng(0)
     seconds = np.cumsum(rng.uniform(0.02, 0.4, 30))

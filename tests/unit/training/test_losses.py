@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from facepipe.training.losses import fourier_l1, negative_psnr, soft_cross_entropy, valid_l1
+from facepipe.training.losses import (
+    fourier_l1,
+    grid_l1,
+    negative_psnr,
+    soft_cross_entropy,
+    valid_l1,
+)
 
 
 @pytest.fixture
@@ -21,7 +27,7 @@ def test_invalid_pixels_do_not_count(
 ) -> None:
     one, other, valid = pictures
     spoilt = one * valid + 9 * (1 - valid)
-    for loss in (valid_l1, fourier_l1, negative_psnr):
+    for loss in (valid_l1, fourier_l1, grid_l1, negative_psnr):
         assert torch.equal(loss(one, other, valid), loss(spoilt, other, valid))
         assert not torch.equal(loss(one, other, valid), loss(one, other, torch.ones_like(valid)))
 
@@ -85,3 +91,19 @@ def test_soft_cross_entropy_agrees_with_torch_on_hard_labels() -> None:
 
 def test_soft_cross_entropy_of_nothing_known_is_zero() -> None:
     assert float(soft_cross_entropy(torch.randn(1, 8, 4, 4), torch.zeros(1, 8, 4, 4))) == 0
+
+
+def test_a_grid_costs_far_more_than_noise_of_the_same_power() -> None:
+    generator = torch.Generator().manual_seed(1)
+    truth = torch.rand(2, 3, 128, 128, generator=generator)
+    valid = torch.ones(2, 1, 128, 128)
+    noise = torch.randn(2, 3, 128, 128, generator=generator)
+    stripes = torch.ones(128)
+    stripes[::4] = -3  # power 3, mean 0
+    grid = stripes.view(1, 1, 128, 1).expand_as(noise) / 3**0.5
+    by_noise = float(grid_l1(truth + 0.05 * noise, truth, valid))
+    by_grid = float(grid_l1(truth + 0.05 * grid, truth, valid))
+    assert by_grid > 3 * by_noise
+    assert by_grid == pytest.approx(0.05 * 1.5 / 3**0.5, rel=1e-3)
+    # Colour that is off all over is none.
+    assert float(grid_l1(truth + 0.1, truth, valid)) == pytest.approx(0, abs=1e-6)

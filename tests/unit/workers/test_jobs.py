@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,22 @@ def test_faces_are_kept(tmp_path: Path) -> None:
             kept.sightings[0].faces.landmarks, found().sightings[0].faces.landmarks
         )
         assert job.kept_faces(Span(3, 100, 201)) is None
+
+
+def test_prints_are_kept_where_all_are_known(tmp_path: Path) -> None:
+    known = np.arange(60, dtype=np.float32)[None]
+    prints = [known, known[:0], known + 1]
+    seen = [replace(s, prints=p) for s, p in zip(found().sightings, prints, strict=True)]
+    with open_job(tmp_path / "out.mp4", "mark") as job:
+        job.keep_faces(replace(found(), sightings=tuple(seen)))
+        kept = job.kept_faces(SPAN)
+        assert kept is not None
+        for one, print_ in zip(kept.sightings, prints, strict=True):
+            np.testing.assert_array_equal(one.prints, print_)
+        job.keep_faces(replace(found(), sightings=(seen[0], *found().sightings[1:])))
+        kept = job.kept_faces(SPAN)
+        assert kept is not None
+        assert [one.prints for one in kept.sightings] == [None] * 3
 
 
 def test_a_span_without_sightings_is_kept(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""A noisy picture made quiet by the pictures beside it, so that tiny faces stand out of the noise.
+
+At night a small camera's noise is as strong as a face that is a dozen pixels wide. It differs from
+frame to frame, and the face does not: so the frames beside are brought to where the picture's
+things are (optical flow) and averaged with it, wherever they then show the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facepipe.frames import Frame
+from facepipe.pipeline.colour import to_bgr8
+
+Picture = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+#: Sigma of the noise, code values of 8 bits, from which a picture is made quiet. Footage of by day
+#: has 0 to 1.5, what a sensor's sigma of 15 leaves after coding is 4.
+NOISY = 3.0
+#: Frames to each side that help.
+REACH = 2
+#: Blur, px, of what the flow is told from, and of the difference that a frame's share is told from.
+_FLOW_SIGMA, _ALIKE_SIGMA = 2.0, 1.5
+#: Px of the pictures that the flow is told from, at most, and px of their sides at least.
+_FLOW_PIXELS, _FLOW_LEAST = 1_000_000, 64
+#: Rows that are averaged at once, so that a large picture needs little memory.
+_STRIP = 256
+#: The mean difference of two frames of the same thing, in sigmas of each one's noise; a frame that
+#: differs by `_USUAL` times as much counts in full, by twice that not at all.
+_DIFFERENCE, _USUAL = 2 / np.sqrt(np.pi), 1.4
+#: Median of the magnitude of noise, in sigmas.
+_MEDIAN = 0.6745
+#: Every so many px across and down the noise is measured.
+_EVERY = 4
+
+
+def quiet(frame: Frame, beside: Sequence[Frame]) -> Picture:
+    """(H, W, 3) BGR: the frame as it is, or averaged with those `beside` it where it is noisy."""
+    picture = to_bgr8(frame)
+    sigma = noise(frame, beside)
+    if sigma < NOISY:
+        return picture
+    total, shares = picture.astype(np.float32), np.ones((*picture.shape[:2], 1), np.float32)
+    here = _small_grey(picture)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    for one in beside:
+        other = to_bgr8(one)
+        moves = flow.calc(here, _small_grey(other), np.zeros((*here.shape, 2), np.float32))
+        for top in range(0, len(picture), _STRIP):
+            strip = slice(top, top + _STRIP)
+            brought = _brought(other, np.asarray(moves, np.float32), strip)
+            share = _alike(picture[strip], brought, sigma)
+            total[strip] += share * brought
+            shares[strip] += share
+    return (total / shares + np.float32(0.5)).astype(np.uint8)
+
+
+def noise(frame: Frame, beside: Sequence[Frame]) -> float:
+    """Sigma of the frame's noise in code values of 8 bits; 0 where nothing is beside it.
+
+    Noise is fine, and new in each frame: the less of what is fine and of what is new. A texture is
+    only the one, motion only the other.
+    """
+    rows, columns = frame.height // _EVERY, frame.width // _EVERY
+    if not beside or not rows * columns:
+        return 0.0
+
+    def sparse(one: Frame, down: int = 0, across: int = 0) -> Floats:
+        plane = one.luma[down::_EVERY, across::_EVERY][:rows, :columns]
+        return plane.astype(np.float32) / np.float32(1 << (one.format.bits - 8))
+
+    here = sparse(frame)
+    cross = here - sparse(frame, 0, 1) - sparse(frame, 1, 0) + sparse(frame, 1, 1)
+    fine = float(np.median(np.abs(cross))) / 2
+    new = min(float(np.median(np.abs(here - sparse(one)))) for one in beside) / float(np.sqrt(2))
+    return min(fine, new) / _MEDIAN
+
+
+def _alike(picture: Picture, brought: Floats, sigma: float) -> Floats:
+    """(H, W, 1) in [0, 1]: how far `brought` shows what `picture` does, but for noise."""
+    apart = cv2.GaussianBlur(np.abs(brought - picture).mean(2), (0, 0), _ALIKE_SIGMA)
+    share = np.clip(2 - apart / (_USUAL * _DIFFERENCE * sigma), 0, 1)
+    return np.asarray(share[..., None], np.float32)
+
+
+def _brought(other: Picture, moves: Floats, strip: slice) -> Floats:
+    """(h, W, 3): `other` where `moves`, told at any size, say that the strip's things are."""
+    height, width = other.shape[:2]
+    ratio = np.array([width / moves.shape[1], height / moves.shape[0]], np.float32)
+    rows, columns = np.arange(height, dtype=np.float32)[strip], np.arange(width, dtype=np.float32)
+    places = np.stack(np.meshgrid(columns, rows), -1)
+    at = (places + np.float32(0.5)) / ratio - np.float32(0.5)
+    places += ratio * cv2.remap(moves, at, at[:0], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+    brought = cv2.remap(other, places, at[:0], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+    return np.asarray(brought, np.float32)
+
+
+def _small_grey(picture: Picture) -> Picture:
+    """The picture's light, blurred; of a large one a smaller picture, of a tiny one a larger."""
+    grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (0, 0), _FLOW_SIGMA)
+    ratio = min(1.0, (_FLOW_PIXELS / grey.size) ** 0.5)
+    size = [max(round(side * ratio), _FLOW_LEAST) for side in grey.shape[::-1]]
+    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
