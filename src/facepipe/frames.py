@@ -310,7 +310,8 @@ class Crops:
 
     `beside` (N, 128, 128, 7) float32 is what the frames beside each add to it (`pipeline.fuse`),
     zero where they add nothing; None: every face stands alone. `weights` (N,) in [0, 1] are the
-    shares in which each may be changed, None: in full.
+    shares in which each may be changed, None: in full. `noise` (N,) is how much two frames differ
+    in each, though nothing changed (`pipeline.noise`), None: by nothing.
     """
 
     pixels: NDArray[np.float32]
@@ -319,6 +320,7 @@ class Crops:
     track: NDArray[np.intp]
     beside: NDArray[np.float32] | None = None
     weights: NDArray[np.float32] | None = None
+    noise: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)

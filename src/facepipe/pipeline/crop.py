@@ -18,8 +18,10 @@ from facepipe.pipeline.align import (
     frontality,
     resampled,
 )
+from facepipe.pipeline.alike import CELL
 from facepipe.pipeline.colour import to_rgb
 from facepipe.pipeline.fuse import fuse
+from facepipe.pipeline.noise import NOISY, noise, noise_in_cells
 
 #: Frame px around the canvas that the interpolation may look at.
 _REACH = 3
@@ -71,6 +73,12 @@ def crop(
                 found.append((other, to_frames[key]))
         return found
 
+    @cache
+    def sigma(number: int) -> float:
+        """The frame's noise beyond what counts for nothing."""
+        near = [frames[k] for k in (number - 1, number + 1) if 0 <= k < len(frames)]
+        return float(np.sqrt(max(noise(frames[number], near) ** 2 - NOISY**2, 0)))
+
     faces = []
     for (number, place), to_frame in to_frames.items():
         if number not in window or frame_px_per_canvas_px(to_frame) >= 1:
@@ -81,17 +89,17 @@ def crop(
         others = beside(number, place)
         weight = frontality(tracks[place].landmarks_at(frames[number].pts))
         weight *= tracks[place].presence(frames[number].pts)
-        weight *= steadiness([shown, *(other for other, _ in others)])
+        stir = noise_in_cells(sigma(number), to_frame, CELL)
+        weight *= steadiness([shown, *(other for other, _ in others)], noise=stir)
         if weight > 0:
-            fused = fuse(shown, to_frame, others)
-            faces.append(
-                (shown, to_frame, number - window.start, tracks[place].number, fused, weight)
-            )
+            fused = fuse(shown, to_frame, others, noise=stir)
+            own = (number - window.start, tracks[place].number, fused, weight, stir)
+            faces.append((shown, to_frame, *own))
     if not faces:
         nowhere = np.zeros(0, np.intp)
         none = np.zeros((0, CANVAS, CANVAS, 3), np.float32)
         return Crops(none, np.zeros((0, 2, 3)), nowhere, nowhere)
-    pixels, places, number_of, track_of, fuseds, weights = zip(*faces, strict=True)
+    pixels, places, number_of, track_of, fuseds, weights, noises = zip(*faces, strict=True)
     return Crops(
         np.stack(pixels),
         np.stack(places),
@@ -99,15 +107,16 @@ def crop(
         np.array(track_of, np.intp),
         np.stack(fuseds),
         np.array(weights, np.float32),
+        np.array(noises, np.float32),
     )
 
 
-def steadiness(canvases: Sequence[NDArray[np.float32]]) -> float:
+def steadiness(canvases: Sequence[NDArray[np.float32]], *, noise: float = 0.0) -> float:
     """1 where the first of `canvases` (128, 128, 3) shows what one of the others shows, 0 else.
 
     A face hardly changes from frame to frame once it is aligned; where something passes in front of
     it, or its track went astray, all of them differ. Light that changes as a whole does not count.
-    1 as well where there are no others.
+    1 as well where there are no others. `noise`: the variance of a difference that is noise alone.
     """
     cells = [
         cv2.resize(canvas, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)[_FACE]
@@ -117,7 +126,7 @@ def steadiness(canvases: Sequence[NDArray[np.float32]]) -> float:
         return 1.0
     changes = np.stack(cells[1:]) - cells[0]
     changes -= changes.mean((1, 2), keepdims=True)
-    least = float(np.sqrt((changes**2).mean((1, 2, 3))).min())
+    least = float(np.sqrt(max((changes**2).mean((1, 2, 3)).min() - noise, 0)))
     return float(np.clip((_OTHER - least) / (_OTHER - _SAME), 0, 1))
 
 

@@ -35,12 +35,15 @@ def fuse(
     canvas: Floats,
     to_frame: NDArray[np.float64],
     beside: Sequence[tuple[Floats, NDArray[np.float64]]],
+    *,
+    noise: float = 0.0,
 ) -> Floats:
     """(128, 128, 7) float32: what the frames `beside` add to `canvas`, all zero where nothing.
 
     Canvases are (128, 128, 3) float32 RGB in [0, 1], each with its (2, 3) from canvas points to
     frame points. Channels 0 to 2: the mean of all frames less `canvas`; 3 to 5: the nearest samples
     of all frames less `canvas`; 6: the share of frames, of four, that show the same thing there.
+    `noise` is as `alike`'s.
     """
     fused = np.zeros((CANVAS, CANVAS, BESIDE_CHANNELS), np.float32)
     if not beside:
@@ -53,7 +56,7 @@ def fuse(
     for other, other_to_frame in beside:
         places = _PLACES + _flow().calc(gray, _gray(other), None)  # type: ignore[call-overload]
         seen = _seen_from(other, places)
-        share = alike(own, cells(seen), together=_CELLS) * _within(places)
+        share = alike(own, cells(seen), together=_CELLS, noise=noise) * _within(places)
         near = share * _nearness(places, other_to_frame)
         difference = seen - canvas
         mean_sum += share[..., None] * difference

@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 
 from facepipe.frames import Frame
 from facepipe.pipeline.colour import to_bgr8
+from facepipe.pipeline.noise import NOISY, noise
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-#: Sigma of the noise, code values of 8 bits, from which a picture is made quiet. Footage of by day
-#: has 0 to 1.5, what a sensor's sigma of 15 leaves after coding is 4.
-NOISY = 3.0
 #: Frames to each side that help.
 REACH = 2
 #: Blur, px, of what the flow is told from, and of the difference that a frame's share is told from.
@@ -58,27 +56,6 @@ def quiet(frame: Frame, beside: Sequence[Frame]) -> Picture:
             total[strip] += share * brought
             shares[strip] += share
     return (total / shares + np.float32(0.5)).astype(np.uint8)
-
-
-def noise(frame: Frame, beside: Sequence[Frame]) -> float:
-    """Sigma of the frame's noise in code values of 8 bits; 0 where nothing is beside it.
-
-    Noise is fine, and new in each frame: the less of what is fine and of what is new. A texture is
-    only the one, motion only the other.
-    """
-    rows, columns = frame.height // _EVERY, frame.width // _EVERY
-    if not beside or not rows * columns:
-        return 0.0
-
-    def sparse(one: Frame, down: int = 0, across: int = 0) -> Floats:
-        plane = one.luma[down::_EVERY, across::_EVERY][:rows, :columns]
-        return plane.astype(np.float32) / np.float32(1 << (one.format.bits - 8))
-
-    here = sparse(frame)
-    cross = here - sparse(frame, 0, 1) - sparse(frame, 1, 0) + sparse(frame, 1, 1)
-    fine = float(np.median(np.abs(cross))) / 2
-    new = min(float(np.median(np.abs(here - sparse(one)))) for one in beside) / float(np.sqrt(2))
-    return min(fine, new) / _MEDIAN
 
 
 def _alike(picture: Picture, brought: Floats, sigma: float) -> Floats:

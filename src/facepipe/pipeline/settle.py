@@ -35,6 +35,10 @@ class _Face:
     row: int
     cells: Floats
 
+    @property
+    def noise(self) -> float:
+        return 0.0 if self.crops.noise is None else float(self.crops.noise[self.row])
+
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
@@ -78,7 +82,10 @@ def _at_rest(recent: Sequence[_Shown], place: int, apart: float) -> tuple[Frame,
     pixels, shown, parses = [], [], []
     for track, face in faces:
         others = [one.faces[track] for one in beside if track in one.faces]
-        shares = [alike(face.cells, other.cells, together=_CELLS)[..., None] for other in others]
+        shares = [
+            alike(face.cells, other.cells, together=_CELLS, noise=face.noise)[..., None]
+            for other in others
+        ]
         total = 1 + np.sum(shares, 0, dtype=np.float32)
         mean, source = face.restored.pixels[face.row].copy(), face.crops.pixels[face.row].copy()
         for other, share in zip(others, shares, strict=True):

@@ -126,6 +126,25 @@ def test_what_passes_in_front_of_a_face_is_left_out() -> None:
     assert crop([frames[3]], [track]).frame.tolist() == [0]  # nothing to tell it by
 
 
+def test_noise_is_not_taken_for_something_in_front() -> None:
+    """A face of 15 px in the noise of a night: all frames differ, and none is hidden."""
+    rng = np.random.default_rng(4)
+    wall = np.kron(rng.integers(80, 180, (25, 25)), np.ones((4, 4)))
+    frames = [gray_frame(wall + rng.normal(0, 25, wall.shape), pts=k) for k in range(5)]
+    crops = crop(frames, [still_track((TEMPLATE * 0.2 + 30).astype(np.float32))])
+    assert crops.frame.tolist() == [0, 1, 2, 3, 4]
+    assert crops.weights is not None
+    assert crops.weights.min() > 0.9
+    assert crops.noise is not None
+    assert crops.noise.min() > 0
+    calm = crop(
+        [gray_frame(wall, pts=k) for k in range(3)],
+        [still_track((TEMPLATE * 0.2 + 30).astype(np.float32))],
+    )
+    assert calm.noise is not None
+    assert not calm.noise.any()
+
+
 def test_no_face_is_an_empty_batch() -> None:
     crops = crop([gray_frame(np.zeros((20, 20)))], [])
     assert len(crops) == 0

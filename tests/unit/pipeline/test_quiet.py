@@ -2,58 +2,20 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facepipe.frames import Colour, Frame, PixelFormat
 from facepipe.pipeline.colour import to_bgr8
-from facepipe.pipeline.quiet import NOISY, noise, quiet
+from facepipe.pipeline.noise import NOISY, noise
+from facepipe.pipeline.quiet import quiet
+from noisy import frame, land
 
 Rgb = NDArray[np.uint8]
 
 
-def land(seed: int, shift: float = 0.0, size: tuple[int, int] = (96, 160)) -> NDArray[np.float64]:
-    """(H, W, 3): blobs of every size, moved to the right by `shift`."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[: size[0], : size[1]].astype(np.float64)
-    rgb = np.full((*size, 3), 110.0)
-    for _ in range(40):
-        left, top = rng.uniform((-20, 0), (size[1] + 20, size[0]))
-        wide, colour = rng.uniform(3, 18), rng.uniform(-50, 50, 3)
-        blob = np.exp(-((x - left - shift) ** 2 + (y - top) ** 2) / wide**2)
-        rgb += blob[..., None] * colour
-    return np.clip(rgb, 30, 225)
-
-
-def frame(rgb: NDArray[np.float64], sigma: float = 0.0, seed: int = 0, bits: int = 8) -> Frame:
-    noisy = rgb + np.random.default_rng(seed).normal(0, sigma, rgb.shape)
-    top = (1 << bits) - 1
-    codes = np.clip(np.rint(noisy * top / 255), 0, top)
-    kind = PixelFormat("gbrp" if bits == 8 else "gbrp10le", "rgb", bits)
-    dtype = np.uint8 if bits == 8 else np.uint16
-    return Frame(0, kind, Colour(), tuple(codes[..., k].astype(dtype) for k in range(3)))
-
-
 def error(picture: Rgb, rgb: NDArray[np.float64]) -> float:
     return float(np.sqrt(np.square(picture[..., ::-1] - rgb).mean()))
-
-
-@pytest.mark.parametrize("sigma", [2.0, 6.0, 15.0])
-@pytest.mark.parametrize("bits", [8, 10])
-def test_noise_is_measured_where_things_move(sigma: float, bits: int) -> None:
-    here, *beside = [frame(land(1, 1.5 * k), sigma, seed=k, bits=bits) for k in range(3)]
-    assert noise(here, beside) == pytest.approx(sigma, rel=0.25)
-
-
-def test_neither_texture_nor_motion_is_noise() -> None:
-    texture = np.random.default_rng(3).uniform(40, 210, (96, 160, 3))
-    at_rest = [frame(texture) for _ in range(3)]
-    assert noise(at_rest[0], at_rest[1:]) == 0
-    moving = [frame(land(2, 4.0 * k)) for k in range(3)]
-    assert noise(moving[0], moving[1:]) < 1
-    assert noise(moving[0], []) == 0
 
 
 def test_a_clean_picture_stays_as_it_is() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,3 +107,24 @@ def test_without_a_parse_there_is_none() -> None:
     (_, _, first), (_, _, second) = settled([(frames, crops, plain)], apart=100)
     assert first.parse is None
     assert second.parse is None
+
+
+def test_heavy_noise_is_averaged_where_it_is_known_to_be_noise() -> None:
+    """Grain as coarse as the cells are, so that it changes all of them."""
+
+    def grainy(seed: int) -> Floats:
+        grain = np.random.default_rng(seed).normal(0, 0.08, (16, 16, 3)).repeat(8, 0).repeat(8, 1)
+        return np.asarray(base() + grain, np.float32)
+
+    canvases = {k: {3: grainy(k)} for k in range(9)}
+
+    def left(noise: float) -> float:
+        frames, crops, restored = batch(0, canvases, 9)
+        told = replace(crops, noise=np.full(len(crops), noise, np.float32))
+        shown = [faces.shown for _, _, faces in settled([(frames, told, restored)], apart=1000)]
+        middle = shown[4]
+        assert middle is not None
+        return float(np.std(middle[0] - base()) / np.std(canvases[4][3] - base()))
+
+    assert left(2 * 0.08**2) < 0.6
+    assert left(0.0) > 0.95
