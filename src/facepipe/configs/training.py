@@ -52,7 +52,7 @@ class TrainSettings(BaseModel):
     ema: Fraction = Field(0.998, description="longest memory of the averaged weights")
     loss: Literal["l1", "psnr"] = "l1"
     fourier_weight: float = Field(0.01, ge=0)
-    grid_weight: float = Field(0.0, ge=0, description="against an error that repeats every 8 px")
+    grid_weight: float = Field(0.0, ge=0, description="against an error that repeats every 4 px")
     perceptual_weight: float = Field(0.0, ge=0, description="of VGG16's features")
     adversarial_weight: float = Field(0.0, ge=0, description="of a discriminator's verdict")
     clean: Fraction = Field(0.0, description="share of inputs that are not degraded")

@@ -82,6 +82,7 @@ def train(settings: TrainSettings) -> Iterator[Progress]:
         "network": network,
         "average": average,
         "optimizer": optimizer,
+        "chance": _Chance(),
     }
     judge: nn.Module | None = None
     if task.judge is not None:
@@ -194,6 +195,16 @@ def _optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optim
     return torch.optim.AdamW(
         learning, settings.learning_rate, betas=(0.9, 0.99), weight_decay=0, fused=True
     )
+
+
+class _Chance:
+    """PyTorch's random numbers, so that a resumed run draws on where it stood."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"cpu": torch.get_rng_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        torch.set_rng_state(state_dict["cpu"])
 
 
 def _place() -> tuple[int, int]:

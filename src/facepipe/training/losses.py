@@ -37,16 +37,16 @@ def fourier_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor) ->
 
 
 def grid_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor) -> Tensor:
-    """How strongly the error repeats every 8 px: the pattern that an upsampling leaves behind.
+    """How strongly the error repeats every 4 px: the pattern that an upsampling leaves behind.
 
     A loss on features that forgive a shift hardly sees such a grid, and the eye does at once. The
     error of photographs does not repeat, so its mean over a few cells is small: over windows of 4x4
-    cells, the mean magnitude of what their 64 places have in common, less the window's mean.
-    H and W are multiples of 32.
+    cells, the mean magnitude of what their 16 places have in common, less the window's mean.
+    H and W are multiples of 16.
     """
     error = (restored_B3HW - truth_B3HW).float() * valid_B1HW.float()
     batch, planes, height, width = error.shape
-    cells = error.view(batch, planes, height // 32, 4, 8, width // 32, 4, 8).mean((3, 6))
+    cells = error.view(batch, planes, height // 16, 4, 4, width // 16, 4, 4).mean((3, 6))
     return (cells - cells.mean((3, 5), keepdim=True)).abs().mean()
 
 

