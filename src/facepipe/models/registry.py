@@ -30,6 +30,7 @@ class ModelSpec:
     files: tuple[tuple[str, str], ...] = ()
     parameters: int = 0
     gmacs: float = 0.0
+    aliases: tuple[str, ...] = ()
 
 
 RESTORERS: tuple[ModelSpec, ...] = (
@@ -44,6 +45,25 @@ RESTORERS: tuple[ModelSpec, ...] = (
                 "cad0646bc458eb43ad18d607e7c3ad71abd61ae7f2165a1b73c3002636ec3316",
             ),
             ("fishsrnet.onnx", "cc41605814876919126f5773e55081cd487131bebb738da75d1a927b9f214765"),
+        ),
+        parameters=3_251_818,
+        gmacs=1.20,
+        aliases=("fishsrnet@psnr",),
+    ),
+    ModelSpec(
+        name="fishsrnet@natural",
+        summary="the same network, trained further for the eye: sharper, and more of it invented",
+        canvas=128,
+        licence="for research and evaluation (see the model card)",
+        files=(
+            (
+                "fishsrnet-natural.safetensors",
+                "a9e2b77f6e1eb04cf9f5b52f50447176910b67c167192e3b75040f8d5df82081",
+            ),
+            (
+                "fishsrnet-natural.onnx",
+                "18ff85b8acfc0485e6a2538deaf7589af83618a07d3c2e0f0bd5460c496db45b",
+            ),
         ),
         parameters=3_251_818,
         gmacs=1.20,
@@ -107,9 +127,9 @@ def find_model(name: str) -> ModelFiles:
     path = Path(name)
     if path.suffix == ".safetensors":
         return _own_model(path)
-    spec = next((spec for spec in RESTORERS if spec.name == name), None)
+    spec = next((spec for spec in RESTORERS if name in (spec.name, *spec.aliases)), None)
     if spec is None:
-        known = ", ".join(spec.name for spec in RESTORERS)
+        known = ", ".join(name for spec in RESTORERS for name in (spec.name, *spec.aliases))
         raise UsageError(f"unknown restorer {name!r}; there are {known}, or a .safetensors file")
     paths = tuple(_resolve(file) for file, _ in spec.files)
     for path, (_, expected) in zip(paths, spec.files, strict=True):

@@ -21,6 +21,15 @@ def test_shipped_weights_are_there_and_small() -> None:
     assert 0 < total <= 25e6
 
 
+def test_both_trainings_of_fishsrnet_go_by_name() -> None:
+    plain, natural = find_model("fishsrnet"), find_model("fishsrnet@natural")
+    assert find_model("fishsrnet@psnr") == plain
+    assert natural.paths[0].name == "fishsrnet-natural.safetensors"
+    assert natural.sha256[0] != plain.sha256[0]
+    with pytest.raises(UsageError, match="fishsrnet, fishsrnet@psnr, fishsrnet@natural, bicubic"):
+        find_model("fishsrnet@sharp")
+
+
 def test_what_the_table_says_of_fishsrnet_is_true() -> None:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -49,7 +58,7 @@ def test_a_folder_of_weights_comes_first(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_unknown_names_and_missing_files_are_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there are fishsrnet, bicubic"):
+    with pytest.raises(UsageError, match="there are fishsrnet, fishsrnet@psnr, "):
         find_model("gfpgan")
     with pytest.raises(ModelError, match="no such file"):
         find_model(str(tmp_path / "own.safetensors"))

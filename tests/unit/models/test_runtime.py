@@ -29,8 +29,9 @@ def crops(count: int) -> Crops:
     return Crops(pixels, np.zeros((count, 2, 3)), nowhere, nowhere, beside)
 
 
-def test_shipped_weights_agree_on_every_runtime() -> None:
-    files = find_model("fishsrnet")
+@pytest.mark.parametrize("name", ["fishsrnet", "fishsrnet@natural"])
+def test_shipped_weights_agree_on_every_runtime(name: str) -> None:
+    files = find_model(name)
     smooth = np.linspace(0, 1, 128, dtype=np.float32)
     face = np.broadcast_to(smooth, (2, SEEN_CHANNELS, 128, 128)).copy()
     face[1] = np.random.default_rng(0).random((SEEN_CHANNELS, 128, 128))
