@@ -138,9 +138,7 @@ class _Judged(NamedTuple):
     looked_at: bool
     starts_segment: bool
     begins_shot: bool
-    beside: tuple[
-        Frame, ...
-    ]  # of its segment, up to REACH before it and after it; never over a cut
+    beside: tuple[Frame, ...]  # up to REACH on each side, of its segment and its shot
 
 
 class _Waiting(NamedTuple):
