@@ -27,7 +27,7 @@ import numpy as np
 from facepipe.configs.settings import Settings
 from facepipe.frames import Faces, Sighting, Span, SpanFaces, Track, VideoInfo
 from facepipe.media.probe import probe
-from facepipe.pipeline.link import link
+from facepipe.pipeline.link import LEAST_LOOKS, LONG, PATIENCE, link
 from facepipe.pipeline.plan import anchors
 from facepipe.pipeline.spans import AnalyzeTask, analyze_span
 from facepipe.trials.cast import installed_photographs, read_faces
@@ -129,16 +129,16 @@ def _stands(track: Track, base: float) -> bool:
     """The gates of `link`: long enough, and its better half sure enough."""
     seen = len(track.pts)
     best = np.sort(track.scores)[::-1][: (seen + 1) // 2].mean()
-    asked = SCORE - 0.1 * min(max((seen - 2) / 6, 0), 1)
-    return seen > 1 and (track.last - track.first) * base >= SECONDS and best >= asked
+    asked = SCORE - PATIENCE * min(max((seen - LEAST_LOOKS) / (LONG - LEAST_LOOKS), 0), 1)
+    return seen >= LEAST_LOOKS and (track.last - track.first) * base >= SECONDS and best >= asked
 
 
 def measure(linker: Linker, crowds: Sequence[Seen]) -> dict[str, float]:
     """The figures of one way to link, summed or in the mean over the crowds."""
     rows = []
     for seen in crowds:
-        tracks = [track for track in linker(seen.found, seen.info) if track.enhance]
-        looked = [_looked(tracks, pts) for pts in seen.info.pts]
+        tracks = linker(seen.found, seen.info)
+        looked = [Looked.of(tracks, pts) for pts in seen.info.pts]
         rows.append(measure_following(looked, seen.shown, PLAN.rate))
     return {
         "recall 12-24 px": float(np.mean([row.recall[1] or np.nan for row in rows])),
@@ -148,16 +148,6 @@ def measure(linker: Linker, crowds: Sequence[Seen]) -> dict[str, float]:
         "switches": float(sum(row.switches or 0 for row in rows)),
         "jitter": float(np.mean([row.jitter or np.nan for row in rows])),
     }
-
-
-def _looked(tracks: Sequence[Track], pts: int) -> Looked:
-    there = [track for track in tracks if track.covers(pts)]
-    faces = Faces(
-        np.array([track.box_at(pts) for track in there], np.float32).reshape(-1, 4),
-        np.ones(len(there), np.float32),
-        np.array([track.landmarks_at(pts) for track in there], np.float32).reshape(-1, 5, 2),
-    )
-    return Looked(faces, np.array([track.number for track in there], np.intp))
 
 
 def main() -> None:

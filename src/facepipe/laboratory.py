@@ -35,7 +35,8 @@ def list_models() -> None:
     from facepipe.models.registry import RESTORERS, SYSTEMS
 
     for spec in RESTORERS:
-        print(f"{spec.name}: {spec.summary}")
+        names = ", also ".join((spec.name, *spec.aliases))
+        print(f"{names}: {spec.summary}")
         print(f"  {spec.parameters / 1e6:.2f} M parameters, {spec.gmacs:.2f} GMACs a face")
         print(f"  licence: {spec.licence}")
         for file, digest in spec.files:

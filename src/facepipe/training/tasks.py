@@ -36,7 +36,7 @@ from facepipe.training.perceptual import VggDistance, find_vgg_weights, load_vgg
 
 #: Weight of soft Jaccard beside cross-entropy.
 _JACCARD = 0.5
-#: Px by which chance shifts what VGG sees: as many as the cells of its third level are wide.
+#: Px by which chance shifts what VGG sees: twice as many as a cell of its third level is wide.
 _SHIFT = 8
 #: Weights of FSRNet's coarse face and of its prior beside its face.
 _COARSE, _PRIOR = 1.0, 0.01

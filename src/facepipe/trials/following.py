@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.optimize import linear_sum_assignment
 
-from facepipe.frames import Faces
+from facepipe.frames import Faces, Track
 from facepipe.models.detectors.boxes import overlaps, sizes
 from facepipe.pipeline.align import TEMPLATE, canvas_to_frame
 from facepipe.trials.crowd import Shown
@@ -30,6 +30,17 @@ class Looked:
 
     faces: Faces
     tracks: NDArray[np.intp] | None = None
+
+    @staticmethod
+    def of(tracks: Sequence[Track], pts: int) -> Looked:
+        """What the tracks that are enhanced show at `pts`."""
+        there = [track for track in tracks if track.enhance and track.covers(pts)]
+        faces = Faces(
+            np.array([track.box_at(pts) for track in there], np.float32).reshape(-1, 4),
+            np.ones(len(there), np.float32),
+            np.array([track.landmarks_at(pts) for track in there], np.float32).reshape(-1, 5, 2),
+        )
+        return Looked(faces, np.array([track.number for track in there], np.intp))
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def evaluate_crowd(crowd: Crowd, settings: Settings, restorers: Sequence[str]) -
         run.analyze(low, folder / "analysis.json", settings)
         analysis = read_analysis(folder / "analysis.json")
         pts = probe(low).pts
-        tracks = [_tracked(analysis.tracks, at) for at in pts]
+        tracks = [Looked.of(analysis.tracks, at) for at in pts]
         singles = list(_singles(low, settings))
         following = [
             FollowingRow("tracks", measure_following(tracks, shown, plan.rate)),
@@ -211,17 +211,6 @@ def _to_measure(shown: Shown) -> Iterator[tuple[int, NDArray[np.float64]]]:
 
 def _planes(canvas: Rgb) -> torch.Tensor:
     return torch.from_numpy(canvas).permute(2, 0, 1)[None].float() / 255
-
-
-def _tracked(tracks: Sequence[Track], pts: int) -> Looked:
-    """What the tracks that are enhanced show at `pts`."""
-    there = [track for track in tracks if track.enhance and track.covers(pts)]
-    faces = Faces(
-        np.array([track.box_at(pts) for track in there], np.float32).reshape(-1, 4),
-        np.ones(len(there), np.float32),
-        np.array([track.landmarks_at(pts) for track in there], np.float32).reshape(-1, 5, 2),
-    )
-    return Looked(faces, np.array([track.number for track in there], np.intp))
 
 
 def _singles(film: Path, settings: Settings) -> Iterator[Faces]:
