@@ -27,7 +27,8 @@ import numpy as np
 from facepipe.configs.settings import Settings
 from facepipe.frames import Faces, Sighting, Span, SpanFaces, Track, VideoInfo
 from facepipe.media.probe import probe
-from facepipe.pipeline.link import LEAST_LOOKS, LONG, PATIENCE, link
+from facepipe.pipeline.gates import LEAST_LOOKS, LONG, PATIENCE
+from facepipe.pipeline.link import link
 from facepipe.pipeline.plan import anchors
 from facepipe.pipeline.spans import AnalyzeTask, analyze_span
 from facepipe.trials.cast import installed_photographs, read_faces
@@ -75,11 +76,8 @@ def ours(found: SpanFaces, info: VideoInfo) -> Sequence[Track]:
     settings = Settings()
     return link(
         [found],
-        score=SCORE,
-        min_face=settings.detect.min_face,
-        max_face=None,
-        min_seconds=SECONDS,
-        gap_seconds=settings.link.gap_seconds,
+        detect=settings.detect.model_copy(update={"score": SCORE}),
+        settings=settings.link.model_copy(update={"min_seconds": SECONDS}),
         info=info,
     )
 

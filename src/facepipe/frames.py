@@ -199,6 +199,8 @@ class Sighting:
     shot: int
     moves: tuple[Moves, ...] = ()
     prints: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
+    detail: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -250,15 +250,7 @@ def _analyze(
 
     _work(executor, analyze_span, tasks, keep, "analyze", spans, info, on_event)
     ordered = [found[span.index] for span in spans]
-    tracks = link(
-        ordered,
-        score=settings.detect.score,
-        min_face=settings.detect.min_face,
-        max_face=settings.detect.max_face,
-        min_seconds=settings.link.min_seconds,
-        gap_seconds=settings.link.gap_seconds,
-        info=info,
-    )
+    tracks = link(ordered, detect=settings.detect, settings=settings.link, info=info)
     return Analysis(
         source_sha256=sha256_of(source),
         time_base=info.time_base,

@@ -40,6 +40,12 @@ class LinkSettings(_Section):
 
     min_seconds: float = Field(0.25, ge=0, description="shortest track that is enhanced")
     gap_seconds: float = Field(1.0, ge=0, description="longest time unseen within one track")
+    features: Share = Field(
+        0.4, description="share of a face's parts that a very doubtful face must show; 0 asks none"
+    )
+    detail: Share = Field(
+        0.1, description="share of its contrast that must be detail; a blurred face has less"
+    )
 
 
 class ChooseSettings(_Section):

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Faces, Frame, Moves, Sighting, Span, SpanFaces
+from facepipe.frames import Crops, Faces, Frame, Moves, Restored, Sighting, Span, SpanFaces
 from facepipe.models.detectors import Detector
 from facepipe.pipeline.appearance import prints
 from facepipe.pipeline.cuts import AFTER, BEFORE, Thumbnail, is_cut, thumbnail
 from facepipe.pipeline.detect import FaceFinder
+from facepipe.pipeline.evidence import detail, features
 from facepipe.pipeline.quiet import REACH, quiet
 from facepipe.pipeline.register import Follower, luma
 
@@ -39,6 +40,8 @@ def analyze_frames(
     max_face: float | None = None,
     enlarge: int = 2,
     rotation: int = 0,
+    restorer: Callable[[Crops], Restored] | None = None,
+    doubted_below: float = 0.0,
 ) -> SpanFaces:
     """The faces of a span's frames, in pixels of the coded frame.
 
@@ -46,8 +49,8 @@ def analyze_frames(
     are each anchor and every `every`-th frame after it, both sides of a scene cut, and the last
     frame; through the frames between, faces are followed. What is looked at is made `quiet` by the
     frames beside it. `score`, `min_face`, `max_face` and `enlarge` are as in `find_faces`; the
-    picture is turned by `rotation` degrees counter-clockwise before it is searched. Holds a handful
-    of frames.
+    picture is turned by `rotation` degrees counter-clockwise before it is searched.
+    `restorer` parses those that have a score below `doubted_below`. Holds a handful of frames.
     Raises ValueError when `every` is below 1.
     """
     if every < 1:
@@ -76,7 +79,12 @@ def analyze_frames(
         if judged.looked_at:
             picture = np.ascontiguousarray(np.rot90(quiet(frame, judged.beside), turns))
             faces = finder.look(picture)
-            seen = prints(picture, faces.landmarks)
+            known = {
+                "prints": prints(picture, faces.landmarks),
+                "detail": detail(picture, faces.landmarks),
+            }
+            if restorer is not None:
+                known["features"] = features(picture, faces, restorer, below=doubted_below)
             faces = turned_back(faces, turns, picture.shape[1], picture.shape[0])
             follower = None
             before: tuple[Moves, ...] = ()
@@ -84,7 +92,7 @@ def analyze_frames(
                 light = luma(frame) if light is None else light
                 follower = Follower(light, faces)
                 before = _moves_before(Follower(light, faces), passed)
-            sightings.append(Sighting(frame.pts, faces, len(cuts), before, seen))
+            sightings.append(Sighting(frame.pts, faces, len(cuts), before, **known))
             passed.clear()
         else:
             passed.append(frame)

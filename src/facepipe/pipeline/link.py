@@ -6,6 +6,7 @@ film was cut or in which order its spans came back.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,25 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from facepipe.configs.settings import DetectSettings, LinkSettings
 from facepipe.frames import Faces, Sighting, SpanFaces, Track, VideoInfo
 from facepipe.models.detectors.boxes import overlaps
-from facepipe.pipeline.align import CANVAS_FACE, frontality
 from facepipe.pipeline.appearance import unlike
 from facepipe.pipeline.carry import Knots, Way, carried, moved_box
+from facepipe.pipeline.gates import Seen, refusal
 
 Floats = NDArray[np.float64]
 
 WEAK = 0.2  # how far below the asked score a sighting may still carry a track on
-LEAST_LOOKS = 2  # one glimpse is too little, where there were more looks
-# A face that is seen again and again need not be so sure each time.
-PATIENCE, LONG = 0.1, 8  # by how much less its score may be, once it was seen in so many looks
 REACH, SPEED, FARTHEST = 0.5, 5.0, 2.5  # face sizes a face may be off: at once, per second, at most
 GROWTH = 0.45  # logarithm of the size ratio of what is expected and what is seen, at most
 UNSHAPED = 0.35  # mean distance of two landmark shapes, in face sizes, at most
 # Code values by which the looks of one face hardly differ and of two often do; more counts no more,
 # as light may change; and the share in which a look renews what a path looks like.
 STRANGE, MOST_STRANGE, RENEWED = 20.0, 1.5, 0.3
-PROFILE = 0.25  # mean frontality under which a face cannot be aligned
 REFUSED = 1e6
 
 
@@ -42,18 +40,18 @@ class _Path:
 
     shot: int
     pts: list[int] = field(default_factory=list)
-    boxes: list[NDArray[np.float32]] = field(default_factory=list)
-    landmarks: list[NDArray[np.float32]] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
+    seen: Seen = field(default_factory=Seen)
     ways: list[Way] = field(default_factory=list)
     print: NDArray[np.float32] | None = None  # (P,) what it has looked like of late
 
     def add(self, look: Sighting, number: int) -> None:
         """Take face `number` of the look, and the way it went after it."""
         self.pts.append(look.pts)
-        self.boxes.append(look.faces.boxes[number])
-        self.landmarks.append(look.faces.landmarks[number])
-        self.scores.append(float(look.faces.scores[number]))
+        self.seen.boxes.append(look.faces.boxes[number])
+        self.seen.landmarks.append(look.faces.landmarks[number])
+        self.seen.scores.append(float(look.faces.scores[number]))
+        for told, kept in ((look.features, self.seen.features), (look.detail, self.seen.detail)):
+            kept.append(math.nan if told is None else float(told[number]))
         moves = [(move.pts, move.maps[number]) for move in look.moves]
         self.ways.append([(pts, one) for pts, one in moves if np.isfinite(one).all()])
         if look.prints is not None:
@@ -63,7 +61,7 @@ class _Path:
 
     def expected(self, pts: int) -> NDArray[np.float32]:
         """(4,) where the box would be: as it was followed, else by its last motion, fading."""
-        box = self.boxes[-1]
+        box = self.seen.boxes[-1]
         for at, moved in self.ways[-1]:
             if at == pts:
                 return np.asarray(moved_box(box.astype(np.float64), moved), np.float32)
@@ -71,25 +69,20 @@ class _Path:
             return box
         step = self.pts[-1] - self.pts[-2]
         ahead = min((pts - self.pts[-1]) / step, 2.0)
-        moved = (box - self.boxes[-2]).reshape(2, 2).mean(0) * np.float32(ahead)
+        moved = (box - self.seen.boxes[-2]).reshape(2, 2).mean(0) * np.float32(ahead)
         return np.asarray(box + np.tile(moved, 2), np.float32)
 
 
 def link(
     spans: Sequence[SpanFaces],
     *,
-    score: float,
-    min_face: float,
-    max_face: float | None,
-    min_seconds: float,
-    gap_seconds: float,
+    detect: DetectSettings,
+    settings: LinkSettings,
     info: VideoInfo,
 ) -> tuple[Track, ...]:
-    """Every face of the film as a track, by first pts; those not to be enhanced say why.
+    """Every face of the film as a track, by first pts; those not to be enhanced say why (`gates`).
 
-    `min_face` and `max_face` bound the median size in pixels (max_face None: what fills the
-    canvas), `score` the track's mean score, `min_seconds` its length, as far as the shot had looks
-    enough; a face unseen for up to `gap_seconds`, or for one look, is still the same.
+    A face unseen for up to `gap_seconds`, or for one look, is still the same.
     """
     cuts = sorted({cut for span in spans for cut in span.cuts})
     looks = _looks(spans)
@@ -97,21 +90,16 @@ def link(
     times = np.array([look.pts for look in looks], np.float64) * base
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     # One look may miss a face whatever the gap allowed: hence two steps and a little.
-    patience = max(gap_seconds, 2.1 * step)
-    paths = _follow(looks, cuts, score - WEAK, patience, base)
+    patience = max(settings.gap_seconds, 2.1 * step)
+    paths = _follow(looks, cuts, detect.score - WEAK, patience, base)
     looks_in_shot: dict[int, list[int]] = {}
     for look in looks:
         looks_in_shot.setdefault(bisect_right(cuts, look.pts), []).append(look.pts)
     tracks: list[Track] = []
     for number, path in enumerate(sorted(paths, key=_order), 1):
         track = _track(number, path, base)
-        seen_in = looks_in_shot[path.shot]
-        reason = (
-            _wrong_size(track, min_face, max_face)
-            or _too_short(track, len(path.pts), seen_in, min_seconds, base)
-            or _too_weak(path, score)
-            or _turned_away(path)
-        )
+        looks_there = looks_in_shot[path.shot]
+        reason = refusal(track, path.seen, looks_there, base, detect=detect, link=settings)
         tracks.append(replace(track, enhance=reason is None, reason=reason))
     return tuple(tracks)
 
@@ -167,9 +155,9 @@ def _costs(path: _Path, pts: int, faces: Faces, base: float) -> Floats:
     offset = (boxes[:, :2] + boxes[:, 2:] - box[:2] - box[2:]) / 2
     distance = np.hypot(offset[:, 0], offset[:, 1]) / between
     growth = np.abs(np.log(size / before))
-    shape = np.linalg.norm(_shape(faces.landmarks) - _shape(path.landmarks[-1][None]), axis=2).mean(
-        1
-    )
+    shape = np.linalg.norm(
+        _shape(faces.landmarks) - _shape(path.seen.landmarks[-1][None]), axis=2
+    ).mean(1)
     share = overlaps(box[None].astype(np.float32), faces.boxes)[0]
     reach = min(REACH + SPEED * (pts - path.pts[-1]) * base, FARTHEST)
     cost = distance / 2 + (1 - share) + growth + shape
@@ -193,16 +181,16 @@ def _shape(landmarks: NDArray[np.float32]) -> Floats:
 
 
 def _order(path: _Path) -> tuple[float, ...]:
-    return path.pts[0], *map(float, path.boxes[0]), path.pts[-1]
+    return path.pts[0], *map(float, path.seen.boxes[0]), path.pts[-1]
 
 
 def _track(number: int, path: _Path, base: float) -> Track:
     """The path with its jitter smoothed away, not judged yet."""
     seen = Knots(
         np.array(path.pts, np.int64),
-        np.array(path.boxes, np.float64),
-        np.array(path.landmarks, np.float64),
-        np.array(path.scores),
+        np.array(path.seen.boxes, np.float64),
+        np.array(path.seen.landmarks, np.float64),
+        np.array(path.seen.scores),
     )
     knots = carried(seen, path.ways, base)
     return Track(
@@ -212,46 +200,3 @@ def _track(number: int, path: _Path, base: float) -> Track:
         knots.landmarks.astype(np.float32),
         knots.scores.astype(np.float32),
     )
-
-
-def _wrong_size(track: Track, min_face: float, max_face: float | None) -> str | None:
-    if track.size < min_face:
-        return f"smaller than --min-face: {track.size:.1f} px of {min_face:g}"
-    if max_face is not None and track.size > max_face:
-        return f"larger than --max-face: {track.size:.1f} px of {max_face:g}"
-    if max_face is None and track.size > CANVAS_FACE:
-        return f"larger than the canvas: {track.size:.1f} px, and it holds {CANVAS_FACE:g}"
-    return None
-
-
-def _too_short(
-    track: Track, seen: int, looks: Sequence[int], min_seconds: float, base: float
-) -> str | None:
-    """Judged against the looks of the track's shot: a shot of one frame can ask for one only.
-
-    The time counts through which the face was followed before its first look and after its last.
-    """
-    there = len(looks)
-    if seen < min(LEAST_LOOKS, there):
-        return f"too short: seen in {seen} of {there} looks"
-    seconds, most = (track.last - track.first) * base, (looks[-1] - looks[0]) * base
-    if seconds < min(min_seconds, most):
-        return f"too short: {seconds:.2f} s, {min_seconds:g} s asked for"
-    return None
-
-
-def _too_weak(path: _Path, score: float) -> str | None:
-    """By the better half of the sightings: a face may turn away for a while."""
-    seen = (len(path.scores) - LEAST_LOOKS) / (LONG - LEAST_LOOKS)
-    score -= PATIENCE * min(max(seen, 0.0), 1.0)
-    best = np.sort(path.scores)[::-1][: (len(path.scores) + 1) // 2]
-    mean = float(best.mean())
-    return None if mean >= score else f"score {mean:.3f} below {score:.3g}"
-
-
-def _turned_away(path: _Path) -> str | None:
-    """A face that mostly shows its side has too few landmarks to be aligned by."""
-    shares = np.array([frontality(landmarks) for landmarks in path.landmarks])
-    if shares.mean() >= PROFILE:
-        return None
-    return f"a profile in {int((shares < PROFILE).sum())} of {len(shares)} looks"

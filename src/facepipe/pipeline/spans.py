@@ -33,6 +33,7 @@ from facepipe.models.detectors import Detector, create_detector
 from facepipe.models.restorers import Restorer, create_restorer
 from facepipe.pipeline.analyze import analyze_frames
 from facepipe.pipeline.crop import crop
+from facepipe.pipeline.gates import doubted_below
 from facepipe.pipeline.paste import enlarge, paste
 from facepipe.pipeline.settle import REACH, settled
 
@@ -132,6 +133,8 @@ def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
         score=max(task.settings.score - 0.2, 0.3),
         min_face=task.settings.min_face,
         rotation=task.info.rotation,
+        restorer=_parse,
+        doubted_below=doubted_below(task.settings.score),
     )
     return replace(found, warnings=found.warnings + report.warnings)
 
@@ -271,3 +274,8 @@ def _restorer(settings: RestoreSettings) -> Restorer:
         threads=1,
         mirrored=settings.mirrored,
     )
+
+
+def _parse(crops: Crops) -> Restored:
+    """The parse of doubtful faces, by the default network whatever restores them later."""
+    return _restorer(RestoreSettings(device="cpu"))(crops)

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -22,6 +23,9 @@ from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError
 from facepipe.frames import Analysis, Faces, Moves, Part, Sighting, Span, SpanFaces
 from facepipe.models.registry import sha256_of
+
+#: What a sighting may know of each of its faces, or not.
+_KNOWN = ("prints", "features", "detail")
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,6 @@ class Job:
         counts = [len(sighting.faces) for sighting in found.sightings]
         faces = [sighting.faces for sighting in found.sightings] or [Faces.none()]
         moves = [move for sighting in found.sightings for move in sighting.moves]
-        prints = [s.prints for s in found.sightings if s.prints is not None]
-        known = len(prints) == len(counts) > 0
         with _written(self.faces(found.span)) as partial, partial.open("wb") as file:
             np.savez(
                 file,
@@ -82,7 +84,7 @@ class Job:
                 boxes=np.concatenate([f.boxes for f in faces]),
                 scores=np.concatenate([f.scores for f in faces]),
                 landmarks=np.concatenate([f.landmarks for f in faces]),
-                prints=np.concatenate(prints) if known else np.zeros((sum(counts), 0), np.float32),
+                **_known(found.sightings),
                 followed=np.array([len(s.moves) for s in found.sightings], np.int64),
                 moved_pts=np.array([move.pts for move in moves], np.int64),
                 maps=np.concatenate([np.zeros((0, 2, 3)), *(move.maps for move in moves)]),
@@ -111,8 +113,8 @@ class Job:
                 moves.append(Moves(moved, data["maps"][maps_at : maps_at + count]))
                 maps_at += count
             faces = Faces(data["boxes"][own], data["scores"][own], data["landmarks"][own])
-            prints = data["prints"][own] if data["prints"].shape[1] else None
-            sightings.append(Sighting(pts, faces, shot, tuple(moves), prints))
+            known = {name: data[name][own] for name in _KNOWN if name in data}
+            sightings.append(Sighting(pts, faces, shot, tuple(moves), **known))
             faces_at, moves_at = faces_at + count, moves_at + followed
         cuts, warnings = tuple(data["cuts"].tolist()), tuple(data["warnings"].tolist())
         return SpanFaces(span, tuple(sightings), cuts, warnings)
@@ -169,6 +171,16 @@ def _begin(folder: Path, fingerprint: str) -> None:
         mark.write_text(fingerprint, encoding="utf-8")
     for path in folder.glob("*.partial*"):
         path.unlink()
+
+
+def _known(sightings: Sequence[Sighting]) -> dict[str, Any]:
+    """What all sightings know of their faces, in one array each."""
+    told = {name: [getattr(sighting, name) for sighting in sightings] for name in _KNOWN}
+    return {
+        name: np.concatenate(values)
+        for name, values in told.items()
+        if values and all(value is not None for value in values)
+    }
 
 
 def _size(path: Path) -> int:

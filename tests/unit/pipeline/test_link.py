@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from facepipe.configs.settings import DetectSettings, LinkSettings
 from facepipe.frames import Faces, Moves, Sighting, Span, SpanFaces, Track, VideoInfo
 from facepipe.pipeline.link import link
 from facepipe.pipeline.smooth import path, whittaker
@@ -40,15 +41,8 @@ def film(looks: dict[int, Faces], cuts: tuple[int, ...] = ()) -> SpanFaces:
 
 
 def tracks(*spans: SpanFaces, **how: float) -> tuple[Track, ...]:
-    return link(
-        spans,
-        score=how.get("score", 0.7),
-        min_face=how.get("min_face", 8),
-        max_face=how.get("max_face"),
-        min_seconds=how.get("min_seconds", 0.25),
-        gap_seconds=how.get("gap_seconds", 1.0),
-        info=info(),
-    )
+    of_links = {key: how.pop(key) for key in list(how) if key in LinkSettings.model_fields}
+    return link(spans, detect=DetectSettings(**how), settings=LinkSettings(**of_links), info=info())
 
 
 def same(one: tuple[Track, ...], other: tuple[Track, ...]) -> None:

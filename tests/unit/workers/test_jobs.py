@@ -53,16 +53,25 @@ def test_faces_are_kept(tmp_path: Path) -> None:
         assert job.kept_faces(Span(3, 100, 201)) is None
 
 
-def test_prints_are_kept_where_all_are_known(tmp_path: Path) -> None:
+def test_what_is_known_of_faces_is_kept_where_all_are_known(tmp_path: Path) -> None:
     known = np.arange(60, dtype=np.float32)[None]
     prints = [known, known[:0], known + 1]
-    seen = [replace(s, prints=p) for s, p in zip(found().sightings, prints, strict=True)]
+    shown = [
+        np.array([share], np.float32)[: len(p)]
+        for share, p in zip((0.5, 0, np.nan), prints, strict=True)
+    ]
+    seen = [
+        replace(sighting, prints=p, features=f, detail=f)
+        for sighting, p, f in zip(found().sightings, prints, shown, strict=True)
+    ]
     with open_job(tmp_path / "out.mp4", "mark") as job:
         job.keep_faces(replace(found(), sightings=tuple(seen)))
         kept = job.kept_faces(SPAN)
         assert kept is not None
-        for one, print_ in zip(kept.sightings, prints, strict=True):
+        for one, print_, share in zip(kept.sightings, prints, shown, strict=True):
             np.testing.assert_array_equal(one.prints, print_)
+            np.testing.assert_array_equal(one.features, share)
+            np.testing.assert_array_equal(one.detail, share)
         job.keep_faces(replace(found(), sightings=(seen[0], *found().sightings[1:])))
         kept = job.kept_faces(SPAN)
         assert kept is not None
