@@ -25,6 +25,8 @@ class Outcome(Generic[Result]):
 class Executor(Protocol):
     """Runs pure task functions. Results come as they are done, each task's exactly once."""
 
+    workers: int
+
     def map(
         self,
         function: TaskFunction[Task, Result],
@@ -32,7 +34,11 @@ class Executor(Protocol):
         *,
         progress: Callable[[int], None],
     ) -> Iterator[Outcome[Result]]:
-        """Run `function` on every task; `progress` is called with frames as they are done."""
+        """Run `function` on every task; `progress` is called with frames as they are done.
+
+        Several threads may do so at once; they share the workers. Where the iterator is closed
+        early, what is running is given up.
+        """
         ...
 
     def close(self) -> None:

@@ -6,30 +6,26 @@ import ctypes
 import gc
 import multiprocessing
 import os
-import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import psutil
 
-from facepipe.errors import FacepipeError, WorkerError
+from facepipe.errors import FacepipeError
+from facepipe.workers.dispatch import ATTEMPTS, STALLED_SECONDS, WorkerLost, dispatched
 from facepipe.workers.executor import Outcome, Result, Task, TaskFunction
-
-#: A task is tried this often before its error is given up to the caller.
-ATTEMPTS = 2
-_POLL_SECONDS = 0.2
-
-
-class _FrameQueue(Protocol):
-    def put(self, frames: int) -> None: ...
-
-    def get_nowait(self) -> int: ...
 
 
 def usable_cores() -> int:
@@ -59,14 +55,21 @@ def free_memory() -> int:
 class LocalExecutor:
     """Runs tasks in `workers` processes, started when first needed.
 
-    One worker is this process itself. A worker that dies takes only its pool with it:
-    what was unfinished is tried again in a new one.
+    One worker is this process itself, unless it is to be `apart`. A worker that dies takes no
+    other with it, and a new one takes its place.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        apart: bool = False,
+        patience: float = STALLED_SECONDS,
+    ) -> None:
         self.workers = workers or usable_cores()
-        self._pool: ProcessPoolExecutor | None = None
-        self._frames: _FrameQueue | None = None
+        self._here = self.workers == 1 and not apart
+        self._patience = patience
+        self._engine = ProcessEngine(self.workers)
 
     def __enter__(self) -> LocalExecutor:
         return self
@@ -76,11 +79,7 @@ class LocalExecutor:
 
     def close(self) -> None:
         """End all workers at once; what they had not finished is lost."""
-        if self._pool is not None:
-            for process in list((self._pool._processes or {}).values()):
-                process.terminate()
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        self._engine.close()
 
     def map(
         self,
@@ -89,88 +88,104 @@ class LocalExecutor:
         *,
         progress: Callable[[int], None],
     ) -> Iterator[Outcome[Result]]:
-        """Run `function` on every task, each at most twice; see Executor."""
-        if self.workers == 1:
+        """Run `function` on every task; see Executor and `dispatched`."""
+        if self._here:
             for number, task in enumerate(tasks):
-                yield _here(function, number, task, progress)
+                yield _attempted(function, number, task, progress)
             return
-        yield from self._in_processes(function, tasks, progress)
+        yield from dispatched(
+            self._engine, function, tasks, progress=progress, patience=self._patience
+        )
 
-    def _in_processes(
-        self,
-        function: TaskFunction[Task, Result],
-        tasks: Sequence[Task],
-        progress: Callable[[int], None],
-    ) -> Iterator[Outcome[Result]]:
-        attempts = [0] * len(tasks)
-        waiting = list(range(len(tasks)))
-        suspects: set[int] = set()  # in flight when a worker died; each is tried again alone
-        running: dict[Future[Result], int] = {}
-        while waiting or running:
-            # Few in flight: tasks are pickled when they are handed over, not all at once.
-            while waiting and len(running) < (1 if suspects else 2 * self.workers):
-                number = waiting[0]
-                try:
-                    future = self._start().submit(_there, function, tasks[number])
-                except BrokenProcessPool:  # a worker died while the caller was at work
-                    if not running:
-                        self.close()
-                    break
-                del waiting[0]
-                attempts[number] += 1
-                running[future] = number
-            done, _ = wait(running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-            self._report(progress)
-            died = False
-            for future in done:
-                number = running.pop(future)
-                error = future.exception()
-                died |= isinstance(error, BrokenProcessPool)
-                suspects.discard(number)
-                if error is None:
-                    yield Outcome(number, future.result())
-                elif attempts[number] < ATTEMPTS and _worth_another_try(error):
-                    waiting.insert(0, number)
-                    if isinstance(error, BrokenProcessPool):
-                        suspects.add(number)
-                else:
-                    yield Outcome(number, None, _told(error))
-            if died and not running:
-                self.close()
-        self._report(progress)
 
-    def _start(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._frames = context.Queue()
-            self._pool = ProcessPoolExecutor(
-                self.workers, mp_context=context, initializer=_begin, initargs=(self._frames,)
-            )
-        return self._pool
+class ProcessEngine:
+    """One process a worker, each in a pool of its own, so that each dies alone."""
 
-    def _report(self, progress: Callable[[int], None]) -> None:
-        frames = 0
-        while self._frames is not None:
+    losses = 2
+
+    def __init__(self, workers: int) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        # Frames that each worker has done: written by it alone, so that no lock outlives its death.
+        self._done = self._context.RawArray("q", workers)
+        self._pools: list[ProcessPoolExecutor | None] = [None] * workers
+        self._free = list(range(workers))
+        self._lock = threading.Lock()
+        self._busy: dict[Future[Any], int] = {}  # the worker of each task
+        self._heard = [0] * workers
+
+    def begin(self, function: TaskFunction[Any, Any], task: Any) -> Future[Any] | None:
+        """Start a task on a free worker; see Engine."""
+        with self._lock:
+            if not self._free:
+                return None
+            number = self._free.pop(0)
             try:
-                frames += self._frames.get_nowait()
-            except queue.Empty:
-                break
-        if frames:
-            progress(frames)
+                future = self._pool(number).submit(_there, function, task)
+            except BrokenProcessPool:  # it died while it had nothing to do
+                self._end(number)
+                future = self._pool(number).submit(_there, function, task)
+            self._heard[number] = self._done[number]
+            self._busy[future] = number
+            return future
+
+    def ended(self, handles: Sequence[Future[Any]], seconds: float) -> Sequence[Future[Any]]:
+        """Those that have ended; see Engine."""
+        done, _ = wait(handles, timeout=seconds, return_when=FIRST_COMPLETED)
+        return [handle for handle in handles if handle in done]
+
+    def frames(self, handle: Future[Any]) -> int:
+        """Frames done since it was last asked; see Engine."""
+        number = self._busy[handle]
+        before, self._heard[number] = self._heard[number], int(self._done[number])
+        return self._heard[number] - before
+
+    def result(self, handle: Future[Any]) -> Any:
+        """What the task returned or raised; see Engine."""
+        try:
+            return handle.result()
+        except (BrokenProcessPool, CancelledError) as error:
+            with self._lock:
+                self._end(self._busy[handle])
+            raise WorkerLost("a worker process died (killed, or out of memory?)") from error
+        finally:
+            with self._lock:
+                self._free.append(self._busy.pop(handle))
+
+    def abandon(self, handle: Future[Any]) -> None:
+        """Kill the worker; see Engine."""
+        with self._lock:
+            number = self._busy.get(handle)
+            if number is not None:
+                self._kill(number)
+
+    def close(self) -> None:
+        """Kill all workers and wait until they are gone."""
+        with self._lock:
+            for number in range(len(self._pools)):
+                self._kill(number)
+            for number in range(len(self._pools)):
+                self._end(number)
+
+    def _pool(self, number: int) -> ProcessPoolExecutor:
+        pool = self._pools[number]
+        if pool is None:
+            pool = self._pools[number] = ProcessPoolExecutor(
+                1, mp_context=self._context, initializer=_begin, initargs=(self._done, number)
+            )
+        return pool
+
+    def _kill(self, number: int) -> None:
+        pool = self._pools[number]
+        for process in list((pool._processes or {}).values()) if pool else ():
+            process.kill()
+
+    def _end(self, number: int) -> None:
+        pool, self._pools[number] = self._pools[number], None
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _worth_another_try(error: BaseException) -> bool:
-    # What facepipe itself refuses (a bad option, damaged weights) is refused again.
-    return not isinstance(error, FacepipeError)
-
-
-def _told(error: BaseException) -> BaseException:
-    if isinstance(error, BrokenProcessPool):
-        return WorkerError("a worker process died (killed, or out of memory?)")
-    return error
-
-
-def _here(
+def _attempted(
     function: TaskFunction[Task, Result],
     number: int,
     task: Task,
@@ -180,20 +195,20 @@ def _here(
         try:
             return Outcome(number, function(task, progress))
         except Exception as error:  # whatever a task raises becomes its outcome
-            if attempt == ATTEMPTS or not _worth_another_try(error):
+            if attempt == ATTEMPTS or isinstance(error, FacepipeError):
                 return Outcome(number, None, error)
         finally:
-            _return_memory()
+            return_memory()
     raise AssertionError("unreachable")
 
 
-_reported: list[_FrameQueue] = []
+_place: list[tuple[MutableSequence[int], int]] = []
 
 
-def _begin(frames: _FrameQueue) -> None:
+def _begin(done: MutableSequence[int], number: int) -> None:
     # Ctrl-C reaches the whole process group; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _reported[:] = [frames]
+    _place[:] = [(done, number)]
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -206,23 +221,18 @@ def _end_with_parent() -> None:
 
 
 def _there(function: TaskFunction[Any, Result], task: Any) -> Result:
-    pending = 0
+    done, number = _place[0]
 
     def progress(frames: int) -> None:
-        nonlocal pending
-        pending += frames
-        if pending >= 10:
-            _reported[0].put(pending)
-            pending = 0
+        done[number] += frames
 
     try:
         return function(task, progress)
     finally:
-        _reported[0].put(pending)
-        _return_memory()
+        return_memory()
 
 
-def _return_memory() -> None:
+def return_memory() -> None:
     """Give the system back what the task freed.
 
     Containers and codecs lie in cycles, a handful of small objects with megabytes behind them: too

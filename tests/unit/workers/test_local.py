@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,8 +82,7 @@ def test_workers_that_die_between_results_are_replaced() -> None:
     with LocalExecutor(2) as executor:
         outcomes = executor.map(double, list(range(30)), progress=lambda _: None)
         found = [next(outcomes)]
-        assert executor._pool is not None
-        for process in list(executor._pool._processes.values()):
+        for process in multiprocessing.active_children():
             process.kill()
         time.sleep(0.3)
         found += outcomes
@@ -165,6 +166,48 @@ def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     while any(alive(pid) for pid in workers()):
         assert time.monotonic() < deadline, "a worker lives on"
         time.sleep(0.05)
+
+
+def doze(task: tuple[int, float], progress: Progress) -> int:
+    """Tells of a frame, and of no other for so many seconds."""
+    progress(1)
+    time.sleep(task[1])
+    progress(1)
+    return task[0]
+
+
+def test_a_worker_that_hangs_is_given_up() -> None:
+    with LocalExecutor(2, patience=1.0) as executor:
+        outcomes = list(executor.map(doze, [(0, 60), (1, 0.1), (2, 0.1)], progress=lambda _: None))
+    assert collected(outcomes) == [None, 1, 2]
+    (lost,) = [o for o in outcomes if o.number == 0]
+    assert isinstance(lost.error, WorkerError)
+    assert "no frame came for 1 s" in str(lost.error)
+
+
+def test_several_threads_share_the_workers() -> None:
+    with LocalExecutor(2) as executor, ThreadPoolExecutor(4) as threads:
+
+        def work(which: int) -> list[int | None]:
+            tasks = [100 * which + k for k in range(10)]
+            return collected(list(executor.map(double, tasks, progress=lambda _: None)))
+
+        results = list(threads.map(work, range(4)))
+    assert results == [[200 * which + 2 * k for k in range(10)] for which in range(4)]
+
+
+def test_what_is_given_up_early_frees_its_workers() -> None:
+    with LocalExecutor(2) as executor:
+        outcomes = executor.map(doze, [(0, 0), (1, 60), (2, 60)], progress=lambda _: None)
+        assert next(outcomes).result == 0
+        outcomes.close()  # type: ignore[attr-defined]
+        assert collected(list(executor.map(double, [3], progress=lambda _: None))) == [6]
+
+
+def test_one_worker_may_be_apart() -> None:
+    with LocalExecutor(1, apart=True) as executor:
+        (outcome,) = executor.map(pid, [0], progress=lambda _: None)
+    assert outcome.result != os.getpid()
 
 
 def test_memory_bounds_the_workers() -> None:
