@@ -297,6 +297,7 @@ def _render(
     failed: list[PassThroughTask] = []
 
     def finish(part: Part) -> None:
+        part = replace(part, path=str(job.part(part.span)))  # it may have been made elsewhere
         _guarded(lambda: job.keep_part(part), job.folder)
         parts[part.span.index] = part
 

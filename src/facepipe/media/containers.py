@@ -7,8 +7,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import av
+import fsspec
 from av.container import InputContainer
 
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError, UsageError
@@ -34,6 +36,8 @@ _DEMUXERS = (
     "wtv",
     "apng",
 )
+#: Bytes that are fetched at once of a source on another machine.
+_BLOCK = 2**20
 _MUXERS = {
     ".mp4": "mp4",
     ".m4v": "mp4",
@@ -50,8 +54,17 @@ _SYSTEM_ERRORS = (
 )
 
 
-def open_source(path: Path) -> InputContainer:
-    """Open a local media file; InputError says what is wrong with it otherwise."""
+def open_source(source: Path | str) -> InputContainer:
+    """Open a media file; InputError says what is wrong with it otherwise.
+
+    An address such as `workers.lent` gives ("scheme://...") is read through fsspec, which opens
+    nothing but that.
+    """
+    if isinstance(source, str) and "://" in source:
+        return _opened(
+            source, fsspec.open(source, block_size=_BLOCK, cache_type="blockcache").open()
+        )
+    path = Path(source)
     if not path.exists():
         raise InputError(f"{path} does not exist; give a video file")
     if path.is_dir():
@@ -60,14 +73,18 @@ def open_source(path: Path) -> InputContainer:
         raise InputError(f"{path} is no regular file; give a video file")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; give a video file")
+    # An absolute path cannot be mistaken for a protocol such as "concat:a|b".
+    return _opened(path, str(path.absolute()))
+
+
+def _opened(path: Path | str, file: str | BinaryIO) -> InputContainer:
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(_DEMUXERS),
     }
     try:
-        # An absolute path cannot be mistaken for a protocol such as "concat:a|b".
         return av.open(
-            str(path.absolute()),
+            file,
             "r",
             container_options=options,
             metadata_errors="surrogateescape",

@@ -6,7 +6,6 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import av
 from av.container import InputContainer
@@ -47,7 +46,6 @@ class DecodeReport:
 
 
 def decode(
-    path: Path,
     info: VideoInfo,
     span: Span,
     *,
@@ -56,7 +54,7 @@ def decode(
     threads: int = 1,
     report: DecodeReport | None = None,
 ) -> Iterator[Frame]:
-    """The frames with span.start <= pts < span.stop by rising pts, and some on either side.
+    """The frames of `info.path` with span.start <= pts < span.stop by rising pts, and some beside.
 
     Up to `before` frames come ahead of them and up to `beyond` after them.
     Planes are read-only views in the source's own format or the planar one that holds all of it.
@@ -71,7 +69,7 @@ def decode(
     owed = Counter(wanted)
     last: int | None = None
     extra = 0
-    for picture in _pictures_from(path, info, start, threads, report):
+    for picture in _pictures_from(info, start, threads, report):
         pts = picture.pts if picture.pts is not None else _next_pts(info, last)
         if pts is None or pts < start:
             continue
@@ -93,12 +91,12 @@ def decode(
 
 
 def _pictures_from(
-    path: Path, info: VideoInfo, first: int, threads: int, report: DecodeReport
+    info: VideoInfo, first: int, threads: int, report: DecodeReport
 ) -> Iterator[av.VideoFrame]:
     """Decoded pictures from one at or before pts `first` on, in the order they are shown."""
     for point in _seek_points(info, first):
         attempt = DecodeReport()
-        with open_source(path) as container:
+        with open_source(info.path) as container:
             pictures = _pictures(container, info, point, threads, attempt)
             picture = next(pictures, None)
             # Seeks by decoding time or by guess can land too late, and an open or a gradually

@@ -59,6 +59,15 @@ class AnalyzeTask:
     settings: DetectSettings
     beyond: int
 
+    @property
+    def home(self) -> None:
+        """It writes nothing."""
+        return
+
+    def sent(self, address: Callable[[str], str], folder: Path) -> AnalyzeTask:  # noqa: ARG002
+        """The same for a machine that reads the source at its address."""
+        return replace(self, info=replace(self.info, path=address(self.info.path)))
+
 
 @dataclass(frozen=True, eq=False)
 class RenderTask:
@@ -71,6 +80,16 @@ class RenderTask:
     encode: EncodeSettings
     target: Path
 
+    @property
+    def home(self) -> Path:
+        """The folder that it writes to."""
+        return self.target.parent
+
+    def sent(self, address: Callable[[str], str], folder: Path) -> RenderTask:
+        """The same for a machine that reads the source at its address, writing to `folder`."""
+        info = replace(self.info, path=address(self.info.path))
+        return replace(self, info=info, target=folder / self.target.name)
+
 
 @dataclass(frozen=True, eq=False)
 class PassThroughTask:
@@ -78,6 +97,15 @@ class PassThroughTask:
 
     render: RenderTask
     reason: str
+
+    @property
+    def home(self) -> Path:
+        """The folder that it writes to."""
+        return self.render.home
+
+    def sent(self, address: Callable[[str], str], folder: Path) -> PassThroughTask:
+        """As RenderTask's."""
+        return replace(self, render=self.render.sent(address, folder))
 
 
 def tracks_within(tracks: Sequence[Track], span: Span, info: VideoInfo) -> tuple[Track, ...]:
@@ -122,7 +150,7 @@ def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
     cv2.setNumThreads(1)
     report = DecodeReport()
     detector = _detector(task.settings.detector, task.settings.pack)
-    frames = decode(Path(task.info.path), task.info, task.span, beyond=task.beyond, report=report)
+    frames = decode(task.info, task.span, beyond=task.beyond, report=report)
     found = analyze_frames(
         _counted(frames, progress, task.span),
         task.span,
@@ -144,9 +172,7 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     cv2.setNumThreads(1)
     report = DecodeReport()
     beside = BESIDE if task.tracks else 0
-    frames = decode(
-        Path(task.info.path), task.info, task.span, before=beside, beyond=beside, report=report
-    )
+    frames = decode(task.info, task.span, before=beside, beyond=beside, report=report)
     counted = _counted(frames, progress, task.span)
     faces = 0
     if task.tracks:

@@ -38,7 +38,7 @@ def read_film(film: Path, *, stop: int | None = None) -> Iterator[tuple[int, Rgb
     """The pts and the picture (H, W, 3) RGB of every frame, of those before pts `stop`."""
     info = probe(film)
     span = Span(0, info.pts[0], info.pts[-1] + 1 if stop is None else stop)
-    for frame in decode(film, info, span):
+    for frame in decode(info, span):
         yield frame.pts, np.asarray(np.clip(to_rgb(frame), 0, 1) * 255 + 0.5, np.uint8)
 
 

@@ -30,7 +30,7 @@ def render(tmp_path: Path) -> Render:
         parts, count = [], 0
         for span in at_keyframes(info):
             part = tmp_path / f"part{span.index}.nut"
-            frames = decode(source, info, span, report=DecodeReport())
+            frames = decode(info, span, report=DecodeReport())
             count += encode(frames, part, info=info, span=span, settings=settings)
             parts.append(part)
         mux(

@@ -35,7 +35,7 @@ def digest(frame: Frame) -> tuple[int, str]:
 
 def digests(path: Path, info: VideoInfo, spans: Sequence[Span]) -> list[tuple[int, str]]:
     """What comes out of a film, span by span."""
-    return [digest(frame) for span in spans for frame in decode(path, info, span)]
+    return [digest(frame) for span in spans for frame in decode(info, span)]
 
 
 Packets = list[tuple[int | None, int | None, str]]

@@ -60,8 +60,8 @@ def test_cuts_change_nothing(make: Callable[[Path], Path], suffix: str, tmp_path
 def test_threads_change_nothing(tmp_path: Path) -> None:
     path = synthetic.b_pyramid(tmp_path / "a.mp4")
     info = probe(path)
-    one = [(f.pts, f.planes[0].tobytes()) for f in decode(path, info, whole(info))]
-    two = [(f.pts, f.planes[0].tobytes()) for f in decode(path, info, whole(info), threads=2)]
+    one = [(f.pts, f.planes[0].tobytes()) for f in decode(info, whole(info))]
+    two = [(f.pts, f.planes[0].tobytes()) for f in decode(info, whole(info), threads=2)]
     assert one == two
 
 
@@ -69,7 +69,7 @@ def test_threads_change_nothing(tmp_path: Path) -> None:
 def test_frames_beyond_the_stop(beyond: int, tmp_path: Path) -> None:
     path = synthetic.plain(tmp_path / "a.mp4")
     info = probe(path)
-    frames = decode(path, info, Span(1, 5120, 10240), beyond=beyond)
+    frames = decode(info, Span(1, 5120, 10240), beyond=beyond)
     assert [f.pts for f in frames] == list(info.pts[10 : 20 + min(beyond, 10)])
 
 
@@ -77,7 +77,7 @@ def test_frames_beyond_the_stop(beyond: int, tmp_path: Path) -> None:
 def test_frames_before_the_start(before: int, tmp_path: Path) -> None:
     path = synthetic.plain(tmp_path / "a.mp4")
     info = probe(path)
-    frames = decode(path, info, Span(1, 5120, 10240), before=before, beyond=1)
+    frames = decode(info, Span(1, 5120, 10240), before=before, beyond=1)
     assert [f.pts for f in frames] == list(info.pts[10 - min(before, 10) : 21])
 
 
@@ -98,7 +98,7 @@ def test_a_thousand_troubles_of_a_kind_are_one_warning() -> None:
 def test_planes_are_the_decoders_own_memory(tmp_path: Path) -> None:
     path = synthetic.ten_bit(tmp_path / "a.mp4")
     info = probe(path)
-    frame = next(decode(path, info, whole(info)))
+    frame = next(decode(info, whole(info)))
     assert isinstance(frame.handle, av.VideoFrame)
     assert frame.planes[0].dtype == np.uint16
     assert not frame.planes[0].flags.writeable
@@ -110,7 +110,7 @@ def test_planes_are_the_decoders_own_memory(tmp_path: Path) -> None:
 def test_packed_rgb_comes_as_planes_with_the_same_values(tmp_path: Path) -> None:
     path = synthetic.lossless_rgb(tmp_path / "a.mkv")
     info = probe(path)
-    for number, frame in enumerate(decode(path, info, whole(info))):
+    for number, frame in enumerate(decode(info, whole(info))):
         assert frame.format.name == "gbrp"
         assert np.array_equal(np.stack(frame.planes, axis=-1), synthetic.picture(number))
 
@@ -118,7 +118,7 @@ def test_packed_rgb_comes_as_planes_with_the_same_values(tmp_path: Path) -> None
 def test_an_odd_size_keeps_its_edge(tmp_path: Path) -> None:
     path = synthetic.odd_size(tmp_path / "a.mkv")
     info = probe(path)
-    frame = next(decode(path, info, whole(info)))
+    frame = next(decode(info, whole(info)))
     assert [p.shape for p in frame.planes] == [(65, 97), (33, 49), (33, 49)]
 
 
@@ -126,7 +126,7 @@ def test_damage_is_told_and_decoding_goes_on(tmp_path: Path) -> None:
     path = synthetic.damaged(tmp_path / "bad.ts", synthetic.b_pyramid(tmp_path / "a.ts"))
     info = probe(path)
     report = DecodeReport()
-    times = [f.pts for f in decode(path, info, whole(info), report=report)]
+    times = [f.pts for f in decode(info, whole(info), report=report)]
     assert len(times) > 40
     assert times == sorted(set(times))
     assert set(times) <= set(info.pts)

@@ -34,7 +34,7 @@ def last_duration(path: Path) -> int | None:
 
 def one_part(source: Path, info: VideoInfo, part: Path, span: Span | None = None) -> int:
     chosen = span if span is not None else whole(info)
-    return encode(decode(source, info, chosen), part, info=info, span=chosen, settings=FAST)
+    return encode(decode(info, chosen), part, info=info, span=chosen, settings=FAST)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_mixed_interlacing_still_decodes_whole(tmp_path: Path) -> None:
     parts = [tmp_path / "p0.nut", tmp_path / "p1.nut"]
     halves = [Span(0, 0, info.pts[10]), Span(1, info.pts[10], info.pts[19] + 1)]
     for part, path, span in zip(parts, (source, fields), halves, strict=True):
-        frames = decode(path, probe(path), span)
+        frames = decode(probe(path), span)
         encode(frames, part, info=info, span=span, settings=LOSSLESS)
     target = tmp_path / "b.mp4"
     mux(parts, source, info, target, settings=LOSSLESS, metadata={}, expected_frames=20)
@@ -321,9 +321,9 @@ def test_mixed_interlacing_still_decodes_whole(tmp_path: Path) -> None:
     expected = [
         f.planes[0].tobytes()
         for path, span in zip((source, fields), halves, strict=True)
-        for f in decode(path, probe(path), span)
+        for f in decode(probe(path), span)
     ]
-    assert [f.planes[0].tobytes() for f in decode(target, after, whole(after))] == expected
+    assert [f.planes[0].tobytes() for f in decode(after, whole(after))] == expected
 
 
 def test_hevc_is_tagged_for_every_player(tmp_path: Path, render: Render) -> None:

@@ -36,7 +36,7 @@ def test_pictures_before_an_edit_list_are_not_counted(tmp_path: Path) -> None:
     info = probe(path)
     assert info.pts == tuple(512 * n for n in range(25))
     assert info.keyframe_pts == (4096, 9216)
-    assert [f.pts for f in decode(path, info, whole(info))] == list(info.pts)
+    assert [f.pts for f in decode(info, whole(info))] == list(info.pts)
 
 
 def test_tags(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_cut_file_is_told_of_and_its_whole_frames_decode(tmp_path: Path) -> No
     info = probe(path)
     assert 20 < len(info.pts) < 60
     assert "cut short" in " ".join(info.warnings)
-    assert [f.pts for f in decode(path, info, whole(info))] == list(info.pts)
+    assert [f.pts for f in decode(info, whole(info))] == list(info.pts)
 
 
 def test_what_is_no_film_is_refused_in_one_sentence(tmp_path: Path) -> None:
