@@ -10,6 +10,7 @@ Enhanced faces are plausible inventions and no evidence of what a person looked 
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Loaded when first used: a program that only catches errors need not import OpenCV and PyAV.
 _LAZY = {

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facepipe import __version__, laboratory
+from facepipe import __version__, bulk, laboratory
 from facepipe.errors import FacepipeError
 from facepipe.options import (
-    SETTING_OF_OPTION,
     Assign,
     Codec,
     Config,
@@ -47,11 +45,11 @@ from facepipe.options import (
     Strength,
     Tracks,
     Workers,
+    settings_of,
 )
 from facepipe.progress import reporting
 
 if TYPE_CHECKING:
-    from facepipe.configs.settings import Settings
     from facepipe.prepare import Plan
     from facepipe.run import Summary
 
@@ -120,7 +118,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Enhance the faces of INPUT and write the film to OUTPUT, with a report beside it."""
-    settings = _settings(ctx)
+    settings = settings_of(ctx)
     from facepipe import run as passes
     from facepipe.prepare import make_plan
 
@@ -156,7 +154,7 @@ def analyze(
     quiet: Quiet = False,
 ) -> None:
     """Find and follow the faces of INPUT; write what was found, to read, edit and render."""
-    settings = _settings(ctx)
+    settings = settings_of(ctx)
     from facepipe import run as passes
 
     with reporting(progress, quiet) as on_event:
@@ -200,7 +198,7 @@ def render(
     quiet: Quiet = False,
 ) -> None:
     """Write INPUT to OUTPUT with the faces enhanced that ANALYSIS names."""
-    settings = _settings(ctx)
+    settings = settings_of(ctx)
     from facepipe import run as passes
 
     with reporting(progress, quiet) as on_event:
@@ -210,6 +208,7 @@ def render(
     _print_summary(summary, quiet)
 
 
+app.command()(bulk.batch)
 for part in laboratory.COMMANDS:
     app.command()(part)
 app.add_typer(laboratory.models_app, name="models")
@@ -259,20 +258,6 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(stopped.exit_code)
-
-
-def _settings(ctx: typer.Context) -> Settings:
-    """The settings that the command's options make, as far as they were given."""
-    from facepipe.configs.settings import load_settings
-
-    given = ctx.params
-    overrides = {key: given[name] for name, key in SETTING_OF_OPTION.items() if name in given}
-    return load_settings(
-        profile=given["profile"],
-        config=given["config"],
-        assignments=given["assign"] or (),
-        overrides={k: v.value if isinstance(v, Enum) else v for k, v in overrides.items()},
-    )
 
 
 def _print_summary(summary: Summary, quiet: bool) -> None:

@@ -7,6 +7,7 @@ FacepipeError                 1   anything below, when none is more exact
 ├── ModelError                5   weights or packs that are missing or damaged
 ├── MediaError                6   an encoder or container that refuses what it is given
 └── WorkerError               7   a span that failed and could not be passed through
+(a batch of which items failed 8)
 (Ctrl-C                     130)
 """
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from facepipe.configs.settings import Settings
 
 
 class ProgressKind(StrEnum):
@@ -60,6 +63,17 @@ Region = Annotated[
     typer.Option(metavar="X,Y,W,H", help="only faces there, px; or a mask picture, white there"),
 ]
 Largest = Annotated[int | None, typer.Option(help="only so many tracks, the largest", min=1)]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|local|HOST:PORT", help="work on a Ray cluster; local starts one here"
+    ),
+]
+Shared = Annotated[
+    bool, typer.Option("--shared", help="the cluster sees the same paths as this machine")
+]
+Gpus = Annotated[float, typer.Option(help="GPUs that each worker asks Ray for, as .5", min=0)]
+MaxPixels = Annotated[int, typer.Option(help="largest picture that is opened, px", min=1)]
 Restorer = Annotated[
     str | None, typer.Option(help="fishsrnet, bicubic or a .safetensors file [fishsrnet]")
 ]
@@ -100,3 +114,17 @@ SETTING_OF_OPTION = {
     "end": "output.end",
     "workers": "workers",
 }
+
+
+def settings_of(ctx: typer.Context) -> Settings:
+    """The settings that the command's options make, as far as they were given."""
+    from facepipe.configs.settings import load_settings
+
+    given = ctx.params
+    overrides = {key: given[name] for name, key in SETTING_OF_OPTION.items() if name in given}
+    return load_settings(
+        profile=given["profile"],
+        config=given["config"],
+        assignments=given["assign"] or (),
+        overrides={k: v.value if isinstance(v, Enum) else v for k, v in overrides.items()},
+    )

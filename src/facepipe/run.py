@@ -16,12 +16,19 @@ from facepipe.errors import FacepipeError, InputError, OutputError, WorkerError
 from facepipe.frames import Analysis, Part, Span, SpanFaces, VideoInfo
 from facepipe.media import mux
 from facepipe.models.registry import sha256_of
+from facepipe.picture import enhance_picture_file, is_picture
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.choose import choose
 from facepipe.pipeline.fade import faded
 from facepipe.pipeline.link import link
 from facepipe.pipeline.plan import anchors
-from facepipe.pipeline.report import CONTAINER_TAG, scale_advice, sidecar, write_sidecar
+from facepipe.pipeline.report import (
+    CONTAINER_TAG,
+    scale_advice,
+    sidecar,
+    sidecar_path,
+    write_sidecar,
+)
 from facepipe.pipeline.spans import (
     AnalyzeTask,
     PassThroughTask,
@@ -54,6 +61,7 @@ class Summary:
     """What a run did, for the last line."""
 
     target: Path
+    source_sha256: str
     frames: int
     faces: int  # enhanced, over all frames
     tracks: int
@@ -78,10 +86,12 @@ def enhance(
 ) -> Summary:
     """Analyze `source` and render it to `target` with its faces made clear.
 
-    What an interrupted run had finished is not done again. Writes `TARGET.facepipe.json` beside
-    the film. Raises FacepipeError; then there is no target.
+    `source` is a film, or a picture by its suffix. What an interrupted run had finished is not done
+    again. Writes `TARGET.facepipe.json` beside it. Raises FacepipeError; then there is no target.
     """
     made = settings or Settings()
+    if is_picture(Path(source)):
+        return _picture(Path(source), Path(target), made, overwrite)
     return _make(Path(source), Path(target), made, None, executor, overwrite, on_event)
 
 
@@ -127,6 +137,22 @@ def analyze(
         _guarded(lambda: write_analysis(found, target), target)
         job.remove()
     return found
+
+
+def _picture(source: Path, target: Path, settings: Settings, overwrite: bool) -> Summary:
+    done = enhance_picture_file(source, target, settings, overwrite=overwrite)
+    return Summary(
+        target=target,
+        source_sha256=done.sha256,
+        frames=1,
+        faces=done.faces,
+        tracks=done.faces,
+        refused=done.refused,
+        seconds=done.seconds,
+        resumed=0,
+        advice=done.advice,
+        warnings=(f"as it was: {done.passed_through}",) if done.passed_through else (),
+    )
 
 
 def _make(
@@ -190,6 +216,7 @@ def _make(
         job.remove()
     return Summary(
         target=target,
+        source_sha256=analysis.source_sha256,
         frames=sum(part.frames for part in parts),
         faces=sum(part.faces for part in parts),
         tracks=sum(track.enhance for track in analysis.tracks),
@@ -204,11 +231,6 @@ def _make(
             for p in content["passed_through"]
         ),
     )
-
-
-def sidecar_path(target: Path) -> Path:
-    """Where the report of `target` lies."""
-    return target.with_name(f"{target.name}.facepipe.json")
 
 
 def _analyze(

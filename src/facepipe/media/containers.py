@@ -48,6 +48,8 @@ _MUXERS = {
     ".m2ts": "mpegts",
     ".nut": "nut",
 }
+#: Suffixes of films that can be written.
+WRITTEN_SUFFIXES = frozenset(_MUXERS)
 _SYSTEM_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),

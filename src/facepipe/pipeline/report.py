@@ -102,6 +102,11 @@ def write_sidecar(content: dict[str, Any], path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def sidecar_path(target: Path) -> Path:
+    """Where the report of `target` lies."""
+    return target.with_name(f"{target.name}.facepipe.json")
+
+
 def changed_box(track: Track, knot: int, *, scale: int, width: int, height: int) -> list[int]:
     """[x0, y0, x1, y1] of the output pixels that a track may change at one of its knots."""
     to_out = scaled(canvas_to_frame(track.landmarks[knot]), scale)

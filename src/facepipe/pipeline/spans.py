@@ -149,7 +149,7 @@ def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
     """Decode a span and look for faces; `progress` is called with the frames done since."""
     cv2.setNumThreads(1)
     report = DecodeReport()
-    detector = _detector(task.settings.detector, task.settings.pack)
+    detector = detector_of(task.settings.detector, task.settings.pack)
     frames = decode(task.info, task.span, beyond=task.beyond, report=report)
     found = analyze_frames(
         _counted(frames, progress, task.span),
@@ -161,7 +161,7 @@ def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
         score=max(task.settings.score - 0.2, 0.3),
         min_face=task.settings.min_face,
         rotation=task.info.rotation,
-        restorer=_parse,
+        restorer=parse,
         doubted_below=doubted_below(task.settings.score),
     )
     return replace(found, warnings=found.warnings + report.warnings)
@@ -176,7 +176,7 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     counted = _counted(frames, progress, task.span)
     faces = 0
     if task.tracks:
-        restorer = _restorer(task.settings)
+        restorer = restorer_of(task.settings)
 
         def counting(count: int) -> None:
             nonlocal faces
@@ -287,12 +287,14 @@ def _counted(frames: Iterator[Frame], progress: Progress, span: Span) -> Iterato
 
 
 @cache
-def _detector(name: str, pack: Path | None) -> Detector:
+def detector_of(name: str, pack: Path | None) -> Detector:
+    """The detector of this process."""
     return create_detector(name, pack=pack, threads=1)  # type: ignore[arg-type]
 
 
 @cache
-def _restorer(settings: RestoreSettings) -> Restorer:
+def restorer_of(settings: RestoreSettings) -> Restorer:
+    """The restorer of this process."""
     return create_restorer(
         settings.restorer,
         device=settings.device,
@@ -302,6 +304,6 @@ def _restorer(settings: RestoreSettings) -> Restorer:
     )
 
 
-def _parse(crops: Crops) -> Restored:
+def parse(crops: Crops) -> Restored:
     """The parse of doubtful faces, by the default network whatever restores them later."""
-    return _restorer(RestoreSettings(device="cpu"))(crops)
+    return restorer_of(RestoreSettings(device="cpu"))(crops)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Any, Protocol, Self
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from facepipe.errors import UsageError, WorkerError
+from facepipe.errors import OutputError, UsageError, WorkerError
 from facepipe.workers.dispatch import STALLED_SECONDS, WorkerLost, dispatched
 from facepipe.workers.executor import Outcome, Result, Task, TaskFunction
 from facepipe.workers.lent import Library
@@ -24,6 +25,8 @@ from facepipe.workers.metering import Meter
 
 #: Seconds between looks at how many workers the cluster could hold.
 _COUNT_SECONDS = 5.0
+#: Seconds in which a cluster must answer at all.
+_KNOCK_SECONDS = 10.0
 #: Seconds in which a cluster must have given the first worker.
 _FIRST_SECONDS = 120.0
 
@@ -102,6 +105,8 @@ def _join(address: str, workers: int | None) -> None:
     if address == "local":
         how |= {"num_cpus": workers, "include_dashboard": False}
     try:
+        if address not in ("auto", "local"):
+            _knock(address)  # Ray itself would wait for minutes
         ray.init(address, **how)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         first = str(error).strip().splitlines()[0]
@@ -109,6 +114,12 @@ def _join(address: str, workers: int | None) -> None:
             f"--ray {address}: no cluster answers there ({first}); allowed are local, auto on a "
             "machine of a cluster, or HOST:PORT"
         ) from error
+
+
+def _knock(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS):
+        pass
 
 
 class _Worker:
@@ -183,6 +194,7 @@ class ActorEngine:
         self._busy = 0
         self._counted = 0.0
         self._lock = threading.Lock()
+        self._closed = False
 
     def wait_for_first(self, seconds: float) -> int:
         """Wait until a worker is ready; how many there will be."""
@@ -197,6 +209,8 @@ class ActorEngine:
     def begin(self, function: TaskFunction[Any, Any], task: Any) -> _Busy | None:
         """Start a task on an idle actor; see Engine."""
         with self._lock:
+            if self._closed:
+                raise WorkerError("the workers were ended")
             if time.monotonic() - self._counted > _COUNT_SECONDS:
                 self._recruit()
             self._welcome()
@@ -252,7 +266,11 @@ class ActorEngine:
                     self._idle.append(handle.actor)
         for name, content in files.items():
             assert handle.home is not None
-            _bring(content, handle.home / name)
+            try:
+                _bring(content, handle.home / name)
+            except OSError as error:
+                there = handle.home / name
+                raise OutputError(f"{there}: cannot be written ({error.strerror})") from error
         return result
 
     def abandon(self, handle: _Busy) -> None:
@@ -262,6 +280,7 @@ class ActorEngine:
     def close(self) -> None:
         """End all actors that are not at work."""
         with self._lock:
+            self._closed = True
             for actor in (*self._idle, *self._starting.values()):
                 ray.kill(actor)
             self._idle, self._starting = [], {}
@@ -273,7 +292,8 @@ class ActorEngine:
         room = int(there.get("CPU", 0))
         if self._gpus:
             room = min(room, int(there.get("GPU", 0) / self._gpus))
-        wanted = min(room, self._most or room)
+        # One at least, even where there is no room yet: an autoscaler answers to what is asked.
+        wanted = self._most or max(room, 1)
         for _ in range(wanted - self._busy - len(self._idle) - len(self._starting)):
             actor = self._make.remote(self._library)
             self._starting[actor.ready.remote()] = actor
@@ -297,6 +317,7 @@ def _bring(content: bytes, path: Path) -> None:
     """Write a file that appears whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)
         partial.replace(path)
     finally:

@@ -5,6 +5,7 @@ The same for every kind of worker; an engine says how a task is begun and how it
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -21,6 +22,8 @@ STALLED_SECONDS = 300.0
 #: Seconds before a task is tried again, the first time; each further time twice as many.
 _BACKOFF = 0.25
 _POLL_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
 
 Handle = TypeVar("Handle")
 
@@ -116,7 +119,12 @@ def dispatched(
                 try:
                     outcome = Outcome(run.number, engine.result(handle))
                 except Exception as error:  # whatever a task raises becomes its outcome
-                    if attempts[run.number].again(error, engine.losses):
+                    attempt = attempts[run.number]
+                    again = attempt.again(error, engine.losses)
+                    told = {"task": run.number, "stage": function.__name__}
+                    told["attempt"] = attempt.errors + attempt.losses
+                    log.warning("%s: %s", "tried again" if again else "given up", error, extra=told)
+                    if again:
                         waiting.insert(0, run.number)
                         continue
                     outcome = Outcome(run.number, None, _told(error, run.stalled, patience))

@@ -200,10 +200,18 @@ def fingerprint(
 ) -> str:
     """What kept work depends on, as hexadecimal digits; `made_with` are versions and weights."""
     made_of = {
-        "made_with": list(made_with),
+        "settings": settings_mark(settings, made_with),
         "source": sha256_of(source),
-        "settings": settings.model_dump(mode="json", exclude={"workers"}),
         "analysis": None if analysis is None else repr(analysis_digest(analysis)),
+    }
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+
+def settings_mark(settings: Settings, made_with: Sequence[str]) -> str:
+    """What a result depends on besides its source, as hexadecimal digits."""
+    made_of = {
+        "made_with": list(made_with),
+        "settings": settings.model_dump(mode="json", exclude={"workers"}),
     }
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 

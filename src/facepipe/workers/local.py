@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from facepipe.errors import FacepipeError
+from facepipe.errors import FacepipeError, WorkerError
 from facepipe.workers.dispatch import ATTEMPTS, STALLED_SECONDS, WorkerLost, dispatched
 from facepipe.workers.executor import Outcome, Result, Task, TaskFunction
 
@@ -112,10 +112,13 @@ class ProcessEngine:
         self._lock = threading.Lock()
         self._busy: dict[Future[Any], int] = {}  # the worker of each task
         self._heard = [0] * workers
+        self._closed = False
 
     def begin(self, function: TaskFunction[Any, Any], task: Any) -> Future[Any] | None:
         """Start a task on a free worker; see Engine."""
         with self._lock:
+            if self._closed:
+                raise WorkerError("the workers were ended")
             if not self._free:
                 return None
             number = self._free.pop(0)
@@ -161,6 +164,7 @@ class ProcessEngine:
     def close(self) -> None:
         """Kill all workers and wait until they are gone."""
         with self._lock:
+            self._closed = True
             for number in range(len(self._pools)):
                 self._kill(number)
             for number in range(len(self._pools)):

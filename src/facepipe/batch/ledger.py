@@ -1,0 +1,298 @@
+"""What a batch has to do and what it has done, on disk: a kill at any moment loses no result.
+
+One row an item, in SQLite. An item is known again by its path, size and time; where these differ,
+by the hash of its content.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from facepipe.batch.remote import is_address
+from facepipe.batch.sources import Item
+from facepipe.errors import OutputError
+from facepipe.models.registry import sha256_of
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS items (
+    number INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    member TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    place TEXT NOT NULL UNIQUE,
+    size INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting',
+    reason TEXT NOT NULL DEFAULT '',
+    sha256 TEXT NOT NULL DEFAULT '',
+    written INTEGER NOT NULL DEFAULT 0,
+    frames INTEGER NOT NULL DEFAULT 0,
+    faces INTEGER NOT NULL DEFAULT 0,
+    seconds REAL NOT NULL DEFAULT 0,
+    UNIQUE (source, member)
+);
+CREATE INDEX IF NOT EXISTS by_state ON items (state, kind, size);
+CREATE TABLE IF NOT EXISTS skipped (source TEXT NOT NULL, reason TEXT NOT NULL);
+"""
+_AT_ONCE = 2000
+#: The run, the time of the file in ns, and the item's number.
+_Known = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """An item and what became of it.
+
+    `state` is waiting, done (enhanced), passed (nothing to enhance, or it went through as it is) or
+    failed, and `reason` says why; `written` is the size of what was written, in bytes.
+    """
+
+    number: int
+    source: str
+    member: str | None
+    kind: str
+    place: str
+    size: int
+    state: str
+    reason: str
+    sha256: str
+    written: int
+    frames: int
+    faces: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many items are in one state, and what they hold together."""
+
+    items: int
+    size: int
+    frames: int
+    faces: int
+
+
+class Ledger:
+    """The rows of one batch, for several threads. `path` is made if it is not there.
+
+    Raises OutputError where the disk refuses or the file is no ledger.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        try:
+            self._rows = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._rows.execute("PRAGMA journal_mode=WAL")
+            self._rows.execute("PRAGMA synchronous=NORMAL")
+            self._rows.executescript(_TABLES)
+        except sqlite3.Error as error:
+            raise OutputError(f"{path}: this batch's record cannot be used ({error})") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._rows.close()
+
+    def about(self, name: str) -> str | None:
+        """What was noted under `name`."""
+        found = self._rows.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def note(self, name: str, value: str) -> None:
+        """Note `value` under `name`."""
+        self._rows.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
+
+    def begin_anew(self) -> None:
+        """Forget every item."""
+        self._rows.executescript("DELETE FROM items; DELETE FROM skipped; DELETE FROM about;")
+
+    def plan(self, items: Iterable[Item], root: Path | None, *, overwrite: bool) -> None:
+        """Take the items of this run: new ones wait; changed, failed and lost ones wait again.
+
+        Results lie under `root`, None: elsewhere, where nobody looks after them. Places that two
+        items would share get a number. Raises OutputError where a new item's place holds a file
+        already, unless that is to be overwritten.
+        """
+        run = int(self.about("run") or 0) + 1
+        self._rows.execute("DELETE FROM skipped")
+        coming = iter(items)
+        while some := list(islice(coming, _AT_ONCE)):
+            with self._whole():
+                known = [self._take(item, run, root, overwrite) for item in some]
+                self._rows.executemany(
+                    "UPDATE items SET seen = ?, modified = ? WHERE number = ?",
+                    [one for one in known if one is not None],
+                )
+        self.note("run", str(run))
+
+    def skip(self, source: str, reason: str) -> None:
+        """Note what is not taken."""
+        self._rows.execute("INSERT INTO skipped VALUES (?, ?)", (source, reason))
+
+    def _take(self, item: Item, run: int, root: Path | None, overwrite: bool) -> _Known | None:
+        """Take an item; a settled one that is as it was is given back, to be noted with others."""
+        key = (item.source, item.member or "")
+        known = self._rows.execute(
+            "SELECT number, size, modified, state, place, written, sha256 FROM items"
+            " WHERE source = ? AND member = ?",
+            key,
+        ).fetchone()
+        if known is None:
+            place = self._free_place(item.place)
+            if root and not overwrite and _size(f"{root}/{place}") >= 0:
+                raise OutputError(f"{root}/{place}: exists already; --overwrite replaces it")
+            self._rows.execute(
+                "INSERT INTO items (source, member, kind, place, size, modified, seen)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*key, item.kind, place, item.size, item.modified, run),
+            )
+            return None
+        number, size, modified, state, place, written, sha256 = known
+        same = size == item.size and (modified == item.modified or _unchanged(item, sha256))
+        there = (
+            root is None
+            or _size(f"{root}/{place}") == written
+            or (item.member is not None and self.packed(item.source))
+        )
+        if same and there and state in ("done", "passed"):
+            return run, item.modified, number
+        self._rows.execute(
+            "UPDATE items SET seen = ?, size = ?, modified = ?, state = 'waiting', reason = '',"
+            " written = 0, frames = 0, faces = 0, seconds = 0 WHERE number = ?",
+            (run, item.size, item.modified, number),
+        )
+        return None
+
+    def _free_place(self, wanted: str) -> str:
+        place, count = wanted, 1
+        taken = "SELECT 1 FROM items WHERE place = ?"
+        while self._rows.execute(taken, (place,)).fetchone():
+            count += 1
+            path = PurePosixPath(wanted)
+            place = str(path.with_name(f"{path.stem}~{count}{path.suffix}"))
+        return place
+
+    def waiting(self, kind: str, *, largest_first: bool = False) -> Iterator[Row]:
+        """The items of one kind that wait in this run; rows may be settled meanwhile."""
+        order = "size DESC, number" if largest_first else "number"
+        after: tuple[int, int] = (2**62, -1) if largest_first else (0, -1)
+        where = "(size, -number) < (?, -?)" if largest_first else "(? >= 0 AND number > ?)"
+        while True:
+            rows = self._select(
+                f"kind = ? AND state = 'waiting' AND {where} ORDER BY {order} LIMIT {_AT_ONCE}",
+                (kind, *after),
+            )
+            yield from rows
+            if len(rows) < _AT_ONCE:
+                return
+            after = (rows[-1].size, rows[-1].number)
+
+    def rows(self) -> Iterator[Row]:
+        """All items of this run by their number."""
+        after = -1
+        while rows := self._select(f"number > ? ORDER BY number LIMIT {_AT_ONCE}", (after,)):
+            yield from rows
+            after = rows[-1].number
+
+    def skipped(self) -> Iterator[tuple[str, str]]:
+        """What was not taken, and why."""
+        yield from self._rows.execute("SELECT source, reason FROM skipped").fetchall()
+
+    def archives(self) -> list[str]:
+        """The archives whose members are items of this run, none of which waits."""
+        found = self._rows.execute(
+            "SELECT source FROM items WHERE seen = ? AND member != '' GROUP BY source"
+            " HAVING SUM(state = 'waiting') = 0 ORDER BY MIN(number)",
+            (self._run(),),
+        )
+        return [source for (source,) in found.fetchall()]
+
+    def members(self, source: str) -> Iterator[Row]:
+        """The items of this run that lie in one archive."""
+        yield from self._select("source = ? ORDER BY number", (source,))
+
+    def packed(self, source: str) -> bool:
+        """Whether this archive was packed, as it is now."""
+        return self.about(f"packed {source}") == _packing_mark(source)
+
+    def note_packed(self, source: str) -> None:
+        """Note that this archive was packed."""
+        self.note(f"packed {source}", _packing_mark(source))
+
+    def settle(self, rows: Iterable[Row]) -> None:
+        """Keep what became of these items, all or none."""
+        with self._whole():
+            self._rows.executemany(
+                "UPDATE items SET state = ?, reason = ?, sha256 = ?, written = ?, frames = ?,"
+                " faces = ?, seconds = ? WHERE number = ?",
+                [
+                    (r.state, r.reason, r.sha256, r.written, r.frames, r.faces, r.seconds, r.number)
+                    for r in rows
+                ],
+            )
+
+    def count(self, *, kind: str | None = None) -> dict[str, Count]:
+        """By state, how many items of this run there are, of one kind or of all."""
+        found = self._rows.execute(
+            "SELECT state, COUNT(*), SUM(size), SUM(frames), SUM(faces) FROM items"
+            " WHERE seen = ? AND kind LIKE ? GROUP BY state",
+            (self._run(), kind or "%"),
+        )
+        return {state: Count(*numbers) for state, *numbers in found}
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What is written within is kept as a whole, or not at all."""
+        with self._lock:
+            self._rows.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                self._rows.execute("ROLLBACK")
+                raise
+            try:
+                self._rows.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise OutputError(f"the batch's record cannot be written ({error})") from error
+
+    def _run(self) -> int:
+        return int(self.about("run") or 0)
+
+    def _select(self, condition: str, values: tuple[object, ...]) -> list[Row]:
+        with self._lock:
+            found = self._rows.execute(
+                "SELECT number, source, member, kind, place, size, state, reason, sha256, written,"
+                f" frames, faces, seconds FROM items WHERE seen = ? AND {condition}",
+                (self._run(), *values),
+            ).fetchall()
+        return [
+            Row(number, source, member or None, kind, place, *rest)
+            for number, source, member, kind, place, *rest in found
+        ]
+
+
+def _packing_mark(source: str) -> str:
+    status = Path(source).stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _unchanged(item: Item, sha256: str) -> bool:
+    """Whether a file that was touched holds what it held; what lies elsewhere is not read."""
+    if not sha256 or item.member is not None or is_address(item.source):
+        return False
+    return sha256_of(Path(item.source)) == sha256
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 (a million times)
+    except OSError:
+        return -1

@@ -1,0 +1,176 @@
+"""Pictures of a batch: in chunks through the executor, those of archives with their content."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from facepipe.batch.desk import Desk, refused
+from facepipe.batch.ledger import Ledger, Row
+from facepipe.batch.remote import fetch, is_address
+from facepipe.errors import InputError
+from facepipe.media.archives import Archive, Limits, Member, opened
+from facepipe.pipeline.stills import (
+    Still,
+    StillDone,
+    StillsDone,
+    StillsTask,
+    enhance_stills,
+    pass_stills_through,
+)
+from facepipe.prepare import check_restorer
+from facepipe.workers.executor import Outcome
+
+log = logging.getLogger(__name__)
+
+#: Pictures of a task, and bytes of those whose content travels with it.
+_CHUNK, _CHUNK_BYTES = 64, 32 * 2**20
+
+
+class Pictures:
+    """The pictures that wait in a ledger."""
+
+    def __init__(self, ledger: Ledger, desk: Desk) -> None:
+        self._ledger, self._desk = ledger, desk
+        self._model, self._runs_on = check_restorer(desk.settings)
+
+    def work(self) -> None:
+        """Enhance them all, page by page."""
+        stills = self._stills()
+        page = _CHUNK * max(4 * self._desk.executor.workers, 8)
+        while some := list(islice(stills, page)):
+            rows = {row.number: row for row, _ in some}
+            tasks = [self._task(chunk) for chunk in _chunks([still for _, still in some])]
+            self._enhance(tasks, rows)
+
+    def _task(self, stills: Sequence[Still]) -> StillsTask:
+        return StillsTask(
+            tuple(stills),
+            self._desk.folder,
+            self._desk.settings,
+            self._desk.batch.most_pixels,
+            self._model,
+            self._runs_on,
+        )
+
+    def _enhance(self, tasks: Sequence[StillsTask], rows: dict[int, Row]) -> None:
+        """Enhance the tasks' pictures; those of a task that fails are tried one by one."""
+        alone: list[StillsTask] = []
+        hopeless: list[StillsTask] = []
+        for outcome in self._desk.executor.map(enhance_stills, tasks, progress=self._desk.count):
+            task = tasks[outcome.number]
+            if outcome.result is not None:
+                self._desk.settle(
+                    [_settled(rows[done.number], done) for done in outcome.result.stills]
+                )
+                continue
+            self._desk.raise_if_all_fail(outcome.error)
+            if outcome.error is not None and refused(outcome.error):
+                raise outcome.error
+            if len(task.stills) > 1:
+                alone += [self._task([still]) for still in task.stills]
+            else:
+                log.warning("picture given up: %s", outcome.error)
+                hopeless.append(task)
+                rows[task.stills[0].number] = replace(
+                    rows[task.stills[0].number], reason=f"restoring failed: {outcome.error}"
+                )
+        if alone:
+            self._enhance(alone, rows)
+        for outcome in self._desk.executor.map(
+            pass_stills_through, hopeless, progress=self._desk.count
+        ):
+            self._desk.settle([self._passed(hopeless[outcome.number], outcome, rows)])
+
+    def _passed(self, task: StillsTask, outcome: Outcome[StillsDone], rows: dict[int, Row]) -> Row:
+        row = rows[task.stills[0].number]
+        if outcome.result is None:
+            self._desk.raise_if_all_fail(outcome.error)
+            return replace(row, state="failed", reason=f"{row.reason}; {outcome.error}")
+        (done,) = outcome.result.stills
+        return replace(_settled(row, done), state="passed", reason=row.reason)
+
+    def _stills(self) -> Iterator[tuple[Row, Still]]:
+        """The pictures that wait, those of archives with their content."""
+        with ExitStack() as stack:
+            archive: _Reading | None = None
+            for row in self._ledger.waiting("picture"):
+                if self._desk.stopped.is_set():
+                    return
+                still = Still(row.number, row.source, self._desk.folder / row.place)
+                if is_address(row.source):
+                    try:
+                        still = replace(still, content=fetch(row.source))
+                    except InputError as error:
+                        self._desk.settle([replace(row, state="failed", reason=str(error))])
+                        continue
+                if row.member is not None:
+                    if archive is None or archive.path != Path(row.source):
+                        stack.close()
+                        archive = stack.enter_context(_Reading(row.source, self._desk.batch.limits))
+                    try:
+                        content = archive.read(row.member)
+                    except InputError as error:
+                        self._desk.settle([replace(row, state="failed", reason=str(error))])
+                        continue
+                    name = f"{row.source}/{row.member}"
+                    still = replace(still, source=name, content=content)
+                yield row, still
+
+
+class _Reading:
+    """One archive, read in the order of its listing."""
+
+    def __init__(self, path: str, limits: Limits) -> None:
+        self.path = Path(path)
+        self._limits = limits
+        self._stack = ExitStack()
+        self._members: Iterator[Member] = iter(())
+
+    def __enter__(self) -> _Reading:
+        self._archive: Archive = self._stack.enter_context(opened(self.path))
+        listed = self._archive.members(self._limits)
+        self._members = (one for one in listed if isinstance(one, Member))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def read(self, name: str) -> bytes:
+        """The content of a member that comes after the last one read."""
+        for member in self._members:
+            if member.name == name:
+                return self._archive.read(member, self._limits)
+        raise InputError(f"{self.path}: {name} is no longer in this archive")
+
+
+def _settled(row: Row, done: StillDone) -> Row:
+    state = "done" if done.faces else "passed"
+    return replace(
+        row,
+        state="failed" if done.failed else state,
+        reason=done.failed or done.passed_through or "",
+        sha256=done.sha256,
+        written=done.size,
+        frames=int(done.failed is None),
+        faces=done.faces,
+        seconds=done.seconds,
+    )
+
+
+def _chunks(stills: Sequence[Still]) -> Iterator[list[Still]]:
+    chunk: list[Still] = []
+    size = 0
+    for still in stills:
+        content = len(still.content or b"")
+        if chunk and (len(chunk) == _CHUNK or size + content > _CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(still)
+        size += content
+    if chunk:
+        yield chunk

@@ -1,0 +1,91 @@
+"""What became of each item of a batch, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from facepipe.batch.ledger import Count, Ledger, Row
+from facepipe.errors import OutputError
+from facepipe.pipeline.report import NOTICE
+
+#: Name of both reports in the output folder, without suffix.
+NAME = "facepipe-batch"
+_COLUMNS = ("source", "member", "output", "state", "reason", "frames", "faces", "seconds", "sha256")
+
+
+@dataclass(frozen=True)
+class BatchSummary:
+    """What a batch did: counts by state over all its items, this run's share, and the rest."""
+
+    folder: Path
+    counts: dict[str, Count]
+    worked_on: int  # items of this run
+    kept: int  # items that an earlier run had settled
+    kept_spans: int  # of films that were begun before
+    skipped: int
+    seconds: float
+
+    @property
+    def failed(self) -> int:
+        return self.counts["failed"].items if "failed" in self.counts else 0
+
+
+def write_reports(ledger: Ledger, summary: BatchSummary) -> tuple[Path, Path]:
+    """Write both beside the results; OutputError where the disk refuses."""
+    paths = summary.folder / f"{NAME}.json", summary.folder / f"{NAME}.csv"
+    partial = [path.with_name(f".{path.name}.partial") for path in paths]
+    try:
+        _write_json(ledger, summary, partial[0])
+        _write_csv(ledger, partial[1])
+        for written, path in zip(partial, paths, strict=True):
+            written.replace(path)
+    except OSError as error:
+        raise OutputError(f"{paths[0]}: cannot be written ({error.strerror or error})") from error
+    finally:
+        for path in partial:
+            path.unlink(missing_ok=True)
+    return paths
+
+
+def _write_json(ledger: Ledger, summary: BatchSummary, path: Path) -> None:
+    """One item a line, however many there are."""
+    head = {
+        "format": "facepipe-batch/1",
+        "notice": NOTICE,
+        "counts": {state: asdict(count) for state, count in summary.counts.items()},
+        "seconds": round(summary.seconds, 1),
+        "kept_from_earlier_runs": summary.kept,
+    }
+    with path.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(head, indent=1)[:-2] + ',\n "items": [')
+        for number, row in enumerate(ledger.rows()):
+            file.write(("," if number else "") + "\n  " + json.dumps(_told(row)))
+        file.write('\n ],\n "skipped": [')
+        for number, (source, reason) in enumerate(ledger.skipped()):
+            one = json.dumps({"source": source, "reason": reason})
+            file.write(("," if number else "") + "\n  " + one)
+        file.write("\n ]\n}\n")
+
+
+def _write_csv(ledger: Ledger, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, _COLUMNS)
+        rows.writeheader()
+        rows.writerows(_told(row) for row in ledger.rows())
+
+
+def _told(row: Row) -> dict[str, object]:
+    return {
+        "source": row.source,
+        "member": row.member or "",
+        "output": row.place if row.state in ("done", "passed") else "",
+        "state": row.state,
+        "reason": row.reason,
+        "frames": row.frames,
+        "faces": row.faces,
+        "seconds": row.seconds,
+        "sha256": row.sha256,
+    }

@@ -1,0 +1,51 @@
+"""What an archive holds, and how much of it is read at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is read of an archive at most."""
+
+    member_bytes: int = 512 * 2**20  # uncompressed
+    # Of uncompressed to compressed bytes, above 1 MiB: deflate gives 1032 for one plain colour.
+    ratio: float = 1100
+    members: int = 10_000_000  # folders and refused members included
+    name_length: int = 4096  # characters, as stored in the archive
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How a zip keeps a member: compressed bytes, method, and the CRC-32 of what comes out."""
+
+    size: int
+    method: int
+    crc: int
+
+
+@dataclass(frozen=True)
+class Member:
+    """A plain file in an archive.
+
+    `name` is a relative POSIX path that is safe to make on any disk, `stored` what the archive has
+    for it, `size` its bytes uncompressed. `offset` is where its data begin in an uncompressed tar,
+    or its local header in a zip. `modified` is in seconds since 1970; zip stores it without a
+    time zone, which is taken for UTC, in steps of 2 s.
+    """
+
+    name: str
+    stored: str
+    size: int
+    offset: int
+    modified: float | None
+    packing: Packing | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A member that is not read: its name, printable and 200 characters at most, and why."""
+
+    stored: str
+    reason: str

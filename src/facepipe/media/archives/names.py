@@ -1,0 +1,100 @@
+"""What is judged of a member before it is read: its name, and the size it declares."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from array import array
+
+from facepipe.media.archives.members import Limits, Member
+from facepipe.media.archives.unpack import STEP
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+DUPLICATE = "a member before it has the same name, but for case or the form of accents"
+
+_RESERVED = re.compile(
+    r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *([.:]|$)", re.I
+)
+
+
+def is_archive_name(name: str) -> bool:
+    """Whether a file of this name is an archive that can be read and written here."""
+    return name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def safe_name(stored: str, longest: int) -> tuple[str, str]:
+    """The relative POSIX path for a stored name, and why it is refused or nothing.
+
+    A backslash counts as a slash, as on Windows; "." and empty components are left out.
+    """
+    if len(stored) > longest:
+        return "", f"a name of {len(stored)} characters, {longest} are allowed"
+    if not stored.isprintable():
+        kinds = {unicodedata.category(character) for character in stored}
+        if "Cs" in kinds:
+            return "", "a name that is not UTF-8"
+        if kinds & {"Cc", "Zl", "Zp"}:
+            return "", "a name with control characters"
+    path = stored.replace("\\", "/")
+    if path.startswith("/"):
+        return "", "an absolute name"
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or path.endswith("/"):
+        return "", "an empty name" if not parts else "a folder's name"
+    for part in parts:
+        if part == "..":
+            return "", "a name that leads out of its folder (..)"
+        if re.match(r"[A-Za-z]:", part):
+            return "", "a name with a drive letter"
+        if part.endswith((".", " ")):
+            return "", "a name with a component that ends in a dot or a space"
+        if _RESERVED.match(part):
+            return "", "a name that Windows reserves for a device"
+        if len(part.encode()) > 255:
+            return "", "a name with a component of more than 255 bytes"
+    return "/".join(parts), ""
+
+
+def too_big(member: Member, limits: Limits) -> str:
+    """Why a member's declared size is refused, or nothing."""
+    if member.size > limits.member_bytes:
+        return f"{member.size} bytes are more than the {limits.member_bytes} allowed"
+    packed = member.packing.size if member.packing else member.size
+    if member.size > STEP and member.size > limits.ratio * packed:
+        return f"a bomb: {packed} bytes that unpack to {member.size}"
+    return ""
+
+
+def printable(text: str) -> str:
+    """At most 200 characters of a text, what cannot be printed as escapes."""
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:201])
+    return shown if len(shown) <= 200 else f"{shown[:199]}…"
+
+
+class Names:
+    """The names so far, 8 bytes each of a digest in a table that is half empty or more."""
+
+    def __init__(self) -> None:
+        self._table, self._count = array("Q", [0]) * 1024, 0
+
+    def add(self, name: str) -> bool:
+        """Whether it is new, on disks that care for neither case nor Unicode form too."""
+        folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
+        digest = hashlib.blake2b(folded.encode(), digest_size=8).digest()
+        if 2 * self._count >= len(self._table):
+            old, self._table = self._table, array("Q", [0]) * (2 * len(self._table))
+            for mark in filter(None, old):
+                self._put(mark)
+        new = self._put(int.from_bytes(digest, "little") or 1)
+        self._count += new
+        return new
+
+    def _put(self, mark: int) -> bool:
+        at = mark % len(self._table)
+        while self._table[at]:
+            if self._table[at] == mark:
+                return False
+            at = (at + 1) % len(self._table)
+        self._table[at] = mark
+        return True

@@ -1,0 +1,95 @@
+"""Archives read in a stream: what a reader finds is judged, and every fault told by its place."""
+
+from __future__ import annotations
+
+import contextlib
+import lzma
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from facepipe.errors import InputError
+from facepipe.media.archives.members import Limits, Member, Refused
+from facepipe.media.archives.names import DUPLICATE, Names, printable, safe_name, too_big
+from facepipe.media.archives.tars import TarReader
+from facepipe.media.archives.zips import ZipReader
+
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, OverflowError, NotImplementedError, struct.error),
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+)
+
+
+class Archive:
+    """An open archive, from `opened`; one member is read at a time, best in the order of listing.
+
+    Going back in a compressed tar means unpacking it from its beginning again.
+    """
+
+    def __init__(self, path: Path, reader: ZipReader | TarReader) -> None:
+        self._path, self._reader, self._limits = path, reader, Limits()
+
+    def members(self, limits: Limits) -> Iterator[Member | Refused]:
+        """The plain files in order, and what is refused; folders are passed over.
+
+        Raises InputError where the archive is damaged, after the members before the damage, or
+        holds more of them than allowed.
+        """
+        self._limits, names = limits, Names()
+        with _told(self._path):
+            for number, (found, fault) in enumerate(self._reader.entries(limits), 1):
+                if number > limits.members:
+                    raise InputError(f"{self._path}: it holds more than {limits.members} members")
+                if found is None:
+                    continue
+                name, wrong = safe_name(found.stored, limits.name_length)
+                wrong = wrong or fault or too_big(found, limits)
+                if not wrong and not names.add(name):
+                    wrong = DUPLICATE
+                if wrong:
+                    yield Refused(printable(found.stored), wrong)
+                else:
+                    yield replace(found, name=name)
+
+    def read(self, member: Member, limits: Limits | None = None) -> bytes:
+        """The uncompressed bytes; `limits` are by default those that `members` was given.
+
+        Raises InputError where the member is damaged, too big, or unpacks to more than it declares.
+        """
+        limits = limits or self._limits
+        with _told(self._path, printable(member.name)):
+            if fault := too_big(member, limits):
+                raise ValueError(fault)
+            return self._reader.unpacked(member, limits)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Archive]:
+    """The archive at `path`: a zip by its suffix, else a tar, whose compression shows in itself.
+
+    Raises InputError at once where it is none, is empty, or cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        with _told(path):
+            if not path.is_file():
+                raise InputError(f"{path}: there is no such file to read")
+            file = stack.enter_context(path.open("rb"))
+            if not file.read(1):
+                raise InputError(f"{path}: the file is empty")
+            kind = ZipReader if path.name.lower().endswith(".zip") else TarReader
+            archive = Archive(path, kind(file))
+        yield archive
+
+
+@contextlib.contextmanager
+def _told(path: Path, name: str = "") -> Iterator[None]:
+    """Make an InputError that names archive and member of whatever damage leads to."""
+    try:
+        yield
+    except _DAMAGE as error:
+        what = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        where = f"{path}: {name}" if name else str(path)
+        raise InputError(f"{where}: cannot be read ({what})") from error

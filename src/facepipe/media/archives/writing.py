@@ -1,0 +1,132 @@
+"""Archives written in a stream, whole or not at all."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+import math
+import stat
+import tarfile
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from facepipe.errors import OutputError
+from facepipe.media.archives.members import Limits
+from facepipe.media.archives.names import (
+    ARCHIVE_SUFFIXES,
+    DUPLICATE,
+    Names,
+    is_archive_name,
+    printable,
+    safe_name,
+)
+
+_BLOCK = tarfile.BLOCKSIZE
+_FIRST_ZIP_TIME, _LAST_ZIP_TIME = 315532800, 4354819198  # seconds: 1980 to 2107
+_NOT_DEFLATED = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".jxl", ".zip", ".gz")
+
+
+class ArchiveWriter:
+    """Writes an archive of the kind that the target's suffix names, whole or not at all.
+
+    `with ArchiveWriter(target) as archive: archive.add(...)` writes beside the target under a name
+    of its own, which becomes the target's at a clean end (one that exists is replaced) and is
+    removed otherwise. The same members in the same order give the same bytes. Raises OutputError
+    for a suffix that is none of ARCHIVE_SUFFIXES and where the disk refuses.
+    """
+
+    def __init__(self, target: Path) -> None:
+        if not is_archive_name(target.name):
+            raise OutputError(f"{target}: an archive ends in {', '.join(ARCHIVE_SUFFIXES)}")
+        self._target, self._partial = target, target.with_name(f"{target.name}.partial")
+        self._names = Names()
+        self._to_close = contextlib.ExitStack()
+        self._zip: zipfile.ZipFile | None = None
+        self._given_up = False
+
+    def __enter__(self) -> Self:
+        suffix, opened = self._target.suffix.lower(), self._to_close.enter_context
+        with self._writing():
+            self._partial.unlink(missing_ok=True)
+            file = opened(self._partial.open("xb"))
+            self._file: io.BufferedIOBase = file
+            if suffix == ".zip":
+                self._zip = opened(zipfile.ZipFile(file, "w"))
+            elif suffix in (".gz", ".tgz"):
+                self._file = opened(gzip.GzipFile("", "wb", 6, file, mtime=0))
+            elif suffix == ".bz2":
+                self._file = opened(bz2.BZ2File(file, "wb"))
+            elif suffix == ".xz":
+                self._file = opened(lzma.LZMAFile(file, "wb", preset=1))
+        return self
+
+    def add(self, name: str, data: bytes, modified: float | None = None) -> None:
+        """Append a file; `modified` in seconds since 1970, a fixed time where it is None.
+
+        Raises OutputError for a name that `Archive.members` would refuse or that was added before.
+        """
+        safe, fault = safe_name(name, Limits.name_length)
+        if not fault and (safe != name or not self._names.add(name)):
+            fault = DUPLICATE if safe == name else "a name that is not in its plain form"
+        if fault:
+            raise OutputError(f"{self._target}: {printable(name)}: {fault}")
+        known = modified if modified is not None and math.isfinite(modified) else 0
+        with self._writing():
+            if self._zip is not None:
+                seconds = min(max(known, _FIRST_ZIP_TIME), _LAST_ZIP_TIME)
+                entry = zipfile.ZipInfo(name, time.gmtime(seconds)[:6])
+                entry.create_system, entry.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+                stored = name.lower().endswith(_NOT_DEFLATED)
+                method = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+                self._zip.writestr(entry, data, method)
+            else:
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                info.mtime = int(known) if known == int(known) else known
+                self._file.write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict"))
+                self._file.write(data)
+                self._file.write(bytes(-len(data) % _BLOCK))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._abandon()
+            return
+        with self._writing():
+            if self._zip is None:
+                self._file.write(bytes(2 * _BLOCK))
+            self._to_close.close()
+            self._partial.replace(self._target)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        if self._given_up:
+            raise OutputError(f"{self._target}: was given up when it could not be written")
+        try:
+            yield
+        except OSError as error:
+            self._abandon()
+            raise OutputError(
+                f"{self._target}: cannot be written ({error.strerror or error})"
+            ) from error
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        self._given_up = True
+        with contextlib.suppress(OSError, ValueError):
+            self._to_close.close()
+        with contextlib.suppress(OSError):
+            self._partial.unlink(missing_ok=True)

@@ -1,0 +1,335 @@
+"""Read and write JPEG, PNG, TIFF and WebP: their pixels, and what the files say beside them.
+
+Pixels are read by libvips, which reports every cut and every code that makes no sense, and keeps
+16 bits. Pillow writes JPEG, for it takes quantization tables, and WebP, for it writes EXIF as it
+is given, where libvips writes it anew.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from facepipe.media import image_containers as containers
+from facepipe.media import image_tags as tags
+from facepipe.media.image_containers import EXIF_HEAD, Block
+from facepipe.media.image_tags import DamagedError, Tag
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+#: Takes width, height and the number of pages; raises RefusedError where they are too many.
+Allow = Callable[[int, int, int], None]
+#: Of lossy WebP, whose own quality cannot be told from the file.
+WEBP_QUALITY = 95
+_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+#: TIFF's numbers of compressions that lose nothing and take 8 and 16 bits; others become deflate.
+_TIFF_COMPRESSIONS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
+_TIFF_MODELS = {5: "CMYK", 8: "CIE L*a*b*", 9: "ICC L*a*b*", 10: "ITU L*a*b*", 32803: "raw"}
+_TIFF_READ = frozenset([0, 1, 2, 3, 6])
+#: What decoders and encoders raise for data that they cannot make sense of.
+FAILURES = (
+    pyvips.Error, OSError, ValueError, TypeError, SyntaxError, RuntimeError, EOFError,
+    LookupError, ArithmeticError, struct.error,
+)  # fmt: skip
+_INTERPRETATIONS = frozenset(["b-w", "grey16", "srgb", "rgb", "rgb16"])
+_buffer_lock = threading.Lock()
+
+
+def _message(text: Any) -> str:
+    if text == pyvips.ffi.NULL:
+        return ""
+    return str(pyvips.ffi.string(text).decode("utf-8", "replace"))
+
+
+# Sources come and go with their buffers, nothing is ever asked for twice.
+pyvips.cache_set_max(0)
+logging.getLogger("pyvips").setLevel(logging.CRITICAL)
+# Its own stumbles over messages that quote a damaged file, then and in every later call.
+pyvips._to_string = pyvips.error._to_string = _message
+
+
+class RefusedError(Exception):
+    """A picture that may be whole, but is of a sort that facepipe does not take."""
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a picture file says beside its pixels, and how it stores them.
+
+    `exif` is a tag structure (without "Exif") that says orientation 1 and has no thumbnail; of a
+    TIFF, its descriptive tags, EXIF and GPS. `xmp` is the packet as the source has it. `icc` is
+    that of WebP, AVIF and HEIC; elsewhere it is among `blocks` (JPEG, PNG) or in `exif` (TIFF).
+    """
+
+    bits: int  # of a component: 8, 10, 12 or 16
+    exif: bytes = b""
+    xmp: bytes = b""
+    icc: bytes = b""
+    blocks: tuple[Block, ...] = ()
+    tables: tuple[tuple[int, ...], ...] = ()  # JPEG: of each component, 64 values, row by row
+    subsampling: int = 0  # JPEG: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0
+    progressive: bool = False
+    rgb: bool = False  # JPEG: R, G, B are stored as they are
+    lossless: bool = False  # WebP
+    compression: str = ""  # TIFF: a name of libvips
+    predictor: bool = False
+    associated: bool = False  # TIFF: colours are multiplied by alpha
+    colours: tuple[int, int] | None = None  # AVIF, HEIC: code points of primaries and transfer
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Pixels (height, width, 1..4) as they are stored: not turned yet.
+
+    Channels are grey or R, G, B, and then alpha, or none; uint8, above 8 bits uint16.
+    """
+
+    pixels: Pixels
+    orientation: int
+    details: Details
+
+
+def read_jpeg(source: bytes, allow: Allow) -> Decoded:
+    """Of a file with several pictures (a gain map, a film) the first."""
+    head = containers.jpeg_head(source)
+    allow(head.width, head.height, 1)
+    if len(head.sampling) == 4:
+        raise RefusedError("a CMYK picture; convert it to RGB")
+    if head.bits != 8 or len(head.sampling) not in (1, 3):
+        raise RefusedError(f"a JPEG of {len(head.sampling)} components of {head.bits} bits")
+    exif, orientation = upright_exif(containers.jpeg_block(head.blocks, EXIF_HEAD))
+    tables, turned = head.tables, orientation > 4
+    if turned:
+        tables = tuple(tuple(table[i % 8 * 8 + i // 8] for i in range(64)) for table in tables)
+    chroma = head.sampling[0] if head.sampling[1:] == ((1, 1), (1, 1)) else (1, 1)
+    subsampling = {(2, 2): 2, (2, 1): 0 if turned else 1}.get(chroma, 0)
+    details = Details(
+        8,
+        exif,
+        containers.jpeg_block(head.blocks, containers.XMP_HEAD),
+        blocks=containers.jpeg_kept(head.blocks),
+        tables=tables,
+        subsampling=subsampling,
+        progressive=head.progressive,
+        rgb=head.rgb,
+    )
+    return Decoded(_jpeg_pixels(source), orientation, details)
+
+
+def write_jpeg(pixels: Pixels, details: Details) -> bytes:
+    """With the tables of the source: what is unchanged keeps its coefficients, but for rounding."""
+    channels = pixels.shape[2]
+    tables = [[min(value, 255) for value in table] for table in details.tables]
+    if len(tables) == 3 and tables[1] == tables[2]:
+        tables.pop()
+    target = io.BytesIO()
+    with _room(pixels.size * 3 // 2 + 2**16):
+        Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(
+            target,
+            "JPEG",
+            qtables=tables,
+            subsampling=details.subsampling if channels == 3 else -1,
+            progressive=details.progressive,
+            optimize=True,
+            keep_rgb=details.rgb,
+        )
+    return containers.jpeg_joined(target.getvalue(), details.blocks, details.exif, details.xmp)
+
+
+def read_png(source: bytes, allow: Allow) -> Decoded:
+    """Palettes and less than 8 bits become 8 bits, a transparent colour becomes alpha."""
+    allow(*containers.png_size(source), 1)
+    chunks = containers.png_chunks(source)
+    first = dict(reversed(chunks))
+    allow(1, 1, max(1, int.from_bytes(first.get(b"acTL", b"")[:4], "big")))
+    refuse_hdr(first.get(b"cICP", b"\0\0")[1])
+    exif, orientation = upright_exif(first.get(b"eXIf", b""))
+    pixels = vips_pixels(pyvips.Image.pngload_buffer(source, fail_on="error"))
+    bits, xmp = 8 * pixels.itemsize, containers.png_xmp(chunks)
+    details = Details(bits, exif, xmp, blocks=containers.png_kept(chunks))
+    return Decoded(pixels, orientation, details)
+
+
+def write_png(pixels: Pixels, details: Details) -> bytes:
+    """Lossless; text, gamma, chromaticities and resolution are the source's own chunks."""
+    encoded = vips_image(pixels).pngsave_buffer(
+        compression=6, filter="all", bitdepth=8 * pixels.itemsize, keep="none"
+    )
+    return containers.png_joined(encoded, details.blocks, details.exif, details.xmp)
+
+
+def read_tiff(source: bytes, allow: Allow) -> Decoded:
+    """Pages that are but smaller versions of another are passed over."""
+    layout = tags.layout_of(source)
+    pages = list(tags.directories(source, layout))
+    first = {
+        number: tag.numbers(layout.order)
+        for number, tag in (pages[0].items() if pages else ())
+        if tag.number in (256, 257, 258, 259, 262, 317, 338, 339, 50706)
+    }
+    if not (first.get(256) and first.get(257)):
+        raise DamagedError("the TIFF has no picture")
+    kinds = [page[254].numbers(layout.order) for page in pages[1:] if 254 in page]
+    smaller = sum(_first(kind, 0) & 1 for kind in kinds)
+    allow(first[256][0], first[257][0], len(pages) - smaller)
+    model = _first(first.get(262, ()), 1)
+    if model not in _TIFF_READ or 50706 in first:
+        raise RefusedError(f"a {_TIFF_MODELS.get(model, 'raw')} picture; convert it to RGB")
+    if set(first.get(339, ())) - {1} or max(first.get(258, (1,))) > 16:
+        raise RefusedError("a picture of floating point, signed, or more than 16 bits")
+    associated = 1 in first.get(338, ())
+    compression = _first(first.get(259, ()), 1)
+    if associated:  # else libvips divides by alpha, and rounds
+        extra = pages[0][338]
+        numbers = [2 if number == 1 else number for number in first[338]]
+        source = tags.with_numbers(source, layout, extra, numbers)
+    pixels = vips_pixels(pyvips.Image.tiffload_buffer(source, fail_on="error"))
+    details = Details(
+        8 * pixels.itemsize,
+        tags.descriptive(source),
+        pages[0][700].value if 700 in pages[0] else b"",
+        compression=_TIFF_COMPRESSIONS.get(compression, "deflate"),
+        predictor=_first(first.get(317, ()), 1) == 2 or compression not in _TIFF_COMPRESSIONS,
+        associated=associated,
+    )
+    return Decoded(pixels, tags.orientation_of(source), details)
+
+
+def write_tiff(pixels: Pixels, details: Details) -> bytes:
+    """Lossless, little-endian, in strips."""
+    encoded = vips_image(pixels).tiffsave_buffer(
+        compression=details.compression,
+        predictor="horizontal" if details.predictor else "none",
+        keep="none",
+    )
+    more = [Tag(tags.ORIENTATION, 3, 1, b"\1\0")]
+    if details.xmp:
+        more.append(Tag(700, 1, len(details.xmp), details.xmp))
+    if details.associated:
+        more.append(Tag(338, 3, 1, b"\1\0"))
+    return tags.with_tags(encoded, details.exif, more)
+
+
+def read_webp(source: bytes, allow: Allow) -> Decoded:
+    """Always R, G, B, for WebP has no grey."""
+    image = pyvips.Image.webpload_buffer(source, fail_on="error")
+    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
+    allow(image.width, image.height, pages)
+    first = dict(reversed(containers.riff_chunks(source)))
+    exif, orientation = upright_exif(first.get(b"EXIF", b""))
+    details = Details(
+        8,
+        exif,
+        first.get(b"XMP ", b""),
+        first.get(b"ICCP", b""),
+        lossless=b"VP8L" in first,
+    )
+    return Decoded(vips_pixels(image), orientation, details)
+
+
+def write_webp(pixels: Pixels, details: Details) -> bytes:
+    """Lossless where the source is, also under full transparency."""
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(
+        target,
+        "WEBP",
+        lossless=details.lossless,
+        exact=True,
+        method=4,
+        icc_profile=details.icc,
+        exif=details.exif,
+        xmp=details.xmp,
+        **({} if details.lossless else {"quality": WEBP_QUALITY}),
+    )
+    return target.getvalue()
+
+
+def upright_exif(structure: bytes) -> tuple[bytes, int]:
+    """An EXIF structure made upright, and the orientation that it had.
+
+    One that is damaged is left out: nothing in it can be changed safely.
+    """
+    structure = structure.removeprefix(EXIF_HEAD)
+    try:
+        orientation, upright = tags.orientation_of(structure), tags.upright(structure)
+        tags.orientation_of(upright)  # a thumbnail that lay in the way may have torn it apart
+    except DamagedError:
+        return b"", 1
+    return upright, orientation
+
+
+def forget_errors() -> None:
+    """Empty libvips' list of messages, which also grows where nothing fails."""
+    pyvips.vips_lib.vips_error_clear()
+
+
+def reason(error: BaseException) -> str:
+    """Why a codec failed, on one line: each message once, without what only leads up to it."""
+    lines = dict.fromkeys(line.strip() for line in str(error).splitlines())
+    idle = ("unable to", "source: bad seek")
+    told = [
+        line for line in lines if line and not line.startswith(idle) and "load error" not in line
+    ]
+    return "; ".join(told) or type(error).__name__
+
+
+def refuse_hdr(transfer: int) -> None:
+    """RefusedError for the transfer functions (H.273) of HDR."""
+    if transfer in _HDR_TRANSFERS:
+        raise RefusedError(f"an HDR picture ({_HDR_TRANSFERS[transfer]}); convert it to SDR")
+
+
+def vips_pixels(image: pyvips.Image) -> Pixels:
+    """Decode; RefusedError for anything but grey and RGB of 8 and 16 bits with or without alpha."""
+    depth = {"uchar": np.uint8, "ushort": np.uint16}.get(image.format)
+    if image.interpretation == "cmyk":
+        raise RefusedError("a CMYK picture; convert it to RGB")
+    if depth is None or image.bands > 4 or image.interpretation not in _INTERPRETATIONS:
+        raise RefusedError(
+            f"a picture of {image.bands} channels of {image.format} ({image.interpretation})"
+        )
+    memory = np.frombuffer(image.write_to_memory(), depth)
+    return memory.reshape(image.height, image.width, image.bands)
+
+
+def vips_image(pixels: Pixels) -> pyvips.Image:
+    """The same pixels for libvips to encode."""
+    model = "grey" if pixels.shape[2] < 3 else "rgb"
+    interpretation = {"grey": "b-w", "rgb": "srgb"}[model] if pixels.itemsize == 1 else f"{model}16"
+    return pyvips.Image.new_from_array(pixels, interpretation=interpretation)
+
+
+def _jpeg_pixels(source: bytes) -> Pixels:
+    """All of them: a scan that breaks off is an error, a few stray bytes between scans are not."""
+    try:
+        return vips_pixels(pyvips.Image.jpegload_buffer(source, fail_on="warning"))
+    except pyvips.Error as error:
+        warnings = [line for line in str(error).splitlines() if "Corrupt JPEG data" in line]
+        if not warnings or not all("extraneous bytes" in line for line in warnings):
+            raise
+    return vips_pixels(pyvips.Image.jpegload_buffer(source, fail_on="error"))
+
+
+def _first(numbers: tuple[int, ...], otherwise: int) -> int:
+    return numbers[0] if numbers else otherwise
+
+
+@contextmanager
+def _room(size: int) -> Iterator[None]:
+    """Let Pillow's JPEG encoder have a buffer of `size` bytes: it needs all of the file at once."""
+    with _buffer_lock:
+        before, ImageFile.MAXBLOCK = ImageFile.MAXBLOCK, size
+        try:
+            yield
+        finally:
+            ImageFile.MAXBLOCK = before

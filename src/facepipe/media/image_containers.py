@@ -1,0 +1,310 @@
+"""The blocks that picture files are made of: segments of JPEG, chunks of PNG and WebP, boxes.
+
+Encoders write the pixels; what a file says beside them is taken over block by block, so that it
+arrives as it was, also where no library knows of it. Whatever is cut short or contradicts itself
+raises DamagedError.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from facepipe.media.image_tags import DamagedError
+
+#: A block: its name (of PNG and WebP four letters, of JPEG one byte) and what it holds.
+Block = tuple[bytes, bytes]
+EXIF_HEAD = b"Exif\0\0"
+XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+_XMP_MORE_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
+_ICC_HEAD = b"ICC_PROFILE\0"
+_APP0, _APP1, _APP2, _APP13, _COMMENT = b"\xe0", b"\xe1", b"\xe2", b"\xed", b"\xfe"
+#: Markers that begin a frame, and those of them that are progressive.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset([0xC2, 0xC6, 0xCA, 0xCE])
+PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+PNG_XMP = b"XML:com.adobe.xmp\0"
+#: What a PNG may say beside its pixels and that stays true of other pixels.
+_PNG_KEPT = frozenset(b"cHRM gAMA iCCP sRGB cICP mDCV cLLI sBIT pHYs tEXt zTXt iTXt tIME".split())
+#: XMP that unpacks to more is left out.
+_MOST_XMP = 2**26
+
+
+@dataclass(frozen=True)
+class JpegHead:
+    """What a JPEG says before its pixels.
+
+    `tables` are the quantization tables of its components, 64 values each in natural order, row
+    by row, 1..65535; `sampling` holds (horizontal, vertical) factors of each component; `rgb`
+    says that the components are R, G, B and not Y, Cb, Cr. `blocks` are its segments.
+    """
+
+    width: int
+    height: int
+    bits: int
+    sampling: tuple[tuple[int, int], ...]
+    tables: tuple[tuple[int, ...], ...]
+    progressive: bool
+    rgb: bool
+    blocks: tuple[Block, ...]
+
+
+def jpeg_head(source: bytes) -> JpegHead:
+    """Read a JPEG up to its first scan."""
+    frame: tuple[int, bytes] | None = None
+    tables: dict[int, tuple[int, ...]] = {}
+    blocks: list[Block] = []
+    for marker, body, _ in _segments(source):
+        if marker in _FRAMES:
+            frame = frame or (marker, body)
+        elif marker == 0xDB:
+            tables |= _quantization(body)
+        blocks.append((bytes([marker]), body))
+    if frame is None or len(frame[1]) < 6:
+        raise DamagedError("no picture in the JPEG")
+    marker, body = frame
+    bits, height, width, count = struct.unpack_from(">BHHB", body)
+    if len(body) != 6 + 3 * count or not width or not height:
+        raise DamagedError("the JPEG's frame header makes no sense")
+    parts = [body[at : at + 3] for at in range(6, len(body), 3)]
+    if any(part[2] not in tables for part in parts):
+        raise DamagedError("the JPEG misses a quantization table")
+    return JpegHead(
+        width,
+        height,
+        bits,
+        tuple((part[1] >> 4, part[1] & 15) for part in parts),
+        tuple(tables[part[2]] for part in parts),
+        marker in _PROGRESSIVE,
+        len(parts) == 3 and _is_rgb(blocks, bytes(part[0] for part in parts)),
+        tuple(blocks),
+    )
+
+
+def jpeg_kept(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """The segments that are taken over: JFIF, more XMP, ICC, Photoshop's (IPTC) and comments.
+
+    EXIF and XMP are not among them; `jpeg_joined` gets them apart.
+    """
+    kept = []
+    for name, body in blocks:
+        if name == _APP0 and body.startswith(b"JFIF\0") and len(body) >= 14:
+            kept.append((name, body[:12] + b"\0\0"))  # without its thumbnail
+        elif (
+            (name == _APP1 and body.startswith(_XMP_MORE_HEAD))
+            or (name == _APP2 and body.startswith(_ICC_HEAD))
+            or name in (_APP13, _COMMENT)
+        ):
+            kept.append((name, body))
+    return tuple(kept)
+
+
+def jpeg_block(blocks: Sequence[Block], head: bytes) -> bytes:
+    """What follows `head` in the first APP1 segment that begins with it; empty: none does."""
+    found = (body for name, body in blocks if name == _APP1 and body.startswith(head))
+    return next(found, head)[len(head) :]
+
+
+def jpeg_joined(encoded: bytes, kept: Sequence[Block], exif: bytes, xmp: bytes) -> bytes:
+    """Put what is kept into a JPEG in place of its own JFIF segment; ValueError: XMP too long."""
+    start = [block for block in kept if block[0] == _APP0]
+    told = [(_APP1, EXIF_HEAD + exif)] if exif else []
+    told += [(_APP1, XMP_HEAD + xmp)] if xmp else []
+    rest = [block for block in kept if block[0] != _APP0]
+    written = b""
+    for name, body in (*start, *told, *rest):
+        if len(body) > 65533:
+            raise ValueError(f"{len(body)} bytes of metadata do not fit a segment of 65533")
+        written += b"\xff" + name + struct.pack(">H", len(body) + 2) + body
+    at = 2
+    for marker, _, end in _segments(encoded):
+        if marker != _APP0[0]:
+            break
+        at = end
+    return encoded[:2] + written + encoded[at:]
+
+
+def png_chunks(source: bytes) -> tuple[Block, ...]:
+    """The chunks of a PNG, IHDR to IEND, their sums checked."""
+    chunks: list[Block] = []
+    at = len(PNG_HEAD)
+    while not chunks or chunks[-1][0] != b"IEND":
+        head = source[at : at + 8]
+        if len(head) < 8:
+            raise DamagedError("the PNG ends before its end")
+        size, name = struct.unpack(">I4s", head)
+        body, check = source[at + 8 : at + 8 + size], source[at + 8 + size : at + 12 + size]
+        if len(check) < 4 or zlib.crc32(name + body) != int.from_bytes(check, "big"):
+            raise DamagedError(f"the PNG's {name.decode('latin1')!r} chunk is damaged")
+        chunks.append((name, body))
+        at += 12 + size
+    if chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
+        raise DamagedError("the PNG has no header")
+    return tuple(chunks)
+
+
+def png_size(source: bytes) -> tuple[int, int]:
+    """Width and height that a PNG says it has, before anything else of it is read."""
+    if source[12:16] != b"IHDR" or len(source) < 24:
+        raise DamagedError("the PNG has no header")
+    width, height = struct.unpack_from(">II", source, 16)
+    return int(width), int(height)
+
+
+def png_kept(chunks: Sequence[Block]) -> tuple[Block, ...]:
+    """The chunks that are taken over; EXIF and XMP are not among them."""
+    palette = chunks[0][1][9] == 3
+    return tuple(
+        (name, body)
+        for name, body in chunks
+        if name in _PNG_KEPT
+        and not (name == b"iTXt" and body.startswith(PNG_XMP))
+        and not (name == b"sBIT" and palette)
+    )
+
+
+def png_xmp(chunks: Sequence[Block]) -> bytes:
+    """The XMP packet of a PNG; empty: none, or none that can be read."""
+    for name, body in chunks:
+        if name == b"iTXt" and body.startswith(PNG_XMP):
+            packed = body[len(PNG_XMP) : len(PNG_XMP) + 1] == b"\1"
+            text = body[len(PNG_XMP) + 2 :].split(b"\0", 2)[-1]
+            try:
+                return zlib.decompressobj().decompress(text, _MOST_XMP) if packed else text
+            except zlib.error:
+                return b""
+    return b""
+
+
+def png_joined(encoded: bytes, kept: Sequence[Block], exif: bytes, xmp: bytes) -> bytes:
+    """Put what is kept into a PNG, in place of all that its encoder told beside the pixels."""
+    own = [block for block in png_chunks(encoded) if block[0] in (b"IHDR", b"IDAT", b"IEND")]
+    told = [(b"eXIf", exif)] if exif else []
+    told += [(b"iTXt", PNG_XMP + b"\0\0\0\0" + xmp)] if xmp else []
+    return PNG_HEAD + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in (own[0], *kept, *told, *own[1:])
+    )
+
+
+def riff_chunks(source: bytes) -> tuple[Block, ...]:
+    """The chunks of a WebP."""
+    chunks = []
+    at, end = 12, min(len(source), 8 + int.from_bytes(source[4:8], "little"))
+    while at + 8 <= end:
+        name, size = struct.unpack_from("<4sI", source, at)
+        chunks.append((name, source[at + 8 : at + 8 + size]))
+        at += 8 + size + size % 2
+    return tuple(chunks)
+
+
+def nclx(source: bytes) -> tuple[int, int] | None:
+    """The code points (H.273) of primaries and transfer that an AVIF or HEIC file names, if any."""
+    at = _nclx_at(source)
+    return struct.unpack_from(">HH", source, at) if at else None
+
+
+def with_nclx(encoded: bytes, codes: tuple[int, int]) -> bytes:
+    """The file with other primaries and transfer, where it names any."""
+    at = _nclx_at(encoded)
+    return encoded[:at] + struct.pack(">HH", *codes) + encoded[at + 4 :] if at else encoded
+
+
+def heif_sizes(source: bytes) -> tuple[tuple[int, int], ...]:
+    """Width and height of all that an AVIF or HEIC file holds: picture, tiles, thumbnails."""
+    start, stop = _meta(source)
+    sizes = []
+    while (start := source.find(b"ispe", start, stop)) >= 0:
+        if start + 16 <= stop:
+            sizes.append(struct.unpack_from(">II", source, start + 8))
+        start += 4
+    return tuple(sizes)
+
+
+def heif_kind(source: bytes) -> Literal["avif", "heic"] | None:
+    """Which still picture an ISO base media file says it is, by its brands; None: neither."""
+    size = int.from_bytes(source[:4], "big")
+    if source[4:8] != b"ftyp" or not 16 <= size <= 4096:
+        return None
+    box = source[8:size]
+    brands = {box[:4], *(box[at : at + 4] for at in range(8, len(box), 4))}
+    if brands & {b"avif", b"avis"}:
+        return "avif"
+    return "heic" if brands & {b"heic", b"heix", b"hevc", b"mif1", b"msf1"} else None
+
+
+def _nclx_at(source: bytes) -> int:
+    """Where the primaries of the first `nclx` box in the file's `meta` box stand; 0: nowhere."""
+    start, stop = _meta(source)
+    found = source.find(b"colrnclx", start, max(stop - 4, start))
+    return found + 8 if found >= 0 else 0
+
+
+def _meta(source: bytes) -> tuple[int, int]:
+    """Where the `meta` box, which holds all properties, begins and ends."""
+    at = 0
+    while at + 8 <= len(source):
+        size, name = struct.unpack_from(">I4s", source, at)
+        if name == b"meta":
+            return at, min(at + size, len(source))
+        if size < 8:
+            break
+        at += size
+    return 0, 0
+
+
+def _segments(source: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Marker, body and end of each segment of a JPEG before its first scan."""
+    at = 2
+    while True:
+        while source[at : at + 2] == b"\xff\xff":  # fill bytes
+            at += 1
+        if len(source) < at + 4 or source[at] != 0xFF:
+            raise DamagedError("the JPEG ends before its picture")
+        marker, size = source[at + 1], int.from_bytes(source[at + 2 : at + 4], "big")
+        if marker == 0xDA:
+            return
+        body = source[at + 4 : at + 2 + size]
+        if size < 2 or len(body) != size - 2:
+            raise DamagedError("a segment of the JPEG leaves the file")
+        at += 2 + size
+        yield marker, body, at
+
+
+def _quantization(body: bytes) -> dict[int, tuple[int, ...]]:
+    """The tables of a DQT segment by number, in natural order."""
+    tables, at = {}, 0
+    while at < len(body):
+        wide, number = body[at] >> 4, body[at] & 15
+        form = ">64H" if wide else ">64B"
+        if len(body) < at + 1 + struct.calcsize(form):
+            raise DamagedError("a quantization table of the JPEG is cut short")
+        zigzag = struct.unpack_from(form, body, at + 1)
+        table = [0] * 64
+        for place, value in zip(_ZIGZAG, zigzag, strict=True):
+            table[place] = value
+        tables[number] = tuple(table)
+        at += 1 + struct.calcsize(form)
+    return tables
+
+
+def _is_rgb(blocks: Sequence[Block], names: bytes) -> bool:
+    """Whether three components are R, G, B: by the rule of libjpeg."""
+    if any(name == _APP0 and body.startswith(b"JFIF\0") for name, body in blocks):
+        return False
+    for name, body in blocks:
+        if name == b"\xee" and body.startswith(b"Adobe") and len(body) >= 12:
+            return body[11] == 0
+    return names == b"RGB"
+
+
+def _diagonal(place: int) -> tuple[int, int]:
+    row, column = divmod(place, 8)
+    return row + column, row if (row + column) % 2 else column
+
+
+#: Where the values of a quantization table go, in the order that they are stored in.
+_ZIGZAG = sorted(range(64), key=_diagonal)

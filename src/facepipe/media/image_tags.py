@@ -1,0 +1,286 @@
+"""Directories of tags, which EXIF and TIFF have in common: read them, change them, join them.
+
+A *tag structure* is what follows the "Exif" of a picture, or a TIFF file: a header of eight bytes
+(sixteen for BigTIFF) and directories that refer to each other by offsets from the header's start.
+An EXIF structure is changed in place, so that what a camera's maker hid between the tags (notes
+with offsets of their own) stays valid.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+ORIENTATION, IMAGE_WIDTH, IMAGE_HEIGHT = 0x112, 0x100, 0x101
+EXIF_DIRECTORY, GPS_DIRECTORY = 0x8769, 0x8825
+PIXEL_WIDTH, PIXEL_HEIGHT = 0xA002, 0xA003
+_THUMBNAIL_OFFSET, _THUMBNAIL_SIZE = 0x201, 0x202
+_SHORT, _LONG = 3, 4
+#: Bytes of one value, and of its words, by the kind of a tag: BYTE, ASCII, SHORT, LONG, ...
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_BIG_SIZES = _SIZES | {16: 8, 17: 8, 18: 8}
+_WORDS = _BIG_SIZES | {5: 4, 10: 4}
+_LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+#: What of a TIFF file is about the picture, and not about how its pixels are stored.
+_DESCRIPTIVE = frozenset(
+    (
+        *(269, 270, 271, 272, 282, 283, 285, 286, 287, 296, 297, 305, 306, 315, 316, 318, 319),
+        *(0x4746, 0x4749, 0x8298, 0x83BB, 0x8649, 0x8773, 0xC4A5),  # ratings, IPTC, ICC
+        *(0x9003, 0x9004, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),
+    )
+)
+
+
+class DamagedError(ValueError):
+    """Bytes that are not what their format says they are."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a tag structure is written: byte order "<" or ">", BigTIFF or not, first directory."""
+
+    order: str
+    big: bool
+    first: int
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One entry of a directory.
+
+    `value` holds `count` values of `kind` (TIFF's numbers), in the byte order of the structure;
+    `at` is where the entry itself stands, `value_at` where its value does.
+    """
+
+    number: int
+    kind: int
+    count: int
+    value: bytes
+    at: int = 0
+    value_at: int = 0
+
+    def numbers(self, order: str) -> tuple[int, ...]:
+        """The values of an integer tag; none for other kinds."""
+        letter = _LETTERS.get(self.kind)
+        return struct.unpack(f"{order}{self.count}{letter}", self.value) if letter else ()
+
+
+def layout_of(data: bytes) -> Layout:
+    """Read the header of a tag structure; DamagedError where there is none."""
+    order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
+    if order is None or len(data) < 8:
+        raise DamagedError("no tag structure")
+    magic, first = struct.unpack_from(f"{order}HI", data, 2)
+    if magic == 43 and len(data) >= 16:
+        return Layout(order, True, struct.unpack_from(f"{order}Q", data, 8)[0])
+    if magic != 42:
+        raise DamagedError("no tag structure")
+    return Layout(order, False, first)
+
+
+def directory(data: bytes, layout: Layout, offset: int) -> tuple[dict[int, Tag], int]:
+    """The tags at `offset` by number, and the offset of the next directory (0: none).
+
+    DamagedError where the directory leaves the data or its values overlap; tags whose value
+    leaves it are left out.
+    """
+    order, width = layout.order, 20 if layout.big else 12
+    try:
+        (count,) = struct.unpack_from(order + ("Q" if layout.big else "H"), data, offset)
+        start = offset + (8 if layout.big else 2)
+        end = start + count * width
+        (following,) = struct.unpack_from(order + ("Q" if layout.big else "I"), data, end)
+    except (struct.error, OverflowError, IndexError) as error:
+        raise DamagedError("a directory of tags leaves the file") from error
+    sizes, room = (_BIG_SIZES, 8) if layout.big else (_SIZES, 4)
+    tags: dict[int, Tag] = {}
+    total = 0
+    for at in range(start, end, width):
+        number, kind, values = struct.unpack_from(
+            order + ("HHQ" if layout.big else "HHI"), data, at
+        )
+        size = sizes.get(kind, 0) * values
+        value_at = at + width - room
+        if size > room:
+            (value_at,) = struct.unpack_from(order + ("Q" if layout.big else "I"), data, value_at)
+        total += size
+        if total > 2 * len(data):  # else a few bytes could make many
+            raise DamagedError("the tags hold more than the file")
+        value = bytes(data[value_at : value_at + size])
+        if kind in sizes and len(value) == size:
+            tags.setdefault(number, Tag(number, kind, values, value, at, value_at))
+    return tags, following
+
+
+def directories(data: bytes, layout: Layout) -> Iterator[dict[int, Tag]]:
+    """The chain of directories, each once; DamagedError where one leaves the data."""
+    offset, seen = layout.first, set[int]()
+    while offset and offset not in seen:
+        seen.add(offset)
+        tags, offset = directory(data, layout, offset)
+        yield tags
+
+
+def orientation_of(exif: bytes) -> int:
+    """1 to 8 as EXIF numbers them; 1 where the structure is silent or says nonsense."""
+    layout = layout_of(exif)
+    tags, _ = directory(exif, layout, layout.first)
+    numbers = tags[ORIENTATION].numbers(layout.order) if ORIENTATION in tags else ()
+    return numbers[0] if numbers and 1 <= numbers[0] <= 8 else 1
+
+
+def upright(exif: bytes) -> bytes:
+    """The same structure with orientation 1, where it had one, and without its thumbnail."""
+    layout = layout_of(exif)
+    changed = bytearray(exif)
+    tags, following = directory(exif, layout, layout.first)
+    if ORIENTATION in tags:
+        _put(changed, layout, tags[ORIENTATION], _SHORT, 1)
+    if not following or layout.big:
+        return bytes(changed)
+    struct.pack_into(f"{layout.order}I", changed, layout.first + 2 + 12 * _count(exif, layout), 0)
+    try:
+        thumbnail, _ = directory(exif, layout, following)
+        (start,) = thumbnail[_THUMBNAIL_OFFSET].numbers(layout.order)
+        (size,) = thumbnail[_THUMBNAIL_SIZE].numbers(layout.order)
+    except (DamagedError, KeyError, ValueError):
+        return bytes(changed)
+    if start + size == len(exif):
+        return bytes(changed[:start])
+    changed[start : start + size] = bytes(len(changed[start : start + size]))
+    return bytes(changed)
+
+
+def resized(exif: bytes, width: int, height: int) -> bytes:
+    """The same structure with the size of the picture, pixels, where it tells one."""
+    layout = layout_of(exif)
+    changed = bytearray(exif)
+    tags, _ = directory(exif, layout, layout.first)
+    found = [tags.get(IMAGE_WIDTH), tags.get(IMAGE_HEIGHT)]
+    if EXIF_DIRECTORY in tags:
+        try:
+            (offset,) = tags[EXIF_DIRECTORY].numbers(layout.order)
+            inner, _ = directory(exif, layout, offset)
+        except (DamagedError, ValueError):
+            inner = {}
+        found += [inner.get(PIXEL_WIDTH), inner.get(PIXEL_HEIGHT)]
+    for tag, value in zip(found, (width, height, width, height), strict=False):
+        if tag is not None:
+            _put(changed, layout, tag, _LONG, value)
+    return bytes(changed)
+
+
+def without_orientation(exif: bytes) -> bytes:
+    """The same structure with no orientation tag, which says that the picture stands upright.
+
+    Pillow writes an EXIF with that tag anew when it makes an AVIF; without it, byte for byte.
+    """
+    layout = layout_of(exif)
+    tags, _ = directory(exif, layout, layout.first)
+    if ORIENTATION not in tags or layout.big:
+        return exif
+    changed, at, count = bytearray(exif), tags[ORIENTATION].at, _count(exif, layout)
+    end = layout.first + 2 + 12 * count + 4
+    changed[at : end - 12] = exif[at + 12 : end]
+    changed[end - 12 : end] = bytes(12)
+    struct.pack_into(f"{layout.order}H", changed, layout.first, count - 1)
+    return bytes(changed)
+
+
+def descriptive(tiff: bytes) -> bytes:
+    """What a TIFF file tells of its picture, as a little-endian structure of its own.
+
+    The descriptive tags of the first directory, and all of its EXIF and GPS directories.
+    """
+    layout = layout_of(tiff)
+    tags, _ = directory(tiff, layout, layout.first)
+    kept: dict[int, Tag | dict[int, Tag]] = {
+        number: _little(tag, layout) for number, tag in tags.items() if number in _DESCRIPTIVE
+    }
+    for number in (EXIF_DIRECTORY, GPS_DIRECTORY):
+        if number not in tags:
+            continue
+        try:
+            (offset,) = tags[number].numbers(layout.order)
+            inner, _ = directory(tiff, layout, offset)
+        except (DamagedError, ValueError):
+            continue
+        kept[number] = {key: _little(tag, layout) for key, tag in inner.items() if tag.kind <= 13}
+    return b"II*\0\x08\0\0\0" + _serialized(kept, 8)
+
+
+def with_tags(tiff: bytes, exif: bytes, more: Sequence[Tag]) -> bytes:
+    """Add to a little-endian classic TIFF of one directory what `descriptive` took out of another.
+
+    `more` are little-endian tags that take precedence. The pixels stay where they are; a new
+    directory at the end takes the place of the old one.
+    """
+    layout = layout_of(tiff)
+    tags, _ = directory(tiff, layout, layout.first)
+    if layout.big or layout.order != "<":
+        raise DamagedError("not a little-endian classic TIFF")
+    own: dict[int, Tag | dict[int, Tag]] = {
+        number: tag for number, tag in tags.items() if number not in _DESCRIPTIVE
+    }
+    source = layout_of(exif)
+    for number, tag in directory(exif, source, source.first)[0].items():
+        if number in (EXIF_DIRECTORY, GPS_DIRECTORY):
+            own[number] = directory(exif, source, tag.numbers("<")[0])[0]
+        else:
+            own[number] = tag
+    own |= {tag.number: tag for tag in more}
+    padded = tiff + bytes(len(tiff) % 2)
+    if len(padded) >= 2**32:
+        raise DamagedError("more than a TIFF file holds")
+    joined = bytearray(padded + _serialized(own, len(padded)))
+    struct.pack_into("<I", joined, 4, len(padded))
+    return bytes(joined)
+
+
+def with_numbers(data: bytes, layout: Layout, tag: Tag, numbers: Sequence[int]) -> bytes:
+    """The same structure with other values of an integer tag, as many as it has."""
+    changed = bytearray(data)
+    form = f"{layout.order}{tag.count}{_LETTERS[tag.kind]}"
+    struct.pack_into(form, changed, tag.value_at, *numbers)
+    return bytes(changed)
+
+
+def _count(data: bytes, layout: Layout) -> int:
+    return int(struct.unpack_from(f"{layout.order}H", data, layout.first)[0])
+
+
+def _put(data: bytearray, layout: Layout, tag: Tag, kind: int, value: int) -> None:
+    """Write one number into an entry, in place."""
+    head, room = ("HQ", 8) if layout.big else ("HI", 4)
+    number = struct.pack(layout.order + ("H" if kind == _SHORT else "I"), value)
+    entry = struct.pack(layout.order + head, kind, 1) + number.ljust(room, b"\0")
+    data[tag.at + 2 : tag.at + 2 + len(entry)] = entry
+
+
+def _little(tag: Tag, layout: Layout) -> Tag:
+    word = _WORDS[tag.kind]
+    if layout.order == "<" or word == 1:
+        return tag
+    return replace(tag, value=np.frombuffer(tag.value, f">u{word}").astype(f"<u{word}").tobytes())
+
+
+def _serialized(tags: dict[int, Tag | dict[int, Tag]], base: int) -> bytes:
+    """A little-endian directory that stands at `base`, followed by its values."""
+    entries, values = b"", b""
+    after = base + 2 + 12 * len(tags) + 4
+    for number in sorted(tags):
+        tag = tags[number]
+        if isinstance(tag, dict):
+            inner = _serialized(dict(tag), after + len(values))
+            tag = Tag(number, _LONG, 1, struct.pack("<I", after + len(values)))
+            values += inner + bytes(len(inner) % 2)
+        head = struct.pack("<HHI", number, tag.kind, tag.count)
+        if len(tag.value) <= 4:
+            entries += head + tag.value.ljust(4, b"\0")
+        else:
+            entries += head + struct.pack("<I", after + len(values))
+            values += tag.value + bytes(len(tag.value) % 2)
+    return struct.pack("<H", len(tags)) + entries + bytes(4) + values

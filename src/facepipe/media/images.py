@@ -1,0 +1,162 @@
+"""Still pictures: a file into a Frame, and a Frame into a file of the same kind."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+import numpy as np
+
+from facepipe.errors import InputError, MediaError
+from facepipe.frames import Colour, Frame, PixelFormat, Plane
+from facepipe.media import image_codecs as codecs
+from facepipe.media import image_heif as heif
+from facepipe.media.image_containers import PNG_HEAD, heif_kind
+from facepipe.media.image_tags import resized
+from facepipe.media.image_xmp import stamped
+
+IMAGE_SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"]
+)
+#: What `read_picture` opens unless it is told otherwise.
+MOST_PIXELS = 200_000_000
+Kind = Literal["jpeg", "png", "webp", "tiff", "avif", "heic"]
+_Read = Callable[[bytes, codecs.Allow], codecs.Decoded]
+_Write = Callable[[codecs.Pixels, codecs.Details], bytes]
+_CODECS: dict[Kind, tuple[_Read, _Write]] = {
+    "jpeg": (codecs.read_jpeg, codecs.write_jpeg),
+    "png": (codecs.read_png, codecs.write_png),
+    "webp": (codecs.read_webp, codecs.write_webp),
+    "tiff": (codecs.read_tiff, codecs.write_tiff),
+    "avif": (heif.read_avif, heif.write_avif),
+    "heic": (heif.read_heic, heif.write_heic),
+}
+_NAMES: dict[Kind, str] = {
+    "jpeg": "JPEG", "png": "PNG", "webp": "WebP", "tiff": "TIFF", "avif": "AVIF", "heic": "HEIC",
+}  # fmt: skip
+_HEADS: tuple[tuple[bytes, Kind], ...] = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (PNG_HEAD, "png"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+)
+#: The longest side that an encoder takes, pixels.
+_LONGEST: dict[Kind, int] = {"jpeg": 65500, "webp": 16383, "avif": 65536, "heic": 16384}
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A still picture: its pixels as a frame, upright, and what `write_picture` needs beside them.
+
+    `frame` has pts 0 and full range; its planes are R, G, B or Y alone, then A where there is one:
+    uint8 for 8 bits and uint16 above (16 for PNG and TIFF, 10 or 12 for AVIF and HEIC).
+    """
+
+    frame: Frame
+    kind: Kind
+    details: codecs.Details
+
+
+def read_picture(source: bytes, name: str, *, most_pixels: int = MOST_PIXELS) -> Picture:
+    """Read a picture file, whose kind its content decides; `name` is for messages.
+
+    Orientation is applied to the pixels. InputError: not a picture that facepipe reads, damaged or
+    cut short, several pages or frames, more than `most_pixels` (told by the header, before a pixel
+    is decoded), CMYK, floating point or HDR.
+    """
+    kind = _kind(source)
+    if kind is None:
+        raise InputError(
+            f"{name}: not a picture that facepipe reads; "
+            "it reads JPEG, PNG, WebP, TIFF, AVIF and HEIC"
+        )
+
+    def allow(width: int, height: int, pages: int) -> None:
+        if pages > 1:
+            raise codecs.RefusedError(f"{pages} pages or frames; facepipe takes pictures of one")
+        if width * height > most_pixels:
+            raise codecs.RefusedError(
+                f"{width}x{height} is {width * height:,} pixels, more than the {most_pixels:,} "
+                "allowed; --max-pixels raises that"
+            )
+
+    codecs.forget_errors()
+    try:
+        decoded = _CODECS[kind][0](source, allow)
+    except codecs.RefusedError as error:
+        raise InputError(f"{name}: {error}") from error
+    except codecs.FAILURES as error:
+        told = f"a damaged or incomplete {_NAMES[kind]} file: {codecs.reason(error)}"
+        raise InputError(f"{name}: {told}") from error
+    channels = np.moveaxis(decoded.pixels, 2, 0)
+    planes = tuple(_upright(plane, decoded.orientation) for plane in channels)
+    layout = _pixel_format(len(planes), decoded.details.bits)
+    frame = Frame(0, layout, Colour(full_range=True), planes)
+    return Picture(frame, kind, decoded.details)
+
+
+def write_picture(picture: Picture, frame: Frame, *, note: str) -> bytes:
+    """Encode `frame`, of any size and of the pixel format of `picture`, as `picture` was stored.
+
+    Its metadata go along, with the new size in them. XMP says that a network made part of the
+    picture and, unless it has a description, `note`; where `note` is empty, it says neither. The
+    same input gives the same bytes. MediaError: the encoder refuses.
+    """
+    if frame.format != picture.frame.format:
+        raise ValueError(
+            f"a frame of {frame.format.name} for a {picture.frame.format.name} picture"
+        )
+    kind, details = picture.kind, picture.details
+    width, height = frame.width, frame.height
+    if max(width, height) > _LONGEST.get(kind, sys.maxsize):
+        raise MediaError(
+            f"{_NAMES[kind]} holds at most {_LONGEST[kind]} pixels a side, not {width}x{height}"
+        )
+    codecs.forget_errors()
+    pixels = cast(codecs.Pixels, np.stack(frame.planes, axis=-1))
+    try:
+        details = replace(
+            details,
+            exif=resized(details.exif, width, height) if details.exif else b"",
+            xmp=stamped(details.xmp, note, width, height),
+        )
+        return _CODECS[kind][1](pixels, details)
+    except (codecs.RefusedError, *codecs.FAILURES) as error:
+        told = f"{_NAMES[kind]} of {width}x{height}: {codecs.reason(error)}"
+        raise MediaError(told) from error
+
+
+def _kind(source: bytes) -> Kind | None:
+    for head, kind in _HEADS:
+        if source.startswith(head):
+            return kind
+    if source[:4] == b"RIFF" and source[8:12] == b"WEBP":
+        return "webp"
+    return heif_kind(source)
+
+
+def _upright(plane: Plane, orientation: int) -> Plane:
+    """A plane as it is to be shown, contiguous and not to be written to."""
+    if orientation > 4:
+        plane = plane.T
+    if orientation in (2, 3, 6, 7):
+        plane = plane[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        plane = plane[::-1]
+    turned = cast(Plane, np.ascontiguousarray(plane))
+    turned.setflags(write=False)
+    return turned
+
+
+def _pixel_format(channels: int, bits: int) -> PixelFormat:
+    alpha = channels in (2, 4)
+    depth = "" if bits == 8 else f"{bits}le"
+    if channels > 2:
+        return PixelFormat(f"gbr{'a' if alpha else ''}p{depth}", "rgb", bits, alpha=alpha)
+    if alpha:
+        return PixelFormat(f"ya{bits}{'' if bits == 8 else 'le'}", "gray", bits, alpha=True)
+    return PixelFormat(f"gray{depth}", "gray", bits)

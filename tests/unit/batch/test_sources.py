@@ -1,0 +1,115 @@
+"""What a batch is given becomes items, in a fixed order, each with its place."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from facepipe.batch.sources import Item, Skipped, items
+from facepipe.errors import InputError, UsageError
+from facepipe.media.archives import Limits
+
+
+def made(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return folder
+
+
+def found(*sources: str | Path, but: Path = Path("/nowhere")) -> dict[str, str]:
+    """Place and kind of each item."""
+    taken = items([str(source) for source in sources], Limits(), but=but)
+    return {one.place: one.kind for one in taken if isinstance(one, Item)}
+
+
+def skipped(*sources: str | Path) -> dict[str, str]:
+    taken = items([str(source) for source in sources], Limits(), but=Path("/nowhere"))
+    return {Path(one.source).name: one.reason for one in taken if isinstance(one, Skipped)}
+
+
+def test_a_folder_keeps_its_shape(tmp_path: Path) -> None:
+    folder = made(tmp_path / "in", "b.mp4", "a.jpg", "sub/deep/c.PNG", ".hidden/d.jpg", "notes.txt")
+    assert found(folder) == {"a.jpg": "picture", "b.mp4": "film", "sub/deep/c.PNG": "picture"}
+    assert list(skipped(folder)) == ["notes.txt"]
+    assert list(found(folder)) == sorted(found(folder))
+
+
+def test_several_folders_keep_their_names(tmp_path: Path) -> None:
+    made(tmp_path, "one/a.jpg", "two/a.jpg")
+    assert list(found(tmp_path / "one", tmp_path / "two")) == ["one/a.jpg", "two/a.jpg"]
+
+
+def test_the_output_folder_is_passed_over(tmp_path: Path) -> None:
+    made(tmp_path, "a.jpg", "out/a.jpg")
+    assert list(found(tmp_path, but=tmp_path / "out")) == ["a.jpg"]
+
+
+def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+    made(tmp_path, "in/a.jpg", "elsewhere/b.jpg")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "b.jpg").symlink_to(tmp_path / "elsewhere" / "b.jpg")
+    assert list(found(tmp_path / "in")) == ["a.jpg", "b.jpg"]
+
+
+def test_a_film_that_cannot_be_written_in_its_container_becomes_matroska(tmp_path: Path) -> None:
+    assert found(made(tmp_path, "a.avi", "b.mp4")) == {"a.mkv": "film", "b.mp4": "film"}
+
+
+def test_patterns(tmp_path: Path) -> None:
+    made(tmp_path, "x/a.jpg", "x/y/b.jpg", "x/c.png")
+    assert list(found(tmp_path / "**" / "*.jpg")) == ["a.jpg", "y/b.jpg"]
+    with pytest.raises(InputError, match="no file has such a name"):
+        found(tmp_path / "*.webp")
+
+
+def test_a_manifest_names_sources_and_places(tmp_path: Path) -> None:
+    made(tmp_path, "a.jpg", "deep/b.mp4")
+    entry = json.dumps({"source": "deep/b.mp4", "output": "films/other.mp4"})
+    (tmp_path / "list.jsonl").write_text(f"# a comment\na.jpg\n\n{entry}\ngone.jpg\n")
+    assert found(tmp_path / "list.jsonl") == {"a.jpg": "picture", "films/other.mp4": "film"}
+    assert skipped(tmp_path / "list.jsonl") == {"gone.jpg": "does not exist"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"source": "a.jpg", "output": "../a.jpg"}',
+        '{"source": "a.jpg", "output": "/a.jpg"}',
+        '{"source": "a.jpg", "output": ""}',
+        '{"source": "a.jpg", "else": 1}',
+        '{"source": 3}',
+        "{",
+    ],
+)
+def test_a_manifest_with_a_wrong_line_is_refused(tmp_path: Path, line: str) -> None:
+    made(tmp_path, "a.jpg")
+    (tmp_path / "list.txt").write_text(f"a.jpg\n{line}\n")
+    if line.endswith('""}'):  # no output is the source's own name
+        assert len(found(tmp_path / "list.txt")) == 1
+        return
+    with pytest.raises(InputError, match=r"list.txt, line 2"):
+        found(tmp_path / "list.txt")
+
+
+def test_archives_give_their_pictures(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("x/one.jpg", "../evil.png", "film.mp4", "notes.txt"):
+            archive.writestr(name, b"x")
+    (tmp_path / "broken.zip").write_bytes(b"no archive")
+    assert found(tmp_path) == {"a.zip/x/one.jpg": "picture"}
+    reasons = skipped(tmp_path)
+    assert len(reasons) == 4
+    assert "unpack it first" in reasons["a.zip: film.mp4"]
+
+
+def test_what_was_named_must_be_of_use(tmp_path: Path) -> None:
+    made(tmp_path, "a.doc")
+    with pytest.raises(UsageError, match="neither a film nor a picture"):
+        found(tmp_path / "a.doc")
+    with pytest.raises(InputError, match="does not exist"):
+        found(tmp_path / "gone")
