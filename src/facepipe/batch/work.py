@@ -146,7 +146,8 @@ def _work(
     """Have threads work on all that waits, and keep what they bring; none is left at the end."""
     films = Films(ledger.waiting("film", largest_first=True))
     there = ledger.count(kind="film").get("waiting", Count(0, 0, 0, 0)).items
-    count = min(desk.executor.workers, there)
+    # One more than workers, so that none waits while a film's parts are joined.
+    count = min(desk.executor.workers + 1, there)
     threads = ThreadPoolExecutor(count + 1, thread_name_prefix="facepipe")
     feeds = [threads.submit(films.work, desk) for _ in range(count)]
     feeds.append(threads.submit(Pictures(ledger, desk).work))

@@ -21,7 +21,7 @@ ATTEMPTS = 2
 STALLED_SECONDS = 300.0
 #: Seconds before a task is tried again, the first time; each further time twice as many.
 _BACKOFF = 0.25
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
 

@@ -122,12 +122,12 @@ class ProcessEngine:
             if not self._free:
                 return None
             number = self._free.pop(0)
+            self._heard[number] = int(self._done[number])
             try:
                 future = self._pool(number).submit(_there, function, task)
             except BrokenProcessPool:  # it died while it had nothing to do
                 self._end(number)
                 future = self._pool(number).submit(_there, function, task)
-            self._heard[number] = self._done[number]
             self._busy[future] = number
             return future
 
