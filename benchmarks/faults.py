@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -161,16 +160,23 @@ def driver_killed(asked: argparse.Namespace, source: Path, results: Path) -> Non
         time.sleep(rng.uniform(0.15, 0.9) * whole.seconds / (asked.kills + 1) + 2)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        parts = len(list((results / "killed").rglob("part-*.json")))
-        print(f"kill {number + 1}: {parts} finished parts of unfinished films lie there")
+        begun, done = tasks(results / "killed")
+        print(f"kill {number + 1}: {done} tasks done, {begun - done} were in flight, over all runs")
     last = subprocess.run(command, capture_output=True, text=True, check=False)
     print(last.stdout.strip())
-    begun = re.findall(
-        r'"said": "film begun".*?"source": "([^"]+)"',
-        (results / "killed" / ".facepipe-batch" / "journal.jsonl").read_text(),
-    )
-    print(f"films begun, over all runs: {len(begun)}")
+    needed, _ = tasks(results / "local")
+    begun, _ = tasks(results / "killed")
+    print(f"{begun} tasks begun over all runs, {needed} without kills: {begun - needed} done again")
     compare(results / "local", results / "killed")
+
+
+def tasks(folder: Path) -> tuple[int, int]:
+    """Tasks begun and tasks done, over all runs."""
+    journal = folder / ".facepipe-batch" / "journal.jsonl"
+    said = journal.read_text().splitlines() if journal.exists() else []
+    return tuple(
+        sum(f'"said": "task {what}"' in line for line in said) for what in ("begun", "done")
+    )  # type: ignore[return-value]
 
 
 def compare(one: Path, other: Path) -> None:

@@ -360,3 +360,4 @@ class Part:
     faces: int  # enhanced, counted over all frames
     passed_through: str | None = None  # why the span went through unenhanced, if it did
     warnings: tuple[str, ...] = ()
+    runs_on: str = ""  # what restored its faces, and where

@@ -41,9 +41,9 @@ def enhance_picture_file(
             f"{target.name}: a picture keeps its kind; name the output *{source.suffix.lower()}"
         )
     check_output(source, target, overwrite)
-    model, runs_on = check_restorer(settings)
+    model, _ = check_restorer(settings)
     still = Still(0, str(source), target)
-    task = StillsTask((still,), target.parent, settings, most_pixels, model, runs_on)
+    task = StillsTask((still,), target.parent, settings, most_pixels, model)
     (done,) = enhance_stills(task, lambda _: None).stills
     if done.failed:
         raise InputError(done.failed)

@@ -54,11 +54,17 @@ def worker_bytes(info: VideoInfo, encode: EncodeSettings) -> int:
 
 
 def make_plan(
-    source: Path, settings: Settings, *, target: Path | None = None, overwrite: bool = False
+    source: Path,
+    settings: Settings,
+    *,
+    target: Path | None = None,
+    overwrite: bool = False,
+    here: bool = True,
 ) -> Plan:
     """Probe the source and settle everything that can be refused before the work starts.
 
-    Without a `target`, nothing of the film to write is checked.
+    Without a `target`, nothing of the film to write is checked. `here` says whether this machine
+    does the work.
 
     Raises InputError for the source, UsageError for settings that do not fit it, OutputError or
     MediaError for a target that cannot hold it.
@@ -88,16 +94,21 @@ def make_plan(
     if target is not None:
         check_encoder(encode, info)
         check_target(source, info, target, settings=encode, leave_out=leave_out)
-        check_restorer(settings)
+        check_restorer(settings, here=here)
     workers = settings.workers or affordable_workers(worker_bytes(info, encode))
     return Plan(info, spans, encode, window, tuple(notes), workers, leave_out)
 
 
-def check_restorer(settings: Settings) -> tuple[ModelFiles | None, str]:
-    """Find the weights and settle the device, so that both are refused before the work starts."""
+def check_restorer(settings: Settings, *, here: bool = True) -> tuple[ModelFiles | None, str]:
+    """Find the weights and settle the device, so that both are refused before the work starts.
+
+    What other machines have is not known: where not `here`, the device is what was asked for.
+    """
     if settings.restore.restorer == "bicubic":
         return None, "none"
     model = find_model(settings.restore.restorer)
+    if not here:
+        return model, f"{settings.restore.runtime} on {settings.restore.device}, elsewhere"
     device, runtime = choose(settings.restore.device, settings.restore.runtime)
     return model, f"{runtime} on {device}"
 

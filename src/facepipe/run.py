@@ -165,8 +165,9 @@ def _make(
     on_event: OnEvent | None,
 ) -> Summary:
     began = time.monotonic()
-    planned = make_plan(source, settings, target=target, overwrite=overwrite)
-    model, runs_on = check_restorer(settings)
+    here = executor is None or executor.here
+    planned = make_plan(source, settings, target=target, overwrite=overwrite, here=here)
+    model, runs_on = check_restorer(settings, here=here)
     made_with = (__version__, runs_on, *(model.sha256 if model else ()))
     with ExitStack() as stack:
         mark = fingerprint(source, settings, analysis, made_with)
@@ -206,7 +207,6 @@ def _make(
             analysis=analysis,
             settings=settings,
             model=model,
-            runs_on=runs_on,
             parts=parts,
             target=target,
             target_sha256=sha256_of(target),

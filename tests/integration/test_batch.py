@@ -27,7 +27,6 @@ from facepipe.batch.report import BatchSummary
 from facepipe.batch.work import run_batch
 from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError, UsageError
-from facepipe.frames import Part
 from facepipe.media.archives import ArchiveWriter, Limits, Member, opened
 from facepipe.pipeline.stills import StillsDone, StillsTask, enhance_stills
 from facepipe.workers.local import LocalExecutor
@@ -342,10 +341,3 @@ def test_the_command_line(source: Path, tmp_path: Path) -> None:
     )
     assert gone.returncode == 3
     assert "does not exist" in gone.stderr
-
-
-def test_parts_carry_no_pixels() -> None:
-    """What travels back from a worker is small: numbers and compressed bytes."""
-    assert set(Part.__dataclass_fields__) == {
-        *("span", "path", "frames", "faces", "passed_through", "warnings")
-    }

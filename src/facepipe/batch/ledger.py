@@ -10,13 +10,13 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from facepipe.batch.remote import is_address
-from facepipe.batch.sources import Item
+from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import OutputError
 from facepipe.models.registry import sha256_of
 
@@ -108,7 +108,8 @@ class Ledger:
 
     def note(self, name: str, value: str) -> None:
         """Note `value` under `name`."""
-        self._rows.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
+        with self._whole():
+            self._rows.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
 
     def begin_anew(self) -> None:
         """Forget every item."""
@@ -122,7 +123,8 @@ class Ledger:
         already, unless that is to be overwritten.
         """
         run = int(self.about("run") or 0) + 1
-        self._rows.execute("DELETE FROM skipped")
+        with self._whole():
+            self._rows.execute("DELETE FROM skipped")
         coming = iter(items)
         while some := list(islice(coming, _AT_ONCE)):
             with self._whole():
@@ -133,9 +135,12 @@ class Ledger:
                 )
         self.note("run", str(run))
 
-    def skip(self, source: str, reason: str) -> None:
+    def skip(self, skipped: Iterable[Skipped]) -> None:
         """Note what is not taken."""
-        self._rows.execute("INSERT INTO skipped VALUES (?, ?)", (source, reason))
+        with self._whole():
+            self._rows.executemany(
+                "INSERT INTO skipped VALUES (?, ?)", [(one.source, one.reason) for one in skipped]
+            )
 
     def _take(self, item: Item, run: int, root: Path | None, overwrite: bool) -> _Known | None:
         """Take an item; a settled one that is as it was is given back, to be noted with others."""
@@ -252,16 +257,16 @@ class Ledger:
     def _whole(self) -> Iterator[None]:
         """What is written within is kept as a whole, or not at all."""
         with self._lock:
-            self._rows.execute("BEGIN")
             try:
+                self._rows.execute("BEGIN")
                 yield
-            except BaseException:
-                self._rows.execute("ROLLBACK")
-                raise
-            try:
                 self._rows.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise OutputError(f"the batch's record cannot be written ({error})") from error
+            except BaseException as error:
+                with suppress(sqlite3.Error):
+                    self._rows.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise OutputError(f"this batch's record cannot be kept ({error})") from error
+                raise
 
     def _run(self) -> int:
         return int(self.about("run") or 0)

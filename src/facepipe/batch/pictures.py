@@ -36,7 +36,7 @@ class Pictures:
 
     def __init__(self, ledger: Ledger, desk: Desk) -> None:
         self._ledger, self._desk = ledger, desk
-        self._model, self._runs_on = check_restorer(desk.settings)
+        self._model, _ = check_restorer(desk.settings, here=desk.executor.here)
 
     def work(self) -> None:
         """Enhance them all, page by page."""
@@ -54,7 +54,6 @@ class Pictures:
             self._desk.settings,
             self._desk.batch.most_pixels,
             self._model,
-            self._runs_on,
         )
 
     def _enhance(self, tasks: Sequence[StillsTask], rows: dict[int, Row]) -> None:

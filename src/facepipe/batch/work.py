@@ -48,7 +48,13 @@ OnBatchEvent = Callable[[BatchEvent], None]
 
 
 def open_ledger(
-    sources: Sequence[str], folder: Path, settings: Settings, batch: BatchSettings, stack: ExitStack
+    sources: Sequence[str],
+    folder: Path,
+    settings: Settings,
+    batch: BatchSettings,
+    stack: ExitStack,
+    *,
+    here: bool = True,
 ) -> Ledger:
     """The ledger of this output folder with all items of this run, closed with `stack`.
 
@@ -67,7 +73,7 @@ def open_ledger(
         raise OutputError(f"{folder}: another batch of facepipe is at work there") from error
     ledger = Ledger(job / "ledger.sqlite")
     stack.callback(ledger.close)
-    model, _ = check_restorer(settings)
+    model, _ = check_restorer(settings, here=here)
     mark = settings_mark(settings, (__version__, *(model.sha256 if model else ())))
     before = ledger.about("mark")
     if before not in (None, mark):
@@ -95,8 +101,7 @@ def open_ledger(
         None if batch.address else folder,
         overwrite=batch.overwrite or before is not None,
     )
-    for one in skipped:
-        ledger.skip(one.source, one.reason)
+    ledger.skip(skipped)
     return ledger
 
 
@@ -117,7 +122,7 @@ def run_batch(
     batch = batch or BatchSettings()
     began = time.monotonic()
     with ExitStack() as stack:
-        ledger = open_ledger(sources, folder, settings, batch, stack)
+        ledger = open_ledger(sources, folder, settings, batch, stack, here=executor.here)
         before = ledger.count()
         waiting = before["waiting"].items if "waiting" in before else 0
         stack.enter_context(journal(folder / FOLDER / "journal.jsonl"))

@@ -32,7 +32,6 @@ def sidecar(
     analysis: Analysis,
     settings: Settings,
     model: ModelFiles | None,
-    runs_on: str,
     parts: Sequence[Part],
     target: Path,
     target_sha256: str,
@@ -60,7 +59,7 @@ def sidecar(
         },
         "model": {
             "restorer": settings.restore.restorer,
-            "runs_on": runs_on,
+            "runs_on": sorted({part.runs_on for part in parts} - {""}),
             "files": {
                 path.name: digest for path, digest in zip(model.paths, model.sha256, strict=True)
             }

@@ -174,9 +174,10 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     beside = BESIDE if task.tracks else 0
     frames = decode(task.info, task.span, before=beside, beyond=beside, report=report)
     counted = _counted(frames, progress, task.span)
-    faces = 0
+    faces, runs_on = 0, ""
     if task.tracks:
         restorer = restorer_of(task.settings)
+        runs_on = restorer.description
 
         def counting(count: int) -> None:
             nonlocal faces
@@ -202,7 +203,9 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
         return Part(task.span, str(task.target), 0, 0, warnings=(*report.warnings, lost))
     pictures = chain([first], pictures)
     written = encode(pictures, task.target, info=task.info, span=task.span, settings=task.encode)
-    return Part(task.span, str(task.target), written, faces, warnings=report.warnings)
+    return Part(
+        task.span, str(task.target), written, faces, warnings=report.warnings, runs_on=runs_on
+    )
 
 
 def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:

@@ -49,7 +49,7 @@ class Still:
 class StillsTask:
     """Enhance these pictures; all targets lie under `root`.
 
-    `most_pixels` is the largest picture that is opened. `model` and `runs_on` are told in reports.
+    `most_pixels` is the largest picture that is opened. `model` is told of in reports.
     """
 
     stills: tuple[Still, ...]
@@ -57,7 +57,6 @@ class StillsTask:
     settings: Settings
     most_pixels: int
     model: ModelFiles | None
-    runs_on: str
 
     @property
     def home(self) -> Path:
@@ -205,8 +204,7 @@ def _enhanced(still: Still, task: StillsTask) -> StillDone:
         analysis=analysis,
         settings=task.settings,
         model=task.model,
-        runs_on=task.runs_on,
-        parts=[Part(_SPAN, "", 1, faces)],
+        parts=[Part(_SPAN, "", 1, faces, runs_on=restorer_of(task.settings.restore).description)],
         target=still.target,
         target_sha256=_digest(written),
         notes=(),

@@ -54,6 +54,8 @@ class RayExecutor:
     Raises UsageError where there is no such cluster, WorkerError where it has no room.
     """
 
+    here = False
+
     def __init__(
         self,
         address: str = "auto",
@@ -191,7 +193,7 @@ class ActorEngine:
         )
         self._starting: dict[Any, Any] = {}
         self._idle: list[Any] = []
-        self._busy = 0
+        self._busy: set[_Busy] = set()
         self._counted = 0.0
         self._lock = threading.Lock()
         self._closed = False
@@ -217,9 +219,10 @@ class ActorEngine:
             if not self._idle:
                 return None
             actor = self._idle.pop(0)
-            self._busy += 1
-        home = getattr(task, "home", None)
-        return _Busy(actor, actor.work.remote(function, task), home)
+            home = getattr(task, "home", None)
+            handle = _Busy(actor, actor.work.remote(function, task), home)
+            self._busy.add(handle)
+            return handle
 
     def ended(self, handles: Sequence[_Busy], seconds: float) -> Sequence[_Busy]:
         """Those that have ended; see Engine."""
@@ -258,7 +261,7 @@ class ActorEngine:
             raise WorkerLost(f"a worker or its node was lost ({type(error).__name__})") from error
         finally:
             with self._lock:
-                self._busy -= 1
+                self._busy.discard(handle)
                 if lost:
                     ray.kill(handle.actor)
                     self._counted = 0.0
@@ -278,10 +281,11 @@ class ActorEngine:
         ray.kill(handle.actor)
 
     def close(self) -> None:
-        """End all actors that are not at work."""
+        """End all actors, whatever they are at."""
         with self._lock:
             self._closed = True
-            for actor in (*self._idle, *self._starting.values()):
+            busy = [handle.actor for handle in self._busy]
+            for actor in (*self._idle, *self._starting.values(), *busy):
                 ray.kill(actor)
             self._idle, self._starting = [], {}
 
@@ -294,7 +298,7 @@ class ActorEngine:
             room = min(room, int(there.get("GPU", 0) / self._gpus))
         # One at least, even where there is no room yet: an autoscaler answers to what is asked.
         wanted = self._most or max(room, 1)
-        for _ in range(wanted - self._busy - len(self._idle) - len(self._starting)):
+        for _ in range(wanted - len(self._busy) - len(self._idle) - len(self._starting)):
             actor = self._make.remote(self._library)
             self._starting[actor.ready.remote()] = actor
 

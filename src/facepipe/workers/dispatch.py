@@ -118,10 +118,11 @@ def dispatched(
                 run = running.pop(handle)
                 try:
                     outcome = Outcome(run.number, engine.result(handle))
+                    log.info("task done", extra=_ids(function, run.number))
                 except Exception as error:  # whatever a task raises becomes its outcome
                     attempt = attempts[run.number]
                     again = attempt.again(error, engine.losses)
-                    told = {"task": run.number, "stage": function.__name__}
+                    told = _ids(function, run.number)
                     told["attempt"] = attempt.errors + attempt.losses
                     log.warning("%s: %s", "tried again" if again else "given up", error, extra=told)
                     if again:
@@ -150,8 +151,13 @@ def _begin_due(
         handle = engine.begin(function, tasks[number])
         if handle is None:
             return
+        log.info("task begun", extra=_ids(function, number))
         waiting.remove(number)
         running[handle] = _Running(number, time.monotonic())
+
+
+def _ids(function: TaskFunction[Task, Result], number: int) -> dict[str, object]:
+    return {"stage": function.__name__, "task": number}
 
 
 def _listen(

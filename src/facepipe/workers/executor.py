@@ -26,6 +26,8 @@ class Executor(Protocol):
     """Runs pure task functions. Results come as they are done, each task's exactly once."""
 
     workers: int
+    #: Whether the workers are processes of this machine, with its devices.
+    here: bool
 
     def map(
         self,

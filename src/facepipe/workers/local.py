@@ -59,6 +59,8 @@ class LocalExecutor:
     other with it, and a new one takes its place.
     """
 
+    here = True
+
     def __init__(
         self,
         workers: int | None = None,
