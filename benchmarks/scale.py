@@ -35,6 +35,7 @@ import av
 import numpy as np
 import simpy
 
+from facepipe.batch.journal import journal
 from facepipe.configs.settings import Settings
 from facepipe.frames import Part, SpanFaces
 from facepipe.media import decode, probe
@@ -64,7 +65,6 @@ class Times:
     """What the steps cost, in seconds of one core and in bytes; `film_frame`: of the whole film."""
 
     # a worker
-    start_s: float  # its networks
     analyze_frame_s: float
     analyze_face_s: float
     render_frame_s: float
@@ -96,7 +96,7 @@ class Times:
 
 
 #: Measured on 2026-11-23, on two cores of a Xeon with AMX (OpenVINO in bfloat16).
-MEASURED = Times(*[0.0] * 26)
+MEASURED = Times(*[0.0] * 25)
 
 
 # --- measured on this machine ---------------------------------------------------------------------
@@ -161,6 +161,7 @@ class Prepared:
     """
 
     workers = 1
+    here = True
 
     def __init__(self, work: WorkDone, parts: Path) -> None:
         self._work, self._parts = work, parts
@@ -212,7 +213,6 @@ class WorkDone:
     analyze_s: float
     plain_s: float
     render_s: float
-    start_s: float
     part_bytes: float
     found_bytes: float
 
@@ -259,8 +259,7 @@ def work_done(clip: Path, folder: Path, most: int) -> WorkDone:
     def render(what: Sequence[RenderTask]) -> list[Part]:
         return [render_span(task, ignore) for task in what]
 
-    start_s, _ = seconds(lambda: [analyze_span(tasks[0], ignore)])
-    again_s, _ = seconds(lambda: [analyze_span(tasks[0], ignore)])
+    analyze_span(tasks[0], ignore)  # loads the networks
     analyze_s, found = seconds(lambda: [analyze_span(task, ignore) for task in tasks])
     tracks = link(found, detect=SETTINGS.detect, settings=SETTINGS.link, info=info)
     (folder / "rendered").mkdir(exist_ok=True)
@@ -288,7 +287,6 @@ def work_done(clip: Path, folder: Path, most: int) -> WorkDone:
         analyze_s=analyze_s,
         plain_s=plain_s,
         render_s=render_s,
-        start_s=max(start_s - again_s, 0.0),
         part_bytes=sum(Path(part.path).stat().st_size for part in parts),
         found_bytes=sum(len(pickle.dumps(one, 5)) for one in found),
     )
@@ -303,7 +301,6 @@ def measure_workers(clips: Sequence[Path], folder: Path) -> tuple[dict[str, floa
     slope, base = (0.0, each[0]) if len(set(faces)) == 1 else np.polyfit(faces, each, 1)
     frames = sum(one.frames for one in done)
     return {
-        "start_s": done[0].start_s,
         "analyze_frame_s": float(base),
         "analyze_face_s": float(slope),
         "render_frame_s": sum(one.plain_s for one in done) / frames,
@@ -423,7 +420,7 @@ def measure_dispatch(film: Path, folder: Path) -> dict[str, float]:
         return (time.thread_time() - before) / len(tasks)
 
     pts = probe(film).pts
-    with RayExecutor("local", workers=2) as executor:
+    with journal(folder / "journal.jsonl"), RayExecutor("local", workers=2) as executor:
         each([Nothing(folder)] * 30)
         task_s = each([Nothing(folder)] * 300)
         sent_s = each([Nothing(folder, load=pts)] * 100)
@@ -584,8 +581,7 @@ class Driver:
 
     def node(self) -> Generator[simpy.Event, Any, None]:
         """Work on one group after another; die, and be replaced."""
-        world, start_s = self.world, self.world.times.start_s
-        yield world.timeout(start_s)
+        world = self.world
         dies = world.now + world.life()
         while True:
             if self.ready:
@@ -614,7 +610,7 @@ class Driver:
                     continue
                 world.lost_s += min(share * count - done, CORES) * core_s
                 world.process(self.put_later(made, count - done))
-            yield world.timeout(REPLACED_S + start_s)
+            yield world.timeout(REPLACED_S)
             dies = world.now + world.life()
 
     def worked(self, need: Need, count: int) -> float:

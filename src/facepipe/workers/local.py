@@ -214,6 +214,8 @@ _place: list[tuple[MutableSequence[int], int]] = []
 def _begin(done: MutableSequence[int], number: int) -> None:
     # Ctrl-C reaches the whole process group; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # read when NumPy is first imported
+        os.environ.setdefault(name, "1")
     _place[:] = [(done, number)]
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -109,3 +109,33 @@ def test_what_nobody_knows_is_refused(memory: fsspec.AbstractFileSystem) -> None
         list(listed("memory://elsewhere"))
     with pytest.raises(InputError, match="cannot be read"):
         fetch("memory://archive/gone.jpg")
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket of a real S3 server on this machine."""
+    pytest.importorskip("s3fs")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in (
+        ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
+        ("AWS_ACCESS_KEY_ID", "any"),
+        ("AWS_SECRET_ACCESS_KEY", "any"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+    ):
+        monkeypatch.setenv(name, value)
+    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("facepipe-test")
+    yield "s3://facepipe-test"
+    server.stop()
+
+
+def test_a_real_bucket(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "made").write_bytes(b"made")
+    deliver(tmp_path / "made", f"{bucket}/deep/a.jpg")
+    ((address, place, size, version),) = listed(bucket)
+    assert (address, place, size) == (f"{bucket}/deep/a.jpg", "deep/a.jpg", 4)
+    assert version
+    assert fetch(address) == b"made"
+    with fetched(address, tmp_path / "x") as copy:
+        assert copy.read_bytes() == b"made"

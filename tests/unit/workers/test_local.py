@@ -210,6 +210,18 @@ def test_one_worker_may_be_apart() -> None:
     assert outcome.result != os.getpid()
 
 
+def threads(task: int, progress: Progress) -> str | None:
+    return os.environ.get("OPENBLAS_NUM_THREADS")
+
+
+def test_a_worker_has_one_thread_for_algebra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or two workers on two cores would have four."""
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with LocalExecutor(1, apart=True) as executor:
+        (outcome,) = executor.map(threads, [0], progress=lambda _: None)
+    assert outcome.result == "1"
+
+
 def test_memory_bounds_the_workers() -> None:
     assert affordable_workers(1) == usable_cores()
     assert affordable_workers(2**60) == 1
