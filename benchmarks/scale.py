@@ -478,16 +478,19 @@ class Cluster:
 
 
 class Line:
-    """Serves one request after another."""
+    """Serves one request after another, those of spans ahead of those of films."""
 
     def __init__(self) -> None:
-        self.free = self.busy = 0.0
+        self.spans = self.all = self.busy = 0.0
 
-    def take(self, now: float, seconds: float) -> float:
+    def take(self, now: float, seconds: float, *, ahead: bool = False) -> float:
         """When a request that comes now will be served."""
-        self.free = max(self.free, now) + seconds
         self.busy += seconds
-        return self.free
+        self.all = max(self.all, now) + seconds
+        if not ahead:
+            return self.all
+        self.spans = max(self.spans, now) + seconds
+        return self.spans
 
 
 @dataclass(frozen=True)
@@ -515,7 +518,7 @@ class Driver:
 
     def __init__(self, world: World, films: Sequence[int], nodes: int) -> None:
         self.world, self.films = world, deque(films)
-        self.tasks, self.python, self.network, self.lender = Line(), Line(), Line(), Line()
+        self.python, self.network, self.lender = Line(), Line(), Line()
         self.ready: list[tuple[Pass, int]] = []
         self.idle: deque[simpy.Event] = deque()
         self.hands = min(nodes * CORES, len(films))
@@ -617,16 +620,14 @@ class Driver:
         """When so many spans that are begun now will be done and back."""
         world, now, cluster = self.world, self.world.now, self.world.cluster
         rounds = max(count / CORES, 1.0)
-        python = self.tasks.take(now, count * need.python_s)
-        if self.python.free > now:  # tasks go ahead of films
-            self.python.free += count * need.python_s
-        return max(
-            now + rounds * (need.core_s + self.hand_over_s),
-            python,
-            self.network.take(now, count * need.network_bytes / cluster.network_bytes),
-            self.lender.take(now, count * need.lent_mb * world.times.lend_mb_s),
-            world.store_of(self).take(now, count * need.store_bytes / cluster.store_bytes),
+        uses = (
+            (self.python, need.python_s),
+            (self.network, need.network_bytes / cluster.network_bytes),
+            (self.lender, need.lent_mb * world.times.lend_mb_s),
+            (world.store_of(self), need.store_bytes / cluster.store_bytes),
         )
+        back = [line.take(now, count * seconds, ahead=True) for line, seconds in uses]
+        return max(now + rounds * (need.core_s + self.hand_over_s), *back)
 
 
 class World(simpy.Environment):
@@ -687,7 +688,7 @@ class World(simpy.Environment):
         stores = [self.store, *self.disks.values()]
         busy = {
             "workers": (self.useful_s + self.lost_s) / (cores * wall),
-            "Python": sum(d.python.busy + d.tasks.busy for d in self.drivers) / count / wall,
+            "Python": sum(d.python.busy for d in self.drivers) / count / wall,
             "network": sum(d.network.busy for d in self.drivers) / count / wall,
             "lender": sum(d.lender.busy for d in self.drivers) / count / wall,
             "store": max(store.busy for store in stores) / wall,

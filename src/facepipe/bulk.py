@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -116,7 +115,7 @@ def batch(
         address=address, pack=pack_archives, overwrite=overwrite, most_pixels=max_pixels
     )
     if dry_run:
-        _print_batch_plan(sources, folder, asked)
+        _print_batch_plan(sources, folder, asked, settings.output.scale)
         return
     with (
         closing(_executor(settings, ray, shared, gpus)) as executor,
@@ -138,24 +137,20 @@ def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) ->
     return RayExecutor(ray, workers=settings.workers, gpus=gpus, shared=shared)
 
 
-def _print_batch_plan(sources: Sequence[str], output: Path, asked: BatchSettings) -> None:
-    """What there is to do, counted without a ledger and without opening a film or a picture."""
-    from facepipe.batch.sources import Item, items
+def _print_batch_plan(
+    sources: Sequence[str], folder: Path, asked: BatchSettings, scale: int
+) -> None:
+    """What there is to do, counted without a ledger, by the heads of files alone."""
+    from facepipe.batch.estimate import estimate
+    from facepipe.batch.sources import items
 
-    counts = {"film": 0, "picture": 0}
-    sizes = {"film": 0, "picture": 0}
-    skipped = 0
-    width = shutil.get_terminal_size().columns
-    for found in items(sources, asked.limits, but=output):
-        if not isinstance(found, Item):
-            skipped += 1
-            print(f"skipped: {found.source}: {found.reason}"[:width])
-            continue
-        counts[found.kind] += 1
-        sizes[found.kind] += found.size
-    for kind in ("film", "picture"):
-        print(f"{counts[kind]} {kind}s, {sizes[kind] / 2**20:.1f} MiB")
-    print(f"{skipped} skipped; results would go to {output}")
+    work = estimate(items(sources, asked.limits, but=folder), scale)
+    for one in work.skipped:
+        print(f"skipped: {one.source}: {one.reason}")
+    print(f"{work.films} films of {work.film_seconds / 60:.1f} minutes, {work.pictures} pictures")
+    print(f"{work.size / 2**20:.1f} MiB, {len(work.skipped)} files skipped; to {folder}")
+    unsaid = f", without {work.unknown} films that do not say" if work.unknown else ""
+    print(f"about {work.core_seconds / 3600:.2f} hours of one core without faces{unsaid}")
 
 
 def _print_batch_summary(summary: BatchSummary, quiet: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -93,6 +94,27 @@ def probe(path: Path) -> VideoInfo:
             ),
             warnings=tuple(warnings),
         )
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the head of a film says of its video; 0 where it says nothing."""
+
+    width: int
+    height: int
+    frames: int
+    seconds: float
+
+
+def glance(path: Path) -> Head:
+    """What a film's head says, which may be wrong and is read at once. InputError as `probe`."""
+    with open_source(path) as container:
+        video = main_video(path, container.streams)
+        seconds = float((video.duration or 0) * (video.time_base or 0))
+        seconds = seconds or (container.duration or 0) / av.time_base
+        frames = video.frames or round(seconds * float(video.average_rate or 0))
+        context = video.codec_context
+        return Head(context.width, context.height, frames, seconds)
 
 
 def main_video(path: Path, streams: Iterable[Stream]) -> av.VideoStream:
