@@ -1,0 +1,122 @@
+"""Photographs from file to file: what changes, and all that does not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from facepipe import InputError, OutputError, Settings, UsageError, enhance
+from portraits import portrait
+
+
+def photograph(side: int = 120) -> NDArray[np.uint8]:
+    """RGB: the portrait on a wall; its face is some 38 px wide."""
+    wall = np.full((160, 200, 3), 110, np.uint8)
+    wall[20 : 20 + side, 40 : 40 + side] = cv2.resize(portrait(), (side, side), interpolation=3)
+    return wall
+
+
+def difference(one: Path, other: Path) -> NDArray[np.int64]:
+    """(H, W): by how much the two differ, the largest channel."""
+    read = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.int64) for path in (one, other)]
+    return np.asarray(np.abs(read[0] - read[1]).max(2))
+
+
+@pytest.mark.parametrize("deep", [False, True], ids=["8 bit", "16 bit"])
+def test_only_the_face_changes(tmp_path: Path, deep: bool) -> None:
+    source, target = tmp_path / "in.png", tmp_path / "out.png"
+    alpha = np.linspace(80, 255, 200 * 160).reshape(160, 200, 1)
+    pixels = np.concatenate((photograph()[..., ::-1], alpha), 2)
+    made = (pixels * 257 + 3).astype(np.uint16) if deep else pixels.astype(np.uint8)
+    cv2.imwrite(str(source), made)
+    done = enhance(source, target)
+    assert done.faces == 1
+    changed = difference(source, target)
+    step = 257 if deep else 1
+    assert changed[50:110, 75:125].max() > 10 * step
+    outside = np.ones_like(changed, bool)
+    outside[20:150, 40:170] = False
+    assert not changed[outside].any()
+    written = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
+    assert written.dtype == made.dtype
+    np.testing.assert_array_equal(written[..., 3], made[..., 3])
+    report = json.loads((tmp_path / "out.png.facepipe.json").read_text())
+    assert report["faces_enhanced"] == 1
+    assert report["model"]["runs_on"]
+
+
+def test_a_photograph_lying_on_its_side(tmp_path: Path) -> None:
+    """What the camera's tag turns upright is searched upright, and written so, once."""
+    source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    exif[0x010F] = "a camera"
+    Image.fromarray(np.ascontiguousarray(np.rot90(photograph()))).save(
+        source, quality=95, exif=exif, icc_profile=b"profile"
+    )
+    assert enhance(source, target).faces == 1
+    with Image.open(target) as written:
+        assert written.size == (200, 160)
+        assert written.getexif().get(0x0112, 1) == 1
+        assert written.getexif()[0x010F] == "a camera"
+        assert written.info["icc_profile"] == b"profile"
+        assert b"compositeWithTrainedAlgorithmicMedia" in target.read_bytes()
+        near = np.abs(np.asarray(written).astype(int) - photograph()).mean()
+    assert near < 6
+
+
+def test_a_larger_photograph(tmp_path: Path) -> None:
+    Image.fromarray(photograph()).save(tmp_path / "in.webp", lossless=True)
+    settings = Settings.model_validate({"output": {"scale": 2}})
+    assert enhance(tmp_path / "in.webp", tmp_path / "out.webp", settings).faces == 1
+    with Image.open(tmp_path / "out.webp") as written:
+        assert written.size == (400, 320)
+
+
+def test_without_a_face_the_bytes_are_the_sources(tmp_path: Path) -> None:
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(tmp_path / "in.jpg")
+    done = enhance(tmp_path / "in.jpg", tmp_path / "out.jpg")
+    assert done.faces == 0
+    assert "no face was found" in done.warnings[0]
+    assert (tmp_path / "out.jpg").read_bytes() == (tmp_path / "in.jpg").read_bytes()
+    assert not (tmp_path / "out.jpg.facepipe.json").exists()
+
+
+def test_what_cannot_be_done_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    Image.fromarray(photograph()).save(tmp_path / "in.jpg")
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "there.jpg").write_bytes(b"mine")
+    for source, target, error in (
+        ("in.jpg", "out.png", UsageError),
+        ("text.jpg", "out.jpg", InputError),
+        ("gone.jpg", "out.jpg", InputError),
+        ("in.jpg", "there.jpg", OutputError),
+        ("in.jpg", "in.jpg", OutputError),
+        ("in.jpg", "nowhere/out.jpg", OutputError),
+    ):
+        with pytest.raises(error):
+            enhance(tmp_path / source, tmp_path / target)
+    assert {path.name for path in tmp_path.iterdir()} == {"in.jpg", "text.jpg", "there.jpg"}
+    assert (tmp_path / "there.jpg").read_bytes() == b"mine"
+
+
+def test_the_command_line_takes_photographs(tmp_path: Path) -> None:
+    Image.fromarray(photograph()).save(tmp_path / "in.jpg")
+    command = [sys.executable, "-m", "facepipe.cli", "run", str(tmp_path / "in.jpg")]
+    done = subprocess.run(
+        [*command, "-o", str(tmp_path / "out.jpg")], capture_output=True, text=True, check=True
+    )
+    assert "1 faces" in done.stdout
+    refused = subprocess.run(
+        [*command, "-o", str(tmp_path / "out.mp4")], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "a picture keeps its kind" in refused.stderr
