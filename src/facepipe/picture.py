@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facepipe.configs.settings import Settings
-from facepipe.errors import InputError, UsageError
+from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.media.images import IMAGE_SUFFIXES, MOST_PIXELS
 from facepipe.pipeline.stills import Still, StillDone, StillsTask, enhance_stills
 from facepipe.prepare import check_output, check_restorer
@@ -46,5 +46,5 @@ def enhance_picture_file(
     task = StillsTask((still,), target.parent, settings, most_pixels, model)
     (done,) = enhance_stills(task, lambda _: None).stills
     if done.failed:
-        raise InputError(done.failed)
+        raise (OutputError if done.unwritten else InputError)(done.failed)
     return done

@@ -21,7 +21,7 @@ import fsspec
 import numpy as np
 import pytest
 
-from facepipe.batch import pictures
+from facepipe.batch import desk, pictures
 from facepipe.batch.desk import BatchSettings
 from facepipe.batch.report import BatchSummary
 from facepipe.batch.work import run_batch
@@ -158,6 +158,26 @@ def test_files_of_others_are_not_touched(tmp_path: Path, executor: LocalExecutor
     batch = BatchSettings(overwrite=True)
     run_batch([str(tmp_path / "in")], tmp_path / "out", Settings(), executor, batch=batch)
     assert (tmp_path / "out" / "a.jpg").read_bytes() != b"mine"
+
+
+def test_a_place_that_cannot_be_written_fails_alone(
+    tmp_path: Path, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / "in" / name)
+    film(tmp_path / "in" / "c.mp4", frames=10)
+    for name in ("a.jpg", "c.mp4"):
+        (tmp_path / "out" / name / "full").mkdir(parents=True)
+    batch = BatchSettings(overwrite=True)
+    run = partial(run_batch, [str(tmp_path / "in")], tmp_path / "out", Settings(), batch=batch)
+    assert run(executor).failed == 2
+    states = {name: row["state"] for name, row in report(tmp_path / "out").items()}
+    assert states == {"a.jpg": "failed", "b.jpg": "done", "c.mp4": "failed"}
+    # The same on a disk that is full: no other item would fare better.
+    (tmp_path / "in" / "c.mp4").unlink()
+    monkeypatch.setattr(desk, "_FULL", 2**80)
+    with LocalExecutor(2) as another, pytest.raises(OutputError, match="the disk is full"):
+        run(another)
 
 
 def choke(task: StillsTask, progress: object) -> StillsDone:

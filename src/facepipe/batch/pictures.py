@@ -12,7 +12,7 @@ from pathlib import Path
 from facepipe.batch.desk import Desk, refused
 from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.remote import fetch, is_address
-from facepipe.errors import InputError
+from facepipe.errors import InputError, OutputError
 from facepipe.media.archives import Archive, Limits, Member, opened
 from facepipe.pipeline.stills import (
     Still,
@@ -63,9 +63,11 @@ class Pictures:
         for outcome in self._desk.executor.map(enhance_stills, tasks, progress=self._desk.count):
             task = tasks[outcome.number]
             if outcome.result is not None:
-                self._desk.settle(
-                    [_settled(rows[done.number], done) for done in outcome.result.stills]
-                )
+                done = outcome.result.stills
+                for one in done:
+                    if one.unwritten:
+                        self._desk.raise_if_all_fail(OutputError(str(one.failed)))
+                self._desk.settle([_settled(rows[one.number], one) for one in done])
                 continue
             self._desk.raise_if_all_fail(outcome.error)
             if outcome.error is not None and refused(outcome.error):

@@ -78,7 +78,10 @@ class StillsTask:
 
 @dataclass(frozen=True)
 class StillDone:
-    """What became of one picture; `failed` says why nothing was written."""
+    """What became of one picture; `failed` says why nothing was written.
+
+    `unwritten`: the disk refused it.
+    """
 
     number: int
     sha256: str
@@ -88,6 +91,7 @@ class StillDone:
     refused: int = 0  # faces found and not enhanced
     advice: str | None = None
     failed: str | None = None
+    unwritten: bool = False
     passed_through: str | None = None
 
 
@@ -109,8 +113,7 @@ class StillsDone:
 def enhance_stills(task: StillsTask, progress: Progress) -> StillsDone:
     """Enhance each picture and write it with a report beside it; `progress` counts pictures.
 
-    A picture that cannot be read or written in its own kind is told as failed, the others go on.
-    Raises OutputError where the disk refuses.
+    A picture that cannot be read or written is told as failed, the others go on.
     """
     cv2.setNumThreads(1)
     done = []
@@ -193,25 +196,33 @@ def _enhanced(still: Still, task: StillsTask) -> StillDone:
             written = write_picture(picture, frame, note=CONTAINER_TAG if faces else "")
         else:
             written = content  # not one pixel changed, so not one byte does
-    except (InputError, MediaError) as error:
-        return done(failed=str(error))
-    _write(written, still.target)
+        _write(written, still.target)
+        if faces:
+            report = _report(still, task, info, analysis, faces, _digest(written))
+            _write((json.dumps(report, indent=1) + "\n").encode(), sidecar_path(still.target))
+    except (InputError, MediaError, OutputError) as error:
+        return done(failed=str(error), unwritten=isinstance(error, OutputError))
     refused = sum(not track.enhance for track in analysis.tracks)
     if not faces:
         return done(0, len(written), refused=refused, passed_through=_why_not(analysis))
-    report = sidecar(
+    advice = scale_advice(analysis, task.settings.output.scale)
+    return done(faces, len(written), refused=refused, advice=advice)
+
+
+def _report(
+    still: Still, task: StillsTask, info: VideoInfo, analysis: Analysis, faces: int, sha256: str
+) -> dict[str, Any]:
+    restored = Part(_SPAN, "", 1, faces, runs_on=restorer_of(task.settings.restore).description)
+    return sidecar(
         info=info,
         analysis=analysis,
         settings=task.settings,
         model=task.model,
-        parts=[Part(_SPAN, "", 1, faces, runs_on=restorer_of(task.settings.restore).description)],
+        parts=[restored],
         target=still.target,
-        target_sha256=_digest(written),
+        target_sha256=sha256,
         notes=(),
     )
-    _write((json.dumps(report, indent=1) + "\n").encode(), sidecar_path(still.target))
-    advice = scale_advice(analysis, task.settings.output.scale)
-    return done(faces, len(written), refused=refused, advice=advice)
 
 
 def _why_not(analysis: Analysis) -> str:
