@@ -96,7 +96,33 @@ class Times:
 
 
 #: Measured on 2026-11-23, on two cores of a Xeon with AMX (OpenVINO in bfloat16).
-MEASURED = Times(*[0.0] * 25)
+MEASURED = Times(
+    analyze_frame_s=0.0138,
+    analyze_face_s=0.0125,
+    render_frame_s=0.0104,
+    render_face_s=0.0183,
+    part_frame_bytes=3820,
+    faces_face_bytes=649,
+    probe_frame_s=8.09e-6,
+    link_face_s=0.000351,
+    mux_frame_s=0.000159,
+    keep_task_s=0.000421,
+    dispatch_task_s=0.00211,
+    sent_mb_s=0.00441,
+    brought_mb_s=0.00169,
+    look_s=0.0006,
+    looks_apart_s=0.1,
+    sha_mb_s=0.000727,
+    lend_mb_s=0.00243,
+    faces_frame=0.754,
+    source_frame_bytes=2230,
+    task_film_frame_bytes=5.33,
+    driver_read_films=8.28,
+    driver_written_films=2.52,
+    index_film_frame_bytes=32.6,
+    lent_film_frame_bytes=32.6,
+    lent_span_bytes=3.0e6,
+)
 
 
 # --- measured on this machine ---------------------------------------------------------------------
@@ -294,7 +320,7 @@ def work_done(clip: Path, folder: Path, most: int) -> WorkDone:
 
 def measure_workers(clips: Sequence[Path], folder: Path) -> tuple[dict[str, float], WorkDone]:
     """What workers take; and the work on the clip with most faces."""
-    done = [work_done(clip, folder, 400) for clip in clips]
+    done = [work_done(clip, folder, 300) for clip in clips]
     faces = [one.faces / one.frames for one in done]
     each = [one.analyze_s / one.frames for one in done]
     most = done[faces.index(max(faces))]
@@ -504,6 +530,15 @@ class Need:
     store_bytes: float
 
 
+@dataclass(frozen=True)
+class Step:
+    """What a driver does itself for a film: its Python, another core, bytes of the store."""
+
+    python_s: float
+    sha_s: float
+    bytes: float
+
+
 @dataclass(eq=False)
 class Pass:
     """One pass over one film: when its last span is back, `over` happens."""
@@ -531,19 +566,15 @@ class Driver:
 
     def thread(self) -> Generator[simpy.Event, Any, None]:
         """One film after another: what a thread of `facepipe batch` does."""
-        world, times = self.world, self.world.times
+        world = self.world
         while self.films:
             frames = self.films.popleft()
-            faces = frames * world.faces
-            source, part = frames * times.source_frame_bytes, frames * times.part_frame_bytes
-            yield self.alone(frames * times.probe_frame_s, 2 * source)
-            yield world.timeout(times.sha_mb_s * source / MB)
+            probed, linked, muxed = world.steps(frames)
+            yield self.alone(probed)
             yield self.spans(frames, world.analyze_need(frames))
-            yield self.alone(faces * times.link_face_s, 0)
+            yield self.alone(linked)
             yield self.spans(frames, world.render_need(frames))
-            moved = source + part * (times.driver_read_films - 3 + times.driver_written_films)
-            yield self.alone(frames * times.mux_frame_s, moved)
-            yield world.timeout(times.sha_mb_s * part / MB)
+            yield self.alone(muxed)
 
     def end(self, threads: Sequence[simpy.Event]) -> Generator[simpy.Event, Any, None]:
         """Send the nodes away when all is done."""
@@ -553,14 +584,14 @@ class Driver:
         for event in self.idle:
             event.succeed(None)
 
-    def alone(self, python_s: float, moved: float) -> simpy.Event:
+    def alone(self, step: Step) -> simpy.Event:
         """What the driver does itself for a film."""
         world, now = self.world, self.world.now
-        ends = [self.python.take(now, python_s)]
-        ends.append(world.store_of(self).take(now, moved / world.cluster.store_bytes))
+        ends = [self.python.take(now, step.python_s)]
+        ends.append(world.store_of(self).take(now, step.bytes / world.cluster.store_bytes))
         if world.cluster.shared:
-            ends.append(self.network.take(now, moved / world.cluster.network_bytes))
-        return world.timeout(max(ends) - now)
+            ends.append(self.network.take(now, step.bytes / world.cluster.network_bytes))
+        return world.timeout(max(ends) - now + step.sha_s)
 
     def spans(self, frames: int, need: Need) -> simpy.Event:
         """Hand out all spans of a film; what happens when they are back."""
@@ -655,6 +686,18 @@ class World(simpy.Environment):
         """Where the films of a driver lie."""
         return self.store if self.cluster.shared else self.disks.setdefault(driver, Line())
 
+    def steps(self, frames: int) -> tuple[Step, Step, Step]:
+        """Probing, linking and muxing a film."""
+        times, part = self.times, frames * self.times.part_frame_bytes
+        source = frames * times.source_frame_bytes
+        # Read of the source: to probe, to hash, to copy its sound; of what was made of it the rest.
+        moved = part * (times.driver_read_films - 3 + times.driver_written_films)
+        return (
+            Step(frames * times.probe_frame_s, times.sha_mb_s * source / MB, 2 * source),
+            Step(frames * self.faces * times.link_face_s, 0, 0),
+            Step(frames * times.mux_frame_s, times.sha_mb_s * part / MB, source + moved),
+        )
+
     def analyze_need(self, frames: int) -> Need:
         """Of one span of a film of so many frames."""
         times = self.times
@@ -709,6 +752,38 @@ def films_of(hours: float, seed: int) -> list[int]:
     return films
 
 
+def print_hour(times: Times, faces: float) -> None:
+    """What an hour of film takes, of which a driver has but one: so many cores keep it busy."""
+    frames, spans = 3600 * FRAMES_A_SECOND, 3600 * FRAMES_A_SECOND // SPAN_FRAMES
+    lends, shares = (
+        World(times, Cluster(1, 1, shared, 1, 1), [], faces, 0) for shared in (False, True)
+    )
+    probed, linked, muxed = shares.steps(frames)
+    near, far = (
+        (world.analyze_need(frames), world.render_need(frames)) for world in (shares, lends)
+    )
+    looked, rendered = (spans * need.core_s for need in near)
+    tasks = spans * sum(need.python_s for need in near)
+    python = tasks + probed.python_s + linked.python_s + muxed.python_s
+    lent = spans * sum(need.lent_mb for need in far)
+    own = probed.bytes + muxed.bytes
+    sent = spans * sum(need.network_bytes for need in near)
+    read = spans * sum(need.store_bytes for need in near)
+    print(f"| an hour of film, {faces:.2f} faces a frame | |\n|---|---|")
+    print(f"| workers: analyze, render | {looked:.0f} + {rendered:.0f} core seconds |")
+    print(f"| driver's Python: probe | {probed.python_s:.1f} s |")
+    print(f"| link, analysis.json | {linked.python_s:.1f} s |")
+    print(f"| mux, read back, report | {muxed.python_s:.1f} s |")
+    print(f"| {2 * spans} tasks | {tasks:.1f} s |")
+    print(f"| all of it | {python:.1f} s: {(looked + rendered) / python:.0f} cores keep it busy |")
+    print(f"| lender | {lent / 1e3:.1f} GB, {lent * times.lend_mb_s:.1f} s |")
+    print(
+        f"| driver's network, --shared | {own / 1e9:.1f} GB of films, {sent / 1e9:.1f} of tasks |"
+    )
+    print(f"| store, --shared | {own / 1e9:.1f} GB to the driver, {read / 1e9:.1f} to workers |")
+    print(f"| memory of a film in hand | {frames * faces * times.faces_face_bytes / MB:.0f} MB |\n")
+
+
 def simulate(asked: argparse.Namespace) -> None:
     times = Times(**json.loads(asked.times.read_text())) if asked.times else MEASURED
     faces = times.faces_frame if asked.faces is None else asked.faces
@@ -719,6 +794,7 @@ def simulate(asked: argparse.Namespace) -> None:
         times = replace(
             times, source_frame_bytes=source, part_frame_bytes=part, lent_span_bytes=lent
         )
+    print_hour(times, faces)
     films = films_of(asked.hours, asked.seed)
     rates = asked.network * 1e9 / 8, asked.store * 1e9
     each = asked.nodes_a_driver

@@ -63,9 +63,9 @@ def open_source(source: Path | str) -> InputContainer:
     nothing but that.
     """
     if isinstance(source, str) and "://" in source:
-        return _opened(
-            source, fsspec.open(source, block_size=_BLOCK, cache_type="blockcache").open()
-        )
+        system, place = fsspec.core.url_to_fs(source)
+        file = system.open(place, "rb", block_size=_BLOCK, cache_type="blockcache")
+        return _opened(source, file)
     path = Path(source)
     if not path.exists():
         raise InputError(f"{path} does not exist; give a video file")
