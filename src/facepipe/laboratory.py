@@ -103,11 +103,15 @@ def export(
     parsing: Annotated[Path, typer.Option(help="ParsingNet weights (.safetensors)")],
     restore: Annotated[Path, typer.Option(help="FishSRNet weights (.safetensors)")],
     output: Annotated[Path, typer.Option("--output", "-o", help="NAME.safetensors to write")],
+    mix: Annotated[
+        Path | None, typer.Option(help="FishSRNet weights to mix in, of the same lineage")
+    ] = None,
+    share: Annotated[float, typer.Option(help="their share", min=0, max=1)] = 0.5,
 ) -> None:
     """Join two trained networks into one restorer: NAME.safetensors and NAME.onnx."""
     from facepipe.training.export import export as join
 
-    for path, digest in join(parsing, restore, output):
+    for path, digest in join(parsing, restore, output, mix=mix, share=share):
         print(f"{path} sha256 {digest}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,7 +19,7 @@ SHIPPED = sorted(RECIPES.rglob("*.toml"))
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid(path: Path) -> None:
     settings = load_recipe(path)
-    assert path.stem.removesuffix("-natural") == settings.network
+    assert re.sub("-(natural|first|second)$", "", path.stem) == settings.network
     assert path.name in path.read_text()  # its head tells the command
     others = [p for p in (settings.masks, settings.parsing, settings.start_from) if p]
     assert not any(p.is_absolute() for p in (*settings.faces, settings.out, *others))
@@ -26,9 +27,13 @@ def test_shipped_recipes_are_valid(path: Path) -> None:
 
 def test_every_network_that_is_compared_has_a_recipe_and_one_budget() -> None:
     compared = {path.stem: load_recipe(path) for path in (RECIPES / "comparison").iterdir()}
+    legs = [compared.pop(f"fishsrnet-{leg}") for leg in ("first", "second")]
+    assert sum(leg.petamacs or 0 for leg in legs) == pytest.approx(0.1)
+    assert legs[1].start_from == legs[0].out / "fishsrnet.safetensors"
     systems = {system.name for system in SYSTEMS} - {"fishsrnet-large"}
     assert compared.keys() - {"paper-parsingnet"} == systems | {"fishsrnet"}
     rows = [settings for name, settings in compared.items() if name != "paper-parsingnet"]
+    rows += [leg.model_copy(update={"petamacs": 0.1}) for leg in legs]
     assert {(s.petamacs, s.batch, s.exact_bicubic, s.faces) for s in rows} == {
         (0.1, 4, 1.0, rows[0].faces)
     }

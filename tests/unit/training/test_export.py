@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from facepipe.errors import ModelError
 from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, guided_fishsrnet
@@ -59,3 +60,21 @@ def test_weights_of_another_network_are_refused(exported: Path) -> None:
             folder / "no.safetensors",
         )
     assert not (folder / "no.safetensors").exists()
+
+
+def test_two_trainings_are_mixed(exported: Path) -> None:
+    folder = exported.parent
+    other = guided_fishsrnet().restore
+    torch.nn.init.normal_(other.reconstruct.weight, std=0.05)
+    save_weights(other, folder / "other.safetensors", {"steps": "3"})
+    export(
+        folder / "parsing.safetensors",
+        folder / "restore.safetensors",
+        folder / "mixed.safetensors",
+        mix=folder / "other.safetensors",
+        share=0.25,
+    )
+    key = "restore.reconstruct.weight"
+    one, mixed = (load_file(p)[key].float() for p in (exported, folder / "mixed.safetensors"))
+    expected = 0.75 * one + 0.25 * other.reconstruct.weight
+    torch.testing.assert_close(mixed, expected, atol=2e-4, rtol=2e-3)
