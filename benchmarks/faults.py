@@ -157,7 +157,7 @@ def driver_killed(asked: argparse.Namespace, source: Path, results: Path) -> Non
     command += ["-o", str(results / "killed"), "--progress", "none"]
     for number in range(asked.kills):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-        time.sleep(rng.uniform(0.1, 0.8) * whole.seconds)
+        time.sleep(rng.uniform(0.15, 0.45) * whole.seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()
         begun, done = tasks(results / "killed")
