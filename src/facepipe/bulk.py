@@ -103,8 +103,8 @@ def batch(
 ) -> None:
     """Enhance every film and picture of SOURCE... into a folder; the same command goes on."""
     from facepipe.batch.desk import BatchSettings
-    from facepipe.batch.remote import is_address
     from facepipe.batch.work import run_batch
+    from facepipe.media.containers import is_address
 
     settings = settings_of(ctx)
     address = output if is_address(output) else None

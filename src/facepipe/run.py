@@ -212,7 +212,7 @@ def _make(
             target_sha256=sha256_of(target),
             notes=planned.notes,
         )
-        _guarded(lambda: write_sidecar(content, sidecar_path(target)), target)
+        write_sidecar(content, sidecar_path(target))
         job.remove()
     return Summary(
         target=target,

@@ -15,13 +15,14 @@ import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import fsspec
 import numpy as np
 import pytest
 
-from facepipe.batch import desk, pictures
+from facepipe.batch import desk, films, pictures
 from facepipe.batch.desk import BatchSettings
 from facepipe.batch.report import BatchSummary
 from facepipe.batch.work import run_batch
@@ -319,6 +320,74 @@ def test_an_archive_comes_out_as_one(tmp_path: Path, executor: LocalExecutor, na
     again = run(batch=batch)
     assert (again.worked_on, again.kept) == (1, 2)
     assert contents(tmp_path / "out") == before
+
+
+def test_a_damaged_archive_comes_out_as_far_as_it_can_be_read(
+    tmp_path: Path, executor: LocalExecutor
+) -> None:
+    (tmp_path / "in").mkdir()
+    face = picture(tmp_path / "face.png").read_bytes()
+    with ArchiveWriter(tmp_path / "in" / "half.tar") as writer:
+        for name in ("one.png", "two.png", "three.png"):
+            writer.add(name, face)
+    whole = (tmp_path / "in" / "half.tar").read_bytes()
+    (tmp_path / "in" / "half.tar").write_bytes(whole[: len(whole) // 2])
+    batch = BatchSettings(pack=True)
+    run_batch([str(tmp_path / "in")], tmp_path / "out", Settings(), executor, batch=batch)
+    with opened(tmp_path / "out" / "half.tar") as archive:
+        names = [one.name for one in archive.members(Limits()) if isinstance(one, Member)]
+    assert names == ["one.png"]
+    told = json.loads((tmp_path / "out" / "facepipe-batch.json").read_text())
+    assert told["items"][0]["output"] == "half.tar/one.png"
+    assert "half.tar" in told["skipped"][0]["source"]
+
+
+def test_an_archive_of_others_is_not_touched(tmp_path: Path, executor: LocalExecutor) -> None:
+    for folder in ("in", "out"):
+        (tmp_path / folder).mkdir()
+    with ArchiveWriter(tmp_path / "in" / "a.zip") as writer:
+        writer.add("face.png", picture(tmp_path / "face.png").read_bytes())
+    (tmp_path / "out" / "a.zip").write_bytes(b"mine")
+    batch = BatchSettings(pack=True)
+    with pytest.raises(OutputError, match="exists already"):
+        run_batch([str(tmp_path / "in")], tmp_path / "out", Settings(), executor, batch=batch)
+    assert (tmp_path / "out" / "a.zip").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_sources_are_never_written_to(
+    tmp_path: Path, executor: LocalExecutor, overwrite: bool
+) -> None:
+    before = picture(tmp_path / "a.jpg").read_bytes()
+    batch = BatchSettings(overwrite=overwrite)
+    with pytest.raises(OutputError, match="is the source itself"):
+        run_batch([str(tmp_path)], tmp_path, Settings(), executor, batch=batch)
+    assert (tmp_path / "a.jpg").read_bytes() == before
+
+
+def test_a_film_that_brings_a_fault_of_ours_to_light_stops_no_other(
+    tmp_path: Path, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        plain_film(picture(tmp_path / "in" / "c.jpg").with_name(name), frames=5)
+    real = films.enhance
+
+    def faulty(source: Path, *args: Any, **how: Any) -> Any:
+        if source.name == "a.mp4":
+            raise IndexError("nobody thought of this")
+        return real(source, *args, **how)
+
+    monkeypatch.setattr(films, "enhance", faulty)
+    assert run_batch([str(tmp_path / "in")], tmp_path / "out", Settings(), executor).failed == 1
+    rows = report(tmp_path / "out")
+    assert rows["a.mp4"]["reason"] == "IndexError: nobody thought of this"
+    assert rows["b.mp4"]["state"] == "passed"
+    said = (tmp_path / "out" / ".facepipe-batch" / "journal.jsonl").read_text().splitlines()
+    told = [json.loads(line) for line in said]
+    assert any("Traceback" in line.get("traceback", "") for line in told)
+    spans = [line for line in told if line["said"] == "task done" and line.get("span") == 0]
+    assert {line["stage"] for line in spans} == {"analyze_span", "render_span"}
+    assert all(isinstance(line["item"], int) for line in spans)
 
 
 def test_from_addresses_to_addresses(

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facepipe.batch.remote import is_address
 from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import FacepipeError
-from facepipe.media.probe import glance
+from facepipe.media.containers import is_address
+from facepipe.media.probe import Head, glance
 
 #: Seconds of one core for a million px of a film, looked through and written at its own size, and
 #: for a picture (benchmarks/speed.py's clips without faces; a face costs another 0.02 s a frame).
@@ -42,14 +42,8 @@ def estimate(found: Iterable[Item | Skipped], scale: int) -> Estimate:
             made.core_seconds += _PICTURE_SECONDS
             continue
         made.films += 1
-        try:
-            if is_address(one.source):
-                raise FacepipeError("it lies elsewhere")
-            head = glance(Path(one.source))
-        except FacepipeError:
-            made.unknown += 1
-            continue
-        if not head.frames:
+        head = _head(one.source)
+        if head is None or not head.frames:
             made.unknown += 1
             continue
         megapixels = head.width * head.height / 1e6
@@ -57,3 +51,13 @@ def estimate(found: Iterable[Item | Skipped], scale: int) -> Estimate:
         made.core_seconds += head.frames * _MEGAPIXEL_SECONDS * megapixels * (1 + scale**2) / 2
         made.film_seconds += head.seconds
     return made
+
+
+def _head(source: str) -> Head | None:
+    """What a film says of itself; None where it lies elsewhere or is none."""
+    if is_address(source):
+        return None
+    try:
+        return glance(Path(source))
+    except FacepipeError:
+        return None

@@ -11,9 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from facepipe.batch.desk import Desk, since
+from facepipe.batch.journal import item
 from facepipe.batch.ledger import Row
-from facepipe.batch.remote import fetched, is_address
+from facepipe.batch.remote import fetched
 from facepipe.errors import FacepipeError
+from facepipe.media.containers import is_address
 from facepipe.run import Event, enhance
 
 log = logging.getLogger(__name__)
@@ -33,7 +35,8 @@ class Films:
                 row = next(self._rows, None)
             if row is None:
                 return
-            desk.settle([_enhanced(row, desk)])
+            with item(row.number):
+                desk.settle([_enhanced(row, desk)])
 
 
 def _enhanced(row: Row, desk: Desk) -> Row:
@@ -47,7 +50,7 @@ def _enhanced(row: Row, desk: Desk) -> Row:
             desk.count(max(event.done - seen, 0))
             seen = max(seen, event.done)
 
-    log.info("film begun", extra={"item": row.number, "source": row.source})
+    log.info("film begun", extra={"source": row.source})
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
@@ -63,12 +66,14 @@ def _enhanced(row: Row, desk: Desk) -> Row:
                 on_event=told,
             )
         written = target.stat().st_size
-    except (FacepipeError, OSError) as error:
+    except Exception as error:  # one film stops no other, whatever it brings to light
         desk.raise_if_all_fail(error)
-        log.warning("film failed: %s", error, extra={"item": row.number})
-        return replace(row, state="failed", reason=str(error), seconds=since(began))
+        known = isinstance(error, FacepipeError | OSError)
+        log.warning("film failed: %s", error, exc_info=not known)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        return replace(row, state="failed", reason=reason, seconds=since(began))
     desk.count(0, kept_spans=made.resumed)
-    log.info("film done", extra={"item": row.number, "frames": made.frames, "faces": made.faces})
+    log.info("film done", extra={"frames": made.frames, "faces": made.faces})
     return replace(
         row,
         state="done" if made.faces else "passed",

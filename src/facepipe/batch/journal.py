@@ -7,11 +7,13 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 
+_item: ContextVar[int] = ContextVar("item")
 #: What a record may tell besides its message: ids of the item and of the task, and what they did.
-_KEYS = ("item", "source", "task", "stage", "attempt", "frames", "faces")
+_KEYS = ("item", "source", "task", "stage", "span", "attempt", "frames", "faces")
 
 
 class _Lines(logging.Formatter):
@@ -22,8 +24,22 @@ class _Lines(logging.Formatter):
             "level": record.levelname.lower(),
             "said": record.getMessage(),
         }
+        if (number := _item.get(None)) is not None:
+            line["item"] = number
         line |= {key: getattr(record, key) for key in _KEYS if hasattr(record, key)}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+@contextmanager
+def item(number: int) -> Iterator[None]:
+    """Have all that this thread logs meanwhile told of item `number`."""
+    token = _item.set(number)
+    try:
+        yield
+    finally:
+        _item.reset(token)
 
 
 @contextmanager

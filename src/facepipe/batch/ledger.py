@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from facepipe.batch.remote import is_address
 from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import OutputError
+from facepipe.media.containers import is_address
 from facepipe.models.registry import sha256_of
 
 _TABLES = """
@@ -152,8 +152,8 @@ class Ledger:
         ).fetchone()
         if known is None:
             place = self._free_place(item.place)
-            if root and not overwrite and _size(f"{root}/{place}") >= 0:
-                raise OutputError(f"{root}/{place}: exists already; --overwrite replaces it")
+            if root:
+                _check_place(f"{root}/{place}", item, overwrite)
             self._rows.execute(
                 "INSERT INTO items (source, member, kind, place, size, modified, seen)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -282,6 +282,16 @@ class Ledger:
             Row(number, source, member or None, kind, place, *rest)
             for number, source, member, kind, place, *rest in found
         ]
+
+
+def _check_place(target: str, item: Item, overwrite: bool) -> None:
+    if _size(target) < 0:
+        return
+    with suppress(FileNotFoundError):  # a source that has just gone cannot be written to
+        if not is_address(item.source) and Path(target).samefile(item.source):
+            raise OutputError(f"{target}: is the source itself; write to another folder")
+    if not overwrite:
+        raise OutputError(f"{target}: exists already; --overwrite replaces it")
 
 
 def _packing_mark(source: str) -> str:

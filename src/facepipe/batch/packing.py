@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from facepipe.batch.desk import MEMBERS, Desk
@@ -11,6 +12,9 @@ from facepipe.batch.ledger import Ledger, Row
 from facepipe.errors import InputError
 from facepipe.media.archives import ArchiveWriter, Member, opened
 from facepipe.pipeline.report import sidecar_path
+
+#: What follows an archive's name in that of its reports, by which it is known as one of ours.
+REPORTS = ".facepipe.jsonl"
 
 
 def pack(ledger: Ledger, desk: Desk) -> None:
@@ -30,11 +34,12 @@ def _pack(source: Path, ledger: Ledger, desk: Desk) -> None:
     place = _place(next(iter(rows.values())))
     target = desk.folder / place
     target.parent.mkdir(parents=True, exist_ok=True)
-    reports = target.with_name(f"{target.name}.facepipe.jsonl")
+    reports = target.with_name(f"{target.name}{REPORTS}")
     with (
         opened(source) as archive,
         ArchiveWriter(target) as writer,
         reports.open("w", encoding="utf-8") as told,
+        suppress(InputError),  # damage further on: the batch's report names it
     ):
         for member in archive.members(desk.batch.limits):
             if not isinstance(member, Member):
@@ -46,10 +51,8 @@ def _pack(source: Path, ledger: Ledger, desk: Desk) -> None:
                 if (report := sidecar_path(made)).is_file():
                     told.write(json.dumps(json.loads(report.read_text(encoding="utf-8"))) + "\n")
                 continue
-            try:
+            with suppress(InputError):  # damaged itself: likewise
                 writer.add(member.name, archive.read(member), member.modified)
-            except InputError:  # damaged: the report of the batch says so
-                continue
     ledger.note_packed(str(source))
     shutil.rmtree(desk.folder / MEMBERS / place, ignore_errors=True)
     desk.deliver_file(target)

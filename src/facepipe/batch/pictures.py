@@ -11,9 +11,10 @@ from pathlib import Path
 
 from facepipe.batch.desk import Desk, refused
 from facepipe.batch.ledger import Ledger, Row
-from facepipe.batch.remote import fetch, is_address
+from facepipe.batch.remote import fetch
 from facepipe.errors import InputError, OutputError
 from facepipe.media.archives import Archive, Limits, Member, opened
+from facepipe.media.containers import is_address
 from facepipe.pipeline.stills import (
     Still,
     StillDone,
@@ -96,57 +97,56 @@ class Pictures:
         return replace(_settled(row, done), state="passed", reason=row.reason)
 
     def _stills(self) -> Iterator[tuple[Row, Still]]:
-        """The pictures that wait, those of archives with their content."""
-        with ExitStack() as stack:
-            archive: _Reading | None = None
+        """The pictures that wait; those of archives and from elsewhere with their content."""
+        with _Archives(self._desk.batch.limits) as archives:
             for row in self._ledger.waiting("picture"):
                 if self._desk.stopped.is_set():
                     return
                 still = Still(row.number, row.source, self._desk.folder / row.place)
-                if is_address(row.source):
-                    try:
+                try:
+                    if is_address(row.source):
                         still = replace(still, content=fetch(row.source))
-                    except InputError as error:
-                        self._desk.settle([replace(row, state="failed", reason=str(error))])
-                        continue
-                if row.member is not None:
-                    if archive is None or archive.path != Path(row.source):
-                        stack.close()
-                        archive = stack.enter_context(_Reading(row.source, self._desk.batch.limits))
-                    try:
-                        content = archive.read(row.member)
-                    except InputError as error:
-                        self._desk.settle([replace(row, state="failed", reason=str(error))])
-                        continue
-                    name = f"{row.source}/{row.member}"
-                    still = replace(still, source=name, content=content)
+                    elif row.member is not None:
+                        content = archives.read(row.source, row.member)
+                        name = f"{row.source}/{row.member}"
+                        still = replace(still, source=name, content=content)
+                except InputError as error:
+                    self._desk.settle([replace(row, state="failed", reason=str(error))])
+                    continue
                 yield row, still
 
 
-class _Reading:
-    """One archive, read in the order of its listing."""
+class _Archives:
+    """Archives one after another, each read in the order of its listing."""
 
-    def __init__(self, path: str, limits: Limits) -> None:
-        self.path = Path(path)
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._stack = ExitStack()
+        self._source = ""
+        self._archive: Archive | None = None
         self._members: Iterator[Member] = iter(())
 
-    def __enter__(self) -> _Reading:
-        self._archive: Archive = self._stack.enter_context(opened(self.path))
-        listed = self._archive.members(self._limits)
-        self._members = (one for one in listed if isinstance(one, Member))
+    def __enter__(self) -> _Archives:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def read(self, name: str) -> bytes:
-        """The content of a member that comes after the last one read."""
+    def read(self, source: str, name: str) -> bytes:
+        """The content of a member that comes after the last one read of the same archive.
+
+        Raises InputError where the archive or the member is damaged or gone.
+        """
+        if source != self._source:
+            self._stack.close()
+            self._source, self._archive, self._members = source, None, iter(())
+            self._archive = self._stack.enter_context(opened(Path(source)))
+            listed = self._archive.members(self._limits)
+            self._members = (one for one in listed if isinstance(one, Member))
         for member in self._members:
-            if member.name == name:
+            if member.name == name and self._archive is not None:
                 return self._archive.read(member, self._limits)
-        raise InputError(f"{self.path}: {name} is no longer in this archive")
+        raise InputError(f"{source}: {name} is no longer in this archive")
 
 
 def _settled(row: Row, done: StillDone) -> Row:

@@ -19,11 +19,6 @@ from facepipe.errors import InputError, OutputError, UsageError
 Made = TypeVar("Made")
 
 
-def is_address(name: str) -> bool:
-    """Whether a source or a target is an address and no path."""
-    return "://" in name
-
-
 def listed(address: str) -> Iterator[tuple[str, str, int, int]]:
     """The files at or below an address: each one's own, its place, its bytes, and its version.
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from facepipe.batch.desk import MEMBERS
 from facepipe.batch.ledger import Count, Ledger, Row
 from facepipe.errors import OutputError
 from facepipe.pipeline.report import NOTICE
@@ -81,7 +82,7 @@ def _told(row: Row) -> dict[str, object]:
     return {
         "source": row.source,
         "member": row.member or "",
-        "output": row.place if row.state in ("done", "passed") else "",
+        "output": row.place.removeprefix(f"{MEMBERS}/") if row.state in ("done", "passed") else "",
         "state": row.state,
         "reason": row.reason,
         "frames": row.frames,

@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from facepipe.batch.remote import is_address, listed
+from facepipe.batch.remote import listed
 from facepipe.errors import InputError, UsageError
 from facepipe.media.archives import Limits, Refused, is_archive_name, opened
-from facepipe.media.containers import WRITTEN_SUFFIXES
+from facepipe.media.containers import WRITTEN_SUFFIXES, is_address
 from facepipe.media.images import IMAGE_SUFFIXES
 
 FILM_SUFFIXES = WRITTEN_SUFFIXES | {

@@ -20,7 +20,7 @@ from facepipe.batch.desk import FOLDER, MEMBERS, BatchSettings, Desk
 from facepipe.batch.films import Films
 from facepipe.batch.journal import journal
 from facepipe.batch.ledger import Count, Ledger
-from facepipe.batch.packing import pack
+from facepipe.batch.packing import REPORTS, pack
 from facepipe.batch.pictures import Pictures
 from facepipe.batch.remote import check_address
 from facepipe.batch.report import BatchSummary, write_reports
@@ -74,7 +74,8 @@ def open_ledger(
     ledger = Ledger(job / "ledger.sqlite")
     stack.callback(ledger.close)
     model, _ = check_restorer(settings, here=here)
-    mark = settings_mark(settings, (__version__, *(model.sha256 if model else ())))
+    shape = "packed" if batch.pack else "unpacked"
+    mark = settings_mark(settings, (__version__, shape, *(model.sha256 if model else ())))
     before = ledger.about("mark")
     if before not in (None, mark):
         if not batch.overwrite:
@@ -89,8 +90,7 @@ def open_ledger(
     def taken() -> Iterator[Item]:
         for found in items(sources, batch.limits, but=folder):
             if isinstance(found, Item):
-                inside = batch.pack and found.member is not None
-                yield replace(found, place=f"{MEMBERS}/{found.place}") if inside else found
+                yield _within(found, folder, batch)
             else:
                 skipped.append(found)
 
@@ -99,10 +99,21 @@ def open_ledger(
     ledger.plan(
         taken(),
         None if batch.address else folder,
-        overwrite=batch.overwrite or before is not None,
+        overwrite=batch.overwrite,
     )
     ledger.skip(skipped)
     return ledger
+
+
+def _within(item: Item, folder: Path, batch: BatchSettings) -> Item:
+    """The item in its place; members that are to be packed wait among the batch's own things."""
+    if item.member is None or not batch.pack:
+        return item
+    archive = folder / item.place.removesuffix(f"/{item.member}")
+    reports = archive.with_name(f"{archive.name}{REPORTS}")
+    if archive.exists() and not (batch.overwrite or reports.exists()):
+        raise OutputError(f"{archive}: exists already; --overwrite replaces it")
+    return replace(item, place=f"{MEMBERS}/{item.place}")
 
 
 def run_batch(

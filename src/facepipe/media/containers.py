@@ -56,13 +56,18 @@ _SYSTEM_ERRORS = (
 )
 
 
+def is_address(name: str) -> bool:
+    """Whether a source or a target is an address that fsspec knows, and no path."""
+    return "://" in name
+
+
 def open_source(source: Path | str) -> InputContainer:
     """Open a media file; InputError says what is wrong with it otherwise.
 
     An address such as `workers.lent` gives ("scheme://...") is read through fsspec, which opens
     nothing but that.
     """
-    if isinstance(source, str) and "://" in source:
+    if isinstance(source, str) and is_address(source):
         system, place = fsspec.core.url_to_fs(source)
         file = system.open(place, "rb", block_size=_BLOCK, cache_type="blockcache")
         return _opened(source, file)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from facepipe.configs.settings import Settings
+from facepipe.files import write_whole
 from facepipe.frames import Analysis, Part, Track, VideoInfo
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.align import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
@@ -92,13 +93,8 @@ def sidecar(
 
 
 def write_sidecar(content: dict[str, Any], path: Path) -> None:
-    """Write the sidecar by a temporary name. Raises OSError as the disk does."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write the sidecar, whole or not at all. Raises OutputError as the disk does."""
+    write_whole((json.dumps(content, indent=1) + "\n").encode(), path)
 
 
 def sidecar_path(target: Path) -> Path:

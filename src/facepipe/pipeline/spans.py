@@ -7,7 +7,7 @@ another process and a cluster.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, islice
@@ -149,22 +149,42 @@ def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
     """Decode a span and look for faces; `progress` is called with the frames done since."""
     cv2.setNumThreads(1)
     report = DecodeReport()
-    detector = detector_of(task.settings.detector, task.settings.pack)
     frames = decode(task.info, task.span, beyond=task.beyond, report=report)
-    found = analyze_frames(
+    found = search(
         _counted(frames, progress, task.span),
         task.span,
         anchors=task.anchors,
-        detector=detector,
-        every=task.settings.every,
-        enlarge=task.settings.enlarge,
-        score=max(task.settings.score - 0.2, 0.3),
-        min_face=task.settings.min_face,
+        settings=task.settings,
         rotation=task.info.rotation,
-        restorer=parse,
-        doubted_below=doubted_below(task.settings.score),
     )
     return replace(found, warnings=found.warnings + report.warnings)
+
+
+def search(
+    frames: Iterable[Frame],
+    span: Span,
+    *,
+    anchors: frozenset[int],
+    settings: DetectSettings,
+    rotation: int = 0,
+) -> SpanFaces:
+    """The faces of these frames by the settings, with this process's detector; see analyze_frames.
+
+    What is a little less sure than asked for is found too: a track may go on over it.
+    """
+    return analyze_frames(
+        frames,
+        span,
+        anchors=anchors,
+        detector=_detector(settings.detector, settings.pack),
+        every=settings.every,
+        enlarge=settings.enlarge,
+        score=max(settings.score - 0.2, 0.3),
+        min_face=settings.min_face,
+        rotation=rotation,
+        restorer=_parse,
+        doubted_below=doubted_below(settings.score),
+    )
 
 
 def render_span(task: RenderTask, progress: Progress) -> Part:
@@ -290,7 +310,7 @@ def _counted(frames: Iterator[Frame], progress: Progress, span: Span) -> Iterato
 
 
 @cache
-def detector_of(name: str, pack: Path | None) -> Detector:
+def _detector(name: str, pack: Path | None) -> Detector:
     """The detector of this process."""
     return create_detector(name, pack=pack, threads=1)  # type: ignore[arg-type]
 
@@ -307,6 +327,6 @@ def restorer_of(settings: RestoreSettings) -> Restorer:
     )
 
 
-def parse(crops: Crops) -> Restored:
+def _parse(crops: Crops) -> Restored:
     """The parse of doubtful faces, by the default network whatever restores them later."""
     return restorer_of(RestoreSettings(device="cpu"))(crops)

@@ -6,7 +6,6 @@ A picture is a film of one frame, so it takes the same steps; it ends as a file 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,16 +18,22 @@ import fsspec
 
 from facepipe.configs.settings import Settings
 from facepipe.errors import InputError, MediaError, OutputError
+from facepipe.files import write_whole
 from facepipe.frames import Analysis, Frame, Part, Span, VideoInfo
+from facepipe.media.containers import is_address
 from facepipe.media.images import Picture, read_picture, write_picture
 from facepipe.models.registry import ModelFiles
-from facepipe.pipeline.analyze import analyze_frames
 from facepipe.pipeline.choose import choose
-from facepipe.pipeline.gates import doubted_below
 from facepipe.pipeline.link import link
 from facepipe.pipeline.paste import enlarge
-from facepipe.pipeline.report import CONTAINER_TAG, scale_advice, sidecar, sidecar_path
-from facepipe.pipeline.spans import detector_of, parse, render_frames, restorer_of
+from facepipe.pipeline.report import (
+    CONTAINER_TAG,
+    scale_advice,
+    sidecar,
+    sidecar_path,
+    write_sidecar,
+)
+from facepipe.pipeline.spans import render_frames, restorer_of, search
 
 _SPAN = Span(0, 0, 1)
 
@@ -129,7 +134,7 @@ def pass_stills_through(task: StillsTask, progress: Progress) -> StillsDone:
     for still in task.stills:
         began = time.monotonic()
         content = _content(still)
-        _write(content, still.target)
+        write_whole(content, still.target)
         done.append(
             StillDone(still.number, _digest(content), 0, time.monotonic() - began, len(content))
         )
@@ -142,18 +147,7 @@ def enhance_picture(
 ) -> tuple[Frame, Analysis, int]:
     """The picture's frame enhanced, what was found in it, and how many faces were restored."""
     detect, restore = settings.detect, settings.restore
-    found = analyze_frames(
-        [picture.frame],
-        _SPAN,
-        anchors={0},
-        detector=detector_of(detect.detector, detect.pack),
-        every=1,
-        enlarge=detect.enlarge,
-        score=max(detect.score - 0.2, 0.3),
-        min_face=detect.min_face,
-        restorer=parse,
-        doubted_below=doubted_below(detect.score),
-    )
+    found = search([picture.frame], _SPAN, anchors=frozenset({0}), settings=detect)
     tracks = choose(
         link([found], detect=detect, settings=settings.link, info=info), settings.choose, info
     )
@@ -196,10 +190,10 @@ def _enhanced(still: Still, task: StillsTask) -> StillDone:
             written = write_picture(picture, frame, note=CONTAINER_TAG if faces else "")
         else:
             written = content  # not one pixel changed, so not one byte does
-        _write(written, still.target)
+        write_whole(written, still.target)
         if faces:
             report = _report(still, task, info, analysis, faces, _digest(written))
-            _write((json.dumps(report, indent=1) + "\n").encode(), sidecar_path(still.target))
+            write_sidecar(report, sidecar_path(still.target))
     except (InputError, MediaError, OutputError) as error:
         return done(failed=str(error), unwritten=isinstance(error, OutputError))
     refused = sum(not track.enhance for track in analysis.tracks)
@@ -253,7 +247,7 @@ def _content(still: Still) -> bytes:
     if still.content is not None:
         return still.content
     try:
-        if "://" in still.source:
+        if is_address(still.source):
             with fsspec.open(still.source, "rb") as file:
                 return bytes(file.read())
         return Path(still.source).read_bytes()
@@ -263,16 +257,3 @@ def _content(still: Still) -> bytes:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _write(content: bytes, target: Path) -> None:
-    """Write a file that appears whole or not at all."""
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(target)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        partial.unlink(missing_ok=True)

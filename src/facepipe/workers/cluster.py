@@ -8,7 +8,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -16,15 +16,18 @@ from typing import Any, Protocol, Self
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from facepipe.errors import OutputError, UsageError, WorkerError
-from facepipe.workers.dispatch import STALLED_SECONDS, WorkerLost, dispatched
-from facepipe.workers.executor import Outcome, Result, Task, TaskFunction
+from facepipe.errors import UsageError, WorkerError
+from facepipe.files import write_whole
+from facepipe.workers.dispatch import STALLED_SECONDS, EngineExecutor, WorkerLost
+from facepipe.workers.executor import TaskFunction
 from facepipe.workers.lent import Library
 from facepipe.workers.local import return_memory
 from facepipe.workers.metering import Meter
 
 #: Seconds between looks at how many workers the cluster could hold.
 _COUNT_SECONDS = 5.0
+#: Seconds in which an idle worker answers.
+_ANSWER_SECONDS = 2.0
 #: Seconds in which a cluster must answer at all.
 _KNOCK_SECONDS = 10.0
 #: Seconds in which a cluster must have given the first worker.
@@ -44,7 +47,7 @@ class Travels(Protocol):
         ...
 
 
-class RayExecutor:
+class RayExecutor(EngineExecutor):
     """Runs tasks on a Ray cluster, one for each processor that it has, or `workers` at most.
 
     `address` is `auto` (the cluster that this machine belongs to), `local` (one that is started
@@ -68,35 +71,17 @@ class RayExecutor:
         self._started = not ray.is_initialized()
         if self._started:
             _join(address, workers)
-        self._patience = patience
-        self._engine = ActorEngine(workers, gpus, None if shared else Library())
+        engine = ActorEngine(workers, gpus, None if shared else Library())
+        super().__init__(engine, patience)
         try:
-            self.workers = self._engine.wait_for_first(_FIRST_SECONDS)
+            self.workers = engine.wait_for_first(_FIRST_SECONDS)
         except WorkerError:
             self.close()
             raise
 
-    def __enter__(self) -> RayExecutor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def map(
-        self,
-        function: TaskFunction[Task, Result],
-        tasks: Sequence[Task],
-        *,
-        progress: Callable[[int], None],
-    ) -> Iterator[Outcome[Result]]:
-        """Run `function` on every task; see Executor and `dispatched`."""
-        yield from dispatched(
-            self._engine, function, tasks, progress=progress, patience=self._patience
-        )
-
     def close(self) -> None:
         """End all workers, and the cluster if it was started here."""
-        self._engine.close()
+        super().close()
         if self._started:
             ray.shutdown()
 
@@ -164,14 +149,21 @@ class _Worker:
 
 
 @dataclass(eq=False)
+class _Actor:
+    """A worker: Ray's handle, and the frames that it has told of."""
+
+    handle: Any
+    frames: int = 0
+
+
+@dataclass(eq=False)
 class _Busy:
     """A task on its actor."""
 
-    actor: Any
+    actor: _Actor
     reference: Any
     home: Path | None
-    before: int | None = None  # frames that the actor had done when it was last asked
-    asked: Any = None
+    asked: Any = None  # the answer to how many frames it has done, under way
 
 
 class ActorEngine:
@@ -191,8 +183,8 @@ class ActorEngine:
             max_restarts=0,
             scheduling_strategy="SPREAD",
         )
-        self._starting: dict[Any, Any] = {}
-        self._idle: list[Any] = []
+        self._starting: dict[Any, _Actor] = {}
+        self._idle: list[_Actor] = []
         self._busy: set[_Busy] = set()
         self._counted = 0.0
         self._lock = threading.Lock()
@@ -220,7 +212,7 @@ class ActorEngine:
                 return None
             actor = self._idle.pop(0)
             home = getattr(task, "home", None)
-            handle = _Busy(actor, actor.work.remote(function, task), home)
+            handle = _Busy(actor, actor.handle.work.remote(function, task), home)
             self._busy.add(handle)
             return handle
 
@@ -234,19 +226,20 @@ class ActorEngine:
 
     def frames(self, handle: _Busy) -> int:
         """Frames done since the actor's last answer; see Engine."""
+        over, _ = ray.wait([handle.reference], timeout=0, fetch_local=False)
         if handle.asked is None:
-            handle.asked = handle.actor.frames.remote()
-            return 0
-        answered, _ = ray.wait([handle.asked], timeout=0)
+            handle.asked = handle.actor.handle.frames.remote()
+        # Of a task that has ended the last frames are waited for; its actor has nothing else to do.
+        answered, _ = ray.wait([handle.asked], timeout=_ANSWER_SECONDS if over else 0)
         if not answered:
             return 0
+        handle.asked = None
         try:
             now = int(ray.get(answered[0]))
         except RayError:  # it is gone; `result` will say so
             return 0
-        handle.asked = None
-        before, handle.before = handle.before, now
-        return 0 if before is None else now - before
+        before, handle.actor.frames = handle.actor.frames, now
+        return now - before
 
     def result(self, handle: _Busy) -> Any:
         """What the task returned or raised, its files brought home; see Engine."""
@@ -263,22 +256,18 @@ class ActorEngine:
             with self._lock:
                 self._busy.discard(handle)
                 if lost:
-                    ray.kill(handle.actor)
+                    ray.kill(handle.actor.handle)
                     self._counted = 0.0
                 else:
                     self._idle.append(handle.actor)
         for name, content in files.items():
             assert handle.home is not None
-            try:
-                _bring(content, handle.home / name)
-            except OSError as error:
-                there = handle.home / name
-                raise OutputError(f"{there}: cannot be written ({error.strerror})") from error
+            write_whole(content, handle.home / name)
         return result
 
     def abandon(self, handle: _Busy) -> None:
         """Kill the actor; see Engine."""
-        ray.kill(handle.actor)
+        ray.kill(handle.actor.handle)
 
     def close(self) -> None:
         """End all actors, whatever they are at."""
@@ -286,7 +275,7 @@ class ActorEngine:
             self._closed = True
             busy = [handle.actor for handle in self._busy]
             for actor in (*self._idle, *self._starting.values(), *busy):
-                ray.kill(actor)
+                ray.kill(actor.handle)
             self._idle, self._starting = [], {}
 
     def _recruit(self) -> None:
@@ -299,8 +288,8 @@ class ActorEngine:
         # One at least, even where there is no room yet: an autoscaler answers to what is asked.
         wanted = self._most or max(room, 1)
         for _ in range(wanted - len(self._busy) - len(self._idle) - len(self._starting)):
-            actor = self._make.remote(self._library)
-            self._starting[actor.ready.remote()] = actor
+            actor = _Actor(self._make.remote(self._library))
+            self._starting[actor.handle.ready.remote()] = actor
 
     def _welcome(self) -> None:
         """Take actors that have started among the idle, and forget those that could not."""
@@ -315,14 +304,3 @@ class ActorEngine:
             except RayError:
                 continue
             self._idle.append(actor)
-
-
-def _bring(content: bytes, path: Path) -> None:
-    """Write a file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

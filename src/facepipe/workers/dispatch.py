@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from facepipe.errors import FacepipeError, WorkerError
 from facepipe.workers.executor import Outcome, Result, Task, TaskFunction
@@ -60,6 +60,37 @@ class Engine(Protocol[Handle]):
     def abandon(self, handle: Handle) -> None:
         """End a running task's worker; its `result` is then WorkerLost."""
         ...
+
+    def close(self) -> None:
+        """End all workers; nothing more begins."""
+        ...
+
+
+class EngineExecutor:
+    """An executor whose workers are an engine's; `patience` as in `dispatched`."""
+
+    def __init__(self, engine: Engine[Any], patience: float) -> None:
+        self._engine, self._patience = engine, patience
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def map(
+        self,
+        function: TaskFunction[Task, Result],
+        tasks: Sequence[Task],
+        *,
+        progress: Callable[[int], None],
+    ) -> Iterator[Outcome[Result]]:
+        """Run `function` on every task; see Executor and `dispatched`."""
+        return dispatched(self._engine, function, tasks, progress=progress, patience=self._patience)
+
+    def close(self) -> None:
+        """End all workers at once; what they had not finished is lost."""
+        self._engine.close()
 
 
 @dataclass
@@ -118,11 +149,11 @@ def dispatched(
                 run = running.pop(handle)
                 try:
                     outcome = Outcome(run.number, engine.result(handle))
-                    log.info("task done", extra=_ids(function, run.number))
+                    log.info("task done", extra=_ids(function, run.number, tasks[run.number]))
                 except Exception as error:  # whatever a task raises becomes its outcome
                     attempt = attempts[run.number]
                     again = attempt.again(error, engine.losses)
-                    told = _ids(function, run.number)
+                    told = _ids(function, run.number, tasks[run.number])
                     told["attempt"] = attempt.errors + attempt.losses
                     log.warning("%s: %s", "tried again" if again else "given up", error, extra=told)
                     if again:
@@ -151,13 +182,16 @@ def _begin_due(
         handle = engine.begin(function, tasks[number])
         if handle is None:
             return
-        log.info("task begun", extra=_ids(function, number))
+        log.info("task begun", extra=_ids(function, number, tasks[number]))
         waiting.remove(number)
         running[handle] = _Running(number, time.monotonic())
 
 
-def _ids(function: TaskFunction[Task, Result], number: int) -> dict[str, object]:
-    return {"stage": function.__name__, "task": number}
+def _ids(function: TaskFunction[Task, Result], number: int, task: object) -> dict[str, object]:
+    """What the journal tells of a task; its span, where it has one."""
+    told: dict[str, object] = {"stage": function.__name__, "task": number}
+    span = getattr(task, "span", None)
+    return told if span is None else told | {"span": span.index}
 
 
 def _listen(

@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from facepipe.errors import FacepipeError, WorkerError
-from facepipe.workers.dispatch import ATTEMPTS, STALLED_SECONDS, WorkerLost, dispatched
+from facepipe.workers.dispatch import ATTEMPTS, STALLED_SECONDS, EngineExecutor, WorkerLost
 from facepipe.workers.executor import Outcome, Result, Task, TaskFunction
 
 
@@ -52,7 +52,7 @@ def free_memory() -> int:
     return max(free, 0)
 
 
-class LocalExecutor:
+class LocalExecutor(EngineExecutor):
     """Runs tasks in `workers` processes, started when first needed.
 
     One worker is this process itself, unless it is to be `apart`. A worker that dies takes no
@@ -70,18 +70,7 @@ class LocalExecutor:
     ) -> None:
         self.workers = workers or usable_cores()
         self._here = self.workers == 1 and not apart
-        self._patience = patience
-        self._engine = ProcessEngine(self.workers)
-
-    def __enter__(self) -> LocalExecutor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End all workers at once; what they had not finished is lost."""
-        self._engine.close()
+        super().__init__(ProcessEngine(self.workers), patience)
 
     def map(
         self,
@@ -90,14 +79,12 @@ class LocalExecutor:
         *,
         progress: Callable[[int], None],
     ) -> Iterator[Outcome[Result]]:
-        """Run `function` on every task; see Executor and `dispatched`."""
+        """Run `function` on every task, here or in processes; see Executor."""
         if self._here:
             for number, task in enumerate(tasks):
                 yield _attempted(function, number, task, progress)
             return
-        yield from dispatched(
-            self._engine, function, tasks, progress=progress, patience=self._patience
-        )
+        yield from super().map(function, tasks, progress=progress)
 
 
 class ProcessEngine:

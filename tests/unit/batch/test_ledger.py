@@ -23,7 +23,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def item(name: str, *, size: int = 3, modified: int = 1, kind: str = "picture") -> Item:
-    return Item(f"/in/{name}", None, kind, name, size, modified)
+    return Item(f"/nowhere/in/{name}", None, kind, name, size, modified)
 
 
 def plan(ledger: Ledger, root: Path, *items: Item, overwrite: bool = True) -> None:
@@ -85,7 +85,7 @@ def test_only_the_items_of_this_run_count(ledger: Ledger, tmp_path: Path) -> Non
 
 
 def test_two_items_never_share_a_place(ledger: Ledger, tmp_path: Path) -> None:
-    several = [replace(item("a.jpg"), source=f"/in{k}/a.jpg") for k in range(3)]
+    several = [replace(item("a.jpg"), source=f"/nowhere/in{k}/a.jpg") for k in range(3)]
     plan(ledger, tmp_path, *several)
     assert waiting(ledger) == ["a.jpg", "a~2.jpg", "a~3.jpg"]
 
@@ -95,7 +95,9 @@ def test_a_file_of_others_is_not_overwritten_unasked(ledger: Ledger, tmp_path: P
     with pytest.raises(OutputError, match="exists already"):
         plan(ledger, tmp_path, item("a.jpg"), overwrite=False)
     assert waiting(ledger) == []
-    plan(ledger, tmp_path, item("a.jpg"))
+    own = replace(item("a.jpg"), source=str(tmp_path / "source"))
+    (tmp_path / "source").write_bytes(b"source")
+    plan(ledger, tmp_path, own)
     assert waiting(ledger) == ["a.jpg"]
 
 

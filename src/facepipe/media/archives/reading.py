@@ -17,6 +17,8 @@ from facepipe.media.archives.names import DUPLICATE, Names, printable, safe_name
 from facepipe.media.archives.tars import TarReader
 from facepipe.media.archives.zips import ZipReader
 
+#: What damage makes the standard library raise; zipfile raises NotImplementedError for features
+#: that a flipped bit asks for.
 _DAMAGE = (
     *(OSError, EOFError, ValueError, OverflowError, NotImplementedError, struct.error),
     *(zlib.error, lzma.LZMAError, zipfile.BadZipFile),
