@@ -45,6 +45,17 @@ def film(path: Path, **how: object) -> Path:
     return write_film(path, **(settings | how))  # type: ignore[arg-type]
 
 
+def visit(path: Path, **how: object) -> Path:
+    """The film's wall for 50 frames, the two faces for 30, and the wall for 50 again."""
+
+    def drawn(number: int) -> NDArray[np.uint8]:
+        if 50 <= number < 80:
+            return scene(number - 50)
+        return np.full((HEIGHT, WIDTH, 3), (110, 120, 130), np.uint8) + np.uint8(number % 3)
+
+    return film(path, frames=130, pictures=drawn, **how)
+
+
 def ten_bit_film(path: Path) -> Path:
     """The film in 10 bit."""
     return film(path, pix_fmt="yuv420p10le")

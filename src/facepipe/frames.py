@@ -118,6 +118,8 @@ class VideoInfo:
     sample_aspect_ratio: Fraction | None
     others: tuple[StreamInfo, ...]
     warnings: tuple[str, ...] = ()
+    #: Half-open pts ranges, sorted, whose packets decode alone and can be copied whole.
+    closed_groups: tuple[tuple[int, int], ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -132,11 +134,15 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class Span:
-    """A half-open range of pts, start <= pts < stop, that begins at a keyframe."""
+    """A half-open range of pts, start <= pts < stop, that begins at a keyframe.
+
+    `copied`: nothing in it is changed, and the source's own packets are written.
+    """
 
     index: int
     start: int
     stop: int
+    copied: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -352,7 +358,7 @@ class Restored:
 
 @dataclass(frozen=True)
 class Part:
-    """One rendered span on disk."""
+    """One span of the film to write: rendered, on disk, or copied from the source."""
 
     span: Span
     path: str

@@ -87,6 +87,12 @@ Codec = Annotated[str | None, typer.Option(help="FFmpeg's name of an encoder [li
 Crf = Annotated[float | None, typer.Option(help="constant quality [18 for libx264]")]
 Preset = Annotated[str | None, typer.Option(help="the encoder's own preset")]
 PixFmt = Annotated[str | None, typer.Option(help="pixel format [the source's]")]
+CopyUnchanged = Annotated[
+    bool | None,
+    typer.Option(
+        "--copy/--no-copy", help="copy what holds no enhanced face, where packets join [copy]"
+    ),
+]
 Start = Annotated[float | None, typer.Option(help="begin here, seconds from the first frame")]
 End = Annotated[float | None, typer.Option(help="end here, seconds from the first frame")]
 
@@ -110,6 +116,7 @@ SETTING_OF_OPTION = {
     "crf": "output.crf",
     "preset": "output.preset",
     "pix_fmt": "output.pix_fmt",
+    "copy": "output.copy_unchanged",
     "start": "output.start",
     "end": "output.end",
     "workers": "workers",

@@ -10,9 +10,11 @@ from facepipe.configs.settings import OutputSettings, Settings
 from facepipe.errors import OutputError, UsageError
 from facepipe.frames import Span, VideoInfo
 from facepipe.media import (
+    Copying,
     EncodeSettings,
     check_encoder,
     check_target,
+    copyable,
     homeless_streams,
     output_pix_fmt,
     probe,
@@ -33,6 +35,9 @@ ENCODER_THREADS = 2
 _WORKER_BYTES, _LOOKED_AHEAD = 350 * 2**20, 70
 
 
+NO_COPYING = Copying("none", "copying is turned off")
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a run would do, found out without decoding."""
@@ -44,6 +49,7 @@ class Plan:
     notes: tuple[str, ...]
     workers: int
     leave_out: tuple[int, ...] = ()  # streams that no container takes
+    copying: Copying = NO_COPYING
 
 
 def worker_bytes(info: VideoInfo, encode: EncodeSettings) -> int:
@@ -96,7 +102,10 @@ def make_plan(
         check_target(source, info, target, settings=encode, leave_out=leave_out)
         check_restorer(settings, here=here)
     workers = settings.workers or affordable_workers(worker_bytes(info, encode))
-    return Plan(info, spans, encode, window, tuple(notes), workers, leave_out)
+    copied = NO_COPYING
+    if target is not None and settings.output.copy_unchanged:
+        copied = copyable(info, encode, target)
+    return Plan(info, spans, encode, window, tuple(notes), workers, leave_out, copied)
 
 
 def check_restorer(settings: Settings, *, here: bool = True) -> tuple[ModelFiles | None, str]:

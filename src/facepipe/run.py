@@ -14,14 +14,14 @@ from facepipe import __version__
 from facepipe.configs.settings import Settings
 from facepipe.errors import FacepipeError, InputError, OutputError, WorkerError
 from facepipe.frames import Analysis, Part, Span, SpanFaces, VideoInfo
-from facepipe.media import mux
+from facepipe.media import joining, mux
 from facepipe.models.registry import sha256_of
 from facepipe.picture import enhance_picture_file, is_picture
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.choose import choose
 from facepipe.pipeline.fade import faded
 from facepipe.pipeline.link import link
-from facepipe.pipeline.plan import anchors
+from facepipe.pipeline.plan import anchors, with_copies
 from facepipe.pipeline.report import (
     CONTAINER_TAG,
     scale_advice,
@@ -192,13 +192,12 @@ def _make(
         if not any(part.frames for part in parts):
             raise InputError(f"{source}: not one picture decodes")
         mux(
-            [Path(part.path) for part in parts if part.frames],
+            [part for part in parts if part.frames],
             source,
             planned.info,
             target,
             settings=planned.encode,
             metadata={"comment": CONTAINER_TAG},
-            expected_frames=sum(part.frames for part in parts),
             window=planned.window,
             leave_out=planned.leave_out,
         )
@@ -248,8 +247,9 @@ def _analyze(
         kept = job.kept_faces(span)
         if kept is not None:
             found[span.index] = kept
+    plain = replace(info, closed_groups=())
     tasks = [
-        AnalyzeTask(info, span, starts, settings.detect, beyond=int(span is not spans[-1]))
+        AnalyzeTask(plain, span, starts, settings.detect, beyond=int(span is not spans[-1]))
         for span in spans
         if span.index not in found
     ]
@@ -293,21 +293,26 @@ def _render(
     executor: Executor,
     on_event: OnEvent | None,
 ) -> tuple[list[Part], int]:
-    spans = planned.spans
+    info, spans = planned.info, _cut_anew(planned, analysis)
     parts: dict[int, Part] = {}
     for span in spans:
-        kept = job.kept_part(span)
+        kept = None if span.copied else job.kept_part(span)
         if kept is not None:
             parts[span.index] = kept
     resumed = len(parts)
-    tracks = faded(analysis.tracks, analysis.cuts, planned.info, spans[0].start, spans[-1].stop)
+    copied = {s.index: Part(s, "", _frames_within(info, s), 0) for s in spans if s.copied}
+    parts |= copied
+    encode = joining(planned.encode, info) if 0 < len(copied) < len(spans) else planned.encode
+    tracks = faded(analysis.tracks, analysis.cuts, info, spans[0].start, spans[-1].stop)
+    # The groups of pictures are not needed where a span is rendered, and many.
+    plain = replace(info, closed_groups=())
     tasks = [
         RenderTask(
-            planned.info,
+            plain,
             span,
-            tracks_within(tracks, span, planned.info),
+            tracks_within(tracks, span, info),
             settings.restore,
-            planned.encode,
+            encode,
             job.part(span),
         )
         for span in spans
@@ -331,8 +336,8 @@ def _render(
         reason = f"restoring failed twice: {outcome.error}"
         failed.append(PassThroughTask(tasks[outcome.number], reason))
 
-    _work(executor, render_span, tasks, keep, "render", spans, planned.info, on_event)
-    if failed and len(failed) == len(spans):
+    _work(executor, render_span, tasks, keep, "render", spans, info, on_event)
+    if failed and len(failed) + len(copied) == len(spans):
         raise WorkerError(f"every span failed; {failed[0].reason}")
     for outcome in executor.map(pass_through_span, failed, progress=lambda _: None):
         if outcome.result is None:
@@ -340,6 +345,17 @@ def _render(
             raise WorkerError(f"span {span.index} fails even unenhanced: {outcome.error}")
         finish(outcome.result)
     return [parts[span.index] for span in spans], resumed
+
+
+def _cut_anew(planned: Plan, analysis: Analysis) -> tuple[Span, ...]:
+    """The spans to render, and those to copy where that can be done."""
+    if planned.copying.extent == "none":
+        return planned.spans
+    changed = [(track.first, track.last) for track in analysis.tracks if track.enhance]
+    spans = with_copies(planned.info, planned.spans, changed)
+    if planned.copying.extent == "parts" or all(span.copied for span in spans):
+        return spans
+    return planned.spans
 
 
 Task = TypeVar("Task", AnalyzeTask, RenderTask)

@@ -44,7 +44,7 @@ def test_the_flags_of_run_are_these() -> None:
         "--output", "--scale", "--min-face", "--max-face", "--score", "--detect-every",
         "--detector", "--pack", "--restorer", "--strength", "--device", "--codec", "--crf",
         "--preset", "--pix-fmt", "--start", "--end", "--config", "--set", "--overwrite",
-        "--dry-run", "--progress", "--quiet", "--workers", "--profile",
+        "--copy", "--no-copy", "--dry-run", "--progress", "--quiet", "--workers", "--profile",
     }  # fmt: skip
 
 

@@ -235,7 +235,7 @@ def test_films_without_faces_come_out_as_they_are(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     source, target = make(tmp_path / "in.mp4"), tmp_path / "out.mp4"
-    summary = enhance(source, target, settings(*LOSSLESS))
+    summary = enhance(source, target, settings(*LOSSLESS, "output.copy_unchanged=false"))
     assert summary.faces == 0
     before, after = probe(source), probe(target)
     assert seconds(before) == seconds(after)
@@ -252,6 +252,50 @@ def test_films_without_faces_come_out_as_they_are(
             visible = before.width * (1 if before.pix_fmt != "yuv420p10le" else 2)
             visible //= 1 if one.shape[0] == before.height else 2
             np.testing.assert_array_equal(one[:, :visible], other[:, :visible])
+
+
+def test_a_film_without_faces_is_copied(tmp_path: Path) -> None:
+    source, target = synthetic.two_audios(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    enhance(source, target, settings())
+    assert packets(source, "video") == packets(target, "video")
+    (copied,) = json.loads(sidecar_path(target).read_text())["copied"]
+    assert copied == {"from_seconds": 0.0, "to_seconds": pytest.approx(1.2, abs=0.04), "frames": 30}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_what_holds_no_face_is_copied(suffix: str, tmp_path: Path) -> None:
+    source, target = portraits.visit(tmp_path / "in.mp4"), tmp_path / f"out{suffix}"
+    summary = enhance(source, target, settings())
+    assert summary.tracks == 2
+    copied = json.loads(sidecar_path(target).read_text())["copied"]
+    assert [part["frames"] for part in copied] == [50, 50]
+    before, after = planes(source), planes(target)
+    same = [
+        all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+        for one, other in zip(before, after, strict=True)
+    ]
+    assert all(same[:50])
+    assert all(same[80:])
+    assert not any(same[50:80])
+    theirs, ours = (sorted(packets(path, "video")) for path in (source, target))
+    if suffix != ".ts":  # which begins every picture with a delimiter
+        assert [p for _, p in ours[:50]] == [p for _, p in theirs[:50]]
+        assert [p for _, p in ours[80:]] == [p for _, p in theirs[80:]]
+    encoded = tmp_path / f"encoded{suffix}"
+    enhance(source, encoded, settings("output.copy_unchanged=false"))
+    assert "copied" in json.loads(sidecar_path(encoded).read_text())
+    assert packets(encoded, "video") != packets(target, "video")
+    assert probe(encoded).pts == probe(target).pts
+
+
+def test_what_is_copied_does_not_depend_on_spans(tmp_path: Path) -> None:
+    source = portraits.visit(tmp_path / "in.mp4")
+    told = []
+    for seconds_each in (0.1, 60):
+        target = tmp_path / f"{seconds_each}.mp4"
+        enhance(source, target, settings(f"span_seconds={seconds_each}"))
+        told.append(json.loads(sidecar_path(target).read_text())["copied"])
+    assert told[0] == told[1]
 
 
 def test_a_part_of_the_film(portrait_film: Path, tmp_path: Path) -> None:

@@ -104,6 +104,9 @@ class OutputSettings(_Section):
     preset: str | None = Field(None, description="the encoder's own preset")
     pix_fmt: str | None = Field(None, description="default: the source's")
     options: dict[str, str] = Field(default_factory=dict, description="further encoder options")
+    copy_unchanged: bool = Field(
+        True, description="copy what holds no enhanced face, where the source's packets join ours"
+    )
     start: float | None = Field(None, ge=0, description="seconds from the first frame")
     end: float | None = Field(None, gt=0, description="seconds from the first frame")
 

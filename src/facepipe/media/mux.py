@@ -15,11 +15,11 @@ from av.sidedata.sidedata import Type
 from av.stream import Stream
 
 from facepipe.errors import MediaError
-from facepipe.frames import VideoInfo
+from facepipe.frames import Part, VideoInfo
 from facepipe.media.containers import as_facepipe_error, muxer_of, open_source, replacing
 from facepipe.media.copying import Copier, shifted_chapters
 from facepipe.media.encoders import EncodeSettings, side_data
-from facepipe.media.parts import last_duration, part_times, video_packets
+from facepipe.media.parts import FilmPackets, last_duration
 from facepipe.media.targets import (
     check_target,
     copied_time_base,
@@ -35,19 +35,19 @@ Window = tuple[int, int]
 
 
 def mux(
-    parts: Sequence[Path],
+    parts: Sequence[Part],
     source: Path,
     info: VideoInfo,
     target: Path,
     *,
     settings: EncodeSettings,
     metadata: Mapping[str, str],
-    expected_frames: int,
     window: Window | None = None,
     leave_out: Collection[int] = (),
 ) -> None:
     """Write the parts' video in place of the source's, and copy every other stream.
 
+    `parts` cover the film in order; those whose span is copied stand for the source's own packets.
     `metadata` is added to the container's keys, appended where the source has one. `window` is
     the half-open pts range that was rendered when the user trims: other streams are cut to it and
     it starts at 0. `leave_out` are indices of source streams not to be copied.
@@ -57,16 +57,18 @@ def mux(
     OutputError when the disk refuses.
     """
     check_target(source, info, target, settings=settings, leave_out=leave_out)
-    times = part_times(parts, info)
-    if len(times) != expected_frames:
-        raise MediaError(f"the parts hold {len(times)} frames, {expected_frames} were expected")
+    film = FilmPackets(parts, source, info)
+    times = film.times()
+    expected = sum(part.frames for part in parts)
+    if len(times) != expected:
+        raise MediaError(f"the parts hold {len(times)} frames, {expected} were expected")
     with replacing(target) as temporary:
-        written = _write(parts, source, info, temporary, times, metadata, window, leave_out)
+        written = _write(film, source, info, temporary, times, metadata, window, leave_out)
         _verify(temporary, target, written)
 
 
 def _write(
-    parts: Sequence[Path],
+    film: FilmPackets,
     source: Path,
     info: VideoInfo,
     target: Path,
@@ -82,7 +84,8 @@ def _write(
     last = last_duration(source, info, max(times) + start)
     with ExitStack() as stack:
         opened = stack.enter_context(open_source(source))
-        sample = stack.enter_context(av.open(str(parts[0])))
+        made = stack.enter_context(av.open(str(film.sample))) if film.sample else None
+        sample = made.streams.video[0] if made else None
         tags = merged_metadata(opened.metadata, metadata)
         out = av.open(
             str(target),
@@ -93,11 +96,13 @@ def _write(
         )
         try:
             video, copies = _add_streams(out, opened, sample, source, info, muxer, leave_out)
+            if film.extradata is not None:
+                video.codec_context.extradata = film.extradata
             out.metadata.update(tags)
             out.set_chapters(shifted_chapters(opened.chapters(), info, window))
             _start(out, muxer)
             copier = Copier(opened, copies, info, window, muxer)
-            packets = video_packets(parts, info, times, durations(times, last))
+            packets = film.timed(times, durations(times, last))
             written = _interleave(out, video, packets, copier)
         except BaseException:
             # Closing writes an index; without the file it gives up at once.
@@ -115,7 +120,7 @@ def _write(
 def _add_streams(
     out: OutputContainer,
     opened: InputContainer,
-    sample: InputContainer,
+    sample: av.VideoStream | None,
     source: Path,
     info: VideoInfo,
     muxer: str,
@@ -127,7 +132,7 @@ def _add_streams(
     for stream in opened.streams:
         if stream.index == info.stream_index:
             assert isinstance(stream, av.VideoStream)
-            video = _add_video(out, stream, sample.streams.video[0], source, info, muxer)
+            video = _add_video(out, stream, sample or stream, source, info, muxer)
         elif is_copied(stream, muxer, leave_out):
             if is_cover(stream) and muxer == "matroska":
                 _attach_cover(out, source, stream)

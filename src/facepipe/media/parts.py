@@ -1,9 +1,9 @@
-"""Rendered parts read back: their packets, with the times they get in the target."""
+"""The film's video packets in order: of rendered parts, and of the source where it is copied."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +12,14 @@ from av.packet import Packet
 from av.stream import Stream
 
 from facepipe.errors import MediaError
-from facepipe.frames import VideoInfo
+from facepipe.frames import Part, Span, VideoInfo
+from facepipe.media.bitstream import (
+    annex_b,
+    brings_sets,
+    in_annex_b,
+    length_size,
+    parameter_sets,
+)
 from facepipe.media.containers import open_source
 from facepipe.media.encode import part_shift
 from facepipe.media.timing import decode_times, usual_duration
@@ -20,9 +27,107 @@ from facepipe.media.timing import decode_times, usual_duration
 _ANNEX_B = ("h264", "hevc")
 
 
-def part_times(parts: Sequence[Path], info: VideoInfo) -> list[int]:
-    """The pts of every packet of the parts, in decoding order and the source's time base."""
-    return [time for part in parts for time, _ in _part_packets(part, info)]
+class FilmPackets:
+    """The packets that the parts stand for.
+
+    Where parts of H.264 or HEVC that were rendered and such that are copied meet (`mixed`), all
+    packets come after start codes, and `extradata` is what the target's stream begins with; None:
+    what the stream that it is made after has.
+    """
+
+    def __init__(self, parts: Sequence[Part], source: Path, info: VideoInfo) -> None:
+        """Raises MediaError for a part that is damaged, or that goes with no other."""
+        self._parts = parts
+        self._source = source
+        self._info = info
+        rendered = [Path(part.path) for part in parts if not part.span.copied]
+        self._headers = {str(path): _header(path) for path in rendered}
+        self._codec = _codec(rendered[0]) if rendered else info.codec
+        self._differ = len(set(self._headers.values())) > 1
+        if self._differ and self._codec not in _ANNEX_B:
+            raise MediaError("parts were encoded with different settings; render them again")
+        self.sample = rendered[0] if rendered else None
+        self.mixed = len(rendered) not in (0, len(parts)) and self._codec in _ANNEX_B
+        self.extradata: bytes | None = None
+        self._own_sets, self._wrapping = b"", None
+        if self.mixed:
+            with open_source(source) as opened:
+                own = opened.streams[info.stream_index].codec_context.extradata or b""
+            self._wrapping = length_size(info.codec, own)
+            self._own_sets = in_annex_b(parameter_sets(info.codec, own))
+            ours = self._headers[str(rendered[0])] if info.codec == "h264" else b""
+            self.extradata = self._own_sets + ours
+
+    def times(self) -> list[int]:
+        """The pts of every packet, in decoding order and the source's time base."""
+        return [pts for pts, _, _ in self._read()]
+
+    def timed(self, times: Sequence[int], lasting: Mapping[int, int]) -> Iterator[Packet[Stream]]:
+        """The packets with the times they have in the target."""
+        schedule = iter(zip(times, decode_times(times), strict=True))
+        for _, packet, part in self._read():
+            pts, dts = next(schedule)
+            wrapped = self._wrapped(packet, part)
+            wrapped.time_base = self._info.time_base
+            wrapped.pts, wrapped.dts, wrapped.duration = pts, dts, lasting[pts]
+            yield wrapped
+
+    def _read(self) -> Iterator[tuple[int, Packet[Stream], Part]]:
+        with ExitStack() as stack:
+            own: Iterator[Packet[Stream]] | None = None
+            for part in self._parts:
+                if not part.span.copied:
+                    for pts, packet in _part_packets(Path(part.path), self._info):
+                        yield pts, packet, part
+                    continue
+                if own is None:
+                    opened = stack.enter_context(open_source(self._source))
+                    own = opened.demux(opened.streams[self._info.stream_index])
+                for packet in _copied(own, part, self._source):
+                    assert packet.pts is not None
+                    yield packet.pts, packet, part
+
+    def _wrapped(self, packet: Packet[Stream], part: Part) -> Packet[Stream]:
+        """The packet with the parameter sets that it needs in its place, if it does."""
+        sets = b""
+        if not part.span.copied:
+            # Parts differ where some spans are interlaced and others are not.
+            if packet.is_keyframe and (self._differ or (self.mixed and self._codec == "hevc")):
+                sets = self._headers[part.path]
+            return _with_sets(packet, sets, bytes(packet)) if sets else packet
+        if not self.mixed:
+            return packet
+        data = bytes(packet)
+        if packet.is_keyframe and self._codec == "hevc":
+            sets = b"" if brings_sets(self._codec, data, self._wrapping) else self._own_sets
+        if not sets and self._wrapping is None:
+            return packet
+        return _with_sets(packet, sets, annex_b(data, self._wrapping))
+
+
+def _with_sets(packet: Packet[Stream], sets: bytes, data: bytes) -> Packet[Stream]:
+    fuller: Packet[Stream] = Packet(sets + data)
+    fuller.is_keyframe = packet.is_keyframe
+    return fuller
+
+
+def _copied(
+    packets: Iterator[Packet[Stream]], part: Part, source: Path
+) -> Iterator[Packet[Stream]]:
+    """The next packets of the source that lie within the part's span."""
+    span: Span = part.span
+    left = part.frames
+    while left:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError) as error:
+            raise MediaError(
+                f"{source}: {left} packets from pts {span.start} to {span.stop} are no longer there"
+            ) from error
+        inside = packet.size and packet.pts is not None and span.start <= packet.pts < span.stop
+        if inside and not packet.is_discard:
+            left -= 1
+            yield packet
 
 
 def _part_packets(part: Path, info: VideoInfo) -> Iterator[tuple[int, Packet[Stream]]]:
@@ -36,41 +141,24 @@ def _part_packets(part: Path, info: VideoInfo) -> Iterator[tuple[int, Packet[Str
                     ticks = packet.pts * Fraction(packet.time_base) / info.time_base
                     yield round(ticks) - shift, packet
     except (av.FFmpegError, IndexError) as error:
-        raise MediaError(f"part {part.name} is damaged: {error}; render it again") from error
-
-
-def video_packets(
-    parts: Sequence[Path], info: VideoInfo, times: Sequence[int], lasting: Mapping[int, int]
-) -> Iterator[Packet[Stream]]:
-    """The parts' packets with the times they have in the target."""
-    schedule = iter(zip(times, decode_times(times), strict=True))
-    headers = [_header(part) for part in parts]
-    repeat = len(set(headers)) > 1
-    for part, header in zip(parts, headers, strict=True):
-        for _, packet in _part_packets(part, info):
-            pts, dts = next(schedule)
-            if repeat and packet.is_keyframe:
-                packet = _with_header(packet, header, part)
-            packet.time_base = info.time_base
-            packet.pts, packet.dts, packet.duration = pts, dts, lasting[pts]
-            yield packet
+        raise _damaged(part, error) from error
 
 
 def _header(part: Path) -> bytes:
+    try:
+        with av.open(str(part.absolute())) as container:
+            return container.streams.video[0].codec_context.extradata or b""
+    except (av.FFmpegError, IndexError) as error:
+        raise _damaged(part, error) from error
+
+
+def _codec(part: Path) -> str:
     with av.open(str(part.absolute())) as container:
-        return container.streams.video[0].codec_context.extradata or b""
+        return str(container.streams.video[0].codec_context.codec.canonical_name)
 
 
-def _with_header(packet: Packet[Stream], header: bytes, part: Path) -> Packet[Stream]:
-    """A keyframe that brings its parameter sets along, where the parts' differ.
-
-    That happens when some spans are interlaced and others are not.
-    """
-    if packet.stream.codec_context.codec.canonical_name not in _ANNEX_B:
-        raise MediaError(f"part {part.name} was encoded with other settings; render it again")
-    fuller: Packet[Stream] = Packet(header + bytes(packet))
-    fuller.is_keyframe = True
-    return fuller
+def _damaged(part: Path, error: Exception) -> MediaError:
+    return MediaError(f"part {part.name} is damaged: {error}; render it again")
 
 
 def last_duration(source: Path, info: VideoInfo, last: int) -> int:

@@ -13,8 +13,10 @@ from av.stream import Discard, Disposition, Stream
 
 from facepipe.errors import InputError
 from facepipe.frames import StreamInfo, VideoInfo
+from facepipe.media.bitstream import begins_anew, length_size
 from facepipe.media.containers import describe, open_source
 from facepipe.media.formats import pixel_format
+from facepipe.media.groups import Packed, closed_groups
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 _HEAD_PACKETS = 64  # how many packets may pass before the first picture comes out
@@ -31,6 +33,8 @@ def probe(path: Path) -> VideoInfo:
         video.codec_context.thread_count = 1
         counts: Counter[int] = Counter()
         shown: list[tuple[int, bool, bool]] = []  # pts, keyframe, corrupt
+        packed: list[Packed] = []
+        wrapping = length_size(codec_name(video), video.codec_context.extradata or b"")
         warnings: list[str] = []
         untimed = 0
         first: av.VideoFrame | None = None
@@ -52,7 +56,9 @@ def probe(path: Path) -> VideoInfo:
             if first is None and head < _HEAD_PACKETS:
                 head += 1
                 first = _first_picture(packet)
-            if packet.is_discard or not _is_shown(video, packet):
+            is_shown = not packet.is_discard and _is_shown(video, packet)
+            packed.append(_packed(packet, codec_name(video), wrapping, is_shown))
+            if not is_shown:
                 continue
             pts = packet.pts if packet.pts is not None else packet.dts
             if pts is None:
@@ -85,6 +91,7 @@ def probe(path: Path) -> VideoInfo:
             time_base=video.time_base,
             pts=tuple(sorted(pts for pts, _, _ in shown)),
             keyframe_pts=tuple(sorted(pts for pts, key, _ in shown if key)),
+            closed_groups=closed_groups(packed),
             rotation=first.rotation if first is not None else 0,
             sample_aspect_ratio=ratio if ratio else None,
             others=tuple(
@@ -160,6 +167,12 @@ def _first_picture(packet: Packet[Stream]) -> av.VideoFrame | None:
 def _is_shown(video: av.VideoStream, packet: Packet[Stream]) -> bool:
     # VP8 sends reference pictures that are never shown in packets of their own.
     return video.codec_context.name not in ("vp8", "libvpx") or bool(bytes(packet)[0] & 0x10)
+
+
+def _packed(packet: Packet[Stream], codec: str, wrapping: int | None, is_shown: bool) -> Packed:
+    anew = packet.is_keyframe and begins_anew(codec, bytes(packet), wrapping)
+    sound = is_shown and packet.pts is not None and not packet.is_corrupt
+    return Packed(packet.pts, anew, sound)
 
 
 def _shortage(

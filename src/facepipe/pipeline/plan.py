@@ -1,6 +1,10 @@
-"""Cut the film into spans, and say where the search for faces starts anew."""
+"""Cut the film into spans: to be searched, and to be rendered or copied."""
 
 from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from facepipe.frames import Span, VideoInfo
 
@@ -11,6 +15,8 @@ ANCHOR_SECONDS = 1.0
 FEWEST_SPANS = 8
 #: Spans of short films stay so long, for each begins with a keyframe.
 LEAST_SECONDS = 1.5
+#: Shortest time that is copied between two rendered spans: each join costs a keyframe.
+COPIED_SECONDS = 1.0
 
 
 def anchors(info: VideoInfo) -> tuple[int, ...]:
@@ -53,3 +59,64 @@ def plan(
             starts.append(pts)
     stops = [*starts[1:], inside[-1] + 1]
     return tuple(Span(k, a, b) for k, (a, b) in enumerate(zip(starts, stops, strict=True)))
+
+
+def with_copies(
+    info: VideoInfo, spans: Sequence[Span], changed: Iterable[tuple[int, int]]
+) -> tuple[Span, ...]:
+    """The same stretch of film cut anew: what holds nothing `changed` is to be copied.
+
+    `changed` are inclusive pts ranges. Copied are whole closed groups of pictures, a second at
+    least between two rendered spans; which they are depends on the film and on what changes in it,
+    not on how `spans` were cut.
+    """
+    start, stop = spans[0].start, spans[-1].stop
+    least = COPIED_SECONDS / float(info.time_base)
+    runs = [
+        (a, b)
+        for a, b in _untouched(info, start, stop, changed)
+        if b - a >= least or (a, b) == (start, stop)
+    ]
+    joints = sorted({edge for run in runs for edge in run})
+    copied = frozenset(runs)
+    kept = (
+        span.start
+        for span in spans
+        if _lies_apart(span.start, joints, least) and not _within(span.start, runs)
+    )
+    edges = sorted({start, stop, *joints, *kept})
+    return tuple(Span(k, a, b, copied=(a, b) in copied) for k, (a, b) in enumerate(pairwise(edges)))
+
+
+def _lies_apart(time: int, joints: Sequence[int], least: float) -> bool:
+    """Whether `time` is `least` away from every joint, so that no span becomes tiny."""
+    at = bisect_left(joints, time)
+    return all(abs(joint - time) >= least for joint in joints[max(at - 1, 0) : at + 1])
+
+
+def _within(time: int, runs: Sequence[tuple[int, int]]) -> bool:
+    at = bisect_left(runs, (time, time)) - 1
+    return at >= 0 and time < runs[at][1]
+
+
+def _untouched(
+    info: VideoInfo, start: int, stop: int, changed: Iterable[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Runs of closed groups within start .. stop in which nothing changes."""
+    busy: list[tuple[int, int]] = []
+    for first, last in sorted(changed):
+        if busy and first <= busy[-1][1]:
+            busy[-1] = busy[-1][0], max(busy[-1][1], last)
+        else:
+            busy.append((first, last))
+    ends = [last for _, last in busy]
+    runs: list[tuple[int, int]] = []
+    for a, b in info.closed_groups:
+        at = bisect_left(ends, a)
+        if a < start or b > stop or (at < len(busy) and busy[at][0] < b):
+            continue
+        if runs and runs[-1][1] == a:
+            runs[-1] = runs[-1][0], b
+        else:
+            runs.append((a, b))
+    return runs

@@ -70,6 +70,15 @@ def sidecar(
         "settings": settings.model_dump(mode="json"),
         "faces_enhanced": sum(part.faces for part in parts),
         "tracks": [_track(track, analysis, scale) for track in analysis.tracks],
+        "copied": [
+            {
+                "from_seconds": float(part.span.start * info.time_base),
+                "to_seconds": float(part.span.stop * info.time_base),
+                "frames": part.frames,
+            }
+            for part in parts
+            if part.span.copied
+        ],
         "passed_through": [
             {
                 "from_seconds": float(part.span.start * info.time_base),

@@ -10,10 +10,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from film_checks import LOSSLESS, Render, at_keyframes
+from film_checks import LOSSLESS, Render, at_keyframes, rendered
 
 from facepipe.frames import VideoInfo
-from facepipe.media import DecodeReport, EncodeSettings, decode, encode, mux, probe
+from facepipe.media import EncodeSettings, mux, probe
 
 
 @pytest.fixture
@@ -27,21 +27,11 @@ def render(tmp_path: Path) -> Render:
         metadata: dict[str, str] | None = None,
     ) -> VideoInfo:
         info = probe(source)
-        parts, count = [], 0
-        for span in at_keyframes(info):
-            part = tmp_path / f"part{span.index}.nut"
-            frames = decode(info, span, report=DecodeReport())
-            count += encode(frames, part, info=info, span=span, settings=settings)
-            parts.append(part)
-        mux(
-            parts,
-            source,
-            info,
-            target,
-            settings=settings,
-            metadata=metadata or {},
-            expected_frames=count,
-        )
+        parts = [
+            rendered(info, span, tmp_path / f"part{span.index}.nut", settings)
+            for span in at_keyframes(info)
+        ]
+        mux(parts, source, info, target, settings=settings, metadata=metadata or {})
         return probe(target)
 
     return run

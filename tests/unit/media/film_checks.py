@@ -9,8 +9,8 @@ from pathlib import Path
 
 import av
 
-from facepipe.frames import Frame, Span, VideoInfo
-from facepipe.media import EncodeSettings, decode
+from facepipe.frames import Frame, Part, Span, VideoInfo
+from facepipe.media import EncodeSettings, decode, encode
 
 LOSSLESS = EncodeSettings("libx264", (("qp", "0"), ("preset", "ultrafast")), threads=1)
 
@@ -26,6 +26,12 @@ def at_keyframes(info: VideoInfo) -> list[Span]:
     """A span for each keyframe."""
     cuts = [info.pts[0], *info.keyframe_pts[1:], info.pts[-1] + 1]
     return [Span(n, start, stop) for n, (start, stop) in enumerate(pairwise(cuts))]
+
+
+def rendered(info: VideoInfo, span: Span, path: Path, settings: EncodeSettings) -> Part:
+    """A span of a film, decoded and encoded untouched."""
+    count = encode(decode(info, span), path, info=info, span=span, settings=settings)
+    return Part(span, str(path), count, 0)
 
 
 def digest(frame: Frame) -> tuple[int, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,12 +13,12 @@ import av
 import pytest
 from av.sidedata.sidedata import Type
 from av.stream import AttachmentStream
-from film_checks import LOSSLESS, Render, packets, whole
+from film_checks import LOSSLESS, Render, packets, rendered, whole
 
 import synthetic
 from facepipe.errors import InputError, MediaError, OutputError, UsageError
-from facepipe.frames import Span, VideoInfo
-from facepipe.media import EncodeSettings, check_target, decode, encode, mux, probe
+from facepipe.frames import Part, Span, VideoInfo
+from facepipe.media import EncodeSettings, check_target, decode, mux, probe
 from facepipe.media.encoders import side_data
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
@@ -32,9 +33,8 @@ def last_duration(path: Path) -> int | None:
     return max(found)[1]
 
 
-def one_part(source: Path, info: VideoInfo, part: Path, span: Span | None = None) -> int:
-    chosen = span if span is not None else whole(info)
-    return encode(decode(info, chosen), part, info=info, span=chosen, settings=FAST)
+def one_part(info: VideoInfo, path: Path, span: Span | None = None) -> Part:
+    return rendered(info, span or whole(info), path, FAST)
 
 
 @pytest.mark.parametrize(
@@ -196,16 +196,15 @@ def test_a_window_starts_at_zero_and_cuts_the_rest(suffix: str, tmp_path: Path) 
     source = synthetic.subtitled(tmp_path / f"a{suffix}")
     info = probe(source)
     start, stop = info.pts[10], info.pts[45]
-    count = one_part(source, info, tmp_path / "p.nut", Span(0, start, stop))
+    part = one_part(info, tmp_path / "p.nut", Span(0, start, stop))
     target = tmp_path / f"b{suffix}"
     mux(
-        [tmp_path / "p.nut"],
+        [part],
         source,
         info,
         target,
         settings=FAST,
         metadata={},
-        expected_frames=count,
         window=(start, stop),
     )
     after = probe(target)
@@ -228,16 +227,15 @@ def test_a_window_starts_at_zero_and_cuts_the_rest(suffix: str, tmp_path: Path) 
 def test_counts_must_agree(tmp_path: Path) -> None:
     source = synthetic.plain(tmp_path / "a.mp4")
     info = probe(source)
-    count = one_part(source, info, tmp_path / "p.nut")
+    part = one_part(info, tmp_path / "p.nut")
     with pytest.raises(MediaError, match="hold 30 frames, 31 were expected"):
         mux(
-            [tmp_path / "p.nut"],
+            [replace(part, frames=31)],
             source,
             info,
             tmp_path / "b.mp4",
             settings=FAST,
             metadata={},
-            expected_frames=count + 1,
         )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "p.nut"]
 
@@ -245,16 +243,15 @@ def test_counts_must_agree(tmp_path: Path) -> None:
 def test_a_damaged_part_is_named(tmp_path: Path) -> None:
     source = synthetic.plain(tmp_path / "a.mp4")
     info = probe(source)
-    synthetic.text(tmp_path / "p.nut")
+    part = Part(whole(info), str(synthetic.text(tmp_path / "p.nut")), 30, 0)
     with pytest.raises(MediaError, match=r"part p\.nut is damaged"):
         mux(
-            [tmp_path / "p.nut"],
+            [part],
             source,
             info,
             tmp_path / "b.mp4",
             settings=FAST,
             metadata={},
-            expected_frames=30,
         )
 
 
@@ -271,7 +268,7 @@ def test_a_failure_leaves_the_old_target_and_nothing_else(
 ) -> None:
     source = synthetic.plain(tmp_path / "a.mp4")
     info = probe(source)
-    count = one_part(source, info, tmp_path / "p.nut")
+    part = one_part(info, tmp_path / "p.nut")
     target = tmp_path / "b.mp4"
     target.write_text("precious")
 
@@ -281,13 +278,12 @@ def test_a_failure_leaves_the_old_target_and_nothing_else(
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(raised):
         mux(
-            [tmp_path / "p.nut"],
+            [part],
             source,
             info,
             target,
             settings=FAST,
             metadata={},
-            expected_frames=count,
         )
     assert target.read_text() == "precious"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "b.mp4", "p.nut"]
@@ -296,13 +292,13 @@ def test_a_failure_leaves_the_old_target_and_nothing_else(
 def test_a_missing_folder_or_source_is_said(tmp_path: Path) -> None:
     source = synthetic.plain(tmp_path / "a.mp4")
     info = probe(source)
-    count = one_part(source, info, tmp_path / "p.nut")
-    arguments = {"settings": FAST, "metadata": {}, "expected_frames": count}
+    part = one_part(info, tmp_path / "p.nut")
+    arguments = {"settings": FAST, "metadata": {}}
     with pytest.raises(OutputError, match="folder"):
-        mux([tmp_path / "p.nut"], source, info, tmp_path / "no" / "b.mp4", **arguments)  # type: ignore[arg-type]
+        mux([part], source, info, tmp_path / "no" / "b.mp4", **arguments)  # type: ignore[arg-type]
     source.unlink()
     with pytest.raises(InputError, match="does not exist"):
-        mux([tmp_path / "p.nut"], source, info, tmp_path / "b.mp4", **arguments)  # type: ignore[arg-type]
+        mux([part], source, info, tmp_path / "b.mp4", **arguments)  # type: ignore[arg-type]
 
 
 def test_mixed_interlacing_still_decodes_whole(tmp_path: Path) -> None:
@@ -310,13 +306,13 @@ def test_mixed_interlacing_still_decodes_whole(tmp_path: Path) -> None:
     source = synthetic.plain(tmp_path / "a.mp4", frames=20)
     info = probe(source)
     fields = synthetic.film(tmp_path / "f.mp4", interlaced=True, frames=20)
-    parts = [tmp_path / "p0.nut", tmp_path / "p1.nut"]
     halves = [Span(0, 0, info.pts[10]), Span(1, info.pts[10], info.pts[19] + 1)]
-    for part, path, span in zip(parts, (source, fields), halves, strict=True):
-        frames = decode(probe(path), span)
-        encode(frames, part, info=info, span=span, settings=LOSSLESS)
+    parts = [
+        rendered(probe(path), span, tmp_path / f"p{span.index}.nut", LOSSLESS)
+        for path, span in zip((source, fields), halves, strict=True)
+    ]
     target = tmp_path / "b.mp4"
-    mux(parts, source, info, target, settings=LOSSLESS, metadata={}, expected_frames=20)
+    mux(parts, source, info, target, settings=LOSSLESS, metadata={})
     after = probe(target)
     expected = [
         f.planes[0].tobytes()

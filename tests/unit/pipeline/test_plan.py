@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facepipe.frames import VideoInfo
-from facepipe.pipeline.plan import anchors, plan
+from facepipe.pipeline.plan import anchors, plan, with_copies
 
 
 def info(pts: list[int], keys: list[int], base: Fraction = Fraction(1, 25)) -> VideoInfo:
@@ -52,6 +53,39 @@ def test_anchors_are_a_second_apart(film: VideoInfo) -> None:
     chosen = anchors(film)
     assert chosen[0] == film.pts[0]
     assert all(b - a >= 25 for a, b in pairwise(chosen))
+
+
+@given(
+    films(),
+    st.floats(0.1, 30),
+    st.lists(st.tuples(st.integers(-50, 900), st.integers(0, 90)), max_size=6),
+    st.data(),
+)
+def test_copies_are_whole_groups_in_which_nothing_changes(
+    film: VideoInfo, seconds: float, starts: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    ends = [*film.keyframe_pts[1:], film.pts[-1] + 1]
+    every = list(zip(film.keyframe_pts, ends, strict=True))
+    closed = tuple(group for group in every if data.draw(st.booleans()))
+    film = replace(film, closed_groups=closed)
+    changed = [(first, first + lasting) for first, lasting in starts]
+    spans = with_copies(film, plan(film, span_seconds=seconds), changed)
+    assert [p for s in spans for p in film.pts if s.start <= p < s.stop] == list(film.pts)
+    assert [s.index for s in spans] == list(range(len(spans)))
+    whole = len(spans) == 1
+    for span in spans:
+        if span.copied:
+            assert not any(a < span.stop and b >= span.start for a, b in changed)
+            assert sum(b - a for a, b in closed if span.start <= a and b <= span.stop) == (
+                span.stop - span.start
+            )
+            assert whole or span.stop - span.start >= 25
+    copied = {(s.start, s.stop) for s in spans if s.copied}
+    for a, b in closed:
+        free = not any(first < b and last >= a for first, last in changed)
+        assert not (free and b - a >= 25) or any(s <= a and b <= e for s, e in copied)
+    other = with_copies(film, plan(film, span_seconds=1), changed)
+    assert copied == {(s.start, s.stop) for s in other if s.copied}
 
 
 def test_an_empty_film_has_no_spans() -> None:

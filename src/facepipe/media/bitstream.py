@@ -1,0 +1,187 @@
+"""The little of H.264, HEVC and AV1 bitstreams that cutting and joining packets needs.
+
+Network abstraction layer (NAL) units come in two wrappings: after start codes (Annex B of either
+standard), or each after its length (ISO/IEC 14496-15), whose size in bytes the avcC or hvcC record
+in the extradata tells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+_START = b"\x00\x00\x00\x01"
+_START_CODE = re.compile(rb"\x00\x00\x01")
+_H264_IDR, _H264_SPS, _H264_PPS = 5, 7, 8
+_H264_SETS = (_H264_SPS, _H264_PPS, 13)
+_HIGH_444 = 244
+_HEVC_IDR = (19, 20)
+_HEVC_SETS = (32, 33, 34)
+_AV1_SEQUENCE_HEADER = 1
+_HEAD = 32  # bytes in which all lies that is read of a parameter set
+
+
+def annex_b(data: bytes, length_size: int | None) -> bytes:
+    """A packet's NAL units after start codes; as it is where `length_size` is None."""
+    if length_size is None:
+        return data
+    return b"".join(_START + unit for unit in nal_units(data, length_size))
+
+
+def nal_units(data: bytes, length_size: int | None) -> Iterator[bytes]:
+    """The NAL units of a packet without their wrapping, but for a last one that is cut short."""
+    if length_size is None:
+        starts = [match.end() for match in _START_CODE.finditer(data)]
+        for start, stop in zip(starts, [at - 3 for at in starts[1:]] + [len(data)], strict=True):
+            yield data[start:stop].rstrip(b"\0")
+        return
+    at = 0
+    while at + length_size <= len(data):
+        size = int.from_bytes(data[at : at + length_size], "big")
+        at += length_size
+        if at + size > len(data):
+            return
+        yield data[at : at + size]
+        at += size
+
+
+def length_size(codec: str, extradata: bytes) -> int | None:
+    """Bytes of each NAL unit's length, None for start codes."""
+    record = {"h264": (7, 4), "hevc": (23, 21)}.get(codec)
+    if record is None or len(extradata) < record[0] or extradata[0] != 1:
+        return None
+    return (extradata[record[1]] & 3) + 1
+
+
+def parameter_sets(codec: str, extradata: bytes) -> tuple[bytes, ...]:
+    """The parameter sets of H.264 or HEVC extradata, in either wrapping and in their order."""
+    if length_size(codec, extradata) is None:
+        units = nal_units(extradata, None)
+    else:
+        units = _avcc(extradata) if codec == "h264" else _hvcc(extradata)
+    return tuple(unit for unit in units if is_set(codec, unit))
+
+
+def is_set(codec: str, unit: bytes) -> bool:
+    """Whether a NAL unit of H.264 or HEVC is a parameter set."""
+    if not unit:
+        return False
+    return unit[0] & 31 in _H264_SETS if codec == "h264" else unit[0] >> 1 & 63 in _HEVC_SETS
+
+
+def in_annex_b(units: tuple[bytes, ...]) -> bytes:
+    """NAL units after start codes."""
+    return b"".join(_START + unit for unit in units)
+
+
+def begins_anew(codec: str, data: bytes, size: int | None) -> bool:
+    """Whether a keyframe's packet can follow any other packet of the same codec.
+
+    `size` is as from `length_size`. H.264 and HEVC: an instantaneous refresh. AV1: a keyframe
+    that brings its sequence header. Other codecs: any keyframe.
+    """
+    if codec == "h264":
+        return any(unit and unit[0] & 31 == _H264_IDR for unit in nal_units(data, size))
+    if codec == "hevc":
+        return any(unit and unit[0] >> 1 & 63 in _HEVC_IDR for unit in nal_units(data, size))
+    return codec != "av1" or _AV1_SEQUENCE_HEADER in _obu_types(data)
+
+
+def brings_sets(codec: str, data: bytes, size: int | None) -> bool:
+    """Whether a packet of H.264 or HEVC holds a parameter set."""
+    return any(is_set(codec, unit) for unit in nal_units(data, size))
+
+
+def h264_set_ids(units: Iterable[bytes]) -> frozenset[int]:
+    """The ids of all sequence and picture parameter sets among NAL units of H.264."""
+    found: set[int] = set()
+    for unit in units:
+        kind = unit[0] & 31 if unit else 0
+        if kind == _H264_SPS:
+            found.add(_Bits(unit[4:]).exp_golomb())
+        elif kind == _H264_PPS:
+            found.add(_Bits(unit[1:]).exp_golomb())
+    return frozenset(found)
+
+
+def h264_is_lossless(units: Iterable[bytes]) -> bool:
+    """Whether a sequence parameter set among NAL units says that transforms may be bypassed."""
+    return any(
+        unit[0] & 31 == _H264_SPS and unit[1] == _HIGH_444 and _bypasses(_Bits(unit[4:]))
+        for unit in units
+        if len(unit) > 4
+    )
+
+
+def _bypasses(bits: _Bits) -> bool:
+    bits.exp_golomb()  # its id
+    if bits.exp_golomb() == 3:  # 4:4:4, then whether the planes are coded apart
+        bits.take(1)
+    bits.exp_golomb(), bits.exp_golomb()  # bit depths
+    return bits.take(1) == "1"
+
+
+class _Bits:
+    """Reads the beginning of a parameter set; past its end it reads zeros."""
+
+    def __init__(self, data: bytes) -> None:
+        plain = data[:_HEAD].replace(b"\x00\x00\x03", b"\x00\x00")  # emulation prevention
+        self._bits = "".join(f"{byte:08b}" for byte in plain)
+        self._at = 0
+
+    def take(self, count: int) -> str:
+        taken = self._bits[self._at : self._at + count].ljust(count, "0")
+        self._at += count
+        return taken
+
+    def exp_golomb(self) -> int:
+        """An unsigned Exp-Golomb code; -1 where there is none."""
+        one = self._bits.find("1", self._at)
+        if one < 0:
+            return -1
+        zeros, self._at = one - self._at, one
+        return int(self.take(zeros + 1), 2) - 1
+
+
+def _avcc(record: bytes) -> Iterator[bytes]:
+    at, masks = 5, (31, 255)
+    for mask in masks:
+        if at >= len(record):
+            return
+        count = record[at] & mask
+        at += 1
+        for _ in range(count):
+            size = int.from_bytes(record[at : at + 2], "big")
+            yield record[at + 2 : at + 2 + size]
+            at += 2 + size
+
+
+def _hvcc(record: bytes) -> Iterator[bytes]:
+    at = 23
+    for _ in range(record[22]):
+        count = int.from_bytes(record[at + 1 : at + 3], "big")
+        at += 3
+        for _ in range(count):
+            size = int.from_bytes(record[at : at + 2], "big")
+            yield record[at + 2 : at + 2 + size]
+            at += 2 + size
+
+
+def _obu_types(data: bytes) -> Iterator[int]:
+    """The types of the open bitstream units of a temporal unit, each with its size."""
+    at = 0
+    while at < len(data):
+        header = data[at]
+        yield header >> 3 & 15
+        at += 2 if header & 4 else 1
+        if not header & 2:  # without a size it is the last
+            return
+        size = shift = 0
+        while at < len(data):
+            byte = data[at]
+            at += 1
+            size |= (byte & 127) << shift
+            shift += 7
+            if not byte & 128:
+                break
+        at += size
