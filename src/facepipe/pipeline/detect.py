@@ -35,7 +35,10 @@ SAME_PLACE = 0.3  # overlap of the second look's face with the first's
 DIFFER, DIFFER_MOST, MISSHAPE, MISSHAPE_MOST, USUAL = 1.5, 0.1, 0.75, 0.3, 0.1
 CANDIDATE = 0.2  # how far below the asked score the second look may still raise a face
 CELL, CHANGE = 4, 6  # a cell of so many px has changed when its mean luma moves by so much
-WORTH = 0.6  # share of the picture from which it is searched whole
+LEAST_CELLS = 3  # fewer that change together are smaller than any face
+# Change of the whole picture's light through which nothing is searched anew; luma of noise alone.
+MOST_EXPOSED, DARK = 1.15, 4
+WORTH = 0.85  # share of the picture from which it is searched whole
 
 Box = tuple[int, int, int, int]
 
@@ -93,57 +96,64 @@ class FaceFinder:
 
     def look(self, bgr: NDArray[np.uint8]) -> Faces:
         """The faces of the next (H, W, 3) BGR picture, best first."""
-        cells = _cells(bgr)
-        region = self._changed(bgr, cells)
-        if region is not None:
-            candidates = self._search(bgr, region)
+        regions = self._changed(bgr, _cells(bgr))
+        if regions:
+            candidates = self._search(bgr, regions)
             refined = second_look(bgr, candidates, self._detector)
-            standing = self._found.take(~_inside(self._found, region, bgr))
+            standing = self._found.take(~_inside_any(self._found, regions, bgr))
             self._found = suppress(join([standing, refined]), OVERLAP)
         faces = self._found
         side = sizes(faces.boxes)
         fits = (faces.scores >= self._score) & (side >= self._min_face)
         return faces.take(fits & (side <= (self._max_face or np.inf)))
 
-    def _changed(self, bgr: NDArray[np.uint8], cells: NDArray[np.float32]) -> Box | None:
-        """The box around all that differs from what was searched, and remember it as searched."""
+    def _changed(self, bgr: NDArray[np.uint8], cells: NDArray[np.float32]) -> list[Box]:
+        """Boxes around what differs from what was searched, and remember them as searched."""
         height, width = bgr.shape[:2]
         whole = (0, 0, width, height)
         if self._seen is None or self._seen.shape != cells.shape:
             self._seen = cells
-            return whole
-        rows, columns = np.nonzero(np.abs(cells - self._seen) > CHANGE)
-        if len(rows) == 0:
-            return None
+            return [whole]
+        # A camera that sets its exposure anew shows nothing new by it.
+        exposure = np.median((cells + DARK) / (self._seen + DARK))
+        expected = self._seen * np.clip(exposure, 1 / MOST_EXPOSED, MOST_EXPOSED)
+        changed = _large((np.abs(cells - expected) > CHANGE).astype(np.uint8))
+        if not changed.any():
+            return []
         pad = LARGEST // (2 * self._enlarge) // CELL + 1
-        top, stop = max(int(rows.min()) - pad, 0), int(rows.max()) + 1 + pad
-        left, right = max(int(columns.min()) - pad, 0), int(columns.max()) + 1 + pad
-        box = (left * CELL, top * CELL, min(right * CELL, width), min(stop * CELL, height))
-        if (box[2] - box[0]) * (box[3] - box[1]) > WORTH * width * height:
+        boxes = _apart(cv2.dilate(changed, np.ones((2 * pad + 1, 2 * pad + 1), np.uint8)))
+        margin = MARGIN // self._enlarge // CELL
+        if sum(_area(box, 2 * margin) for box in boxes) > WORTH * cells.size:
             self._seen = cells
-            return whole
-        self._seen[top:stop, left:right] = cells[top:stop, left:right]
-        return box
+            return [whole]
+        for left, top, right, bottom in boxes:
+            self._seen[top:bottom, left:right] = cells[top:bottom, left:right]
+        scaled = (np.array(boxes) * CELL).tolist()
+        return [(x0, y0, min(x1, width), min(y1, height)) for x0, y0, x1, y1 in scaled]
 
-    def _search(self, bgr: NDArray[np.uint8], region: Box) -> Faces:
-        """Candidates with their centre in `region`, from every pass."""
+    def _search(self, bgr: NDArray[np.uint8], regions: list[Box]) -> Faces:
+        """Candidates with their centre in one of the `regions`, from every pass."""
         height, width = bgr.shape[:2]
         fit = min(1.0, (NET_PIXELS / (width * height)) ** 0.5)
-        whole = self._pass(bgr, (0, 0, width, height), fit)
-        parts = [whole.take(sizes(whole.boxes) * fit >= SMALLEST)]
+        standing = self._found.take(_inside_any(self._found, regions, bgr))
+        # A large face of which a part moved is seen whole again.
+        context = max([MARGIN / fit, *sizes(standing.boxes).tolist()])
         scales = [1] * (fit < 1) + [self._enlarge] * (self._enlarge > 1)
-        for scale in scales:
-            for core in _tiles(region, scale):
-                tile = self._pass(bgr, core, scale)
-                small = sizes(tile.boxes) * scale <= LARGEST
-                parts.append(tile.take(small & _inside(tile, core, bgr)))
+        parts = []
+        for region in regions:
+            plain = self._pass(bgr, region, fit, round(context))
+            parts.append(plain.take(sizes(plain.boxes) * fit >= SMALLEST))
+            for scale in scales:
+                for core in _tiles(region, scale):
+                    tile = self._pass(bgr, core, scale, -(-MARGIN // scale))
+                    small = sizes(tile.boxes) * scale <= LARGEST
+                    parts.append(tile.take(small & _inside(tile, core, bgr)))
         found = join(parts)
         likely = found.scores >= self._score - CANDIDATE
-        return suppress(found.take(likely & _inside(found, region, bgr)), OVERLAP)
+        return suppress(found.take(likely & _inside_any(found, regions, bgr)), OVERLAP)
 
-    def _pass(self, bgr: NDArray[np.uint8], core: Box, scale: float) -> Faces:
-        """Faces of `core` and a margin around it, seen at `scale`, in pixels of the picture."""
-        margin = -(-MARGIN // max(int(scale), 1))
+    def _pass(self, bgr: NDArray[np.uint8], core: Box, scale: float, margin: int) -> Faces:
+        """Faces of `core` and `margin` px around it, seen at `scale`, in pixels of the picture."""
         left, top = max(core[0] - margin, 0), max(core[1] - margin, 0)
         cut = bgr[top : core[3] + margin, left : core[2] + margin]
         if scale == 1:
@@ -273,6 +283,47 @@ def _inside(faces: Faces, core: Box, bgr: NDArray[np.uint8]) -> NDArray[np.bool_
     within = (x >= core[0]) | (core[0] == 0), (x < core[2]) | (core[2] == width)
     down = (y >= core[1]) | (core[1] == 0), (y < core[3]) | (core[3] == height)
     return np.asarray(within[0] & within[1] & down[0] & down[1], np.bool_)
+
+
+def _inside_any(faces: Faces, regions: list[Box], bgr: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(N,) whether each face's centre lies in one of the `regions`."""
+    inside = [_inside(faces, region, bgr) for region in regions]
+    return np.asarray(np.any(inside, axis=0), np.bool_)
+
+
+def _large(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What of a (H, W) mask lies in patches of LEAST_CELLS and more."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] >= LEAST_CELLS
+    large[0] = False
+    return np.asarray(large[labels], np.uint8)
+
+
+def _apart(mask: NDArray[np.uint8] | cv2.typing.MatLike) -> list[Box]:
+    """Boxes, none of which meets another, around all that is set in a (H, W) mask."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    boxes = [(x, y, x + w, y + h) for x, y, w, h, _ in stats[1:].tolist()]
+    merged = True
+    while merged:
+        merged = False
+        kept: list[Box] = []
+        for box in boxes:
+            met = [one for one in kept if _meet(one, box)]
+            merged |= bool(met)
+            kept = [one for one in kept if one not in met]
+            every = np.array([box, *met])
+            low, high = every[:, :2].min(0).tolist(), every[:, 2:].max(0).tolist()
+            kept.append((low[0], low[1], high[0], high[1]))
+        boxes = kept
+    return boxes
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _area(box: Box, margin: int) -> int:
+    return (box[2] - box[0] + margin) * (box[3] - box[1] + margin)
 
 
 def _cells(bgr: NDArray[np.uint8]) -> NDArray[np.float32]:

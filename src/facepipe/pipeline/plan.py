@@ -8,8 +8,9 @@ from itertools import pairwise
 
 from facepipe.frames import Span, VideoInfo
 
-#: Shortest time between two anchors. Streams of keyframes alone would else be searched in full.
-ANCHOR_SECONDS = 1.0
+#: Shortest time between two anchors, of a short film and of a long one. At each the whole picture
+#: is searched.
+ANCHOR_SECONDS, FAR_SECONDS = 1.0, 4.0
 #: A film is cut into so many spans at least where its keyframes allow, for cores to share evenly.
 #: A number of the film, not of the cores: the same film comes out of every machine.
 FEWEST_SPANS = 8
@@ -20,14 +21,15 @@ COPIED_SECONDS = 1.0
 
 
 def anchors(info: VideoInfo) -> tuple[int, ...]:
-    """Keyframes at which the search for faces starts anew, at least a second apart.
+    """Keyframes at which the search for faces starts anew, a second apart, four in a long film.
 
     They depend on the source alone, and spans are cut only at anchors: so which frames are
     searched does not depend on how the film is cut.
     """
     if not info.pts:
         return ()
-    apart = ANCHOR_SECONDS / float(info.time_base)
+    share = info.seconds / (4 * FEWEST_SPANS)
+    apart = min(max(share, ANCHOR_SECONDS), FAR_SECONDS) / float(info.time_base)
     chosen = [info.pts[0]]
     for pts in info.keyframe_pts:
         if pts - chosen[-1] >= apart:

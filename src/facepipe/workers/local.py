@@ -221,6 +221,7 @@ def _there(function: TaskFunction[Any, Result], task: Any) -> Result:
     def progress(frames: int) -> None:
         done[number] += frames
 
+    gc.freeze()  # what is imported by now lasts as long as this process: no need to go through it
     try:
         return function(task, progress)
     finally:

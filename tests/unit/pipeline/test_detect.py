@@ -160,6 +160,40 @@ def test_only_what_changed_is_enlarged_and_the_rest_stands(detector: Counting) -
     assert len(gone) == 1
 
 
+def test_patches_far_apart_are_searched_apart(detector: Counting) -> None:
+    finder = FaceFinder(detector, score=0.6, min_face=5)
+    finder.look(picture([], 640, 360)[0])
+    detector.pixels.clear()
+    both = finder.look(picture([(20, 20, 40), (560, 280, 40)], 640, 360)[0])
+    assert len(both) == 2
+    assert sum(detector.pixels) < 0.35 * 640 * 360 * 5  # one box around both is all of the picture
+
+
+def test_a_change_of_exposure_or_of_a_speck_is_no_change(detector: Counting) -> None:
+    bgr, _ = picture([(60, 60, 50)])
+    finder = FaceFinder(detector, score=0.6, min_face=5)
+    first = finder.look(bgr)
+    looks = len(detector.pixels)
+    darker = (bgr * 0.92).astype(np.uint8)
+    darker[8:12, 8:12] = 255
+    again = finder.look(darker)
+    assert len(detector.pixels) == looks
+    np.testing.assert_array_equal(first.boxes, again.boxes)
+    assert len(finder.look(picture([(120, 60, 50)])[0])) == 1
+    assert len(detector.pixels) > looks
+
+
+def test_a_large_face_of_which_a_part_moved_is_found_again(detector: Counting) -> None:
+    bgr, _ = picture([(200, 60, 220)], 640, 360)
+    finder = FaceFinder(detector, score=0.6, min_face=5)
+    assert len(finder.look(bgr)) == 1
+    face = finder.look(bgr).boxes[0]
+    middle = ((face[:2] + face[2:]) / 2).astype(int)
+    moved = bgr.copy()
+    moved[middle[1] + 4 : middle[1] + 28, middle[0] - 14 : middle[0] + 14] += 12
+    assert len(finder.look(moved)) == 1
+
+
 def test_a_slow_fade_adds_up_to_a_change(detector: Counting) -> None:
     bgr, _ = picture([(60, 60, 50)])
     wall, _ = picture([])
