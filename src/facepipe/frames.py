@@ -118,6 +118,7 @@ class VideoInfo:
     sample_aspect_ratio: Fraction | None
     others: tuple[StreamInfo, ...]
     warnings: tuple[str, ...] = ()
+    profile: str | None = None  # of the codec, by FFmpeg's name
 
     @property
     def seconds(self) -> float:

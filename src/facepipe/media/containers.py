@@ -48,6 +48,16 @@ _MUXERS = {
     ".m2ts": "mpegts",
     ".nut": "nut",
 }
+#: Of the codecs that facepipe writes unasked, those that each container takes and gives back.
+_HELD = {
+    "mp4": ("h264", "hevc", "av1", "vp9", "ffv1"),
+    "mov": ("h264", "hevc", "prores"),
+    "matroska": ("h264", "hevc", "av1", "vp9", "ffv1", "prores"),
+    "webm": ("av1", "vp9"),
+    "mpegts": ("h264", "hevc"),
+    "nut": ("h264", "hevc", "av1", "vp9", "ffv1"),
+}
+_TABLED = frozenset(codec for codecs in _HELD.values() for codec in codecs)
 #: Suffixes of films that can be written.
 WRITTEN_SUFFIXES = frozenset(_MUXERS)
 _SYSTEM_ERRORS = (
@@ -116,6 +126,14 @@ def muxer_of(target: Path) -> str:
             f"cannot tell the container of {target.name!r} by its suffix; "
             f"use one of {', '.join(_MUXERS)}"
         ) from None
+
+
+def holds_video(muxer: str, codec: str) -> bool:
+    """Whether a container takes video of a codec; of codecs that are not in the table, it may.
+
+    FFmpeg's muxers say of some that they take them, and fail, or write what no one reads.
+    """
+    return codec in _HELD[muxer] or codec not in _TABLED
 
 
 def describe(error: Exception) -> str:

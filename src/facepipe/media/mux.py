@@ -160,6 +160,8 @@ def _add_video(
         context.sample_aspect_ratio = info.sample_aspect_ratio
     if muxer in ("mp4", "mov") and sample.codec_context.codec.canonical_name == "hevc":
         context.codec_tag = "hvc1"  # the only tag that Apple's players take
+    if sample.codec_context.codec.canonical_name == "prores":
+        context.codec_tag = sample.codec_context.codec_tag  # ProRes has its profile there
     matrix = _display_matrix(source, info)
     if matrix is not None:
         video.set_display_matrix(matrix)

@@ -87,6 +87,7 @@ def probe(path: Path) -> VideoInfo:
             keyframe_pts=tuple(sorted(pts for pts, key, _ in shown if key)),
             rotation=first.rotation if first is not None else 0,
             sample_aspect_ratio=ratio if ratio else None,
+            profile=context.profile,
             others=tuple(
                 StreamInfo(s.index, s.type, codec_name(s), counts[s.index])
                 for s in streams.values()

@@ -13,7 +13,7 @@ from av.stream import Disposition, Stream
 
 from facepipe.errors import MediaError, OutputError
 from facepipe.frames import VideoInfo
-from facepipe.media.containers import muxer_of, open_source
+from facepipe.media.containers import holds_video, muxer_of, open_source
 from facepipe.media.encoders import EncodeSettings, find_encoder
 from facepipe.media.probe import codec_name, has_decoder, is_chapter_track
 
@@ -60,7 +60,8 @@ def check_target(
         av.open(f"{target}.never-written", "w", format=muxer) as trial,
     ):
         codec = find_encoder(settings.codec).canonical_name
-        _require(info.stream_index, "video", codec, _takes(trial, settings.codec), muxer)
+        held = holds_video(muxer, codec) and _takes(trial, settings.codec)
+        _require(info.stream_index, "video", codec, held, muxer)
         _require_aspect(info, codec, muxer)
         for stream in opened.streams:
             if stream.index == info.stream_index or not is_copied(stream, muxer, leave_out):
@@ -184,10 +185,15 @@ def _takes(trial: OutputContainer, codec: str) -> bool:
     return True
 
 
-def _require_aspect(info: VideoInfo, codec: str, muxer: str) -> None:
+def loses_aspect(info: VideoInfo, codec: str, muxer: str) -> bool:
+    """Whether a film of that codec would lose the shape of its pixels in a container."""
     # PyAV cannot set a stream's own aspect ratio, which is where these muxers look for it.
     square = info.sample_aspect_ratio in (None, 1)
-    if not square and muxer in ("matroska", "webm", "mpegts", "nut") and codec in _ASPECTLESS:
+    return not square and muxer in ("matroska", "webm", "mpegts", "nut") and codec in _ASPECTLESS
+
+
+def _require_aspect(info: VideoInfo, codec: str, muxer: str) -> None:
+    if loses_aspect(info, codec, muxer):
         raise MediaError(
             f"{muxer} would lose the pixel aspect ratio {info.sample_aspect_ratio} of {codec}; "
             "use .mp4, or encode with libx264 or libx265"
