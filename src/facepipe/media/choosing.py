@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facepipe.errors import UsageError
 from facepipe.frames import VideoInfo
-from facepipe.media.containers import holds_video, muxer_of
+from facepipe.media.containers import holds_video, loses_aspect, muxer_of
 from facepipe.media.encoders import (
     EncodeSettings,
     find_encoder,
@@ -18,7 +18,6 @@ from facepipe.media.encoders import (
     same_values,
 )
 from facepipe.media.formats import pixel_format, working_format
-from facepipe.media.targets import loses_aspect
 
 #: The software encoder of each codec that is kept.
 KEPT = {
@@ -155,6 +154,8 @@ def _why(fit: _Fit, info: VideoInfo, own: str | None, muxer: str) -> str:
         reason = f"{muxer} cannot hold {info.codec}"
     elif loses_aspect(info, info.codec, muxer):
         reason = f"{muxer} would lose the shape of its pixels in {info.codec}"
+    elif working_format(info.pix_fmt).alpha and not _keeps_alpha(own, muxer):
+        reason = f"{muxer} would lose its alpha in {info.codec}"
     else:
         reason = f"{own} cannot write {info.pix_fmt} of {info.width}x{info.height} without loss"
     return f"the video was {info.codec} and is written as {written} by {fit.codec}: {reason}"

@@ -19,7 +19,7 @@ from facepipe.frames import VideoInfo
 from facepipe.media.containers import as_facepipe_error, muxer_of, open_source, replacing
 from facepipe.media.copying import Copier, shifted_chapters
 from facepipe.media.encoders import EncodeSettings, side_data
-from facepipe.media.parts import last_duration, part_times, video_packets
+from facepipe.media.parts import has_alpha_packets, last_duration, part_times, video_packets
 from facepipe.media.targets import (
     check_target,
     copied_time_base,
@@ -93,6 +93,8 @@ def _write(
         )
         try:
             video, copies = _add_streams(out, opened, sample, source, info, muxer, leave_out)
+            if has_alpha_packets(parts[0]):
+                video.metadata["alpha_mode"] = "1"
             out.metadata.update(tags)
             out.set_chapters(shifted_chapters(opened.chapters(), info, window))
             _start(out, muxer)

@@ -14,6 +14,7 @@ from av.stream import Discard, Disposition, Stream
 from facepipe.errors import InputError
 from facepipe.frames import StreamInfo, VideoInfo
 from facepipe.media.containers import describe, open_source
+from facepipe.media.decoders import decoder_of
 from facepipe.media.formats import pixel_format
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -28,7 +29,8 @@ def probe(path: Path) -> VideoInfo:
     with open_source(path) as container:
         streams = {stream.index: stream for stream in container.streams}
         video = main_video(path, streams.values())
-        video.codec_context.thread_count = 1
+        decoder = decoder_of(video)
+        decoder.thread_count = 1
         counts: Counter[int] = Counter()
         shown: list[tuple[int, bool, bool]] = []  # pts, keyframe, corrupt
         warnings: list[str] = []
@@ -51,7 +53,7 @@ def probe(path: Path) -> VideoInfo:
                 continue
             if first is None and head < _HEAD_PACKETS:
                 head += 1
-                first = _first_picture(packet)
+                first = _first_picture(decoder, packet)
             if packet.is_discard or not _is_shown(video, packet):
                 continue
             pts = packet.pts if packet.pts is not None else packet.dts
@@ -149,13 +151,12 @@ def codec_name(stream: Stream) -> str:
     return str(getattr(stream, "name", None) or "unknown")
 
 
-def _first_picture(packet: Packet[Stream]) -> av.VideoFrame | None:
+def _first_picture(decoder: av.VideoCodecContext, packet: Packet[Stream]) -> av.VideoFrame | None:
     # The display matrix and the exact pixel format are known to decoded pictures only.
     try:
-        decoded = packet.decode()
+        return next(iter(decoder.decode(packet)), None)
     except av.FFmpegError:
         return None
-    return next((item for item in decoded if isinstance(item, av.VideoFrame)), None)
 
 
 def _is_shown(video: av.VideoStream, packet: Packet[Stream]) -> bool:

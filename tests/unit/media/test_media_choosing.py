@@ -6,8 +6,10 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
-from film_checks import Render, whole
+from film_checks import Render, at_keyframes, whole
 
 import synthetic
 from facepipe.errors import MediaError, UsageError
@@ -164,3 +166,52 @@ def test_each_codec_goes_round_through_every_container_that_holds_it(
             assert after.profile == before.profile == "LT"
         assert len(list(decode(after, whole(after)))) == 12
     assert held >= 2
+
+
+def transparent(path: Path, codec: str, pix_fmt: str) -> Path:
+    """A box of alpha 200 that grows in a film that is clear elsewhere; keyframes every 5 frames."""
+    with av.open(str(path), "w") as container:
+        options = {"crf": "10", "b": "0"} if codec == "libvpx-vp9" else {}
+        video = container.add_stream(codec, rate=25, options={"g": "5"} | options)
+        video.width, video.height, video.pix_fmt = 96, 64, pix_fmt
+        for number in range(12):
+            alpha = np.zeros((64, 96, 1), np.uint8)
+            alpha[10:40, number : number + 40] = 200
+            drawn = np.concatenate([synthetic.picture(number), alpha], axis=2)
+            frame = av.VideoFrame.from_ndarray(drawn, "rgba").reformat(format=pix_fmt)
+            frame.pts = number
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "suffix", "target", "written"),
+    [
+        ("libvpx-vp9", "yuva420p", ".webm", ".webm", "vp9"),
+        ("libvpx-vp9", "yuva420p", ".webm", ".mkv", "vp9"),
+        ("libvpx-vp9", "yuva420p", ".webm", ".mov", "prores"),
+        ("libvpx-vp9", "yuva420p", ".webm", ".mp4", "ffv1"),
+        ("ffv1", "bgra", ".mkv", ".webm", "vp9"),
+        ("ffv1", "yuva444p10le", ".mkv", ".mov", "prores"),
+    ],
+)
+def test_what_can_be_seen_through_stays_so(
+    codec: str, pix_fmt: str, suffix: str, target: str, written: str, tmp_path: Path, render: Render
+) -> None:
+    source = transparent(tmp_path / f"a{suffix}", codec, pix_fmt)
+    before = probe(source)
+    assert before.pix_fmt == pix_fmt
+    chosen = choose_encoder(before, target)
+    settings = EncodeSettings(chosen.codec, chosen.options)
+    after = render(source, tmp_path / f"b{target}", settings)
+    assert after.codec == written
+    old, new = (list(decode(one, whole(one))) for one in (before, after))
+    assert len(old) == len(new) == 12
+    for one, other in zip(old, new, strict=True):
+        shares = [f.planes[3] / float(2**f.format.bits - 1) for f in (one, other)]
+        assert np.abs(shares[0] - shares[1]).mean() < 0.005
+        assert shares[0].max() > 0.75
+    cut = [frame for span in at_keyframes(before) for frame in decode(before, span)]
+    assert [f.pts for f in cut] == [f.pts for f in old]
+    assert all(np.array_equal(a.planes[3], b.planes[3]) for a, b in zip(cut, old, strict=True))
