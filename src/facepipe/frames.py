@@ -120,6 +120,7 @@ class VideoInfo:
     warnings: tuple[str, ...] = ()
     #: Half-open pts ranges, sorted, whose packets decode alone and can be copied whole.
     closed_groups: tuple[tuple[int, int], ...] = ()
+    profile: str | None = None  # of the codec, by FFmpeg's name
 
     @property
     def seconds(self) -> float:

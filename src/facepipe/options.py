@@ -25,6 +25,12 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Quality(StrEnum):
+    lossless_to_the_eye = "visually-lossless"
+    archive = "archive"
+    small = "small"
+
+
 class DetectorName(StrEnum):
     yunet = "yunet"
     scrfd = "scrfd"
@@ -83,8 +89,13 @@ Fidelity = Annotated[
 ]
 DeviceName = Annotated[Device | None, typer.Option(help="where networks run [auto]")]
 Scale = Annotated[int | None, typer.Option(help="enlarge the film 1, 2 or 4 times [1]")]
-Codec = Annotated[str | None, typer.Option(help="FFmpeg's name of an encoder [libx264]")]
-Crf = Annotated[float | None, typer.Option(help="constant quality [18 for libx264]")]
+Codec = Annotated[
+    str | None, typer.Option(help="FFmpeg's name of an encoder [auto: the source's codec]")
+]
+QualityName = Annotated[
+    Quality | None, typer.Option(help="how good and how large [visually-lossless]")
+]
+Crf = Annotated[float | None, typer.Option(help="constant quality, as 18 for libx264")]
 Preset = Annotated[str | None, typer.Option(help="the encoder's own preset")]
 PixFmt = Annotated[str | None, typer.Option(help="pixel format [the source's]")]
 CopyUnchanged = Annotated[
@@ -113,6 +124,7 @@ SETTING_OF_OPTION = {
     "device": "restore.device",
     "scale": "output.scale",
     "codec": "output.codec",
+    "quality": "output.quality",
     "crf": "output.crf",
     "preset": "output.preset",
     "pix_fmt": "output.pix_fmt",

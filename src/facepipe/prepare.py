@@ -19,7 +19,9 @@ from facepipe.media import (
     output_pix_fmt,
     probe,
 )
+from facepipe.media.choosing import KEPT, Chosen, choose_encoder
 from facepipe.media.formats import working_format
+from facepipe.media.quality import encoder_options_of
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
@@ -27,8 +29,6 @@ from facepipe.pipeline.choose import region_of
 from facepipe.pipeline.plan import plan
 from facepipe.workers.local import affordable_workers
 
-#: Encoders whose quality is one constant rate factor, and the one that looks like the source.
-CRF_DEFAULTS = {"libx264": 18, "libx265": 20, "libvpx-vp9": 24, "libsvtav1": 24, "libaom-av1": 24}
 #: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
 ENCODER_THREADS = 2
 #: Memory of a worker without its encoder, and frames that x264 holds (measured with 3840x2160).
@@ -44,7 +44,7 @@ class Plan:
 
     info: VideoInfo
     spans: tuple[Span, ...]
-    encode: EncodeSettings
+    encode: EncodeSettings  # where no target was named, nothing in it but the scale is settled
     window: tuple[int, int] | None
     notes: tuple[str, ...]
     workers: int
@@ -88,10 +88,10 @@ def make_plan(
     region_of(settings.choose, info)
     # Loaded here to be refused here: a missing pack or damaged weights stop every span alike.
     create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
-    encode = _encode_settings(settings.output)
-    pix_fmt, note = output_pix_fmt(encode, info)
-    encode = replace(encode, pix_fmt=pix_fmt)
-    notes = [note] if note else []
+    encode = EncodeSettings(threads=ENCODER_THREADS, scale=settings.output.scale)
+    notes: list[str] = []
+    if target is not None:
+        encode, notes = _encode_settings(settings.output, info, target)
     homeless = homeless_streams(source)
     notes += [
         f"stream {index} ({codec}) fits no container and is left out" for index, codec in homeless
@@ -153,24 +153,23 @@ def _window(info: VideoInfo, output: OutputSettings) -> tuple[int, int] | None:
     return start, stop
 
 
-def _encode_settings(output: OutputSettings) -> EncodeSettings:
-    options = dict(output.options)
-    if output.codec in CRF_DEFAULTS:
-        if "qp" not in options:
-            crf = CRF_DEFAULTS[output.codec] if output.crf is None else output.crf
-            options.setdefault("crf", f"{crf:g}")
-        if output.codec == "libvpx-vp9":
-            options.setdefault("b", "0")
-    elif output.crf is not None:
-        raise UsageError(
-            f"--crf does not go with {output.codec}; it does with {', '.join(CRF_DEFAULTS)}"
-        )
-    if output.preset is not None:
-        options["preset"] = output.preset
-    return EncodeSettings(
-        codec=output.codec,
-        options=tuple(sorted(options.items())),
+def _encode_settings(
+    output: OutputSettings, info: VideoInfo, target: Path
+) -> tuple[EncodeSettings, list[str]]:
+    """How the film is encoded, and notes on where that is not the source's own way."""
+    named = output.codec != "auto"
+    if named:
+        chosen = Chosen(KEPT.get(output.codec, output.codec))
+    else:
+        chosen = choose_encoder(info, target.suffix, output.scale)
+    options, notes = encoder_options_of(output, chosen.codec, chosen.options, named=named)
+    encode = EncodeSettings(
+        codec=chosen.codec,
+        options=options,
         pix_fmt=output.pix_fmt,
         threads=ENCODER_THREADS,
         scale=output.scale,
     )
+    pix_fmt, changed = output_pix_fmt(encode, info)
+    told = (chosen.note, changed, *notes)
+    return replace(encode, pix_fmt=pix_fmt), [note for note in told if note]

@@ -207,6 +207,7 @@ def _make(
             settings=settings,
             model=model,
             parts=parts,
+            encode=planned.encode,
             target=target,
             target_sha256=sha256_of(target),
             notes=planned.notes,

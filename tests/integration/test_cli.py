@@ -42,8 +42,8 @@ def test_the_flags_of_run_are_these() -> None:
     listed = {w.strip(",") for w in facepipe("run", "--help").stdout.split() if w.startswith("--")}
     assert listed >= {
         "--output", "--scale", "--min-face", "--max-face", "--score", "--detect-every",
-        "--detector", "--pack", "--restorer", "--strength", "--device", "--codec", "--crf",
-        "--preset", "--pix-fmt", "--start", "--end", "--config", "--set", "--overwrite",
+        "--detector", "--pack", "--restorer", "--strength", "--device", "--codec", "--quality",
+        "--crf", "--preset", "--pix-fmt", "--start", "--end", "--config", "--set", "--overwrite",
         "--copy", "--no-copy", "--dry-run", "--progress", "--quiet", "--workers", "--profile",
     }  # fmt: skip
 

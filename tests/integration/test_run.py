@@ -22,7 +22,7 @@ from facepipe.media import probe
 from facepipe.run import Event, sidecar_path
 from facepipe.workers.local import LocalExecutor
 
-LOSSLESS = ["output.options.qp=0", "output.preset=ultrafast"]
+LOSSLESS = ["output.codec=libx264", "output.options.qp=0", "output.preset=ultrafast"]
 
 
 def settings(*assignments: str, **overrides: object) -> Settings:
@@ -377,6 +377,23 @@ def test_crf_goes_with_its_encoders_only(portrait_film: Path, tmp_path: Path) ->
             tmp_path / "out.mkv",
             settings(**{"output.codec": "ffv1", "output.crf": 20.0}),
         )
+
+
+@pytest.mark.parametrize(
+    "make", [synthetic.odd_size, synthetic.gray, synthetic.lossless_rgb], ids=lambda m: m.__name__
+)
+def test_a_lossless_film_stays_lossless_unasked(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    source, target = make(tmp_path / "a.mkv"), tmp_path / "b.mkv"
+    summary = enhance(source, target, load_settings(overrides={"output.crf": 30, "workers": 1}))
+    before, after = probe(source), probe(target)
+    assert (after.codec, after.pix_fmt, after.pts) == ("ffv1", before.pix_fmt, before.pts)
+    for one, other in zip(planes(source), planes(target), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert any("--crf does not go with ffv1" in warning for warning in summary.warnings)
+    report = json.loads(sidecar_path(target).read_text())
+    assert report["output"]["encoder"] == "ffv1"
 
 
 def test_a_truncated_film_keeps_what_decodes(portrait_film: Path, tmp_path: Path) -> None:

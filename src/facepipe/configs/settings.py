@@ -14,6 +14,8 @@ from facepipe.errors import UsageError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Quality = Literal["visually-lossless", "archive", "small"]
+Speed = Literal["fast", "balanced", "slow"]
 PROFILES = ("balanced", "fast", "thorough", "strict", "recall")
 
 
@@ -99,7 +101,9 @@ class OutputSettings(_Section):
     """How the film is written."""
 
     scale: Literal[1, 2, 4] = 1
-    codec: str = "libx264"
+    codec: str = Field("auto", description="auto: the source's, where it can be written well")
+    quality: Quality = "visually-lossless"
+    speed: Speed = Field("balanced", description="of encoding; slower makes smaller files")
     crf: float | None = Field(None, ge=0, le=63, description="constant quality; 18 for libx264")
     preset: str | None = Field(None, description="the encoder's own preset")
     pix_fmt: str | None = Field(None, description="default: the source's")
@@ -162,10 +166,6 @@ def load_settings(
     for dotted, given in (overrides or {}).items():
         if given is not None:
             _assign(own, dotted, given)
-    output = own.get("output")
-    if isinstance(output, dict) and output.get("codec", "libx264") not in ("libx264", "libx265"):
-        # A profile names presets of x264 and x265; another encoder keeps its own default.
-        merged.get("output", {}).pop("preset", None)
     _merge(merged, own)
     try:
         return Settings.model_validate(merged)

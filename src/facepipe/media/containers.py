@@ -14,6 +14,7 @@ import fsspec
 from av.container import InputContainer
 
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError, UsageError
+from facepipe.frames import VideoInfo
 
 # Files that hold a film by themselves. Playlists (hls, dash, concat, ...) are left out on
 # purpose: they make a reader open other files and addresses that the user never named.
@@ -48,6 +49,17 @@ _MUXERS = {
     ".m2ts": "mpegts",
     ".nut": "nut",
 }
+#: Of the codecs that facepipe writes unasked, those that each container takes and gives back.
+_HELD = {
+    "mp4": ("h264", "hevc", "av1", "vp9", "ffv1"),
+    "mov": ("h264", "hevc", "prores"),
+    "matroska": ("h264", "hevc", "av1", "vp9", "ffv1", "prores"),
+    "webm": ("av1", "vp9"),
+    "mpegts": ("h264", "hevc"),
+    "nut": ("h264", "hevc", "av1", "vp9", "ffv1"),
+}
+_ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect ratio
+_TABLED = frozenset(codec for codecs in _HELD.values() for codec in codecs)
 #: Suffixes of films that can be written.
 WRITTEN_SUFFIXES = frozenset(_MUXERS)
 _SYSTEM_ERRORS = (
@@ -116,6 +128,21 @@ def muxer_of(target: Path) -> str:
             f"cannot tell the container of {target.name!r} by its suffix; "
             f"use one of {', '.join(_MUXERS)}"
         ) from None
+
+
+def holds_video(muxer: str, codec: str) -> bool:
+    """Whether a container takes video of a codec; of codecs that are not in the table, it may.
+
+    FFmpeg's muxers say of some that they take them, and fail, or write what no one reads.
+    """
+    return codec in _HELD[muxer] or codec not in _TABLED
+
+
+def loses_aspect(info: VideoInfo, codec: str, muxer: str) -> bool:
+    """Whether a film of that codec would lose the shape of its pixels in a container."""
+    # PyAV cannot set a stream's own aspect ratio, which is where these muxers look for it.
+    square = info.sample_aspect_ratio in (None, 1)
+    return not square and muxer not in ("mp4", "mov") and codec in _ASPECTLESS
 
 
 def describe(error: Exception) -> str:

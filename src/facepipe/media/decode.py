@@ -12,6 +12,7 @@ from av.container import InputContainer
 
 from facepipe.frames import Frame, PixelFormat, Span, VideoInfo
 from facepipe.media.containers import describe, open_source
+from facepipe.media.decoders import decoder_of
 from facepipe.media.formats import colour_of, views, working_format
 
 
@@ -130,7 +131,7 @@ def _pictures(
 ) -> Iterator[av.VideoFrame]:
     stream = container.streams[info.stream_index]
     assert isinstance(stream, av.VideoStream)
-    context = stream.codec_context
+    context = decoder_of(stream)
     context.thread_count = threads
     context.thread_type = "AUTO" if threads > 1 else "SLICE"
     depth = context.reorder_depth
@@ -150,15 +151,15 @@ def _pictures(
         except av.FFmpegError as error:
             report.tell(f"reading stopped early: {describe(error)}")
             break
-        yield from _decoded(stream, packet, report)
-    yield from _decoded(stream, None, report)
+        yield from _decoded(context, packet, report)
+    yield from _decoded(context, None, report)
 
 
 def _decoded(
-    stream: av.VideoStream, packet: av.Packet[av.VideoStream] | None, report: DecodeReport
+    context: av.VideoCodecContext, packet: av.Packet[av.VideoStream] | None, report: DecodeReport
 ) -> Iterator[av.VideoFrame]:
     try:
-        pictures = stream.decode(packet)
+        pictures = context.decode(packet)
     except av.EOFError:
         return
     except av.FFmpegError as error:

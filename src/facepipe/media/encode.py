@@ -21,6 +21,7 @@ from facepipe.media.encoders import (
     configure,
     encoder_options,
     output_pix_fmt,
+    part_format,
 )
 from facepipe.media.formats import (
     BT709_MATRIX,
@@ -50,7 +51,8 @@ def encode(
 ) -> int:
     """Encode one span to a NUT file that appears whole or not at all; the number of frames.
 
-    Times are the source's, moved by `part_shift`. Frames must rise by pts; where one does not,
+    The few codecs that NUT does not take (ProRes) go to QuickTime. Times are the source's, moved
+    by `part_shift`. Frames must rise by pts; where one does not,
     it is moved up by a tick. Errors: MediaError with the encoder's own message, OutputError when
     the disk refuses.
     """
@@ -75,8 +77,9 @@ def _write(
 ) -> int:
     pix_fmt, _ = output_pix_fmt(settings, info)
     shift = part_shift(info)
-    options = {"avoid_negative_ts": "disabled"}
-    with av.open(str(target), "w", format="nut", container_options=options) as container:
+    format = part_format(settings.codec)
+    options = _part_options(format, pix_fmt, info)
+    with av.open(str(target), "w", format=format, container_options=options) as container:
         stream = _add_stream(container, first, info, settings, pix_fmt)
         # NUT wants decoding times that rise and stay below pts; nobody reads them back.
         due: deque[int] = deque()
@@ -101,7 +104,8 @@ def _write(
                 packets = _send(stream, picture, settings)
             for packet in packets:
                 assert packet.pts is not None
-                packet.dts = min(due.popleft(), packet.pts) + shift
+                early = due.popleft()
+                packet.dts = (packet.pts if format == "mov" else min(early, packet.pts)) + shift
                 packet.pts += shift
                 packet.time_base = info.time_base
                 container.mux_one(packet)
@@ -109,6 +113,17 @@ def _write(
     if written != given:
         raise MediaError(f"{settings.codec} made {written} packets of {given} frames")
     return given
+
+
+def _part_options(format: str, pix_fmt: str, info: VideoInfo) -> dict[str, str]:
+    """Options with which a part keeps exact times, and what packets carry beside themselves."""
+    options = {"avoid_negative_ts": "disabled"}
+    if format == "mov":
+        ticks = str(info.time_base.denominator)
+        return options | {"video_track_timescale": ticks, "movie_timescale": ticks}
+    if pixel_format(pix_fmt).alpha:  # VP9 codes transparency beside its packets
+        return options | {"syncpoints": "timestamped", "strict": "experimental"}
+    return options
 
 
 def _add_stream(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 import av
 import numpy as np
@@ -58,8 +61,8 @@ def check_encoder(settings: EncodeSettings, info: VideoInfo) -> None:
             f"it takes {', '.join(allowed)}"
         )
     pix_fmt, _ = output_pix_fmt(settings, info)
-    options = encoder_options(settings, None)
-    context, refusal = _try_open(settings, info, pix_fmt, options)
+    part_format(settings.codec)
+    context, refusal = _try_open(settings, info, pix_fmt)
     if refusal is not None:
         raise UsageError(
             f"{settings.codec} does not open with {dict(settings.options)} for {pix_fmt} at "
@@ -82,19 +85,10 @@ def output_pix_fmt(settings: EncodeSettings, info: VideoInfo) -> tuple[str, str 
         chosen = settings.pix_fmt
     else:
         names = _pix_fmts(codec) or (source.name,)
-        ranked = sorted((_loss(source, pixel_format(n)), i, n) for i, n in enumerate(names))
+        ranked = sorted((loss(source, pixel_format(n)), i, n) for i, n in enumerate(names))
         chosen = _first_that_opens(settings, info, [name for _, _, name in ranked])
-    if same_layout(chosen, source.name):
+    if same_values(source, pixel_format(chosen)):
         return chosen, None
-    target = pixel_format(chosen)
-    if (target.model, target.bits, target.shift_x, target.shift_y, target.alpha) == (
-        source.model,
-        source.bits,
-        source.shift_x,
-        source.shift_y,
-        source.alpha,
-    ):
-        return chosen, None  # another order of the same values
     why = (
         "as asked for"
         if settings.pix_fmt is not None
@@ -102,6 +96,36 @@ def output_pix_fmt(settings: EncodeSettings, info: VideoInfo) -> tuple[str, str 
         f"{info.width * settings.scale}x{info.height * settings.scale}"
     )
     return chosen, f"pixel format {info.pix_fmt} is written as {chosen}: {why}"
+
+
+def same_values(source: PixelFormat, target: PixelFormat) -> bool:
+    """Whether two formats hold the same values, though perhaps in another order."""
+    return same_layout(source.name, target.name) or (
+        (source.model, source.bits, source.shift_x, source.shift_y, source.alpha)
+        == (target.model, target.bits, target.shift_x, target.shift_y, target.alpha)
+    )
+
+
+def open_refusal(settings: EncodeSettings, info: VideoInfo, pix_fmt: str) -> str | None:
+    """Why the encoder does not open for this film in that pixel format, None where it does."""
+    return _try_open(settings, info, pix_fmt)[1]
+
+
+@cache
+def part_format(codec: str) -> str:
+    """The container of rendered parts that takes this encoder's video and keeps exact times.
+
+    UsageError where there is none.
+    """
+    with (
+        av.open(os.devnull, "w", format="nut") as nut,
+        av.open(os.devnull, "w", format="mov") as mov,
+    ):
+        for trial in (nut, mov):
+            with suppress(ValueError):
+                trial.add_mux_stream(codec)
+                return str(trial.format.name)
+    raise UsageError(f"facepipe cannot keep what {codec} writes; use for instance {_EXAMPLES}")
 
 
 def find_encoder(name: str) -> Codec:
@@ -121,6 +145,8 @@ def configure(
     context: av.VideoCodecContext, settings: EncodeSettings, info: VideoInfo, pix_fmt: str
 ) -> None:
     """Set all that must be the same in every span of a film, so that its parts can be joined."""
+    if settings.codec == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # else it tells stderr of itself, past FFmpeg's log
     context.width = info.width * settings.scale
     context.height = info.height * settings.scale
     context.pix_fmt = pix_fmt
@@ -214,14 +240,18 @@ def _known(name: str) -> bool:
     return True
 
 
-def _loss(source: PixelFormat, target: PixelFormat) -> tuple[int, ...]:
-    """How much is lost, most important first; then how much is added."""
+def loss(source: PixelFormat, target: PixelFormat) -> tuple[int, ...]:
+    """How much is lost, most important first; then how much is added.
+
+    The first five are lost for good: colour, alpha, bits, RGB as such, places of chroma.
+    """
+    chroma = max(target.shift_x - source.shift_x, 0) + max(target.shift_y - source.shift_y, 0)
     return (
         source.model != target.model and target.model == "gray",
         source.alpha and not target.alpha,
         max(source.bits - target.bits, 0),
         source.model != target.model and source.model == "rgb",
-        max(target.shift_x - source.shift_x, 0) + max(target.shift_y - source.shift_y, 0),
+        chroma if source.model != "gray" else 0,
         source.model != target.model,
         not same_layout(source.name, target.name),
         max(target.bits - source.bits, 0),
@@ -234,21 +264,16 @@ def _loss(source: PixelFormat, target: PixelFormat) -> tuple[int, ...]:
 
 
 def _first_that_opens(settings: EncodeSettings, info: VideoInfo, names: list[str]) -> str:
-    width, height = info.width * settings.scale, info.height * settings.scale
-    if width % 4 == 0 and height % 4 == 0:
-        return names[0]
-    for name in names:
-        if _try_open(settings, info, name, encoder_options(settings, None))[1] is None:
-            return name
-    return names[0]
+    openable = (name for name in names if open_refusal(settings, info, name) is None)
+    return next(openable, names[0])
 
 
 def _try_open(
-    settings: EncodeSettings, info: VideoInfo, pix_fmt: str, options: dict[str, str]
+    settings: EncodeSettings, info: VideoInfo, pix_fmt: str
 ) -> tuple[av.VideoCodecContext, str | None]:
     context = find_encoder(settings.codec).create("video")
     configure(context, settings, info, pix_fmt)
-    context.options = dict(options)
+    context.options = encoder_options(settings, None)
     level = av.logging.get_level()
     # Only FFmpeg's log says why an encoder does not open.
     av.logging.set_level(av.logging.ERROR)

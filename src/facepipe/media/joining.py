@@ -15,6 +15,7 @@ from facepipe.media.bitstream import (
     nal_units,
     parameter_sets,
 )
+from facepipe.media.choosing import PRORES
 from facepipe.media.containers import muxer_of, open_source
 from facepipe.media.encoders import EncodeSettings, find_encoder
 from facepipe.media.formats import same_layout
@@ -27,6 +28,7 @@ _JOINED: dict[str, tuple[str, ...]] = {
     "libx265": ("matroska", "mpegts", "nut"),
     "libsvtav1": ("matroska", "webm"),
     "libvpx-vp9": ("mp4", "matroska", "webm"),
+    "prores_ks": ("mov", "matroska"),
 }
 _OWN_ID = "sps-id"
 _IDS = range(31, 0, -1)
@@ -55,9 +57,11 @@ def copyable(info: VideoInfo, settings: EncodeSettings, target: Path) -> Copying
     muxer = muxer_of(target)
     if muxer not in _JOINED.get(settings.codec, ()):
         return Copying("whole", f"{settings.codec} does not join {info.codec} in {muxer}")
+    options = dict(settings.options)
+    if settings.codec == "prores_ks" and options.get("profile") != PRORES.get(info.profile or ""):
+        return Copying("whole", f"ProRes {info.profile} joins no other profile")
     if settings.codec != "libx264":
         return Copying("parts")
-    options = dict(settings.options)
     if _OWN_ID in options.get("x264-params", ""):
         return Copying("whole", f"{_OWN_ID} is given")
     if h264_is_lossless(_own_sets(info)) is not ("0" in (options.get("qp"), options.get("crf"))):

@@ -19,7 +19,7 @@ from facepipe.frames import Part, VideoInfo
 from facepipe.media.containers import as_facepipe_error, muxer_of, open_source, replacing
 from facepipe.media.copying import Copier, shifted_chapters
 from facepipe.media.encoders import EncodeSettings, side_data
-from facepipe.media.parts import FilmPackets, last_duration
+from facepipe.media.parts import FilmPackets, has_alpha_packets, last_duration
 from facepipe.media.targets import (
     check_target,
     copied_time_base,
@@ -98,6 +98,8 @@ def _write(
             video, copies = _add_streams(out, opened, sample, source, info, muxer, leave_out)
             if film.extradata is not None:
                 video.codec_context.extradata = film.extradata
+            if film.sample is not None and has_alpha_packets(film.sample):
+                video.metadata["alpha_mode"] = "1"
             out.metadata.update(tags)
             out.set_chapters(shifted_chapters(opened.chapters(), info, window))
             _start(out, muxer)
@@ -165,6 +167,8 @@ def _add_video(
         context.sample_aspect_ratio = info.sample_aspect_ratio
     if muxer in ("mp4", "mov") and sample.codec_context.codec.canonical_name == "hevc":
         context.codec_tag = "hvc1"  # the only tag that Apple's players take
+    if sample.codec_context.codec.canonical_name == "prores":
+        context.codec_tag = sample.codec_context.codec_tag  # ProRes has its profile there
     matrix = _display_matrix(source, info)
     if matrix is not None:
         video.set_display_matrix(matrix)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
-from av.packet import Packet
+from av.packet import Packet, PacketSideData, packet_sidedata_type_from_literal
 from av.stream import Stream
 
 from facepipe.errors import MediaError
@@ -25,6 +26,7 @@ from facepipe.media.encode import part_shift
 from facepipe.media.timing import decode_times, usual_duration
 
 _ANNEX_B = ("h264", "hevc")
+_ALPHA: Literal["matroska_block_additional"] = "matroska_block_additional"
 
 
 class FilmPackets:
@@ -139,6 +141,7 @@ def _part_packets(part: Path, info: VideoInfo) -> Iterator[tuple[int, Packet[Str
                 if packet.size and packet.pts is not None:
                     # NUT may have made the time base finer, never coarser.
                     ticks = packet.pts * Fraction(packet.time_base) / info.time_base
+                    _mend_alpha(packet)
                     yield round(ticks) - shift, packet
     except (av.FFmpegError, IndexError) as error:
         raise _damaged(part, error) from error
@@ -159,6 +162,29 @@ def _codec(part: Path) -> str:
 
 def _damaged(part: Path, error: Exception) -> MediaError:
     return MediaError(f"part {part.name} is damaged: {error}; render it again")
+
+
+def has_alpha_packets(part: Path) -> bool:
+    """Whether a part keeps transparency beside its packets, as VP9 does."""
+    with av.open(str(part.absolute())) as container:
+        first = next(packet for packet in container.demux(container.streams.video[0]))
+        return first.has_sidedata(_ALPHA)
+
+
+def _mend_alpha(packet: Packet[Stream]) -> None:
+    """Take off the number that NUT reads in front of what VP9 keeps beside a packet.
+
+    FFmpeg's muxer writes it as part of the data, its demuxer puts it there once more.
+    """
+    if not packet.has_sidedata(_ALPHA):
+        return
+    given = bytes(packet.get_sidedata(_ALPHA))
+    if given[:8] != given[8:16]:
+        return
+    kind = packet_sidedata_type_from_literal(_ALPHA)
+    mended = PacketSideData(kind, len(given) - 8)  # type: ignore[call-arg]
+    mended.update(given[8:])
+    packet.set_sidedata(mended)
 
 
 def last_duration(source: Path, info: VideoInfo, last: int) -> int:

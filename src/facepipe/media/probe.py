@@ -15,6 +15,7 @@ from facepipe.errors import InputError
 from facepipe.frames import StreamInfo, VideoInfo
 from facepipe.media.bitstream import begins_anew, length_size
 from facepipe.media.containers import describe, open_source
+from facepipe.media.decoders import decoder_of
 from facepipe.media.formats import pixel_format
 from facepipe.media.groups import Packed, closed_groups
 
@@ -30,7 +31,8 @@ def probe(path: Path) -> VideoInfo:
     with open_source(path) as container:
         streams = {stream.index: stream for stream in container.streams}
         video = main_video(path, streams.values())
-        video.codec_context.thread_count = 1
+        decoder = decoder_of(video)
+        decoder.thread_count = 1
         counts: Counter[int] = Counter()
         shown: list[tuple[int, bool, bool]] = []  # pts, keyframe, corrupt
         packed: list[Packed] = []
@@ -55,7 +57,7 @@ def probe(path: Path) -> VideoInfo:
                 continue
             if first is None and head < _HEAD_PACKETS:
                 head += 1
-                first = _first_picture(packet)
+                first = _first_picture(decoder, packet)
             is_shown = not packet.is_discard and _is_shown(video, packet)
             packed.append(_packed(packet, codec_name(video), wrapping, is_shown))
             if not is_shown:
@@ -94,6 +96,7 @@ def probe(path: Path) -> VideoInfo:
             closed_groups=closed_groups(packed),
             rotation=first.rotation if first is not None else 0,
             sample_aspect_ratio=ratio if ratio else None,
+            profile=context.profile,
             others=tuple(
                 StreamInfo(s.index, s.type, codec_name(s), counts[s.index])
                 for s in streams.values()
@@ -155,13 +158,12 @@ def codec_name(stream: Stream) -> str:
     return str(getattr(stream, "name", None) or "unknown")
 
 
-def _first_picture(packet: Packet[Stream]) -> av.VideoFrame | None:
+def _first_picture(decoder: av.VideoCodecContext, packet: Packet[Stream]) -> av.VideoFrame | None:
     # The display matrix and the exact pixel format are known to decoded pictures only.
     try:
-        decoded = packet.decode()
+        return next(iter(decoder.decode(packet)), None)
     except av.FFmpegError:
         return None
-    return next((item for item in decoded if isinstance(item, av.VideoFrame)), None)
 
 
 def _is_shown(video: av.VideoStream, packet: Packet[Stream]) -> bool:

@@ -13,7 +13,7 @@ from av.stream import Disposition, Stream
 
 from facepipe.errors import MediaError, OutputError
 from facepipe.frames import VideoInfo
-from facepipe.media.containers import muxer_of, open_source
+from facepipe.media.containers import holds_video, loses_aspect, muxer_of, open_source
 from facepipe.media.encoders import EncodeSettings, find_encoder
 from facepipe.media.probe import codec_name, has_decoder, is_chapter_track
 
@@ -31,9 +31,8 @@ _MP4_KEYS = (
 )
 _NOT_COPIED = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 # What mkvmerge and FFmpeg note about the packets that are replaced here.
-_STATISTICS = ("bps", "number_of_", "_statistics_", "duration", "encoder")
+_STATISTICS = ("bps", "number_of_", "_statistics_", "duration", "encoder", "alpha_mode")
 _HOMELESS = ("unknown", "bin_data")  # data of a kind that no muxer knows
-_ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect ratio
 _COARSEST_VIDEO = 20000  # the mov muxer doubles video time scales until they pass half of this
 _LARGEST_TIMESCALE = 2**31 - 1
 
@@ -60,7 +59,8 @@ def check_target(
         av.open(f"{target}.never-written", "w", format=muxer) as trial,
     ):
         codec = find_encoder(settings.codec).canonical_name
-        _require(info.stream_index, "video", codec, _takes(trial, settings.codec), muxer)
+        held = holds_video(muxer, codec) and _takes(trial, settings.codec)
+        _require(info.stream_index, "video", codec, held, muxer)
         _require_aspect(info, codec, muxer)
         for stream in opened.streams:
             if stream.index == info.stream_index or not is_copied(stream, muxer, leave_out):
@@ -185,9 +185,7 @@ def _takes(trial: OutputContainer, codec: str) -> bool:
 
 
 def _require_aspect(info: VideoInfo, codec: str, muxer: str) -> None:
-    # PyAV cannot set a stream's own aspect ratio, which is where these muxers look for it.
-    square = info.sample_aspect_ratio in (None, 1)
-    if not square and muxer in ("matroska", "webm", "mpegts", "nut") and codec in _ASPECTLESS:
+    if loses_aspect(info, codec, muxer):
         raise MediaError(
             f"{muxer} would lose the pixel aspect ratio {info.sample_aspect_ratio} of {codec}; "
             "use .mp4, or encode with libx264 or libx265"

@@ -12,6 +12,7 @@ from typing import Any
 from facepipe.configs.settings import Settings
 from facepipe.files import write_whole
 from facepipe.frames import Analysis, Part, Track, VideoInfo
+from facepipe.media import EncodeSettings
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.align import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.pipeline.analysis_file import track_summary
@@ -37,6 +38,7 @@ def sidecar(
     target: Path,
     target_sha256: str,
     notes: Sequence[str],
+    encode: EncodeSettings | None = None,
 ) -> dict[str, Any]:
     """Everything that the sidecar says, as JSON takes it."""
     scale = settings.output.scale
@@ -57,6 +59,7 @@ def sidecar(
             "frames": sum(part.frames for part in parts),
             "width": info.width * scale,
             "height": info.height * scale,
+            **_encoding(encode),
         },
         "model": {
             "restorer": settings.restore.restorer,
@@ -127,6 +130,16 @@ def scale_advice(analysis: Analysis, scale: int) -> str | None:
         return None
     wanted = 2 if median * 2 >= 48 and scale < 2 else 4
     return f"the faces are about {median:.0f} px: --scale {wanted} would show what was restored"
+
+
+def _encoding(encode: EncodeSettings | None) -> dict[str, object]:
+    if encode is None:  # a picture is written as its own kind
+        return {}
+    return {
+        "encoder": encode.codec,
+        "encoder_options": dict(encode.options),
+        "pixel_format": encode.pix_fmt,
+    }
 
 
 def _track(track: Track, analysis: Analysis, scale: int) -> dict[str, object]:

@@ -87,11 +87,10 @@ def test_a_config_folder_is_told(tmp_path: Path) -> None:
         load_settings(config=tmp_path)
 
 
-def test_a_profile_leaves_other_encoders_their_preset() -> None:
-    assert load_settings(profile="fast").output.preset == "veryfast"
-    assert load_settings(profile="fast", overrides={"output.codec": "ffv1"}).output.preset is None
-    own = {"output.codec": "h264_nvenc", "output.preset": "slow"}
-    assert load_settings(profile="fast", overrides=own).output.preset == "slow"
+def test_a_profile_names_a_speed_and_no_preset_of_one_encoder() -> None:
+    assert load_settings(profile="fast").output.speed == "fast"
+    assert load_settings(profile="thorough").output.speed == "slow"
+    assert load_settings(profile="fast", overrides={"output.preset": "p7"}).output.preset == "p7"
 
 
 def test_infinity_is_no_time() -> None:

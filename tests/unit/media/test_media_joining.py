@@ -21,6 +21,7 @@ from facepipe.media.bitstream import annex_b, length_size, nal_units
 X264 = EncodeSettings("libx264", (("crf", "16"), ("preset", "fast")), threads=1)
 X265 = EncodeSettings("libx265", (("preset", "ultrafast"), ("crf", "20")), threads=1)
 VP9 = EncodeSettings("libvpx-vp9", (("cpu-used", "8"), ("crf", "20"), ("b", "0")), threads=1)
+PRORES = EncodeSettings("prores_ks", (("profile", "standard"),), threads=1)
 AV1 = EncodeSettings("libsvtav1", (("preset", "12"), ("crf", "20")), threads=1)
 
 
@@ -37,6 +38,13 @@ def hevc(path: Path) -> Path:
 def av1(path: Path) -> Path:
     options = {"preset": "12", "g": "10", "svtav1-params": "lp=1"}
     return synthetic.film(path, codec="libsvtav1", options=options, frames=40, size=(128, 96))
+
+
+def prores(path: Path) -> Path:
+    options = {"profile": "standard"}
+    return synthetic.film(
+        path, codec="prores_ks", pix_fmt="yuv422p10le", options=options, frames=40
+    )
 
 
 def vp9(path: Path) -> Path:
@@ -151,6 +159,8 @@ def played(path: Path) -> None:
         (vp9, ".mkv", VP9, ".mp4"),
         (av1, ".mkv", AV1, ".mkv"),
         (av1, ".mp4", AV1, ".webm"),
+        (prores, ".mov", PRORES, ".mov"),
+        (prores, ".mov", PRORES, ".mkv"),
     ],
 )
 def test_copied_and_rendered_parts_play_as_one(
