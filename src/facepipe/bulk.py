@@ -12,6 +12,7 @@ import typer
 
 from facepipe.errors import UsageError
 from facepipe.options import (
+    AllowLoss,
     Assign,
     Codec,
     Config,
@@ -83,6 +84,7 @@ def batch(
     crf: Crf = None,
     preset: Preset = None,
     pix_fmt: PixFmt = None,
+    allow_loss: AllowLoss = None,
     workers: Workers = None,
     ray: Ray = None,
     shared: Shared = False,

@@ -87,6 +87,9 @@ Codec = Annotated[str | None, typer.Option(help="FFmpeg's name of an encoder [li
 Crf = Annotated[float | None, typer.Option(help="constant quality [18 for libx264]")]
 Preset = Annotated[str | None, typer.Option(help="the encoder's own preset")]
 PixFmt = Annotated[str | None, typer.Option(help="pixel format [the source's]")]
+AllowLoss = Annotated[
+    bool | None, typer.Option("--allow-loss", help="go on without what the output cannot hold")
+]
 Start = Annotated[float | None, typer.Option(help="begin here, seconds from the first frame")]
 End = Annotated[float | None, typer.Option(help="end here, seconds from the first frame")]
 
@@ -110,6 +113,7 @@ SETTING_OF_OPTION = {
     "crf": "output.crf",
     "preset": "output.preset",
     "pix_fmt": "output.pix_fmt",
+    "allow_loss": "output.allow_loss",
     "start": "output.start",
     "end": "output.end",
     "workers": "workers",

@@ -11,9 +11,9 @@ from facepipe.errors import OutputError, UsageError
 from facepipe.frames import Span, VideoInfo
 from facepipe.media import (
     EncodeSettings,
+    Fit,
     check_encoder,
     check_target,
-    homeless_streams,
     output_pix_fmt,
     probe,
 )
@@ -43,7 +43,7 @@ class Plan:
     window: tuple[int, int] | None
     notes: tuple[str, ...]
     workers: int
-    leave_out: tuple[int, ...] = ()  # streams that no container takes
+    leave_out: tuple[int, ...] = ()  # streams that the target does not hold
 
 
 def worker_bytes(info: VideoInfo, encode: EncodeSettings) -> int:
@@ -84,19 +84,16 @@ def make_plan(
     create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
     encode = _encode_settings(settings.output)
     pix_fmt, note = output_pix_fmt(encode, info)
-    encode = replace(encode, pix_fmt=pix_fmt)
-    notes = [note] if note else []
-    homeless = homeless_streams(source)
-    notes += [
-        f"stream {index} ({codec}) fits no container and is left out" for index, codec in homeless
-    ]
-    leave_out = tuple(index for index, _ in homeless)
+    asked, encode = encode, replace(encode, pix_fmt=pix_fmt)
+    fit = Fit()
     if target is not None:
         check_encoder(encode, info)
-        check_target(source, info, target, settings=encode, leave_out=leave_out)
+        allowed = settings.output.allow_loss
+        fit = check_target(source, info, target, settings=asked, allow_loss=allowed)
         check_restorer(settings, here=here)
+    notes = (*([note] if note else ()), *fit.notes)
     workers = settings.workers or affordable_workers(worker_bytes(info, encode))
-    return Plan(info, spans, encode, window, tuple(notes), workers, leave_out)
+    return Plan(info, spans, encode, window, notes, workers, fit.leave_out)
 
 
 def check_restorer(settings: Settings, *, here: bool = True) -> tuple[ModelFiles | None, str]:

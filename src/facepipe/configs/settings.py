@@ -104,6 +104,7 @@ class OutputSettings(_Section):
     preset: str | None = Field(None, description="the encoder's own preset")
     pix_fmt: str | None = Field(None, description="default: the source's")
     options: dict[str, str] = Field(default_factory=dict, description="further encoder options")
+    allow_loss: bool = Field(False, description="go on without what the target cannot hold")
     start: float | None = Field(None, ge=0, description="seconds from the first frame")
     end: float | None = Field(None, gt=0, description="seconds from the first frame")
 
