@@ -12,6 +12,7 @@ import typer
 
 from facepipe.errors import UsageError
 from facepipe.options import (
+    AllowLoss,
     Assign,
     Codec,
     Config,
@@ -87,6 +88,7 @@ def batch(
     preset: Preset = None,
     pix_fmt: PixFmt = None,
     copy: CopyUnchanged = None,
+    allow_loss: AllowLoss = None,
     workers: Workers = None,
     ray: Ray = None,
     shared: Shared = False,

@@ -15,6 +15,7 @@ import typer
 from facepipe import __version__, bulk, laboratory
 from facepipe.errors import FacepipeError
 from facepipe.options import (
+    AllowLoss,
     Assign,
     Codec,
     Config,
@@ -108,6 +109,7 @@ def run(
     preset: Preset = None,
     pix_fmt: PixFmt = None,
     copy: CopyUnchanged = None,
+    allow_loss: AllowLoss = None,
     start: Start = None,
     end: End = None,
     workers: Workers = None,
@@ -193,6 +195,7 @@ def render(
     preset: Preset = None,
     pix_fmt: PixFmt = None,
     copy: CopyUnchanged = None,
+    allow_loss: AllowLoss = None,
     start: Start = None,
     end: End = None,
     workers: Workers = None,
@@ -291,7 +294,8 @@ def _print_plan(plan: Plan, output: Path) -> None:
     print(f"  {info.width}x{info.height}, {len(info.pts)} frames, {info.seconds:.2f} s")
     print(f"output: {output}: {encode.codec} {options} {encode.pix_fmt}, {width}x{height}")
     for stream in info.others:
-        print(f"  copied: stream {stream.index}, {stream.kind} {stream.codec}")
+        if stream.index not in plan.leave_out:
+            print(f"  copied: stream {stream.index}, {stream.kind} {stream.codec}")
     print(f"workers: {plan.workers}")
     print(f"spans: {len(plan.spans)}")
     for span in plan.spans:

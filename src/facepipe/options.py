@@ -104,6 +104,9 @@ CopyUnchanged = Annotated[
         "--copy/--no-copy", help="copy what holds no enhanced face, where packets join [copy]"
     ),
 ]
+AllowLoss = Annotated[
+    bool | None, typer.Option("--allow-loss", help="go on without what the output cannot hold")
+]
 Start = Annotated[float | None, typer.Option(help="begin here, seconds from the first frame")]
 End = Annotated[float | None, typer.Option(help="end here, seconds from the first frame")]
 
@@ -129,6 +132,7 @@ SETTING_OF_OPTION = {
     "preset": "output.preset",
     "pix_fmt": "output.pix_fmt",
     "copy": "output.copy_unchanged",
+    "allow_loss": "output.allow_loss",
     "start": "output.start",
     "end": "output.end",
     "workers": "workers",

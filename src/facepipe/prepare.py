@@ -12,10 +12,10 @@ from facepipe.frames import Span, VideoInfo
 from facepipe.media import (
     Copying,
     EncodeSettings,
+    Fit,
     check_encoder,
     check_target,
     copyable,
-    homeless_streams,
     output_pix_fmt,
     probe,
 )
@@ -48,7 +48,7 @@ class Plan:
     window: tuple[int, int] | None
     notes: tuple[str, ...]
     workers: int
-    leave_out: tuple[int, ...] = ()  # streams that no container takes
+    leave_out: tuple[int, ...] = ()  # streams that the target does not hold
     copying: Copying = NO_COPYING
 
 
@@ -90,22 +90,18 @@ def make_plan(
     create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
     encode = EncodeSettings(threads=ENCODER_THREADS, scale=settings.output.scale)
     notes: list[str] = []
+    fit, copied = Fit(), NO_COPYING
     if target is not None:
         encode, notes = _encode_settings(settings.output, info, target)
-    homeless = homeless_streams(source)
-    notes += [
-        f"stream {index} ({codec}) fits no container and is left out" for index, codec in homeless
-    ]
-    leave_out = tuple(index for index, _ in homeless)
-    if target is not None:
         check_encoder(encode, info)
-        check_target(source, info, target, settings=encode, leave_out=leave_out)
+        asked = replace(encode, pix_fmt=settings.output.pix_fmt)
+        allowed = settings.output.allow_loss
+        fit = check_target(source, info, target, settings=asked, allow_loss=allowed)
         check_restorer(settings, here=here)
+        if settings.output.copy_unchanged:
+            copied = copyable(info, encode, target)
     workers = settings.workers or affordable_workers(worker_bytes(info, encode))
-    copied = NO_COPYING
-    if target is not None and settings.output.copy_unchanged:
-        copied = copyable(info, encode, target)
-    return Plan(info, spans, encode, window, tuple(notes), workers, leave_out, copied)
+    return Plan(info, spans, encode, window, (*notes, *fit.notes), workers, fit.leave_out, copied)
 
 
 def check_restorer(settings: Settings, *, here: bool = True) -> tuple[ModelFiles | None, str]:

@@ -44,7 +44,8 @@ def test_the_flags_of_run_are_these() -> None:
         "--output", "--scale", "--min-face", "--max-face", "--score", "--detect-every",
         "--detector", "--pack", "--restorer", "--strength", "--device", "--codec", "--quality",
         "--crf", "--preset", "--pix-fmt", "--start", "--end", "--config", "--set", "--overwrite",
-        "--copy", "--no-copy", "--dry-run", "--progress", "--quiet", "--workers", "--profile",
+        "--allow-loss", "--copy", "--no-copy", "--dry-run", "--progress", "--quiet",
+        "--workers", "--profile",
     }  # fmt: skip
 
 
@@ -133,6 +134,23 @@ def test_damaged_weights_are_told(portrait_film: Path, tmp_path: Path) -> None:
     done = facepipe("run", portrait_film, "-o", tmp_path / "out.mp4", env=environment)
     assert done.returncode == 5
     assert "sha256" in done.stderr
+
+
+def test_losses_are_told_before_the_work_and_allowed(portrait_film: Path, tmp_path: Path) -> None:
+    source = synthetic.with_extras(tmp_path / "a.mkv", portrait_film)
+    target = tmp_path / "b.ts"
+    done = facepipe("run", source, "-o", target, *QUICK)
+    assert done.returncode == 6
+    assert "stream 2 (attachment, letters.ttf)" in done.stderr
+    assert "stream 3 (video, png)" in done.stderr
+    assert "use .mkv" in done.stderr
+    assert "--allow-loss" in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mkv"]
+    done = facepipe("run", source, "-o", target, *QUICK, "--allow-loss")
+    assert done.returncode == 0, done.stderr
+    assert "warning: stream 2 (attachment, letters.ttf) is lost" in done.stderr
+    report = json.loads((tmp_path / "b.ts.facepipe.json").read_text())
+    assert [w for w in report["warnings"] if w.startswith("stream 3 (video, png) is lost")]
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "hangup"])

@@ -111,6 +111,7 @@ class OutputSettings(_Section):
     copy_unchanged: bool = Field(
         True, description="copy what holds no enhanced face, where the source's packets join ours"
     )
+    allow_loss: bool = Field(False, description="go on without what the target cannot hold")
     start: float | None = Field(None, ge=0, description="seconds from the first frame")
     end: float | None = Field(None, gt=0, description="seconds from the first frame")
 

@@ -3,20 +3,21 @@
 from facepipe.media.decode import DecodeReport, decode
 from facepipe.media.encode import EncodeSettings, check_encoder, encode, output_pix_fmt
 from facepipe.media.joining import Copying, copyable, joining
+from facepipe.media.losses import Fit, Loss, check_target
 from facepipe.media.mux import mux
 from facepipe.media.probe import probe
-from facepipe.media.targets import check_target, homeless_streams
 
 __all__ = [
     "Copying",
     "DecodeReport",
     "EncodeSettings",
+    "Fit",
+    "Loss",
     "check_encoder",
     "check_target",
     "copyable",
     "decode",
     "encode",
-    "homeless_streams",
     "joining",
     "mux",
     "output_pix_fmt",

@@ -117,7 +117,7 @@ def _fit(codec: str, info: VideoInfo, muxer: str, scale: int) -> _Fit | None:
     if open_refusal(settings, info, pix_fmt) is not None:
         return None
     source, target = working_format(info.pix_fmt), pixel_format(pix_fmt)
-    if target.alpha and not _keeps_alpha(codec, muxer):
+    if target.alpha and not keeps_alpha(codec, muxer):
         return None
     gray, alpha, bits, colours, chroma = loss(source, target)[:5]
     if codec == "prores_ks":
@@ -129,7 +129,8 @@ def _fit(codec: str, info: VideoInfo, muxer: str, scale: int) -> _Fit | None:
     return _Fit(codec, pix_fmt, lost, same_values(source, target))
 
 
-def _keeps_alpha(codec: str, muxer: str) -> bool:
+def keeps_alpha(codec: str, muxer: str) -> bool:
+    """Whether the alpha that an encoder takes can be kept in a container."""
     # VP9 keeps transparency beside the packets, where Matroska and WebM alone have room.
     return codec != "libvpx-vp9" or muxer in ("matroska", "webm")
 
@@ -154,7 +155,7 @@ def _why(fit: _Fit, info: VideoInfo, own: str | None, muxer: str) -> str:
         reason = f"{muxer} cannot hold {info.codec}"
     elif loses_aspect(info, info.codec, muxer):
         reason = f"{muxer} would lose the shape of its pixels in {info.codec}"
-    elif working_format(info.pix_fmt).alpha and not _keeps_alpha(own, muxer):
+    elif working_format(info.pix_fmt).alpha and not keeps_alpha(own, muxer):
         reason = f"{muxer} would lose its alpha in {info.codec}"
     else:
         reason = f"{own} cannot write {info.pix_fmt} of {info.width}x{info.height} without loss"

@@ -14,7 +14,8 @@ from av.packet import Packet
 from av.stream import Stream
 
 from facepipe.frames import VideoInfo
-from facepipe.media.targets import is_cover, keeps_negative_times
+from facepipe.media.holding import is_cover
+from facepipe.media.targets import keeps_negative_times
 
 if TYPE_CHECKING:
     from av.container.core import Chapter  # known to type checkers alone

@@ -14,17 +14,16 @@ from av.packet import Packet
 from av.sidedata.sidedata import Type
 from av.stream import Stream
 
-from facepipe.errors import MediaError
+from facepipe.errors import MediaError, OutputError
 from facepipe.frames import Part, VideoInfo
 from facepipe.media.containers import as_facepipe_error, muxer_of, open_source, replacing
 from facepipe.media.copying import Copier, shifted_chapters
-from facepipe.media.encoders import EncodeSettings, side_data
+from facepipe.media.encoders import EncodeSettings, find_encoder, side_data
+from facepipe.media.holding import container_takes, is_cover, refusal
 from facepipe.media.parts import FilmPackets, has_alpha_packets, last_duration
 from facepipe.media.targets import (
-    check_target,
     copied_time_base,
     is_copied,
-    is_cover,
     merged_metadata,
     muxer_options,
     stream_metadata,
@@ -56,7 +55,10 @@ def mux(
     for an unknown suffix, MediaError for what the container refuses or counts that disagree,
     OutputError when the disk refuses.
     """
-    check_target(source, info, target, settings=settings, leave_out=leave_out)
+    if not target.absolute().parent.is_dir():
+        raise OutputError(f"the folder of {target} does not exist; make it first")
+    codec = find_encoder(settings.codec).canonical_name
+    _require_room(source, info, muxer_of(target), codec, leave_out)
     film = FilmPackets(parts, source, info)
     times = film.times()
     expected = sum(part.frames for part in parts)
@@ -65,6 +67,21 @@ def mux(
     with replacing(target) as temporary:
         written = _write(film, source, info, temporary, times, metadata, window, leave_out)
         _verify(temporary, target, written)
+
+
+def _require_room(
+    source: Path, info: VideoInfo, muxer: str, codec: str, leave_out: Collection[int]
+) -> None:
+    """Raise MediaError for what the muxer would refuse; `check_target` asks before the work."""
+    if not container_takes(muxer, codec):
+        raise MediaError(f"{muxer} cannot hold video of {codec}")
+    with open_source(source) as opened:
+        for stream in opened.streams:
+            if stream.index == info.stream_index or not is_copied(stream, muxer, leave_out):
+                continue
+            why = refusal(stream, muxer)
+            if why is not None:
+                raise MediaError(f"{muxer} cannot hold stream {stream.index} ({why}); leave it out")
 
 
 def _write(
