@@ -41,7 +41,7 @@ from facepipe.pipeline.spans import (
 )
 from facepipe.prepare import Plan, check_output, check_restorer, make_plan
 from facepipe.workers.executor import Executor, Outcome
-from facepipe.workers.jobs import Job, fingerprint, open_job
+from facepipe.workers.jobs import Job, claim, fingerprint, folder_of, open_job
 from facepipe.workers.local import LocalExecutor
 
 Result = TypeVar("Result")
@@ -127,14 +127,16 @@ def analyze(
     settings = settings or Settings()
     source, target = Path(source), Path(target)
     planned = make_plan(source, settings)
-    check_output(source, target, overwrite)
+    check_output(source, target, overwrite or folder_of(target).is_dir())
+    mark = fingerprint(source, settings, None, (__version__,))
+    if not overwrite:
+        claim(target, mark)
     with ExitStack() as stack:
-        job = stack.enter_context(
-            open_job(target, fingerprint(source, settings, None, (__version__,)))
-        )
+        job = stack.enter_context(open_job(target, mark))
         workers = executor or stack.enter_context(LocalExecutor(planned.workers))
         found = _analyze(source, planned, settings, job, workers, on_event)
-        _guarded(lambda: write_analysis(found, target), target)
+        _guarded(lambda: write_analysis(found, job.analysis), target)
+        _guarded(lambda: job.deliver(job.analysis, target), target)
         job.remove()
     return found
 
@@ -166,11 +168,14 @@ def _make(
 ) -> Summary:
     began = time.monotonic()
     here = executor is None or executor.here
-    planned = make_plan(source, settings, target=target, overwrite=overwrite, here=here)
+    left = folder_of(target).is_dir()  # by a run that was killed, perhaps when all was done
+    planned = make_plan(source, settings, target=target, overwrite=overwrite or left, here=here)
     model, runs_on = check_restorer(settings, here=here)
     made_with = (__version__, runs_on, *(model.sha256 if model else ()))
     with ExitStack() as stack:
         mark = fingerprint(source, settings, analysis, made_with)
+        if not overwrite:
+            claim(target, mark)
         job = stack.enter_context(open_job(target, mark))
         workers = executor or stack.enter_context(LocalExecutor(planned.workers))
         if analysis is None:
@@ -191,11 +196,12 @@ def _make(
         parts, resumed = _render(planned, analysis, settings, job, workers, on_event)
         if not any(part.frames for part in parts):
             raise InputError(f"{source}: not one picture decodes")
+        whole = job.whole(target)
         mux(
             [Path(part.path) for part in parts if part.frames],
             source,
             planned.info,
-            target,
+            whole,
             settings=planned.encode,
             metadata={"comment": CONTAINER_TAG},
             expected_frames=sum(part.frames for part in parts),
@@ -209,10 +215,11 @@ def _make(
             model=model,
             parts=parts,
             target=target,
-            target_sha256=sha256_of(target),
+            target_sha256=sha256_of(whole),
             notes=planned.notes,
         )
         write_sidecar(content, sidecar_path(target))
+        _guarded(lambda: job.deliver(whole, target), target)
         job.remove()
     return Summary(
         target=target,

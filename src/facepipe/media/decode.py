@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import av
+import numpy as np
 from av.container import InputContainer
 
 from facepipe.frames import Frame, PixelFormat, Span, VideoInfo
@@ -190,4 +191,17 @@ def _frame(
         picture = picture.reformat(*wanted, interpolation="BICUBIC", threads=1)
     picture.pts = pts
     picture.time_base = info.time_base
-    return Frame(pts, format, colour_of(picture), views(picture), handle=picture)
+    frame = Frame(pts, format, colour_of(picture), views(picture), handle=picture)
+    return _within_range(frame, report) if format.bits % 8 else frame
+
+
+def _within_range(frame: Frame, report: DecodeReport) -> Frame:
+    """The frame with no value above what its bits can say: x264 ends the process at such.
+
+    FFmpeg fills what damage took from a picture with bytes of 128, in words of 9 to 15 bits too.
+    """
+    most = (1 << frame.format.bits) - 1
+    if all(plane.max(initial=0) <= most for plane in frame.planes):
+        return frame
+    report.tell(f"a picture has values above {most}", f" (pts {frame.pts})")
+    return frame.with_planes(tuple(np.minimum(plane, most) for plane in frame.planes))

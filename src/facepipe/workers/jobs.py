@@ -26,6 +26,9 @@ from facepipe.models.registry import sha256_of
 
 #: What a sighting may know of each of its faces, or not.
 _KNOWN = ("prints", "features", "detail")
+#: Where the sha256 of the finished file stands while it gets its name.
+_MADE = "made"
+_MARK = "fingerprint"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,20 @@ class Job:
     def part(self, span: Span) -> Path:
         """Where the rendered `span` is kept."""
         return self.folder / f"part-{span.index:05}.nut"
+
+    def whole(self, target: Path) -> Path:
+        """Where the finished film waits for its name."""
+        return self.folder / f"whole-{target.name}"
+
+    def deliver(self, made: Path, target: Path) -> None:
+        """Give `made`, a file of this folder, the target's name, noting first that it is ours.
+
+        A run that is killed before it has cleared up leaves a target that `claim` knows again.
+        """
+        mark = (self.folder / _MARK).read_text(encoding="utf-8")
+        with _written(self.folder / _MADE) as partial:
+            partial.write_text(f"{mark} {sha256_of(made)}", encoding="utf-8")
+        made.replace(target)
 
     def _note(self, span: Span) -> Path:
         return self.part(span).with_suffix(".json")
@@ -120,8 +137,32 @@ class Job:
         return SpanFaces(span, tuple(sightings), cuts, warnings)
 
     def remove(self) -> None:
-        """Delete the folder and all in it."""
+        """Delete the folder and all in it; last what says whose it is, should this be cut short."""
+        with contextlib.suppress(OSError):
+            for path in self.folder.iterdir():
+                if path.name not in (_MARK, _MADE, "lock"):
+                    path.unlink()
+            (self.folder / _MARK).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def folder_of(target: Path) -> Path:
+    """The folder of the job that makes `target`."""
+    return target.parent / f".{target.name}.facepipe"
+
+
+def claim(target: Path, fingerprint: str) -> None:
+    """Raise OutputError where `target` exists and is not what this very job made.
+
+    A job that was killed between its last two steps has made it and left its folder.
+    """
+    if not target.exists():
+        return
+    folder = folder_of(target)
+    with contextlib.suppress(OSError):
+        if (folder / _MADE).read_bytes() == f"{fingerprint} {sha256_of(target)}".encode():
+            return
+    raise OutputError(f"{target}: exists already; --overwrite replaces it")
 
 
 @contextlib.contextmanager
@@ -131,7 +172,7 @@ def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
     Raises OutputError where the folder cannot be made or another run is at work on it. On leaving,
     a folder in which nothing is finished is removed.
     """
-    folder = target.parent / f".{target.name}.facepipe"
+    folder = folder_of(target)
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
@@ -163,12 +204,13 @@ def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
 
 def _begin(folder: Path, fingerprint: str) -> None:
     """Keep what belongs to this job and is whole; clear the rest away."""
-    mark = folder / "fingerprint"
-    if not mark.is_file() or mark.read_text(encoding="utf-8") != fingerprint:
+    mark = folder / _MARK
+    if not mark.is_file() or mark.read_bytes() != fingerprint.encode():
         for path in folder.iterdir():
             if path.name != "lock":
                 path.unlink()
-        mark.write_text(fingerprint, encoding="utf-8")
+        with _written(mark) as partial:
+            partial.write_text(fingerprint, encoding="utf-8")
     for path in folder.glob("*.partial*"):
         path.unlink()
 
