@@ -58,8 +58,8 @@ def films(folder: Path) -> list[tuple[Path, str]]:
     """Short films in several containers, each with the name of its target."""
     faces = {"pictures": portraits.scene, "size": (240, 136), "audio": 1}
     made = [
-        (portraits.film(folder / "faces.mp4", frames=30), "made.mp4"),
-        (portraits.film(folder / "faces.mkv", frames=30), "made.mkv"),
+        (portraits.film(folder / "faces.mp4", frames=20), "made.mp4"),
+        (portraits.film(folder / "faces.mkv", frames=20), "made.mkv"),
         (portraits.film(folder / "faces.mov", frames=20), "made.mov"),
         (synthetic.transport_stream(folder / "plain.ts"), "made.ts"),
         (synthetic.subtitled(folder / "subtitled.mp4"), "made.mp4"),
@@ -152,7 +152,7 @@ def fork(source: Path, target: Path, tell: int) -> int:
         with LocalExecutor(1) as executor:
             enhance(source, target, settings(), executor=executor, on_event=told)
         code = 0
-    except BaseException as error:  # the parent is told of it
+    except BaseException as error:  # noqa: BLE001 (the parent is told of it)
         os.write(tell, f"{time.monotonic()} !{type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(code)
@@ -270,6 +270,8 @@ def by_fork(asked: argparse.Namespace, clips: list[tuple[Path, str]], out: Path)
             alive, stage = killed_at(source, target, at + 1, later)
             where = f"{source.name}, {stage}, kill {sum(tally.kills.values())}"
             tally.kills[stage if alive else "too late"] += 1
+            if sum(tally.kills.values()) % 100 == 0:
+                print(f"{sum(tally.kills.values())} kills", file=sys.stderr, flush=True)
             look(source, mark, target, whole, tally, where)
             if not alive or target.exists():
                 break
@@ -281,7 +283,7 @@ def by_fork(asked: argparse.Namespace, clips: list[tuple[Path, str]], out: Path)
 # --- the command, with two workers ---------------------------------------------------------------
 
 
-def by_command(asked: argparse.Namespace, clips: list[tuple[Path, str]], out: Path) -> Tally:
+def by_command(asked: argparse.Namespace, out: Path) -> Tally:
     tally, rng = Tally(), random.Random(asked.seed + 1)
     source = portraits.film(out / "longer.mp4", frames=60, options={"g": "10"})
     target, mark = out / "command" / "made.mp4", digest(source)
@@ -336,7 +338,7 @@ def main() -> None:
         clips = films(sources)
         tallies = {"forked runs": by_fork(asked, clips, out)}
         if asked.by_command:
-            tallies["the command with two workers"] = by_command(asked, clips, out)
+            tallies["the command with two workers"] = by_command(asked, out)
     for name, tally in tallies.items():
         print(f"{name}: {sum(tally.kills.values())} kills, {len(tally.faults)} faults")
         for title, counts in (("where", tally.kills), ("found", tally.found)):

@@ -4,9 +4,10 @@
 
 Each film is one of the real clips, cut to a second or so by copying packets, or one of those that
 tests/synthetic.py makes, with bytes flipped, ranges zeroed, cut, blocks shuffled, its header
-damaged or the sizes of its boxes changed. The same --seed and number do the same to the same clips (--keep keeps them). Every one
-goes through `facepipe.enhance` in a process that stays alive for the next; what was written must
-decode to its last frame, what was refused must leave nothing under the target's name.
+damaged or the sizes of its boxes changed. The same --seed and number do the same to the same clips;
+--keep FOLDER keeps those, and every film that offends. Every one goes through `facepipe.enhance` in
+a process that stays alive for the next; what was written must decode to its last frame, what was
+refused must leave nothing under the target's name.
 
 Ends with 1 if any film brought a traceback, a crash, a hang, or a wrong or damaged result.
 """
@@ -98,9 +99,7 @@ def make_clips(folder: Path, media: str | None) -> list[Path]:
             synthetic.film, codec="mpeg4", pts=range(20), time_base=Fraction(1, 25)
         ),
         "flash.flv": partial(synthetic.film, codec="flv1", frames=20),
-        "prores.mov": partial(
-            synthetic.film, codec="prores_ks", pix_fmt="yuv422p10le", frames=6
-        ),
+        "prores.mov": partial(synthetic.film, codec="prores_ks", pix_fmt="yuv422p10le", frames=6),
     }
     for name, make in made.items():
         try:
@@ -184,12 +183,11 @@ def head(data: bytearray, rng: random.Random) -> None:
 
 
 #: Names of boxes, and of what stands in them, in MP4 and MOV; elements of Matroska.
-_MARKS = tuple(
-    mark.encode()
-    for mark in "moov trak mdia minf stbl stsd stts ctts stsz stsc stco co64 stss elst mvhd tkhd"
-    " mdhd hdlr avcC hvcC esds mdat moof traf tfhd trun udta meta ilst avc1 hvc1 mp4a tx3g colr"
-    " pasp dref idx1 LIST movi strh strf".split()
-) + (
+_MARKS = (
+    *(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"stts", b"ctts", b"stsz", b"stsc"),
+    *(b"stco", b"co64", b"stss", b"elst", b"mvhd", b"tkhd", b"mdhd", b"hdlr", b"avcC", b"hvcC"),
+    *(b"esds", b"mdat", b"moof", b"traf", b"tfhd", b"trun", b"udta", b"meta", b"ilst", b"avc1"),
+    *(b"hvc1", b"mp4a", b"tx3g", b"colr", b"pasp", b"dref", b"idx1", b"LIST", b"movi", b"strf"),
     *(b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x15\x49\xa9\x66", b"\x16\x54\xae\x6b"),
     *(b"\x1f\x43\xb6\x75", b"\x1c\x53\xbb\x6b", b"\xe0", b"\xa3", b"\xbf", b"\x63\xa2"),
 )
@@ -275,7 +273,7 @@ def judged(
         outcome, told = "refused", f"{type(error).__name__}: {error}"
         if target.exists():
             outcome = "left over"
-    except Exception:  # that is what is looked for
+    except Exception:  # noqa: BLE001 (that is what is looked for)
         outcome, told = "traceback", traceback.format_exc()
     else:
         outcome, told = "done", "; ".join(done.warnings)
@@ -385,7 +383,9 @@ def main() -> None:
         offences = report(verdicts)
         for verdict in verdicts:
             if verdict.outcome in ("crash", "hang"):
-                print(f"film {verdict.number} through two workers: {isolated(clips, asked, verdict)}")
+                print(
+                    f"film {verdict.number} through two workers: {isolated(clips, asked, verdict)}"
+                )
     sys.exit(1 if offences else 0)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facepipe import __version__, bulk, laboratory
-from facepipe.errors import FacepipeError
+from facepipe.errors import FacepipeError, OutOfMemoryError
 from facepipe.options import (
     Assign,
     Codec,
@@ -162,11 +162,11 @@ def analyze(
     if not quiet:
         enhanced = sum(track.enhance for track in found.tracks)
         print(
-            f"{output}: {len(found.tracks)} tracks, {enhanced} to enhance, "
+            f"{_shown(output)}: {len(found.tracks)} tracks, {enhanced} to enhance, "
             f"{len(found.tracks) - enhanced} refused with their reasons"
         )
         for warning in found.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
+            print(f"warning: {_shown(warning)}", file=sys.stderr)
 
 
 @app.command()
@@ -243,6 +243,10 @@ def main() -> None:
     try:
         app()
     except FacepipeError as error:
+        print(f"facepipe: {_shown(error)}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except MemoryError:
+        error = OutOfMemoryError("there is not enough memory; fewer --workers need less")
         print(f"facepipe: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
@@ -260,13 +264,18 @@ def main() -> None:
         sys.exit(stopped.exit_code)
 
 
+def _shown(text: object) -> str:
+    """A text in one line, what a terminal cannot print or would obey as escapes: names may be so."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
 def _print_summary(summary: Summary, quiet: bool) -> None:
     if quiet:
         return
     for warning in summary.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {_shown(warning)}", file=sys.stderr)
     line = (
-        f"{summary.target}: {summary.frames} frames, {summary.faces} faces of {summary.tracks} "
+        f"{_shown(summary.target)}: {summary.frames} frames, {summary.faces} faces of {summary.tracks} "
         f"tracks enhanced, {summary.refused} tracks refused, {summary.seconds:.1f} s"
     )
     if summary.resumed:
@@ -281,9 +290,9 @@ def _print_plan(plan: Plan, output: Path) -> None:
     info, encode = plan.info, plan.encode
     width, height = info.width * encode.scale, info.height * encode.scale
     options = " ".join(f"{key}={value}" for key, value in encode.options)
-    print(f"source: {info.path}: {info.container}, {info.codec} {info.pix_fmt}")
+    print(f"source: {_shown(info.path)}: {info.container}, {info.codec} {info.pix_fmt}")
     print(f"  {info.width}x{info.height}, {len(info.pts)} frames, {info.seconds:.2f} s")
-    print(f"output: {output}: {encode.codec} {options} {encode.pix_fmt}, {width}x{height}")
+    print(f"output: {_shown(output)}: {encode.codec} {options} {encode.pix_fmt}, {width}x{height}")
     for stream in info.others:
         print(f"  copied: stream {stream.index}, {stream.kind} {stream.codec}")
     print(f"workers: {plan.workers}")
@@ -293,7 +302,7 @@ def _print_plan(plan: Plan, output: Path) -> None:
         stop = float((span.stop - info.pts[0]) * info.time_base)
         print(f"  {span.index}: {start:.2f} s to {stop:.2f} s")
     for note in (*info.warnings, *plan.notes):
-        print(f"warning: {note}")
+        print(f"warning: {_shown(note)}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ from facepipe.frames import Frame, PixelFormat, Span, VideoInfo
 from facepipe.media.containers import describe, open_source
 from facepipe.media.formats import colour_of, views, working_format
 
+#: Pixels that a frame may have whatever the film's size: damage must not make it take all memory.
+_MOST_PIXELS = 36_000_000
+
 
 @dataclass
 class DecodeReport:
@@ -132,6 +135,7 @@ def _pictures(
     stream = container.streams[info.stream_index]
     assert isinstance(stream, av.VideoStream)
     context = stream.codec_context
+    context.options = {"max_pixels": str(max(_MOST_PIXELS, 4 * info.width * info.height))}
     context.thread_count = threads
     context.thread_type = "AUTO" if threads > 1 else "SLICE"
     depth = context.reorder_depth

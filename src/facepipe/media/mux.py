@@ -82,7 +82,7 @@ def _write(
     last = last_duration(source, info, max(times) + start)
     with ExitStack() as stack:
         opened = stack.enter_context(open_source(source))
-        sample = stack.enter_context(av.open(str(parts[0])))
+        sample = stack.enter_context(av.open(str(parts[0].absolute())))
         tags = merged_metadata(opened.metadata, metadata)
         out = av.open(
             str(target),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import shutil
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +29,9 @@ _KNOWN = ("prints", "features", "detail")
 #: Where the sha256 of the finished file stands while it gets its name.
 _MADE = "made"
 _MARK = "fingerprint"
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,11 @@ class Job:
             note = json.loads(self._note(span).read_text(encoding="utf-8"))
             size = note.pop("bytes")
             part = Part(**(note | {"span": Span(**note["span"])}))
-        except (OSError, ValueError, TypeError, KeyError):
+            good = isinstance(part.frames, int) and isinstance(part.faces, int)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
         path = self.part(span)
-        if part.span != span or size != _size(path):
+        if not good or part.span != span or size != _size(path):
             return None
         # The folder may have been moved with its film.
         return Part(span, str(path), part.frames, part.faces, part.passed_through, part.warnings)
@@ -110,12 +114,16 @@ class Job:
             )
 
     def kept_faces(self, span: Span) -> SpanFaces | None:
-        """What was found in `span`, None where nothing is kept."""
+        """What was found in `span`, None where nothing is kept or what is there is damaged."""
         try:
-            with np.load(self.faces(span), allow_pickle=False) as kept:
-                data = {name: kept[name] for name in kept.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return self._read_faces(span)
+        except Exception as error:  # a zip, a deflate stream or an array's head can be at fault
+            log.info("what was kept of span %d is not used: %s", span.index, error)
             return None
+
+    def _read_faces(self, span: Span) -> SpanFaces | None:
+        with np.load(self.faces(span), allow_pickle=False) as kept:
+            data = {name: kept[name] for name in kept.files}
         if data["span"].tolist() != [span.index, span.start, span.stop]:
             return None
         sightings: list[Sighting] = []
@@ -149,6 +157,14 @@ class Job:
 def folder_of(target: Path) -> Path:
     """The folder of the job that makes `target`."""
     return target.parent / f".{target.name}.facepipe"
+
+
+def is_left(target: Path) -> bool:
+    """Whether a job that makes `target` was begun and did not clear up."""
+    try:
+        return folder_of(target).is_dir()
+    except (OSError, ValueError):  # a name that no disk takes
+        return False
 
 
 def claim(target: Path, fingerprint: str) -> None:
@@ -253,7 +269,7 @@ def settings_mark(settings: Settings, made_with: Sequence[str]) -> str:
     """What a result depends on besides its source, as hexadecimal digits."""
     made_of = {
         "made_with": list(made_with),
-        "settings": settings.model_dump(mode="json", exclude={"workers"}),
+        "settings": settings.model_dump(mode="json", exclude={"workers", "limits"}),
     }
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
