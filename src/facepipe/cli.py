@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facepipe import __version__, bulk, laboratory
-from facepipe.errors import FacepipeError
+from facepipe.errors import FacepipeError, OutOfMemoryError
 from facepipe.options import (
     AllowLoss,
     Assign,
@@ -168,11 +168,11 @@ def analyze(
     if not quiet:
         enhanced = sum(track.enhance for track in found.tracks)
         print(
-            f"{output}: {len(found.tracks)} tracks, {enhanced} to enhance, "
+            f"{_shown(output)}: {len(found.tracks)} tracks, {enhanced} to enhance, "
             f"{len(found.tracks) - enhanced} refused with their reasons"
         )
         for warning in found.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
+            print(f"warning: {_shown(warning)}", file=sys.stderr)
 
 
 @app.command()
@@ -252,8 +252,11 @@ def main() -> None:
     try:
         app()
     except FacepipeError as error:
-        print(f"facepipe: {error}", file=sys.stderr)
+        print(f"facepipe: {_shown(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except MemoryError:
+        print("facepipe: there is not enough memory; fewer --workers need less", file=sys.stderr)
+        sys.exit(OutOfMemoryError.exit_code)
     except ModuleNotFoundError as error:
         print(
             f"facepipe: this needs {error.name}, which is not installed; "
@@ -269,14 +272,20 @@ def main() -> None:
         sys.exit(stopped.exit_code)
 
 
+def _shown(text: object) -> str:
+    """A text in one line, without what a terminal would obey as escapes: names may be so."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
 def _print_summary(summary: Summary, quiet: bool) -> None:
     if quiet:
         return
     for warning in summary.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {_shown(warning)}", file=sys.stderr)
     line = (
-        f"{summary.target}: {summary.frames} frames, {summary.faces} faces of {summary.tracks} "
-        f"tracks enhanced, {summary.refused} tracks refused, {summary.seconds:.1f} s"
+        f"{_shown(summary.target)}: {summary.frames} frames, {summary.faces} faces of "
+        f"{summary.tracks} tracks enhanced, {summary.refused} tracks refused, "
+        f"{summary.seconds:.1f} s"
     )
     if summary.resumed:
         line += f", {summary.resumed} spans kept from an earlier run"
@@ -290,9 +299,9 @@ def _print_plan(plan: Plan, output: Path) -> None:
     info, encode = plan.info, plan.encode
     width, height = info.width * encode.scale, info.height * encode.scale
     options = " ".join(f"{key}={value}" for key, value in encode.options)
-    print(f"source: {info.path}: {info.container}, {info.codec} {info.pix_fmt}")
+    print(f"source: {_shown(info.path)}: {info.container}, {info.codec} {info.pix_fmt}")
     print(f"  {info.width}x{info.height}, {len(info.pts)} frames, {info.seconds:.2f} s")
-    print(f"output: {output}: {encode.codec} {options} {encode.pix_fmt}, {width}x{height}")
+    print(f"output: {_shown(output)}: {encode.codec} {options} {encode.pix_fmt}, {width}x{height}")
     for stream in info.others:
         if stream.index not in plan.leave_out:
             print(f"  copied: stream {stream.index}, {stream.kind} {stream.codec}")
@@ -303,7 +312,7 @@ def _print_plan(plan: Plan, output: Path) -> None:
         stop = float((span.stop - info.pts[0]) * info.time_base)
         print(f"  {span.index}: {start:.2f} s to {stop:.2f} s")
     for note in (*info.warnings, *plan.notes):
-        print(f"warning: {note}")
+        print(f"warning: {_shown(note)}")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ FacepipeError                 1   anything below, when none is more exact
 ├── OutputError               4   a target that exists, is the source or cannot be written
 ├── ModelError                5   weights or packs that are missing or damaged
 ├── MediaError                6   an encoder or container that refuses what it is given
-└── WorkerError               7   a span that failed and could not be passed through
+├── WorkerError               7   a span that failed and could not be passed through
+└── OutOfMemoryError          9   more memory was needed than there is, or may be taken
 (a batch of which items failed 8)
-(Ctrl-C                     130)
+(Ctrl-C                     130; a request to end, SIGTERM, 143; a terminal that closed, 129)
 """
 
 from __future__ import annotations
@@ -54,3 +55,17 @@ class WorkerError(FacepipeError):
     """A span that failed in a worker and could not be passed through either."""
 
     exit_code = 7
+
+
+class OutOfMemoryError(FacepipeError):
+    """More memory was needed than there is, or than this process may take."""
+
+    exit_code = 9
+
+
+def reason_of(error: BaseException | None) -> str:
+    """What an error says, in one line, and of which kind it is where that was not foreseen."""
+    said = " ".join(str(error).split())
+    if error is None or isinstance(error, FacepipeError):
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

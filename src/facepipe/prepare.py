@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,8 @@ ENCODER_THREADS = 2
 _WORKER_BYTES, _LOOKED_AHEAD = 350 * 2**20, 70
 
 
+#: Bytes that a target's name may have: of 255 that disks take, less what its report's has besides.
+_LONGEST_NAME = 255 - len("..facepipe.json.partial")
 NO_COPYING = Copying("none", "copying is turned off")
 
 
@@ -50,6 +53,7 @@ class Plan:
     workers: int
     leave_out: tuple[int, ...] = ()  # streams that the target does not hold
     copying: Copying = NO_COPYING
+    source_sha256: str = ""  # where it is known
 
 
 def worker_bytes(info: VideoInfo, encode: EncodeSettings) -> int:
@@ -75,7 +79,7 @@ def make_plan(
     Raises InputError for the source, UsageError for settings that do not fit it, OutputError or
     MediaError for a target that cannot hold it.
     """
-    info = probe(source)
+    info = probe(source, settings.limits)
     if target is not None:
         check_output(source, target, overwrite)
     window = _window(info, settings.output)
@@ -120,15 +124,29 @@ def check_restorer(settings: Settings, *, here: bool = True) -> tuple[ModelFiles
 
 def check_output(source: Path, target: Path, overwrite: bool) -> None:
     """Raise OutputError unless a file can be written to `target`, which is not the source."""
-    if target.exists():
-        if target.is_dir():
-            raise OutputError(f"{target}: is a directory, a file name is wanted")
-        if source.exists() and target.samefile(source):
-            raise OutputError(f"{target}: is the source itself; name another file")
-        if not overwrite:
-            raise OutputError(f"{target}: exists already; --overwrite replaces it")
-    if not target.parent.is_dir():
-        raise OutputError(f"{target.parent}: no such folder to write to")
+    if str(target) == "-":
+        raise OutputError(
+            "- is no file: what is written is read back, so it cannot go to stdout; name a file"
+        )
+    if len(os.fsencode(target.name)) > _LONGEST_NAME:
+        raise OutputError(
+            f"{target}: a name of {len(os.fsencode(target.name))} bytes is too long; "
+            f"allowed are {_LONGEST_NAME}, as its report needs a longer one"
+        )
+    try:
+        if target.exists():
+            if target.is_dir():
+                raise OutputError(f"{target}: is a directory, a file name is wanted")
+            if source.exists() and target.samefile(source):
+                raise OutputError(f"{target}: is the source itself; name another file")
+            if not target.is_file():
+                raise OutputError(f"{target}: is no regular file; name another file")
+            if not overwrite:
+                raise OutputError(f"{target}: exists already; --overwrite replaces it")
+        if not target.parent.is_dir():
+            raise OutputError(f"{target.parent}: no such folder to write to")
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
     try:
         with tempfile.TemporaryFile(dir=target.parent):
             pass

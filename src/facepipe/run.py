@@ -12,14 +12,16 @@ from typing import TypeVar
 
 from facepipe import __version__
 from facepipe.configs.settings import Settings
-from facepipe.errors import FacepipeError, InputError, OutputError, WorkerError
+from facepipe.errors import FacepipeError, InputError, WorkerError, reason_of
 from facepipe.frames import Analysis, Part, Span, SpanFaces, VideoInfo
+from facepipe.guards import check_unchanged, told_plainly
 from facepipe.media import joining, mux
 from facepipe.models.registry import sha256_of
 from facepipe.picture import enhance_picture_file, is_picture
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.choose import choose
 from facepipe.pipeline.fade import faded
+from facepipe.pipeline.limits import check_crowd, check_tracks
 from facepipe.pipeline.link import link
 from facepipe.pipeline.plan import anchors, with_copies
 from facepipe.pipeline.report import (
@@ -41,7 +43,7 @@ from facepipe.pipeline.spans import (
 )
 from facepipe.prepare import Plan, check_output, check_restorer, make_plan
 from facepipe.workers.executor import Executor, Outcome
-from facepipe.workers.jobs import Job, fingerprint, open_job
+from facepipe.workers.jobs import Job, claim, fingerprint, is_left, open_job
 from facepipe.workers.local import LocalExecutor
 
 Result = TypeVar("Result")
@@ -89,10 +91,11 @@ def enhance(
     `source` is a film, or a picture by its suffix. What an interrupted run had finished is not done
     again. Writes `TARGET.facepipe.json` beside it. Raises FacepipeError; then there is no target.
     """
-    made = settings or Settings()
-    if is_picture(Path(source)):
-        return _picture(Path(source), Path(target), made, overwrite)
-    return _make(Path(source), Path(target), made, None, executor, overwrite, on_event)
+    made, source, target = settings or Settings(), Path(source), Path(target)
+    with told_plainly(source, target):
+        if is_picture(source):
+            return _picture(source, target, made, overwrite)
+        return _make(source, target, made, None, executor, overwrite, on_event)
 
 
 def render(
@@ -109,9 +112,10 @@ def render(
 
     Raises InputError when the analysis belongs to another film; else as `enhance`.
     """
-    found = read_analysis(Path(analysis))
-    made = settings or Settings()
-    return _make(Path(source), Path(target), made, found, executor, overwrite, on_event)
+    made, source, target = settings or Settings(), Path(source), Path(target)
+    with told_plainly(source, target):
+        found = read_analysis(Path(analysis), made.limits)
+        return _make(source, target, made, found, executor, overwrite, on_event)
 
 
 def analyze(
@@ -126,15 +130,17 @@ def analyze(
     """Find and follow the faces of `source` and write analysis.json to `target`."""
     settings = settings or Settings()
     source, target = Path(source), Path(target)
-    planned = make_plan(source, settings)
-    check_output(source, target, overwrite)
-    with ExitStack() as stack:
-        job = stack.enter_context(
-            open_job(target, fingerprint(source, settings, None, (__version__,)))
-        )
+    with told_plainly(source, target), ExitStack() as stack:
+        planned = replace(make_plan(source, settings), source_sha256=sha256_of(source))
+        check_output(source, target, overwrite or is_left(target))
+        mark = fingerprint(source, settings, None, (__version__,))
+        if not overwrite:
+            claim(target, mark)
+        job = stack.enter_context(open_job(target, mark))
         workers = executor or stack.enter_context(LocalExecutor(planned.workers))
-        found = _analyze(source, planned, settings, job, workers, on_event)
-        _guarded(lambda: write_analysis(found, target), target)
+        found = _analyze(planned, settings, job, workers, on_event)
+        write_analysis(found, job.analysis)
+        job.deliver(job.analysis, target)
         job.remove()
     return found
 
@@ -166,36 +172,43 @@ def _make(
 ) -> Summary:
     began = time.monotonic()
     here = executor is None or executor.here
-    planned = make_plan(source, settings, target=target, overwrite=overwrite, here=here)
+    # A run that was killed when all was done left the target, and may clear up now.
+    again = overwrite or is_left(target)
+    planned = make_plan(source, settings, target=target, overwrite=again, here=here)
+    planned = replace(planned, source_sha256=sha256_of(source))
     model, runs_on = check_restorer(settings, here=here)
     made_with = (__version__, runs_on, *(model.sha256 if model else ()))
     with ExitStack() as stack:
         mark = fingerprint(source, settings, analysis, made_with)
+        if not overwrite:
+            claim(target, mark)
         job = stack.enter_context(open_job(target, mark))
         workers = executor or stack.enter_context(LocalExecutor(planned.workers))
         if analysis is None:
             if not job.analysis.is_file():
-                found = _analyze(source, planned, settings, job, workers, on_event)
-                _guarded(lambda: write_analysis(found, job.analysis), target)
+                found = _analyze(planned, settings, job, workers, on_event)
+                write_analysis(found, job.analysis)
             # Read back, so that `run` and `analyze` + `render` see the same rounded numbers.
             try:
-                analysis = read_analysis(job.analysis)
+                analysis = read_analysis(job.analysis, settings.limits)
             except InputError:  # cut short by a crash: the next run finds it anew
                 job.analysis.unlink()
                 raise
-        elif analysis.source_sha256 != sha256_of(source):
+        elif analysis.source_sha256 != planned.source_sha256:
             raise InputError(f"the analysis belongs to another film than {source} (sha256 differs)")
         else:
             chosen = choose(analysis.tracks, settings.choose, planned.info)
             analysis = replace(analysis, tracks=chosen)
+        check_crowd(analysis.tracks, settings.limits)
         parts, resumed = _render(planned, analysis, settings, job, workers, on_event)
         if not any(part.frames for part in parts):
             raise InputError(f"{source}: not one picture decodes")
+        whole = job.whole(target)
         mux(
             [part for part in parts if part.frames],
             source,
             planned.info,
-            target,
+            whole,
             settings=planned.encode,
             metadata={"comment": CONTAINER_TAG},
             window=planned.window,
@@ -209,10 +222,12 @@ def _make(
             parts=parts,
             encode=planned.encode,
             target=target,
-            target_sha256=sha256_of(target),
+            target_sha256=sha256_of(whole),
             notes=planned.notes,
         )
         write_sidecar(content, sidecar_path(target))
+        check_unchanged(source, planned.source_sha256)
+        job.deliver(whole, target)
         job.remove()
     return Summary(
         target=target,
@@ -234,7 +249,6 @@ def _make(
 
 
 def _analyze(
-    source: Path,
     planned: Plan,
     settings: Settings,
     job: Job,
@@ -264,18 +278,19 @@ def _analyze(
             _raise_if_hopeless(outcome.error)
             failed.append(outcome.error)
             if len(failed) == len(spans):
-                raise WorkerError(f"every span failed: {outcome.error}")
-            warning = f"no faces were looked for from pts {span.start}: {outcome.error}"
+                raise WorkerError(f"every span failed: {reason_of(outcome.error)}")
+            warning = f"no faces were looked for from pts {span.start}: {reason_of(outcome.error)}"
             result = SpanFaces(span, (), (), (warning,))
         else:
-            _guarded(lambda: job.keep_faces(result), job.folder)
+            job.keep_faces(result)
         found[span.index] = result
 
-    _work(executor, analyze_span, tasks, keep, "analyze", spans, info, on_event)
+    _work(executor, analyze_span, tasks, keep, "analyze", planned, on_event)
     ordered = [found[span.index] for span in spans]
     tracks = link(ordered, detect=settings.detect, settings=settings.link, info=info)
+    check_tracks(len(tracks), settings.limits, info.path)
     return Analysis(
-        source_sha256=sha256_of(source),
+        source_sha256=planned.source_sha256,
         time_base=info.time_base,
         frames=len(info.pts),
         width=info.width,
@@ -326,7 +341,7 @@ def _render(
 
     def finish(part: Part) -> None:
         part = replace(part, path=str(job.part(part.span)))  # it may have been made elsewhere
-        _guarded(lambda: job.keep_part(part), job.folder)
+        job.keep_part(part)
         parts[part.span.index] = part
 
     def keep(outcome: Outcome[Part]) -> None:
@@ -334,16 +349,18 @@ def _render(
             finish(outcome.result)
             return
         _raise_if_hopeless(outcome.error)
-        reason = f"restoring failed twice: {outcome.error}"
+        reason = f"restoring failed twice: {reason_of(outcome.error)}"
         failed.append(PassThroughTask(tasks[outcome.number], reason))
 
-    _work(executor, render_span, tasks, keep, "render", spans, info, on_event)
+    _work(executor, render_span, tasks, keep, "render", planned, on_event)
     if failed and len(failed) + len(copied) == len(spans):
         raise WorkerError(f"every span failed; {failed[0].reason}")
     for outcome in executor.map(pass_through_span, failed, progress=lambda _: None):
         if outcome.result is None:
             span = failed[outcome.number].render.span
-            raise WorkerError(f"span {span.index} fails even unenhanced: {outcome.error}")
+            raise WorkerError(
+                f"span {span.index} fails even unenhanced: {reason_of(outcome.error)}"
+            )
         finish(outcome.result)
     return [parts[span.index] for span in spans], resumed
 
@@ -368,12 +385,15 @@ def _work(
     tasks: Sequence[Task],
     keep: Callable[[Outcome[Result]], None],
     stage: str,
-    spans: Sequence[Span],
-    info: VideoInfo,
+    planned: Plan,
     on_event: OnEvent | None,
 ) -> None:
-    """Run all tasks and tell how many of the film's frames are done."""
-    total = sum(_frames_within(info, span) for span in spans)
+    """Run all tasks and tell how many of the film's frames are done.
+
+    Nothing is kept that was made of a source that changed meanwhile.
+    """
+    info = planned.info
+    total = sum(_frames_within(info, span) for span in planned.spans)
     done = total - sum(_frames_within(info, task.span) for task in tasks)
 
     def progress(frames: int) -> None:
@@ -384,6 +404,7 @@ def _work(
 
     progress(0)
     for outcome in executor.map(function, tasks, progress=progress):
+        check_unchanged(Path(info.path), planned.source_sha256)
         keep(outcome)
 
 
@@ -395,10 +416,3 @@ def _raise_if_hopeless(error: BaseException | None) -> None:
     """Raise what no other span would fare better with; a worker's own trouble is not that."""
     if isinstance(error, FacepipeError) and not isinstance(error, WorkerError):
         raise error
-
-
-def _guarded(write: Callable[[], None], target: Path) -> None:
-    try:
-        write()
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error

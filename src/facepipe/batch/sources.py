@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,6 +23,8 @@ FILM_SUFFIXES = WRITTEN_SUFFIXES | {
     *(".3g2", ".dv", ".rm", ".wtv", ".y4m", ".ivf"),
 }
 _OF_NO_USE = "neither a film nor a picture, nor an archive, by its name"
+#: Characters of a line of a manifest.
+_LONGEST_LINE = 100_000
 _MANIFEST_SUFFIXES = frozenset((".txt", ".jsonl"))
 
 
@@ -196,7 +199,12 @@ def _of_manifest(path: Path, limits: Limits) -> Iterator[Item | Skipped]:
     """One path a line, or one JSON object with `source` and perhaps `output`, relative to it."""
     try:
         with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
+            for number in count(1):
+                line = lines.readline(_LONGEST_LINE + 1)
+                if not line:
+                    return
+                if len(line) > _LONGEST_LINE:
+                    raise InputError(f"{path}, line {number}: more than {_LONGEST_LINE} characters")
                 text = line.strip()
                 if not text or text.startswith("#"):
                     continue
@@ -219,7 +227,7 @@ def _entry(text: str, where: str) -> _Entry:
         return _Entry(source=text)
     try:
         return _Entry.model_validate(json.loads(text))
-    except (ValueError, ValidationError) as error:
+    except (ValueError, RecursionError) as error:  # of which ValidationError is one
         first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise InputError(
             f'{where}: {first}; allowed is a path, or {{"source": "a.mp4", "output": "b/a.mp4"}}'

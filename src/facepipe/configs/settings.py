@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from reprlib import Repr
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -16,6 +17,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Quality = Literal["visually-lossless", "archive", "small"]
 Speed = Literal["fast", "balanced", "slow"]
+_MOST_TOML = 2**20
+#: Sections within sections that a key may name.
+_DEEPEST = 8
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
 PROFILES = ("balanced", "fast", "thorough", "strict", "recall")
 
 
@@ -71,7 +77,7 @@ class ChooseSettings(_Section):
     def _box_or_path(cls, given: object) -> object:
         if given is None or isinstance(given, Path):
             return given
-        if isinstance(given, str) and (Path(given).exists() or "," not in given):
+        if isinstance(given, str) and (_is_there(given) or "," not in given):
             return Path(given)
         numbers = given.split(",") if isinstance(given, str) else given
         try:
@@ -112,8 +118,8 @@ class OutputSettings(_Section):
         True, description="copy what holds no enhanced face, where the source's packets join ours"
     )
     allow_loss: bool = Field(False, description="go on without what the target cannot hold")
-    start: float | None = Field(None, ge=0, description="seconds from the first frame")
-    end: float | None = Field(None, gt=0, description="seconds from the first frame")
+    start: float | None = Field(None, ge=0, le=1e9, description="seconds from the first frame")
+    end: float | None = Field(None, gt=0, le=1e9, description="seconds from the first frame")
 
     @field_validator("options", mode="before")
     @classmethod
@@ -130,6 +136,20 @@ class OutputSettings(_Section):
         return self
 
 
+class LimitSettings(_Section):
+    """How large a source may be: a crafted file must not take all memory or all time.
+
+    They change no result.
+    """
+
+    frame_megapixels: Positive = Field(100.0, description="largest frame, 10^6 px")
+    hours: Positive = Field(100.0, description="longest film, by the times of its frames")
+    frames: int = Field(10_000_000, ge=1, description="most video frames in a film")
+    faces: int = Field(1000, ge=1, description="most faces that are enhanced in one frame")
+    tracks: int = Field(100_000, ge=1, description="most tracks in a film or an analysis.json")
+    analysis_megabytes: Positive = Field(512.0, description="largest analysis.json, 10^6 bytes")
+
+
 class Settings(_Section):
     """Everything that decides what a run makes of a source."""
 
@@ -138,6 +158,7 @@ class Settings(_Section):
     choose: ChooseSettings = ChooseSettings()
     restore: RestoreSettings = RestoreSettings()
     output: OutputSettings = OutputSettings()
+    limits: LimitSettings = LimitSettings()
     span_seconds: Positive = Field(6.0, description="aimed length of a span")
     workers: int | None = Field(None, ge=1, le=256, description="processes; default: a core each")
 
@@ -158,7 +179,7 @@ def load_settings(
         raise UsageError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
     shipped = files("facepipe.configs").joinpath(f"profiles/{profile}.toml")
     merged = tomllib.loads(shipped.read_text(encoding="utf-8"))
-    own: dict[str, Any] = _read_toml(config) if config is not None else {}
+    own: dict[str, Any] = read_toml(config, "config file") if config is not None else {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or not key.strip():
@@ -174,15 +195,30 @@ def load_settings(
         raise UsageError(_one_line(error)) from error
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, kind: str) -> dict[str, Any]:
+    """What a TOML file says; `kind` is what errors call it. Raises UsageError."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UsageError(f"{path}: this {kind} is no regular file")
+        with path.open("rb") as file:
+            content = file.read(_MOST_TOML + 1)
+        if len(content) > _MOST_TOML:
+            raise UsageError(f"{path}: this {kind} has more than {_MOST_TOML} bytes")
+        return tomllib.loads(content.decode())
     except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such config file") from error
+        raise UsageError(f"{path}: no such {kind}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: this config file cannot be read ({error})") from error
-    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: this {kind} cannot be read ({error})") from error
+    except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, 1,000 brackets
         raise UsageError(f"{path}: not valid TOML ({error})") from error
+
+
+def _is_there(name: str) -> bool:
+    """Whether a file has that name; text that can be no name is none."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
@@ -195,6 +231,8 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 def _assign(into: dict[str, Any], dotted: str, value: object) -> None:
     *sections, last = dotted.split(".")
+    if len(sections) > _DEEPEST:
+        raise UsageError(f"--set wants key=value, got a key of {len(sections) + 1} parts")
     for section in sections:
         inner = into.setdefault(section, {})
         if not isinstance(inner, dict):
@@ -206,9 +244,10 @@ def _assign(into: dict[str, Any], dotted: str, value: object) -> None:
 def _literal(text: str) -> object:
     """The TOML value that `text` spells, or the text itself: `--set output.codec=ffv1`."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        spelled = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
         return text
+    return spelled["value"] if len(spelled) == 1 else text
 
 
 def _one_line(error: ValidationError) -> str:
@@ -217,7 +256,7 @@ def _one_line(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"unknown setting {key!r}; known here: {', '.join(_known(first['loc']))}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"setting {key or 'output'}: {message}, got {first['input']!r}"
+    return f"setting {key or 'output'}: {message}, got {_SHORT.repr(first['input'])}"
 
 
 def _known(location: tuple[int | str, ...]) -> list[str]:

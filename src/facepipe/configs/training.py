@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from facepipe.configs.settings import read_toml
 from facepipe.errors import UsageError
 
 Network = Literal[
@@ -72,13 +72,7 @@ class TrainSettings(BaseModel):
 def load_recipe(path: Path) -> TrainSettings:
     """The settings in a TOML recipe. Raises UsageError that names what is wrong with it."""
     try:
-        return TrainSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such recipe") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: this recipe cannot be read ({error})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not valid TOML ({error})") from error
+        return TrainSettings.model_validate(read_toml(path, "recipe"))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -65,6 +66,7 @@ WRITTEN_SUFFIXES = frozenset(_MUXERS)
 _SYSTEM_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
+    errno.ENAMETOOLONG,
 )
 
 
@@ -73,30 +75,39 @@ def is_address(name: str) -> bool:
     return "://" in name
 
 
-def open_source(source: Path | str) -> InputContainer:
+def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputContainer:
     """Open a media file; InputError says what is wrong with it otherwise.
 
+    No frame of more than `most_pixels` is decoded while FFmpeg learns what the file holds.
     An address such as `workers.lent` gives ("scheme://...") is read through fsspec, which opens
     nothing but that.
     """
     if isinstance(source, str) and is_address(source):
         system, place = fsspec.core.url_to_fs(source)
         file = system.open(place, "rb", block_size=_BLOCK, cache_type="blockcache")
-        return _opened(source, file)
+        return _opened(source, file, most_pixels)
     path = Path(source)
-    if not path.exists():
-        raise InputError(f"{path} does not exist; give a video file")
-    if path.is_dir():
+    if str(path) == "-":
+        raise InputError(
+            "- is no file: a source is read twice, so it cannot be stdin; give a video file"
+        )
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise InputError(f"{path} does not exist; give a video file") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{path} is a directory; give a video file")
-    if not path.is_file():
+    if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is no regular file; give a video file")
-    if path.stat().st_size == 0:
+    if status.st_size == 0:
         raise InputError(f"{path} is empty; give a video file")
     # An absolute path cannot be mistaken for a protocol such as "concat:a|b".
-    return _opened(path, str(path.absolute()))
+    return _opened(path, str(path.absolute()), most_pixels)
 
 
-def _opened(path: Path | str, file: str | BinaryIO) -> InputContainer:
+def _opened(path: Path | str, file: str | BinaryIO, most_pixels: int | None) -> InputContainer:
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(_DEMUXERS),
@@ -105,6 +116,7 @@ def _opened(path: Path | str, file: str | BinaryIO) -> InputContainer:
         return av.open(
             file,
             "r",
+            options={} if most_pixels is None else {"max_pixels": str(most_pixels)},
             container_options=options,
             metadata_errors="surrogateescape",
         )

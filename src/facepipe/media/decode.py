@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import av
+import numpy as np
 from av.container import InputContainer
 
 from facepipe.frames import Frame, PixelFormat, Span, VideoInfo
 from facepipe.media.containers import describe, open_source
 from facepipe.media.decoders import decoder_of
 from facepipe.media.formats import colour_of, views, working_format
+
+#: Pixels that a frame may have whatever the film's size: damage must not make it take all memory.
+_MOST_PIXELS = 36_000_000
 
 
 @dataclass
@@ -132,6 +136,7 @@ def _pictures(
     stream = container.streams[info.stream_index]
     assert isinstance(stream, av.VideoStream)
     context = decoder_of(stream)
+    context.options = {"max_pixels": str(max(_MOST_PIXELS, 4 * info.width * info.height))}
     context.thread_count = threads
     context.thread_type = "AUTO" if threads > 1 else "SLICE"
     depth = context.reorder_depth
@@ -191,4 +196,17 @@ def _frame(
         picture = picture.reformat(*wanted, interpolation="BICUBIC", threads=1)
     picture.pts = pts
     picture.time_base = info.time_base
-    return Frame(pts, format, colour_of(picture), views(picture), handle=picture)
+    frame = Frame(pts, format, colour_of(picture), views(picture), handle=picture)
+    return _within_range(frame, report) if format.bits % 8 else frame
+
+
+def _within_range(frame: Frame, report: DecodeReport) -> Frame:
+    """The frame with no value above what its bits can say: x264 ends the process at such.
+
+    FFmpeg fills what damage took from a picture with bytes of 128, in words of 9 to 15 bits too.
+    """
+    most = (1 << frame.format.bits) - 1
+    if all(plane.max(initial=0) <= most for plane in frame.planes):
+        return frame
+    report.tell(f"a picture has values above {most}", f" (pts {frame.pts})")
+    return frame.with_planes(tuple(np.minimum(plane, most) for plane in frame.planes))

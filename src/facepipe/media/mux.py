@@ -101,7 +101,7 @@ def _write(
     last = last_duration(source, info, max(times) + start)
     with ExitStack() as stack:
         opened = stack.enter_context(open_source(source))
-        made = stack.enter_context(av.open(str(film.sample))) if film.sample else None
+        made = stack.enter_context(av.open(str(film.sample.absolute()))) if film.sample else None
         sample = made.streams.video[0] if made else None
         tags = merged_metadata(opened.metadata, metadata)
         out = av.open(

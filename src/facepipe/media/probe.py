@@ -11,6 +11,7 @@ import av
 from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 
+from facepipe.configs.settings import LimitSettings
 from facepipe.errors import InputError
 from facepipe.frames import StreamInfo, VideoInfo
 from facepipe.media.bitstream import begins_anew, length_size
@@ -23,16 +24,20 @@ _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 _HEAD_PACKETS = 64  # how many packets may pass before the first picture comes out
 
 
-def probe(path: Path) -> VideoInfo:
+def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
     """Read every packet of a local file, decoding no more than its first picture.
 
-    Errors: InputError in one sentence for anything that is no readable film.
+    Errors: InputError in one sentence for anything that is no readable film, or is beyond `limits`.
     """
-    with open_source(path) as container:
+    limits = limits or LimitSettings()
+    most_pixels = min(round(limits.frame_megapixels * 10**6), 2**31 - 1)
+    with open_source(path, most_pixels=most_pixels) as container:
         streams = {stream.index: stream for stream in container.streams}
         video = main_video(path, streams.values())
         decoder = decoder_of(video)
         decoder.thread_count = 1
+        decoder.options = {"max_pixels": str(most_pixels)}
+        check_size(path, video.codec_context.width, video.codec_context.height, limits)
         counts: Counter[int] = Counter()
         shown: list[tuple[int, bool, bool]] = []  # pts, keyframe, corrupt
         packed: list[Packed] = []
@@ -67,6 +72,11 @@ def probe(path: Path) -> VideoInfo:
                 untimed += 1
                 continue
             shown.append((pts, packet.is_keyframe, packet.is_corrupt))
+            if len(shown) > limits.frames:
+                raise InputError(
+                    f"{path} has more than the {limits.frames} frames that limits.frames allows; "
+                    "--set limits.frames=N lifts it"
+                )
         while shown and shown[-1][2]:  # the packet that a cut through the file halves
             shown.pop()
             warnings.append("the last packet is incomplete and left out")
@@ -74,6 +84,7 @@ def probe(path: Path) -> VideoInfo:
             warnings.append(f"{untimed} video packets carry no time and are left out")
         if not shown:
             raise InputError(f"{path} holds no video frame; its video stream is empty")
+        _check_length(path, shown, video, limits)
         warnings += _shortage(container, video, shown, counts[video.index])
         context = video.codec_context
         pix_fmt = first.format.name if first is not None else context.pix_fmt
@@ -103,6 +114,29 @@ def probe(path: Path) -> VideoInfo:
                 if s.index != video.index and not is_chapter_track(s)
             ),
             warnings=tuple(warnings),
+        )
+
+
+def check_size(path: Path, width: int, height: int, limits: LimitSettings) -> None:
+    """Raise InputError for a frame larger than `limits` allow."""
+    if width * height > limits.frame_megapixels * 10**6:
+        raise InputError(
+            f"{path} has frames of {width}x{height} px, more than the "
+            f"{limits.frame_megapixels:g} megapixels that limits.frame_megapixels allows; "
+            f"--set limits.frame_megapixels={-(-width * height // 10**6)} lifts it"
+        )
+
+
+def _check_length(
+    path: Path, shown: list[tuple[int, bool, bool]], video: av.VideoStream, limits: LimitSettings
+) -> None:
+    assert video.time_base is not None
+    first, last = min(shown)[0], max(shown)[0]
+    hours = (last - first) * video.time_base / 3600
+    if hours > limits.hours:
+        raise InputError(
+            f"{path} lasts {float(hours):.4g} hours by the times of its frames, more than the "
+            f"{limits.hours:g} that limits.hours allows; --set limits.hours=N lifts it"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
@@ -13,10 +14,14 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from facepipe.configs.settings import LimitSettings
 from facepipe.errors import InputError
 from facepipe.frames import Analysis, Track
+from facepipe.pipeline.limits import check_tracks
 
 FORMAT = "facepipe-analysis/1"
+_Pts = Annotated[int, Field(ge=-(2**62), le=2**62)]
+_Count = Annotated[int, Field(ge=0, le=2**31)]
 _Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 _Point = tuple[_Number, _Number]
 
@@ -26,14 +31,14 @@ class _Model(BaseModel):
 
 
 class _Knot(_Model):
-    pts: int = Field(ge=-(2**62), le=2**62)
+    pts: _Pts
     box: tuple[_Number, _Number, _Number, _Number]
     landmarks: tuple[_Point, _Point, _Point, _Point, _Point]
     score: float = Field(ge=0, le=1)
 
 
 class _Track(_Model):
-    number: int = Field(ge=0)
+    number: _Count
     enhance: bool
     reason: str | None = None
     from_seconds: float
@@ -51,19 +56,16 @@ class _Track(_Model):
 
 class _Source(_Model):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    frames: int = Field(ge=0)
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
-    time_base: str
+    frames: _Count
+    width: int = Field(gt=0, le=2**31)
+    height: int = Field(gt=0, le=2**31)
+    time_base: str = Field(max_length=40)
 
     @field_validator("time_base")
     @classmethod
     def _fraction(cls, text: str) -> str:
-        try:
-            good = Fraction(text) > 0
-        except (ValueError, ZeroDivisionError):
-            good = False
-        if not good:
+        # No decimal point or exponent: 1e999999999 would be written out.
+        if not re.fullmatch(r"0*[1-9][0-9]*(/0*[1-9][0-9]*)?", text, re.ASCII):
             raise ValueError("a time base is a positive fraction such as 1/30000")
         return text
 
@@ -71,7 +73,7 @@ class _Source(_Model):
 class _File(_Model):
     format: Literal["facepipe-analysis/1"]
     source: _Source
-    cuts: tuple[int, ...] = ()
+    cuts: tuple[_Pts, ...] = ()
     warnings: tuple[str, ...] = ()
     tracks: tuple[_Track, ...] = ()
 
@@ -80,6 +82,8 @@ class _File(_Model):
         numbers = [track.number for track in self.tracks]
         if len(set(numbers)) < len(numbers):
             raise ValueError("two tracks have the same number")
+        if any(a > b for a, b in pairwise(self.cuts)):
+            raise ValueError("the cuts' pts must rise")
         return self
 
 
@@ -94,9 +98,18 @@ def write_analysis(analysis: Analysis, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read_analysis(path: Path) -> Analysis:
+def read_analysis(path: Path, limits: LimitSettings | None = None) -> Analysis:
     """Read and check an analysis. Raises InputError that names the first thing that is wrong."""
+    limits = limits or LimitSettings()
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(f"{path}: this analysis is no regular file")
+        most = limits.analysis_megabytes * 10**6
+        if path.stat().st_size > most:
+            raise InputError(
+                f"{path}: {path.stat().st_size} bytes are more than the {most:.0f} that "
+                "limits.analysis_megabytes allows; --set limits.analysis_megabytes=N lifts it"
+            )
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such analysis file") from error
@@ -104,6 +117,7 @@ def read_analysis(path: Path) -> Analysis:
         raise InputError(f"{path}: this analysis cannot be read ({error})") from error
     try:
         file = _File.model_validate_json(text)
+        check_tracks(len(file.tracks), limits, str(path))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -114,7 +114,8 @@ def _rows(looks: Sequence[int], ways: Sequence[Way], steps: Sequence[Floats | No
             rows += [_Row(pts, look, (pts - at) * whole, moved) for pts, moved in on]
         else:
             rows += [_Row(pts, look, 0.0, moved) for pts, moved in on]
-    return rows
+    # Damaged films have frames of equal pts, and so have ways.
+    return list({row.pts: row for row in rows}.values())
 
 
 def _mixed(values: Floats, one: NDArray[np.intp], other: NDArray[np.intp], share: Floats) -> Floats:

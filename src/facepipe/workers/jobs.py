@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import shutil
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +26,12 @@ from facepipe.models.registry import sha256_of
 
 #: What a sighting may know of each of its faces, or not.
 _KNOWN = ("prints", "features", "detail")
+#: Where the sha256 of the finished file stands while it gets its name.
+_MADE = "made"
+_MARK = "fingerprint"
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,20 @@ class Job:
         """Where the rendered `span` is kept."""
         return self.folder / f"part-{span.index:05}.nut"
 
+    def whole(self, target: Path) -> Path:
+        """Where the finished film waits for its name."""
+        return self.folder / f"whole-{target.name}"
+
+    def deliver(self, made: Path, target: Path) -> None:
+        """Give `made`, a file of this folder, the target's name, noting first that it is ours.
+
+        A run that is killed before it has cleared up leaves a target that `claim` knows again.
+        """
+        mark = (self.folder / _MARK).read_text(encoding="utf-8")
+        with _written(self.folder / _MADE) as partial:
+            partial.write_text(f"{mark} {sha256_of(made)}", encoding="utf-8")
+        made.replace(target)
+
     def _note(self, span: Span) -> Path:
         return self.part(span).with_suffix(".json")
 
@@ -61,10 +81,11 @@ class Job:
             note = json.loads(self._note(span).read_text(encoding="utf-8"))
             size = note.pop("bytes")
             part = Part(**(note | {"span": Span(**note["span"])}))
-        except (OSError, ValueError, TypeError, KeyError):
+            good = isinstance(part.frames, int) and isinstance(part.faces, int)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
         path = self.part(span)
-        if part.span != span or size != _size(path):
+        if not good or part.span != span or size != _size(path):
             return None
         # The folder may have been moved with its film.
         return Part(span, str(path), part.frames, part.faces, part.passed_through, part.warnings)
@@ -93,12 +114,16 @@ class Job:
             )
 
     def kept_faces(self, span: Span) -> SpanFaces | None:
-        """What was found in `span`, None where nothing is kept."""
+        """What was found in `span`, None where nothing is kept or what is there is damaged."""
         try:
-            with np.load(self.faces(span), allow_pickle=False) as kept:
-                data = {name: kept[name] for name in kept.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return self._read_faces(span)
+        except Exception as error:  # a zip, a deflate stream or an array's head can be at fault
+            log.info("what was kept of span %d is not used: %s", span.index, error)
             return None
+
+    def _read_faces(self, span: Span) -> SpanFaces | None:
+        with np.load(self.faces(span), allow_pickle=False) as kept:
+            data = {name: kept[name] for name in kept.files}
         if data["span"].tolist() != [span.index, span.start, span.stop]:
             return None
         sightings: list[Sighting] = []
@@ -120,8 +145,40 @@ class Job:
         return SpanFaces(span, tuple(sightings), cuts, warnings)
 
     def remove(self) -> None:
-        """Delete the folder and all in it."""
+        """Delete the folder and all in it; last what says whose it is, should this be cut short."""
+        with contextlib.suppress(OSError):
+            for path in self.folder.iterdir():
+                if path.name not in (_MARK, _MADE, "lock"):
+                    path.unlink()
+            (self.folder / _MARK).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def folder_of(target: Path) -> Path:
+    """The folder of the job that makes `target`."""
+    return target.parent / f".{target.name}.facepipe"
+
+
+def is_left(target: Path) -> bool:
+    """Whether a job that makes `target` was begun and did not clear up."""
+    try:
+        return folder_of(target).is_dir()
+    except (OSError, ValueError):  # a name that no disk takes
+        return False
+
+
+def claim(target: Path, fingerprint: str) -> None:
+    """Raise OutputError where `target` exists and is not what this very job made.
+
+    A job that was killed between its last two steps has made it and left its folder.
+    """
+    if not target.exists():
+        return
+    folder = folder_of(target)
+    with contextlib.suppress(OSError):
+        if (folder / _MADE).read_bytes() == f"{fingerprint} {sha256_of(target)}".encode():
+            return
+    raise OutputError(f"{target}: exists already; --overwrite replaces it")
 
 
 @contextlib.contextmanager
@@ -131,7 +188,7 @@ def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
     Raises OutputError where the folder cannot be made or another run is at work on it. On leaving,
     a folder in which nothing is finished is removed.
     """
-    folder = target.parent / f".{target.name}.facepipe"
+    folder = folder_of(target)
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
@@ -163,12 +220,13 @@ def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
 
 def _begin(folder: Path, fingerprint: str) -> None:
     """Keep what belongs to this job and is whole; clear the rest away."""
-    mark = folder / "fingerprint"
-    if not mark.is_file() or mark.read_text(encoding="utf-8") != fingerprint:
+    mark = folder / _MARK
+    if not mark.is_file() or mark.read_bytes() != fingerprint.encode():
         for path in folder.iterdir():
             if path.name != "lock":
                 path.unlink()
-        mark.write_text(fingerprint, encoding="utf-8")
+        with _written(mark) as partial:
+            partial.write_text(fingerprint, encoding="utf-8")
     for path in folder.glob("*.partial*"):
         path.unlink()
 
@@ -211,7 +269,7 @@ def settings_mark(settings: Settings, made_with: Sequence[str]) -> str:
     """What a result depends on besides its source, as hexadecimal digits."""
     made_of = {
         "made_with": list(made_with),
-        "settings": settings.model_dump(mode="json", exclude={"workers"}),
+        "settings": settings.model_dump(mode="json", exclude={"workers", "limits"}),
     }
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 

@@ -42,7 +42,10 @@ def test_a_bare_word_is_a_string() -> None:
     ("assignment", "told"),
     [
         ("detect.scor=0.5", "unknown setting 'detect.scor'; known here: detector, enlarge"),
-        ("colour=red", "unknown setting 'colour'; known here: choose, detect, link, output"),
+        (
+            "colour=red",
+            "unknown setting 'colour'; known here: choose, detect, limits, link, output",
+        ),
         ("output.scale=3", "output.scale"),
         ("detect.score=2", "got 2"),
         ("detect.score.deep=2", "score is a value, not a section"),

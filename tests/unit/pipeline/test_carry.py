@@ -108,3 +108,10 @@ def test_what_is_found_anew_is_followed_back_to_where_it_was_lost() -> None:
     knots = carried(seen, ways, BASE)
     assert {20, 21, 22, 23, 24, 25} <= set(knots.pts.tolist())
     assert np.abs(errors(knots)).max() < 0.02
+
+
+def test_frames_of_equal_pts_make_one_knot() -> None:
+    """Damaged transport streams show two pictures at one time; both were followed to."""
+    seen, ways = looks(noise=0)
+    twice = [[step for step in way for _ in range(2)] for way in ways]
+    np.testing.assert_array_equal(carried(seen, twice, BASE).pts, carried(seen, ways, BASE).pts)

@@ -1,0 +1,33 @@
+"""Run one harness under atheris, from its seeds on: python tests/fuzz/fuzz.py NAME [libFuzzer's].
+
+python tests/fuzz/fuzz.py analysis -max_total_time=300
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+import atheris
+
+NAMES = ("settings", "analysis", "manifest", "archive", "film", "picture", "kept")
+
+
+def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
+        sys.exit(f"name one of {', '.join(NAMES)}")
+    name, options = sys.argv[1], sys.argv[2:]
+    with atheris.instrument_imports(include=["facepipe", "tomllib", "zipfile", "tarfile"]):
+        harness = import_module(f"fuzz_{name}")
+    with tempfile.TemporaryDirectory() as corpus:
+        for seed, data in harness.seeds().items():
+            (Path(corpus) / seed).write_bytes(data)
+        atheris.Setup([sys.argv[0], corpus, "-timeout=20", "-rss_limit_mb=4096", *options],
+                      harness.try_one)  # fmt: skip
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

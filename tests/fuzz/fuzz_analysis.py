@@ -1,0 +1,113 @@
+"""analysis.json, and what is done with one that is taken for good."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from facepipe.configs.settings import ChooseSettings, LimitSettings
+from facepipe.errors import FacepipeError
+from facepipe.frames import Analysis, Colour, Frame, PixelFormat, Span, Track, VideoInfo
+from facepipe.pipeline.analysis_file import read_analysis, write_analysis
+from facepipe.pipeline.choose import choose
+from facepipe.pipeline.crop import crop
+from facepipe.pipeline.fade import faded
+from facepipe.pipeline.limits import check_crowd
+from facepipe.pipeline.report import changed_box, scale_advice
+from facepipe.pipeline.spans import tracks_within
+
+PTS = tuple(range(0, 40 * 512, 512))
+FILM = VideoInfo(
+    path="film.mp4",
+    container="mp4",
+    stream_index=0,
+    codec="h264",
+    width=96,
+    height=64,
+    pix_fmt="gray",
+    time_base=Fraction(1, 12800),
+    pts=PTS,
+    keyframe_pts=PTS[::10],
+    rotation=0,
+    sample_aspect_ratio=None,
+    others=(),
+)
+LIMITS = LimitSettings(faces=20, tracks=50, analysis_megabytes=1)
+_PLANE = np.tile(np.arange(96, dtype=np.uint8), (64, 1))
+
+
+def track(number: int, knots: int = 3) -> Track:
+    """A face that walks a little."""
+    rng = np.random.default_rng(number)
+    corner = rng.uniform(0, 30, (knots, 2)).astype(np.float32)
+    shape = np.array([[8, 10], [22, 10], [15, 17], [10, 24], [20, 24]], np.float32)
+    return Track(
+        number=number,
+        pts=np.arange(knots, dtype=np.int64) * 512 * number,
+        boxes=np.hstack([corner, corner + 30]),
+        landmarks=corner[:, None] + shape,
+        scores=np.full(knots, 0.9, np.float32),
+    )
+
+
+def analysis(*tracks: Track) -> Analysis:
+    """An analysis of FILM."""
+    return Analysis("a" * 64, FILM.time_base, 40, 96, 64, tracks, (512, 2048), ("a warning",))
+
+
+def written(made: Analysis) -> bytes:
+    """The bytes of its file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "analysis.json"
+        write_analysis(made, path)
+        return path.read_bytes()
+
+
+def seeds() -> dict[str, bytes]:
+    """What analyze writes."""
+    refused = replace(track(2), enhance=False, reason="too short")
+    return {
+        "empty": written(analysis()),
+        "one": written(analysis(track(1, knots=1))),
+        "two": written(analysis(track(1), refused)),
+        "many": written(analysis(*(track(number) for number in range(1, 9)))),
+    }
+
+
+def read(data: bytes) -> Analysis:
+    """What the bytes of a file say. Raises FacepipeError alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "analysis.json"
+        path.write_bytes(data)
+        return read_analysis(path, LIMITS)
+
+
+def try_one(data: bytes) -> None:
+    """Read it, and go through what the render pass asks of it before a network sees a face."""
+    with contextlib.suppress(FacepipeError):
+        use(read(data))
+
+
+def use(found: Analysis) -> None:
+    """What a render does with it. Raises FacepipeError alone."""
+    tracks = choose(found.tracks, ChooseSettings(largest=10), FILM)
+    check_crowd(tracks, LIMITS)
+    tracks = faded(tracks, found.cuts, FILM, PTS[0], PTS[-1] + 1)
+    scale_advice(replace(found, tracks=tracks), 1)
+    for one in tracks:
+        for knot in range(min(len(one.pts), 3)):
+            changed_box(one, knot, scale=1, width=found.width, height=found.height)
+    for span in (Span(0, PTS[0], PTS[20]), Span(1, PTS[20], PTS[-1] + 1)):
+        inside = tracks_within(tracks, span, FILM)
+        frames = [
+            Frame(pts, PixelFormat("gray", "gray", 8), Colour(full_range=True), (_PLANE,))
+            for pts in PTS[:3]
+        ]
+        crops = crop(frames, inside)
+        assert np.isfinite(crops.pixels).all()
+        assert np.isfinite(crops.to_frame).all()

@@ -1,0 +1,76 @@
+"""Films: what probe learns of a mangled one must hold together, and decode must end."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import av
+
+from facepipe.configs.settings import LimitSettings
+from facepipe.errors import FacepipeError
+from facepipe.frames import Span
+from facepipe.media import decode, probe
+from facepipe.pipeline.plan import plan
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+LIMITS = LimitSettings(frame_megapixels=4, frames=2000)
+
+
+@cache
+def seeds() -> dict[str, bytes]:
+    """Small films in several containers."""
+    import synthetic
+
+    av.logging.set_level(None)
+    with tempfile.TemporaryDirectory() as folder:
+        there = Path(folder)
+        made = {
+            "mp4": synthetic.film(there / "a.mp4", frames=4, size=(32, 32), audio=1),
+            "mkv": synthetic.film(there / "a.mkv", frames=4, size=(32, 32)),
+            "nut": synthetic.film(there / "a.nut", codec="ffv1", frames=2, size=(16, 16)),
+            "avi": synthetic.film(
+                there / "a.avi", codec="mpeg4", pts=range(4), time_base=synthetic.Fraction(1, 25)
+            ),
+            "ts": synthetic.film(
+                there / "a.ts",
+                codec="mpeg2video",
+                pts=range(4),
+                time_base=synthetic.Fraction(1, 25),
+            ),
+        }
+        return {name: path.read_bytes() for name, path in made.items()}
+
+
+def frames_of(data: bytes) -> int:
+    """How many frames decode of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film"
+        path.write_bytes(data)
+        info = probe(path, LIMITS)
+        return sum(1 for _ in decode(info, Span(0, info.pts[0], info.pts[-1] + 1)))
+
+
+def try_one(data: bytes) -> None:
+    """Probe, plan and decode it; only FacepipeError may come out."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film"
+        path.write_bytes(data)
+        with contextlib.suppress(FacepipeError):
+            info = probe(path, LIMITS)
+            assert info.width > 0
+            assert info.height > 0
+            assert list(info.pts) == sorted(info.pts)
+            assert set(info.keyframe_pts) <= set(info.pts)
+            spans = plan(info, span_seconds=1.0)
+            covered = sum(span.start <= pts < span.stop for pts in info.pts for span in spans)
+            assert covered == len(info.pts)
+            last = None
+            for frame in decode(info, Span(0, info.pts[0], info.pts[-1] + 1)):
+                assert last is None or frame.pts >= last
+                assert (frame.width, frame.height) == (info.width, info.height)
+                last = frame.pts
