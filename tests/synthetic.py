@@ -6,11 +6,13 @@ blocks of seeded noise, so that each frame differs from its neighbours in every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
+import av.filter
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,10 +57,12 @@ def film(
     chapters: bool = False,
     format: str | None = None,
     pictures: Callable[[int], NDArray[np.uint8]] | None = None,
+    filters: Sequence[str] = (),
 ) -> Path:
     """The common kitchen: a film of `frames` pictures, or of one for each of `pts`.
 
-    `pictures` gives RGB by number, where it should be others than the gradient.
+    `pictures` gives RGB or RGBA by number, where it should be others than the gradient; `filters`
+    are what FFmpeg does to each before it is encoded, such as "setfield=bff".
 
     `colour` is range, matrix, primaries and transfer by H.273's numbers; `audio` counts AAC
     tracks of 8 kHz, `audio_start` is in samples; `subtitle` is a codec for two captions.
@@ -113,11 +117,8 @@ def film(
             container.mux(packet)
         if captions is not None:
             _caption(container, captions, subtitle)
-        for number, time in enumerate(times):
-            drawn = pictures(number) if pictures else picture(number, *size)
-            frame = av.VideoFrame.from_ndarray(drawn, "rgb24")
-            frame = frame.reformat(format=pix_fmt)
-            frame.pts, frame.time_base = time, time_base
+        drawn = (pictures(n) if pictures else picture(n, *size) for n in range(len(times)))
+        for frame in _frames(drawn, times, time_base, pix_fmt, filters):
             if colour is not None:
                 frame.color_range, frame.colorspace = colour[:2]
             container.mux(video.encode(frame))
@@ -222,7 +223,7 @@ def gray(path: Path) -> Path:
 
 def interlaced(path: Path) -> Path:
     """Coded as fields, top field first."""
-    return film(path, interlaced=True, frames=12)
+    return film(path, interlaced=True, frames=12, filters=["setfield=tff"])
 
 
 def open_gop(path: Path, codec: str = "libx264") -> Path:
@@ -324,6 +325,58 @@ def sound_only(path: Path) -> Path:
         for packet in _audio_packets([sound], 0, [0, 12800], TICKS):
             container.mux(packet)
     return path
+
+
+def _frames(
+    drawn: Iterable[Picture],
+    times: Sequence[int],
+    time_base: Fraction,
+    pix_fmt: str,
+    filters: Sequence[str],
+) -> Iterator[av.VideoFrame]:
+    chain: av.filter.Graph | None = None
+    for pixels, time in zip(drawn, times, strict=True):
+        layout = "rgba" if pixels.shape[-1] == 4 else "rgb24"
+        frame = av.VideoFrame.from_ndarray(pixels, layout).reformat(format=pix_fmt)
+        frame.pts, frame.time_base = time, time_base
+        if not filters:
+            yield frame
+            continue
+        if chain is None:
+            chain = _chain(filters, frame)
+        chain.push(frame)
+        yield from _pulled(chain, time_base)
+    if chain is not None:
+        chain.push(None)
+        yield from _pulled(chain, time_base)
+
+
+def _chain(filters: Sequence[str], frame: av.VideoFrame) -> av.filter.Graph:
+    chain = av.filter.Graph()
+    links = [
+        chain.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+        ),
+        *(chain.add(*one.split("=", 1)) for one in filters),
+        chain.add("buffersink"),
+    ]
+    for one, next_one in pairwise(links):
+        one.link_to(next_one)
+    chain.configure()
+    return chain
+
+
+def _pulled(chain: av.filter.Graph, time_base: Fraction) -> Iterator[av.VideoFrame]:
+    while True:
+        try:
+            frame = chain.vpull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        assert frame.pts is not None and frame.time_base is not None
+        frame.pts = round(frame.pts * frame.time_base / time_base)
+        frame.time_base = time_base
+        frame.pict_type = 0
+        yield frame
 
 
 def _audio_packets(

@@ -1,0 +1,85 @@
+"""Run one case through the real program, and hold what came out against what went in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from av import FFmpegError
+
+from cases import Case
+from facepipe import enhance
+from facepipe.configs.settings import load_settings
+from facepipe.errors import FacepipeError
+from facepipe.workers.local import LocalExecutor
+from properties import PROPERTIES
+from witness import look
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One property of one case: "pass", "limit" with the program's words, "fail" with ours, "-"."""
+
+    verdict: str
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A case, and what became of each property; `words` where there was no film to compare."""
+
+    case: Case
+    verdict: str  # "pass", "limit", "fail" or "skip"
+    words: str = ""
+    cells: Mapping[str, Cell] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def failures(self) -> list[str]:
+        """All that differs and was not announced."""
+        own = [self.words] if self.verdict == "fail" and self.words else []
+        return own + [f"{n}: {c.words}" for n, c in self.cells.items() if c.verdict == "fail"]
+
+
+def run(case: Case, folder: Path) -> Row:
+    """Make the film in `folder`, enhance it there, and compare."""
+    if case.lacks:
+        return Row(case, "skip", f"{case.lacks} is not installed")
+    source = case.make(folder / f"in{case.suffix}")
+    target = folder / f"out{case.written}"
+    base = ["workers=1", f"output.scale={case.scale}"]
+    settings = load_settings(assignments=[*base, *case.settings])
+    try:
+        summary = enhance(source, target, settings, executor=LocalExecutor(1))
+    except FacepipeError as error:
+        announced = case.refusal is not None and case.refusal in str(error)
+        return Row(case, "limit" if announced else "fail", str(error).replace(str(folder), ""))
+    return compare(case, source, target, summary.faces, summary.warnings)
+
+
+def compare(case: Case, source: Path, target: Path, faces: int, warnings: tuple[str, ...]) -> Row:
+    """Hold two films against each other, property by property."""
+    before = look(source)
+    try:
+        after = look(target)
+    except (StopIteration, FFmpegError) as error:
+        return Row(case, "fail", f"the target cannot be read: {error or 'it has no pictures'}")
+    cells = {}
+    for name, same in PROPERTIES.items():
+        said = same(before, after, case.scale)
+        announced = next((w for w in warnings if case.limits.get(name, "\n") in w), None)
+        if said is None:
+            lost = name in case.shows
+            cells[name] = Cell("fail", "the film does not show it") if lost else Cell("-")
+        elif not said:
+            cells[name] = Cell("pass")
+        elif announced is not None:
+            cells[name] = Cell("limit", announced)
+        else:
+            cells[name] = Cell("fail", said)
+    if case.faces:
+        cells["faces"] = Cell("pass") if faces else Cell("fail", "no face was enhanced")
+    verdicts = {cell.verdict for cell in cells.values()}
+    verdict = next((v for v in ("fail", "limit") if v in verdicts), "pass")
+    return Row(case, verdict, cells=cells, warnings=warnings)

@@ -1,0 +1,298 @@
+"""What a film holds, seen by PyAV and by the ffprobe program, and never by facepipe's own probe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import av
+import av.filter
+from av.container import InputContainer
+from av.sidedata.sidedata import Type
+from av.stream import AttachmentStream, Discard, Disposition, Stream
+
+_COVER = Disposition.attached_pic
+_LIGHT = (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A packet as it lies in the file; times in seconds."""
+
+    pts: Fraction | None
+    duration: Fraction
+    digest: str
+    side_data: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True)
+class Track:
+    """A stream with all its packets."""
+
+    kind: str
+    codec: str
+    tick: Fraction
+    metadata: Mapping[str, str]
+    disposition: Disposition
+    shape: tuple[object, ...]  # what else a decoder is told: rate, layout, size, extradata
+    packets: tuple[Passed, ...]
+    samples: int | None  # how many sound samples decode
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded frame, without its pixels."""
+
+    pts: Fraction | None
+    size: tuple[int, int]
+    format: str
+    colour: tuple[int, int, int, int]  # range, matrix, primaries, transfer
+    matrix: bytes  # the display matrix
+    light: tuple[bytes, ...]
+    interlaced: bool
+    captions: bytes
+
+
+@dataclass(frozen=True)
+class Film:
+    """All that a film is, but for its pixels."""
+
+    path: Path
+    video: Track
+    pictures: tuple[Picture, ...]
+    first_field: tuple[str, ...]  # "top", "bottom" or "" for each picture
+    order: int  # the field order that the stream tells
+    aspect: Fraction | None
+    others: tuple[Track, ...]
+    covers: tuple[str, ...]
+    attachments: tuple[tuple[str | None, str | None, str], ...]
+    chapters: tuple[tuple[Fraction, Fraction, str], ...]
+    metadata: Mapping[str, str]
+    second: Mapping[str, Any] | None  # ffprobe's account, None where it is not installed
+
+
+def look(path: Path) -> Film:
+    """Read and decode all of a film."""
+    pictures = tuple(_picture(frame) for frame in decoded(path))
+    with av.open(str(path), metadata_errors="surrogateescape") as container:
+        main = main_video(container)
+        aspect = main.sample_aspect_ratio
+        order = main.codec_context.field_order
+        others = [s for s in container.streams if s.index != main.index and _is_timed(s)]
+        indices = [main.index, *(s.index for s in others)]
+        chapters = tuple(_chapter(c) for c in container.chapters())
+        attachments = tuple(
+            (s.name, s.mimetype, _digest(s.data))
+            for s in container.streams
+            if isinstance(s, AttachmentStream)
+        )
+        metadata = dict(container.metadata)
+    packets = _packets(path, indices)
+    tracks = [_track(path, index, packets[index]) for index in indices]
+    return Film(
+        path=path,
+        video=tracks[0],
+        pictures=pictures,
+        first_field=_first_fields(path, len(pictures), any(p.interlaced for p in pictures)),
+        order=order,
+        aspect=aspect or None,
+        others=tuple(tracks[1:]),
+        covers=tuple(_covers(path)),
+        attachments=attachments,
+        chapters=chapters,
+        metadata=metadata,
+        second=_ffprobe(path),
+    )
+
+
+def main_video(container: InputContainer) -> av.VideoStream:
+    """The first stream of pictures that is no cover."""
+    return next(s for s in container.streams.video if not s.disposition & _COVER)
+
+
+def decoded(path: Path) -> Iterator[av.VideoFrame]:
+    """The pictures of the film."""
+    with av.open(str(path), metadata_errors="surrogateescape") as container:
+        main = main_video(container)
+        if main.metadata.get("alpha_mode") == "1" and main.codec_context.name == "vp9":
+            yield from _with_alpha(container, main)
+        else:
+            yield from container.decode(main)
+
+
+def _with_alpha(container: InputContainer, main: av.VideoStream) -> Iterator[av.VideoFrame]:
+    # FFmpeg's own decoder of VP9 leaves the second picture, which is the alpha, unread.
+    context = av.CodecContext.create("libvpx-vp9", "r")
+    for packet in container.demux(main):
+        yield from context.decode(packet if packet.size else None)
+
+
+def _is_timed(stream: Stream) -> bool:
+    chapters = stream.discard == Discard.all
+    return stream.type != "attachment" and not stream.disposition & _COVER and not chapters
+
+
+def _picture(frame: av.VideoFrame) -> Picture:
+    base = frame.time_base
+    side = frame.side_data
+    return Picture(
+        pts=frame.pts * base if frame.pts is not None and base is not None else None,
+        size=(frame.width, frame.height),
+        format=frame.format.name,
+        colour=(
+            int(frame.color_range),
+            int(frame.colorspace),
+            int(frame.color_primaries),
+            int(frame.color_trc),
+        ),
+        matrix=_side(side, Type.DISPLAYMATRIX),
+        light=tuple(_side(side, kind) for kind in _LIGHT),
+        interlaced=frame.interlaced_frame,
+        captions=_side(side, Type.A53_CC),
+    )
+
+
+def _side(side: Any, kind: Type) -> bytes:
+    return bytes(side[kind]) if kind in side else b""
+
+
+def _packets(path: Path, indices: list[int]) -> dict[int, list[Passed]]:
+    found: dict[int, list[Passed]] = {index: [] for index in indices}
+    with av.open(str(path), metadata_errors="surrogateescape") as container:
+        for packet in container.demux():
+            index = packet.stream_index
+            if not packet.size or index not in found or packet.is_discard:
+                continue
+            base = packet.time_base
+            time = packet.pts if packet.pts is not None else packet.dts
+            found[index].append(
+                Passed(
+                    pts=time * base if time is not None else None,
+                    duration=(packet.duration or 0) * base,
+                    digest=_digest(bytes(packet)),
+                    side_data=tuple(
+                        sorted(
+                            (d.data_type, bytes(d))
+                            for d in packet.iter_sidedata()
+                            if d.data_type == "skip_samples"
+                        )
+                    ),
+                )
+            )
+    return found
+
+
+def _track(path: Path, index: int, packets: list[Passed]) -> Track:
+    with av.open(str(path), metadata_errors="surrogateescape") as container:
+        stream = container.streams[index]
+        shape: tuple[object, ...] = ()
+        samples = None
+        context = stream.codec_context
+        if isinstance(stream, av.AudioStream):
+            shape = (context.sample_rate, context.layout.name, context.extradata)
+            samples = sum(frame.samples for frame in container.decode(stream))
+        elif isinstance(stream, av.VideoStream):
+            shape = (context.width, context.height, stream.sample_aspect_ratio)
+        elif context is not None:
+            shape = (context.extradata,)
+        return Track(
+            kind=stream.type,
+            codec=context.codec.canonical_name if context is not None else str(stream.name),
+            tick=stream.time_base or Fraction(1),
+            metadata=dict(stream.metadata),
+            disposition=stream.disposition,
+            shape=shape,
+            packets=tuple(packets),
+            samples=samples,
+        )
+
+
+def _covers(path: Path) -> Iterator[str]:
+    with av.open(str(path), metadata_errors="surrogateescape") as container:
+        pictures = [s for s in container.streams.video if s.disposition & _COVER]
+        for packet in container.demux(pictures) if pictures else ():
+            if packet.size:
+                yield _digest(bytes(packet))
+
+
+def _chapter(chapter: Any) -> tuple[Fraction, Fraction, str]:
+    base = chapter["time_base"]
+    return chapter["start"] * base, chapter["end"] * base, chapter["metadata"].get("title", "")
+
+
+def _first_fields(path: Path, count: int, interlaced: bool) -> tuple[str, ...]:
+    fields = [""] * count
+    if interlaced:
+        # PyAV does not tell which field is first, FFmpeg's select filter does.
+        for word, name in (("TOPFIRST", "top"), ("BOTTOMFIRST", "bottom")):
+            for number in _selected(path, f"eq(interlace_type\\,{word})"):
+                fields[number] = name
+    return tuple(fields)
+
+
+def _selected(path: Path, expression: str) -> Iterator[int]:
+    graph: av.filter.Graph | None = None
+    for number, frame in enumerate(decoded(path)):
+        if graph is None:
+            graph = av.filter.Graph()
+            begin = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
+            )
+            chosen, end = graph.add("select", expression), graph.add("buffersink")
+            begin.link_to(chosen)
+            chosen.link_to(end)
+            graph.configure()
+        frame.pts, frame.time_base = number, Fraction(1)
+        graph.push(frame)
+        try:
+            graph.pull()
+        except (av.BlockingIOError, av.EOFError):
+            continue
+        yield number
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+@cache
+def _program(name: str) -> str | None:
+    return shutil.which(name)
+
+
+def _ffprobe(path: Path) -> Mapping[str, Any] | None:
+    program = _program("ffprobe")
+    if program is None:
+        return None
+    entries = "frame=interlaced_frame,top_field_first,repeat_pict"
+    said = subprocess.run(
+        [program, "-v", "error", "-threads", "1", "-of", "json", "-show_streams",
+         "-select_streams", "V:0", "-show_entries", entries, str(path)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if said.returncode:
+        return None
+    account: Mapping[str, Any] = json.loads(said.stdout)
+    known = account.get("streams") and "pix_fmt" in account["streams"][0]
+    return account if known else None  # what is newer than the program is not seen by it
+
+
+def complaints(path: Path) -> str | None:
+    """What the ffmpeg program says while it plays the film; None where it is not installed."""
+    program = _program("ffmpeg")
+    if program is None:
+        return None
+    said = subprocess.run(
+        [program, "-v", "error", "-threads", "1", "-i", str(path), "-map", "0:V:0", "-map", "0:a?",
+         "-f", "null", "-"],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    return said.stderr.decode(errors="replace").strip()
