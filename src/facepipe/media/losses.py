@@ -208,10 +208,8 @@ def _advice(
     kept: dict[str, int] = {}
     for suffix, other in suggested_muxers().items():
         if other != muxer and _takes_encoder(other, settings):
-            there = {
-                loss.what for loss in _fit(opened, info, other, settings).losses if loss.avoidable
-            }
-            kept[suffix] = len(there)
+            there = {loss.what for loss in _losses(opened, info, other, settings)}
+            kept[suffix] = len(there & names)
     best = min(kept, key=lambda suffix: kept[suffix], default=None)
     options = sorted({o for loss in refused for o in loss.instead if o.startswith("--")})
     if best is not None and kept[best] == 0:

@@ -18,7 +18,9 @@ from facepipe.errors import MediaError, OutputError
 from facepipe.frames import Part, VideoInfo
 from facepipe.media.containers import as_facepipe_error, muxer_of, open_source, replacing
 from facepipe.media.copying import Copier, shifted_chapters
+from facepipe.media.decoders import has_alpha_beside
 from facepipe.media.encoders import EncodeSettings, find_encoder, side_data
+from facepipe.media.formats import UNSPECIFIED
 from facepipe.media.holding import container_takes, is_cover, refusal
 from facepipe.media.parts import FilmPackets, has_alpha_packets, last_duration
 from facepipe.media.targets import (
@@ -115,7 +117,9 @@ def _write(
             video, copies = _add_streams(out, opened, sample, source, info, muxer, leave_out)
             if film.extradata is not None:
                 video.codec_context.extradata = film.extradata
-            if film.sample is not None and has_alpha_packets(film.sample):
+            own = opened.streams[info.stream_index]
+            made_so = film.sample is not None and has_alpha_packets(film.sample)
+            if made_so or (film.copies and has_alpha_beside(own)):
                 video.metadata["alpha_mode"] = "1"
             out.metadata.update(tags)
             out.set_chapters(shifted_chapters(opened.chapters(), info, window))
@@ -178,6 +182,7 @@ def _add_video(
     video = out.add_stream_from_template(sample, opaque=True)
     video.time_base = info.time_base
     context = video.codec_context
+    _tag_colours(context, sample.codec_context, original.codec_context)
     if original.average_rate:
         context.framerate = original.average_rate
     if info.sample_aspect_ratio is not None:
@@ -194,6 +199,19 @@ def _add_video(
     if muxer == "mpegts" and "mpegts" in original.container.format.name:
         video.id = original.id
     return video
+
+
+def _tag_colours(
+    target: av.VideoCodecContext, sample: av.VideoCodecContext, source: av.VideoCodecContext
+) -> None:
+    """Tell the container the source's colours where our packets do not say any, as FFV1's."""
+    said = (sample.color_primaries, sample.color_trc, sample.colorspace, sample.color_range)
+    if sample.codec.canonical_name != "ffv1" or any(tag not in (0, UNSPECIFIED) for tag in said):
+        return
+    target.color_primaries, target.color_trc = source.color_primaries, source.color_trc
+    both = (av.VideoFormat(str(context.pix_fmt)).is_rgb for context in (sample, source))
+    if len(set(both)) == 1:
+        target.color_range, target.colorspace = source.color_range, source.colorspace
 
 
 def _attach_cover(out: OutputContainer, source: Path, stream: Stream) -> None:

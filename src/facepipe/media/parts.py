@@ -49,6 +49,7 @@ class FilmPackets:
         if self._differ and self._codec not in _ANNEX_B:
             raise MediaError("parts were encoded with different settings; render them again")
         self.sample = rendered[0] if rendered else None
+        self.copies = len(rendered) < len(parts)
         self.mixed = len(rendered) not in (0, len(parts)) and self._codec in _ANNEX_B
         self.extradata: bytes | None = None
         self._own_sets, self._wrapping = b"", None
