@@ -20,7 +20,7 @@ from facepipe.media import (
     output_pix_fmt,
     probe,
 )
-from facepipe.media.choosing import KEPT, Chosen, choose_encoder
+from facepipe.media.choosing import choose_encoder, named_encoder
 from facepipe.media.formats import working_format
 from facepipe.media.quality import encoder_options_of
 from facepipe.models.detectors import create_detector
@@ -173,7 +173,7 @@ def _encode_settings(
     """How the film is encoded, and notes on where that is not the source's own way."""
     named = output.codec != "auto"
     if named:
-        chosen = Chosen(KEPT.get(output.codec, output.codec))
+        chosen = named_encoder(output.codec, info, output.pix_fmt, output.scale)
     else:
         chosen = choose_encoder(info, target.suffix, output.scale)
     options, notes = encoder_options_of(output, chosen.codec, chosen.options, named=named)

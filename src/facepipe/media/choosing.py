@@ -80,22 +80,31 @@ def choose_encoder(info: VideoInfo, suffix: str, scale: int = 1) -> Chosen:
     if own is not None:
         fit = _fit(own, info, muxer, scale)
         if fit is not None and not any(fit.lost):
-            return Chosen(own, _forced(fit, info), None)
+            return Chosen(own, _forced(own, info, fit.pix_fmt), None)
         tried += [fit] if fit else []
     for group in (_WEB if muxer == "webm" else _USUAL, _large(info, muxer)):
         fits = [fit for codec in group if (fit := _fit(codec, info, muxer, scale)) is not None]
         whole = [fit for fit in fits if not any(fit.lost)]
         best = next((fit for fit in whole if fit.exact), whole[0] if whole else None)
         if best is not None:
-            return Chosen(best.codec, _forced(best, info), _why(best, info, own, muxer))
+            return _chosen(best, info, own, muxer)
         tried += fits
     if not tried:
         raise UsageError(
             f"no encoder here writes {info.pix_fmt} of {info.width * scale}x{info.height * scale} "
             f"to {suffix}; name another target, such as .mkv, or an encoder with --codec"
         )
-    best = min(tried, key=lambda fit: fit.lost)  # the first among equals
-    return Chosen(best.codec, _forced(best, info), _why(best, info, own, muxer))
+    return _chosen(min(tried, key=lambda fit: fit.lost), info, own, muxer)  # first among equals
+
+
+def named_encoder(name: str, info: VideoInfo, pix_fmt: str | None, scale: int = 1) -> Chosen:
+    """The encoder that the user named, or of the codec that was named, and what it must be told.
+
+    `pix_fmt` is the pixel format that was named, None: none. Errors: UsageError for no encoder.
+    """
+    codec = KEPT.get(name, name)
+    settings = EncodeSettings(codec, pix_fmt=pix_fmt, scale=scale)
+    return Chosen(codec, _forced(codec, info, output_pix_fmt(settings, info)[0]))
 
 
 def _large(info: VideoInfo, muxer: str) -> Sequence[str]:
@@ -135,14 +144,20 @@ def keeps_alpha(codec: str, muxer: str) -> bool:
     return codec != "libvpx-vp9" or muxer in ("matroska", "webm")
 
 
-def _forced(fit: _Fit, info: VideoInfo) -> tuple[tuple[str, str], ...]:
-    if fit.codec != "prores_ks":
+def _chosen(fit: _Fit, info: VideoInfo, own: str | None, muxer: str) -> Chosen:
+    options = _forced(fit.codec, info, fit.pix_fmt)
+    return Chosen(fit.codec, options, _why(fit, info, own, muxer))
+
+
+def _forced(codec: str, info: VideoInfo, pix_fmt: str) -> tuple[tuple[str, str], ...]:
+    """The profile that ProRes must have: the source's, or one that holds the pixel format."""
+    if codec != "prores_ks":
         return ()
-    rich = pixel_format(fit.pix_fmt).shift_x == 0
-    profile = PRORES.get(info.profile or "") if info.codec == "prores" else None
-    if profile is None or rich != profile.startswith("4444"):
-        profile = "4444" if rich else "hq"
-    return (("profile", profile),)
+    rich = pixel_format(pix_fmt).shift_x == 0
+    own = PRORES.get(info.profile or "") if info.codec == "prores" else None
+    if own is not None and rich == own.startswith("4444"):
+        return (("profile", own),)
+    return (("profile", "4444"),) if rich else ()
 
 
 def _why(fit: _Fit, info: VideoInfo, own: str | None, muxer: str) -> str:

@@ -160,10 +160,15 @@ def loses_aspect(info: VideoInfo, codec: str, muxer: str) -> bool:
 def describe(error: Exception) -> str:
     """FFmpeg's own message, without error numbers where it gives words."""
     if isinstance(error, av.FFmpegError):
-        if error.log is not None and error.log[1] is not None:
-            return str(error.log[1][2]).strip()
-        return str(error.strerror or error)
+        return _last_words(error.log) or str(error.strerror or error)
     return str(error)
+
+
+def _last_words(log: object) -> str | None:
+    """The message of a log entry, which ends with it: (level, component, message)."""
+    while isinstance(log, tuple) and log:
+        log = log[-1]
+    return log.strip() if isinstance(log, str) else None
 
 
 def as_facepipe_error(error: Exception, doing: str) -> FacepipeError:

@@ -281,7 +281,9 @@ def _try_open(
         with av.logging.Capture() as log:
             context.open()
     except av.FFmpegError as error:
-        said = "; ".join(text.strip() for _, _, text in log)
+        # FFmpeg may tell a line in pieces.
+        lines = "".join(text for _, _, text in log).splitlines()
+        said = "; ".join(line.strip() for line in lines if line.strip())
         return context, said or describe(error)
     finally:
         av.logging.set_level(level)

@@ -15,7 +15,7 @@ import synthetic
 from facepipe.errors import MediaError, UsageError
 from facepipe.frames import VideoInfo
 from facepipe.media import EncodeSettings, check_target, decode, output_pix_fmt, probe
-from facepipe.media.choosing import KEPT, choose_encoder
+from facepipe.media.choosing import KEPT, Chosen, choose_encoder, named_encoder
 from facepipe.media.containers import holds_video
 from facepipe.media.encoders import find_encoder
 
@@ -108,7 +108,7 @@ def test_where_all_lose_the_least_is_taken_and_both_are_told(info: VideoInfo) ->
         ("HQ", "yuv422p10le", "hq"),
         ("4444", "yuv444p12le", "4444"),
         ("XQ", "yuva444p12le", "4444xq"),
-        (None, "yuv422p10le", "hq"),
+        ("HQ", "yuv444p12le", "4444"),
     ],
 )
 def test_prores_keeps_its_profile(
@@ -116,6 +116,14 @@ def test_prores_keeps_its_profile(
 ) -> None:
     source = replace(info, codec="prores", pix_fmt=pix_fmt, profile=profile)
     assert choose_encoder(source, ".mov").options == (("profile", told),)
+    assert named_encoder("prores_ks", source, None).options == (("profile", told),)
+
+
+def test_a_named_codec_is_its_encoder(info: VideoInfo) -> None:
+    assert named_encoder("hevc", info, None) == Chosen("libx265")
+    assert named_encoder("prores", info, "yuv444p10le").options == (("profile", "4444"),)
+    with pytest.raises(UsageError, match="no encoder 'libnone'"):
+        named_encoder("libnone", info, None)
 
 
 def test_the_shape_of_pixels_is_not_lost(info: VideoInfo) -> None:

@@ -200,6 +200,7 @@ def test_interlacing_passes_even_through_changed_frames(tmp_path: Path) -> None:
         (EncodeSettings("libx264", pix_fmt="pal8"), "does not take pixel format 'pal8'"),
         (EncodeSettings("libx264", (("no-such-option", "1"),)), "no option no-such-option"),
         (EncodeSettings("libx264", (("preset", "hasty"),)), "hasty"),
+        (EncodeSettings("mpeg2video"), "closed gop with scene change detection"),
         (EncodeSettings("libx264", scale=3), "use 1, 2 or 4"),
         (EncodeSettings("libx264", threads=0), "1 or more"),
     ],
