@@ -32,8 +32,11 @@ from facepipe.workers.local import affordable_workers
 
 #: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
 ENCODER_THREADS = 2
-#: Memory of a worker without its encoder, and frames that x264 holds (measured with 3840x2160).
-_WORKER_BYTES, _LOOKED_AHEAD = 350 * 2**20, 70
+#: Memory of a worker without its encoder.
+_WORKER_BYTES = 350 * 2**20
+#: Frames' worth of memory that an encoder takes (measured with 1920x1080 and 3840x2160).
+_FRAMES_HELD = {"libsvtav1": 260, "libx265": 140, "libvpx-vp9": 90, "ffv1": 30, "prores_ks": 15}
+_USUALLY_HELD = 115  # by x264
 
 
 #: Bytes that a target's name may have: of 255 that disks take, less what its report's has besides.
@@ -60,7 +63,7 @@ def worker_bytes(info: VideoInfo, encode: EncodeSettings) -> int:
     """About what one worker takes: networks, a window of frames, what an encoder looks ahead."""
     samples = info.width * info.height * encode.scale**2 * 3 // 2
     wide = 2 if working_format(info.pix_fmt).bits > 8 else 1
-    return _WORKER_BYTES + _LOOKED_AHEAD * samples * wide
+    return _WORKER_BYTES + _FRAMES_HELD.get(encode.codec, _USUALLY_HELD) * samples * wide
 
 
 def make_plan(
