@@ -5,6 +5,7 @@ The commands of those who train and measure networks are in `laboratory`.
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from pathlib import Path
@@ -53,6 +54,7 @@ from facepipe.options import (
 from facepipe.progress import reporting
 
 if TYPE_CHECKING:
+    from facepipe.doctor import Health
     from facepipe.prepare import Plan
     from facepipe.run import Summary
 
@@ -217,6 +219,25 @@ def render(
     _print_summary(summary, quiet)
 
 
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+) -> None:
+    """Try what this machine has: encoders, devices, runtimes, weights, and whether run can work."""
+    from dataclasses import asdict
+
+    from facepipe.doctor import examine
+
+    health = examine()
+    if as_json:
+        print(json.dumps(asdict(health), indent=1))
+    else:
+        _print_health(health)
+    if health.reason is not None:
+        print(f"facepipe: {health.reason}", file=sys.stderr)
+        raise typer.Exit(health.code)
+
+
 app.command()(bulk.batch)
 for part in laboratory.COMMANDS:
     app.command()(part)
@@ -293,6 +314,16 @@ def _print_summary(summary: Summary, quiet: bool) -> None:
     if summary.advice:
         print(summary.advice)
     print(NOTICE)
+
+
+def _print_health(health: Health) -> None:
+    wide = max(len(row.name) for row in health.rows)
+    section = None
+    for row in health.rows:
+        if row.section != section:
+            print(f"{row.section}:")
+            section = row.section
+        print(f"  {'yes' if row.works else 'no ':3} {row.name:{wide}}  {row.told}")
 
 
 def _print_plan(plan: Plan, output: Path) -> None:

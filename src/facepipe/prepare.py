@@ -22,6 +22,7 @@ from facepipe.media import (
 )
 from facepipe.media.choosing import choose_encoder, named_encoder
 from facepipe.media.formats import working_format
+from facepipe.media.opening import require_usable
 from facepipe.media.quality import encoder_options_of
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
@@ -176,6 +177,7 @@ def _encode_settings(
     """How the film is encoded, and notes on where that is not the source's own way."""
     named = output.codec != "auto"
     if named:
+        require_usable(output.codec)
         chosen = named_encoder(output.codec, info, output.pix_fmt, output.scale)
     else:
         chosen = choose_encoder(info, target.suffix, output.scale)

@@ -45,7 +45,7 @@ def choose(device: Device, runtime: Runtime) -> tuple[Literal["cpu", "cuda"], Ru
     cuda = (
         device != "cpu"
         and runtime in ("auto", "torch")
-        and _cuda_available(required=device == "cuda")
+        and cuda_available(required=device == "cuda")
     )
     if device == "cuda" and not cuda:
         raise UsageError(f"device cuda runs through PyTorch; runtime {runtime} was asked for")
@@ -59,7 +59,8 @@ def choose(device: Device, runtime: Runtime) -> tuple[Literal["cpu", "cuda"], Ru
     return ("cuda" if cuda else "cpu"), runtime
 
 
-def _cuda_available(*, required: bool) -> bool:
+def cuda_available(*, required: bool) -> bool:
+    """Whether PyTorch sees a CUDA device; UsageError where it is `required` and not there."""
     # Importing PyTorch takes seconds; without a driver there is nothing to ask it.
     driver = Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
     if not (driver or shutil.which("nvidia-smi")) or find_spec("torch") is None:

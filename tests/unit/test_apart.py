@@ -1,0 +1,55 @@
+"""Processes that may crash or hang: what they told before is heard, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from facepipe.apart import hear
+
+MODULES = {
+    "whole": "tell('one')\nprint('a driver', end='')\ntell('two, é')",
+    "crashing": "tell('one')\nimport os\nos.abort()",
+    "hanging": "tell('one')\nimport time\ntime.sleep(600)",
+    "raising": "raise RuntimeError('no')",
+    "heard": "import sys\ntell(sys.argv[1])\nimport time\ntime.sleep(600)",
+}
+
+
+@pytest.fixture(autouse=True)
+def _modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, body in MODULES.items():
+        (tmp_path / f"{name}.py").write_text(f"from facepipe.apart import tell\n{body}\n")
+    given = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), given])))
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [("whole", ["one", "two, é"]), ("crashing", ["one"]), ("raising", [])],
+)
+def test_what_was_told_is_heard(module: str, told: list[str]) -> None:
+    assert list(hear(module, (), patience=60)) == told
+
+
+def test_a_silent_process_is_ended() -> None:
+    before = set(psutil.Process().children())
+    lines = hear("hanging", (), patience=20)
+    assert next(lines) == "one"
+    (child,) = set(psutil.Process().children()) - before
+    lines.close()
+    assert not child.is_running()
+
+
+def test_patience_ends() -> None:
+    # The process needs longer to start than it is given.
+    assert list(hear("hanging", (), patience=0.001)) == []
+
+
+def test_arguments_arrive() -> None:
+    lines = hear("heard", ["a word"], patience=60)
+    assert next(lines) == "a word"
+    lines.close()
