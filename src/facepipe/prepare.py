@@ -84,10 +84,11 @@ def make_plan(
     create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
     encode = _encode_settings(settings.output)
     pix_fmt, note = output_pix_fmt(encode, info)
-    asked, encode = encode, replace(encode, pix_fmt=pix_fmt)
+    encode = replace(encode, pix_fmt=pix_fmt)
     fit = Fit()
     if target is not None:
         check_encoder(encode, info)
+        asked = replace(encode, pix_fmt=settings.output.pix_fmt)
         allowed = settings.output.allow_loss
         fit = check_target(source, info, target, settings=asked, allow_loss=allowed)
         check_restorer(settings, here=here)

@@ -121,8 +121,9 @@ def muxer_of(target: Path) -> str:
 def describe(error: Exception) -> str:
     """FFmpeg's own message, without error numbers where it gives words."""
     if isinstance(error, av.FFmpegError):
-        if error.log is not None and error.log[1] is not None:
-            return str(error.log[1][2]).strip()
+        logged: tuple[object, ...] | None = error.log  # level, who said it, what
+        if logged and isinstance(logged[-1], str):
+            return logged[-1].strip()
         return str(error.strerror or error)
     return str(error)
 
