@@ -22,7 +22,8 @@ from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 from facepipe.media.holding import container_takes
 from facepipe.media.probe import codec_name, has_decoder
 
-_TEXT = ("subrip", "text", "mov_text", "webvtt", "ass")
+#: Captions that are text, whatever else they have.
+TEXT_CODECS = ("subrip", "text", "mov_text", "webvtt", "ass")
 _STYLED = ("ass",)
 _INTO = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 _MOST = 60_000  # bytes of one caption: mov_text counts to 65,535
@@ -34,7 +35,11 @@ _DRAWING = re.compile(r"\\p(\d+)")
 
 def converted_to(stream: Stream, muxer: str) -> str | None:
     """The codec into which a stream of captions is turned for a container; None: it is not."""
-    if stream.type != "subtitle" or codec_name(stream) not in _TEXT or not has_decoder(stream):
+    if (
+        stream.type != "subtitle"
+        or codec_name(stream) not in TEXT_CODECS
+        or not has_decoder(stream)
+    ):
         return None
     return None if container_takes(muxer, codec_name(stream)) else _INTO.get(muxer)
 

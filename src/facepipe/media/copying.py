@@ -122,8 +122,8 @@ class Copier:
         return True
 
     def _last(self, packet: Packet[Stream], source: Stream) -> None:
-        """Say how long a sound lasts where the source does not: mov drops a last one without."""
-        if source.type != "audio" or packet.pts is None:
+        """Say how long sound and data last where the source does not: mov drops a last one."""
+        if source.type not in ("audio", "data") or packet.pts is None:
             return
         before = self._last_pts.get(source.index)
         if not packet.duration and before is not None and packet.pts > before:

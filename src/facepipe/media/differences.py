@@ -11,6 +11,7 @@ from av.stream import Disposition
 
 from facepipe.errors import UsageError
 from facepipe.frames import VideoInfo
+from facepipe.media.captions import TEXT_CODECS
 from facepipe.media.encoders import EncodeSettings, find_encoder, output_pix_fmt
 from facepipe.media.formats import pixel_format, working_format
 from facepipe.media.languages import same_language
@@ -95,6 +96,8 @@ def differences(
         yield Loss(said, why)
     if before.interlaced and not after.interlaced:
         yield Loss("the marks of interlaced pictures", why)
+    for what in _of_stream(before.film, after.film, first=True):
+        yield Loss(f"{what} of the film", why)
     yield from _of_streams(before.streams, after.streams, left_out, where)
 
 
@@ -176,8 +179,19 @@ def _of_streams(
             if twin is None:
                 yield Loss(named, why, stream=stream.index)
                 continue
+            if not _same_codec(stream, twin):
+                reads = f"{where} gives it back as {twin.codec}"
+                yield Loss(named, reads, stream=stream.index)
+                continue
             for what in _of_stream(stream, twin, first=number == 0):
                 yield Loss(f"{what} of {named}", why, part_of=named)
+
+
+def _same_codec(stream: StreamTraits, made: StreamTraits) -> bool:
+    """Whether a stream is what it was, captions in the container's own codec included."""
+    captions = stream.codec in TEXT_CODECS and made.codec in TEXT_CODECS
+    layers = {stream.codec, made.codec} <= {"mp2", "mp3"}  # one name in mp4, one decoder
+    return stream.codec == made.codec or captions or layers
 
 
 def _of_stream(stream: StreamTraits, made: StreamTraits, *, first: bool) -> Iterator[str]:

@@ -10,11 +10,11 @@ from av.stream import Disposition, Stream
 from facepipe.media.probe import codec_name, has_decoder, is_chapter_track
 
 #: Containers that are named where another one holds less, the widespread ones first.
-SUGGESTED = (".mkv", ".mp4", ".mov", ".webm", ".ts", ".nut")
+SUGGESTED = (".mkv", ".mp4", ".mov", ".webm", ".ts", ".m2ts", ".nut")
 _TRANSPORT_CODECS = (
     *("mpeg1video", "mpeg2video", "mpeg4", "h264", "hevc", "vvc", "av1"),
-    *("aac", "aac_latm", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus"),
-    *("dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "klv", "scte_35", "timed_id3"),
+    *("aac", "aac_latm", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus", "pcm_bluray"),
+    *("dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "klv", "timed_id3", "bin_data"),
 )
 #: Why data of a kind that no muxer knows are left out.
 HOMELESS = "no container takes data of this kind"

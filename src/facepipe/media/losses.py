@@ -46,6 +46,9 @@ _OTHER_ENCODERS = {
     "ffv1": (),
 }
 
+#: The encoder that nearly all containers take.
+_USUAL = "libx264"
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -158,11 +161,17 @@ class _Fitting:
         return replace(loss, instead=tuple(kept))
 
     def _elsewhere(self, suffix: str) -> Iterator[tuple[str, Fit]]:
-        """The containers, but that of `suffix`, that take the encoder's video."""
+        """Other containers than that of `suffix`, with another encoder where it must be."""
         for other in SUGGESTED:
-            fit = self._fit(other, self._settings) if other != suffix else ""
+            if other == suffix:
+                continue
+            fit = self._fit(other, self._settings)
             if isinstance(fit, Fit):
                 yield other, fit
+                continue
+            fit = self._fit(other, EncodeSettings(_USUAL, _OTHER_ENCODERS[_USUAL]))
+            if isinstance(fit, Fit):
+                yield f"{other} with --codec {_USUAL}", fit
 
     def _otherwise(self, suffix: str) -> Iterator[tuple[str, Fit | str]]:
         """What other encoders make of it in this container."""
@@ -173,7 +182,8 @@ class _Fitting:
 
     def _refusal(self, suffix: str, why: str) -> str:
         encoders = [f"--codec {c}" for c, fit in self._otherwise(suffix) if isinstance(fit, Fit)]
-        ways = [*(other for other, _ in self._elsewhere(suffix)), *encoders]
+        holders = [s for s in SUGGESTED if isinstance(self._fit(s, self._settings), Fit)]
+        ways = [*holders, *encoders]
         codec = find_encoder(self._settings.codec).canonical_name
         return (
             f"{suffix} cannot hold video of {self._settings.codec} ({codec}): {why}; "

@@ -46,7 +46,7 @@ _STRAIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
 @dataclass(frozen=True)
 class StreamTraits:
-    """A stream other than the film's."""
+    """A stream, whatever is in it."""
 
     index: int
     kind: str  # as of StreamInfo, or cover
@@ -75,6 +75,7 @@ class Traits:
     interlaced: bool
     rgb: bool
     alpha_beside: bool  # beside the picture, as in WebM
+    film: StreamTraits
     streams: tuple[StreamTraits, ...]
 
 
@@ -99,6 +100,7 @@ def traits_of(path: Path, film: int) -> Traits:
             for stream in opened.streams
             if stream.index != film and not is_made_anew(stream)
         )
+        own = _stream_traits(video)
         aspect = video.sample_aspect_ratio or Fraction(1)
         pictures: list[av.VideoFrame] = []
         beside = False
@@ -124,6 +126,7 @@ def traits_of(path: Path, film: int) -> Traits:
         interlaced=any(picture.interlaced_frame for picture in pictures),
         rgb=first is not None and first.format.is_rgb,
         alpha_beside=beside,
+        film=own,
         streams=streams,
     )
 

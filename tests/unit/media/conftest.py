@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def render(tmp_path: Path) -> Render:
         target: Path,
         settings: EncodeSettings = LOSSLESS,
         metadata: dict[str, str] | None = None,
+        leave_out: Collection[int] = (),
     ) -> VideoInfo:
         info = probe(source)
         parts, count = [], 0
@@ -41,6 +43,7 @@ def render(tmp_path: Path) -> Render:
             settings=settings,
             metadata=metadata or {},
             expected_frames=count,
+            leave_out=leave_out,
         )
         return probe(target)
 
