@@ -140,7 +140,7 @@ def _add_stream(
     configure(context, settings, info, pix_fmt)
     stream.time_base = info.time_base
     if picture is not None:
-        tags = _tags(picture, pix_fmt, info)
+        tags = tags_of(picture, pix_fmt, info, context.height)
         context.color_range, context.colorspace = tags
         context.color_primaries = picture.color_primaries
         context.color_trc = picture.color_trc
@@ -162,11 +162,12 @@ def _tag_limited_range(context: av.VideoCodecContext) -> None:
     context.extradata = b"".join(bytes(packet) for packet in tagged) or context.extradata
 
 
-def _tags(picture: av.VideoFrame, pix_fmt: str, info: VideoInfo) -> tuple[int, int]:
+def tags_of(picture: av.VideoFrame, pix_fmt: str, info: VideoInfo, height: int) -> tuple[int, int]:
     """Range and matrix to write: the source's, unless RGB has to become something else.
 
-    A matrix that the source leaves open stays open, but for a small film enlarged to a size at
-    which players would guess another one.
+    `picture` is the source's, `height` that of the film to be written. A matrix that the source
+    leaves open stays open, but for a small film enlarged to a size at which players would guess
+    another one.
     """
     guess = SMPTE170M_MATRIX if info.height < 720 else BT709_MATRIX
     if picture.format.is_rgb and not av.VideoFormat(pix_fmt).is_rgb:
@@ -175,7 +176,7 @@ def _tags(picture: av.VideoFrame, pix_fmt: str, info: VideoInfo) -> tuple[int, i
         return int(picture.color_range), RGB_MATRIX
     matrix = int(picture.colorspace)
     if matrix in (RGB_MATRIX, UNSPECIFIED):
-        matrix = guess if info.height < 720 <= picture.height else UNSPECIFIED
+        matrix = guess if info.height < 720 <= height else UNSPECIFIED
     return int(picture.color_range), matrix
 
 

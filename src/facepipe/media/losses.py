@@ -2,70 +2,74 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import av
 from av.container import InputContainer
 from av.stream import Stream
 
 from facepipe.errors import MediaError, OutputError, UsageError
 from facepipe.frames import VideoInfo
-from facepipe.media.choosing import keeps_alpha
-from facepipe.media.containers import loses_aspect, muxer_of, open_source
-from facepipe.media.encoders import EncodeSettings, find_encoder, output_pix_fmt
-from facepipe.media.formats import pixel_format, working_format
+from facepipe.media.captions import converted_to, loses_style
+from facepipe.media.containers import muxer_of, open_source
+from facepipe.media.differences import (
+    TICKS,
+    Loss,
+    differences,
+    either,
+    in_words,
+    of_pixels,
+    of_times,
+)
+from facepipe.media.encoders import EncodeSettings, find_encoder
 from facepipe.media.holding import (
+    HOMELESS,
+    SUGGESTED,
     container_takes,
     is_made_anew,
     refusal,
-    suggested_muxers,
 )
+from facepipe.media.miniature import Miniature, Miniatures
 from facepipe.media.probe import codec_name
+from facepipe.media.traits import traits_of
 
-#: Encoders that are named where another one would keep more, the widespread ones first.
-_OTHER_ENCODERS = ("libx264", "libx265", "libvpx-vp9", "ffv1", "prores_ks")
+#: Encoders that are named where one would keep more, the widespread ones first, made quick.
+_OTHER_ENCODERS = {
+    "libx264": (("preset", "ultrafast"),),
+    "libx265": (("preset", "ultrafast"),),
+    "libvpx-vp9": (("deadline", "realtime"), ("cpu-used", "8")),
+    "libsvtav1": (("preset", "12"),),
+    "prores_ks": (),
+    "ffv1": (),
+}
 
-
-@dataclass(frozen=True)
-class Loss:
-    """One thing of the source that would not be in the target.
-
-    `what` names it ("stream 2 (subtitle, hdmv_pgs_subtitle)"), `why` says what is in its way,
-    `instead` what would keep it: suffixes of containers, or options; empty where nothing does.
-    `stream` is the index of the stream that is left out, None: no whole stream is lost.
-    """
-
-    what: str
-    why: str
-    instead: tuple[str, ...] = ()
-    stream: int | None = None
-
-    @property
-    def avoidable(self) -> bool:
-        """Whether there is a way to keep it: only then it is worth asking about."""
-        return bool(self.instead)
-
-    def __str__(self) -> str:
-        kept = f" ({_either(self.instead)} would keep it)" if self.instead else ""
-        return f"{self.what} is lost: {self.why}{kept}"
+#: The encoder that nearly all containers take.
+_USUAL = "libx264"
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How a source goes into a target."""
+    """How a source goes into a target: what is lost, and what becomes something else."""
 
     losses: tuple[Loss, ...] = ()
+    changes: tuple[str, ...] = ()
 
     @property
     def leave_out(self) -> tuple[int, ...]:
         """Indices of the source's streams that are not copied."""
         return tuple(loss.stream for loss in self.losses if loss.stream is not None)
 
+    def loses(self, loss: Loss) -> bool:
+        """Whether a thing is lost here, whatever the reason."""
+        return any(lost.what in (loss.what, loss.part_of) for lost in self.losses)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user is told, a line for each."""
-        return tuple(map(str, self.losses))
+        return (*in_words(self.losses), *self.changes)
 
 
 def check_target(
@@ -83,148 +87,200 @@ def check_target(
     unknown suffix, OutputError for a missing folder, MediaError that names every loss and what
     would hold all, unless `allow_loss`; MediaError for an encoder that the container does not take.
     """
-    muxer = muxer_of(target)
+    muxer_of(target)
     if not target.absolute().parent.is_dir():
         raise OutputError(f"the folder of {target} does not exist; make it first")
-    with open_source(source) as opened:
-        _require_encoder(muxer, settings)
-        fit = _fit(opened, info, muxer, settings)
+    with tempfile.TemporaryDirectory() as folder, open_source(source) as opened:
+        fitting = _Fitting(source, opened, info, settings, Path(folder))
+        fit = fitting.into(target.suffix.lower())
         refused = [loss for loss in fit.losses if loss.avoidable]
         if refused and not allow_loss:
-            named = "; ".join(f"{loss.what}: {loss.why}" for loss in refused)
-            advice = _advice(opened, info, muxer, settings, refused)
-            raise MediaError(f"{muxer} would lose {named}; {advice}--allow-loss goes on without")
+            told = "; ".join(in_words([replace(loss, instead=()) for loss in refused]))
+            advice = fitting.advice(target.suffix.lower(), refused)
+            raise MediaError(f"{target.name}: {told}; {advice}--allow-loss goes on without")
     return fit
 
 
-def _fit(opened: InputContainer, info: VideoInfo, muxer: str, settings: EncodeSettings) -> Fit:
-    elsewhere = {
-        suffix: {loss.what for loss in _losses(opened, info, other, settings)}
-        for suffix, other in suggested_muxers().items()
-        if other != muxer and _takes_encoder(other, settings)
-    }
-    found = []
-    for loss in _losses(opened, info, muxer, settings):
-        held = tuple(suffix for suffix, lost in elsewhere.items() if loss.what not in lost)
-        found.append(replace(loss, instead=(*held, *loss.instead)))
-    return Fit(tuple(found))
+class _Fitting:
+    """Tries a source in containers, and with other encoders where one loses something."""
 
+    def __init__(
+        self,
+        source: Path,
+        opened: InputContainer,
+        info: VideoInfo,
+        settings: EncodeSettings,
+        folder: Path,
+    ) -> None:
+        self._source, self._info, self._settings = source, info, settings
+        self._folder = folder
+        self._others = [s for s in opened.streams if s.index != info.stream_index]
+        self._before = traits_of(source, info.stream_index)
+        self._made: dict[str, Miniatures | None] = {}
+        self._found: dict[tuple[str, str], Fit | str] = {}
 
-def _losses(
-    opened: InputContainer, info: VideoInfo, muxer: str, settings: EncodeSettings
-) -> Iterator[Loss]:
-    """All that one container loses; `instead` names options alone, not containers."""
-    yield from _of_streams(opened, info, muxer)
-    yield from _of_shape(info, muxer, settings)
-    yield from _of_pixels(info, muxer, settings)
+    def into(self, suffix: str) -> Fit:
+        """How the source goes into one container, with what would keep each thing that is lost.
 
+        MediaError where the container does not take the encoder's video.
+        """
+        fit = self._fit(suffix, self._settings)
+        if isinstance(fit, str):
+            raise MediaError(self._refusal(suffix, fit))
+        return replace(fit, losses=tuple(self._with_keepers(loss, suffix) for loss in fit.losses))
 
-def _of_streams(opened: InputContainer, info: VideoInfo, muxer: str) -> Iterator[Loss]:
-    for stream in opened.streams:
-        if stream.index == info.stream_index or is_made_anew(stream, muxer):
-            continue
-        why = refusal(stream, muxer)
-        if why is not None:
-            yield Loss(_named(stream), why, stream=stream.index)
+    def advice(self, suffix: str, refused: Sequence[Loss]) -> str:
+        """Words that name what keeps all of it, or else most of it."""
+        here = self._fit(suffix, self._settings)
+        assert isinstance(here, Fit)
+        names = {loss.what for loss in refused}
+        never = {loss.what for loss in here.losses} - names
+        lost = {
+            other: len({loss.what for loss in fit.losses} - never)
+            for other, fit in self._elsewhere(suffix)
+        }
+        best = min(lost, key=lambda other: lost[other], default=None)
+        if best is not None and lost[best] == 0:
+            return f"use {best}, which keeps all of it, or "
+        words = []
+        if best is not None and lost[best] < len(names):
+            words.append(f"use {best}, which keeps more of it, or ")
+        options = sorted({o for loss in refused for o in loss.instead if o.startswith("--")})
+        if options:
+            words.append(f"use {either(options)}, or ")
+        return "".join(words)
 
+    def _with_keepers(self, loss: Loss, suffix: str) -> Loss:
+        if loss.why == HOMELESS:
+            return loss
+        kept = [other for other, fit in self._elsewhere(suffix) if not fit.loses(loss)]
+        if not kept and loss.stream is None:
+            for codec, fit in self._otherwise(suffix):
+                if isinstance(fit, Fit) and not fit.loses(loss):
+                    kept.append(f"--codec {codec}")
+        return replace(loss, instead=tuple(kept))
 
-def _of_shape(info: VideoInfo, muxer: str, settings: EncodeSettings) -> Iterator[Loss]:
-    codec = find_encoder(settings.codec).canonical_name
-    if loses_aspect(info, codec, muxer):
-        yield Loss(
-            f"the pixel aspect ratio {info.sample_aspect_ratio}",
-            f"{codec} does not say it",
-            ("--codec libx264", "--codec libx265"),
+    def _elsewhere(self, suffix: str) -> Iterator[tuple[str, Fit]]:
+        """Other containers than that of `suffix`, with another encoder where it must be."""
+        for other in SUGGESTED:
+            if other == suffix:
+                continue
+            fit = self._fit(other, self._settings)
+            if isinstance(fit, Fit):
+                yield other, fit
+                continue
+            fit = self._fit(other, EncodeSettings(_USUAL, _OTHER_ENCODERS[_USUAL]))
+            if isinstance(fit, Fit):
+                yield f"{other} with --codec {_USUAL}", fit
+
+    def _otherwise(self, suffix: str) -> Iterator[tuple[str, Fit | str]]:
+        """What other encoders make of it in this container."""
+        for codec, options in _OTHER_ENCODERS.items():
+            if codec != self._settings.codec:
+                settings = EncodeSettings(codec, options, scale=self._settings.scale)
+                yield codec, self._fit(suffix, settings)
+
+    def _refusal(self, suffix: str, why: str) -> str:
+        encoders = [f"--codec {c}" for c, fit in self._otherwise(suffix) if isinstance(fit, Fit)]
+        holders = [s for s in SUGGESTED if isinstance(self._fit(s, self._settings), Fit)]
+        ways = [*holders, *encoders]
+        codec = find_encoder(self._settings.codec).canonical_name
+        return (
+            f"{suffix} cannot hold video of {self._settings.codec} ({codec}): {why}; "
+            f"use {either(ways) or 'another encoder'}"
         )
 
+    def _fit(self, suffix: str, settings: EncodeSettings) -> Fit | str:
+        """How the source goes into a container, or why that does not take the encoder's video."""
+        key = suffix, settings.codec
+        if key not in self._found:
+            self._found[key] = self._tried(suffix, settings)
+        return self._found[key]
 
-def _of_pixels(info: VideoInfo, muxer: str, settings: EncodeSettings) -> Iterator[Loss]:
-    """What the encoder drops of each pixel, where nobody asked for a pixel format."""
-    if settings.pix_fmt is None:
-        for what in _dropped(info, muxer, settings):
-            keepers = _keepers(info, muxer, settings, what)
-            yield Loss(what, f"{settings.codec} drops it", keepers)
+    def _tried(self, suffix: str, settings: EncodeSettings) -> Fit | str:
+        muxer = muxer_of(Path(f"film{suffix}"))
+        try:
+            codec = find_encoder(settings.codec).canonical_name
+        except UsageError as error:
+            return str(error)
+        if not container_takes(muxer, codec):
+            return f"{muxer} takes no {codec}"
+        refused = self._streams_refused(muxer)
+        made: Miniature | None = None
+        miniatures = self._miniatures(settings)
+        if miniatures is not None:
+            tried = miniatures.written(suffix, _indices(refused))
+            if isinstance(tried, str):
+                refused += self._culprits(miniatures, suffix, _indices(refused))
+                tried = miniatures.written(suffix, _indices(refused))
+            if isinstance(tried, str):
+                return tried
+            made = tried
+        after = made.traits if made is not None else None
+        found = [*refused, *self._of_captions(muxer), *of_times(self._info, muxer)]
+        found += of_pixels(self._info, settings, self._before, after)
+        changes = list(self._conversions(muxer))
+        if made is not None:
+            gone = [*_indices(refused), *(s.index for s in self._others if is_made_anew(s))]
+            found += differences(self._before, made.traits, gone, f"{muxer} of {codec}")
+            changes += self._lateness(made.late, muxer)
+        return Fit(tuple(found), tuple(changes))
+
+    def _culprits(
+        self, miniatures: Miniatures, suffix: str, without: Sequence[int]
+    ) -> Iterator[Loss]:
+        """The streams that a container refuses though it was thought to take them."""
+        copied = [s for s in self._others if s.index not in without and not is_made_anew(s)]
+        for stream in copied:
+            rest = [*without, *(other.index for other in copied if other is not stream)]
+            why = miniatures.written(suffix, rest)
+            if isinstance(why, str):
+                yield Loss(_named(stream), why, stream=stream.index)
+
+    def _of_captions(self, muxer: str) -> Iterator[Loss]:
+        for stream in self._others:
+            codec = converted_to(stream, muxer)
+            if codec is not None and loses_style(stream):
+                what = f"the styles and places of {_named(stream)}"
+                yield Loss(what, f"{codec} has none", part_of=_named(stream))
+
+    def _conversions(self, muxer: str) -> Iterator[str]:
+        for stream in self._others:
+            codec = converted_to(stream, muxer)
+            if codec is not None:
+                yield f"{_named(stream)} becomes {codec}"
+
+    def _lateness(self, late: float, muxer: str) -> Iterator[str]:
+        if late > float(max(TICKS.get(muxer, 0), self._info.time_base)):
+            yield (
+                f"all streams begin {late:.3f} s later, in step: {muxer} holds no times below zero"
+            )
+
+    def _miniatures(self, settings: EncodeSettings) -> Miniatures | None:
+        """None where nothing of the film's beginning can be made: what it loses is not known."""
+        if settings.codec not in self._made:
+            try:
+                made = Miniatures(self._source, self._info, settings, self._folder)
+            except (MediaError, ValueError, av.FFmpegError):
+                self._made[settings.codec] = None
+            else:
+                self._made[settings.codec] = made
+        return self._made[settings.codec]
+
+    def _streams_refused(self, muxer: str) -> list[Loss]:
+        """Streams that a container is known not to take."""
+        found = []
+        for stream in self._others:
+            anew = is_made_anew(stream) or converted_to(stream, muxer)
+            why = None if anew else refusal(stream, muxer)
+            if why is not None:
+                found.append(Loss(_named(stream), why, stream=stream.index))
+        return found
 
 
-def _keepers(info: VideoInfo, muxer: str, settings: EncodeSettings, what: str) -> tuple[str, ...]:
-    return tuple(
-        f"--codec {codec}"
-        for codec in _OTHER_ENCODERS
-        if codec != settings.codec
-        and _takes_encoder(muxer, replace(settings, codec=codec))
-        and what not in _dropped(info, muxer, replace(settings, codec=codec))
-    )
-
-
-def _dropped(info: VideoInfo, muxer: str, settings: EncodeSettings) -> list[str]:
-    source = working_format(info.pix_fmt)
-    try:
-        target = pixel_format(output_pix_fmt(replace(settings, options=()), info)[0])
-    except UsageError:  # an encoder that is not there keeps nothing
-        return [f"the {kind} of {info.pix_fmt}" for kind in ("alpha", "depth", "colour")]
-    alpha = target.alpha and keeps_alpha(settings.codec, muxer)
-    # A ProRes stream has no depth of its own: FFmpeg reads 4444 as 12 bit and writes it from 10.
-    deep = settings.codec == "prores_ks" and info.codec == "prores" and source.bits <= 12
-    wider = target.model != "gray" or source.model == "gray"
-    finer = target.shift_x <= source.shift_x and target.shift_y <= source.shift_y
-    kept = {
-        "alpha": alpha or not source.alpha,
-        "depth": deep or target.bits >= source.bits,
-        "colour": wider and (finer or source.model == "gray"),
-    }
-    return [f"the {kind} of {info.pix_fmt}" for kind, held in kept.items() if not held]
-
-
-def _require_encoder(muxer: str, settings: EncodeSettings) -> None:
-    if _takes_encoder(muxer, settings):
-        return
-    codec = find_encoder(settings.codec).canonical_name
-    others = [
-        name for name in _OTHER_ENCODERS if _takes_encoder(muxer, replace(settings, codec=name))
-    ]
-    holders = [s for s, other in suggested_muxers().items() if _takes_encoder(other, settings)]
-    raise MediaError(
-        f"{muxer} cannot hold the video of {settings.codec} ({codec}); use {_either(holders)}, "
-        f"or --codec {_either(others)}"
-    )
-
-
-def _takes_encoder(muxer: str, settings: EncodeSettings) -> bool:
-    try:
-        return container_takes(muxer, find_encoder(settings.codec).canonical_name)
-    except UsageError:
-        return False
-
-
-def _advice(
-    opened: InputContainer,
-    info: VideoInfo,
-    muxer: str,
-    settings: EncodeSettings,
-    refused: Sequence[Loss],
-) -> str:
-    """Words that name what holds all of it, or else most of it."""
-    names = {loss.what for loss in refused}
-    kept: dict[str, int] = {}
-    for suffix, other in suggested_muxers().items():
-        if other != muxer and _takes_encoder(other, settings):
-            there = {loss.what for loss in _losses(opened, info, other, settings)}
-            kept[suffix] = len(there & names)
-    best = min(kept, key=lambda suffix: kept[suffix], default=None)
-    options = sorted({o for loss in refused for o in loss.instead if o.startswith("--")})
-    if best is not None and kept[best] == 0:
-        return f"use {best}, which holds all of the film, or "
-    words = []
-    if best is not None and kept[best] < len(names):
-        words.append(f"use {best}, which holds more of it, or ")
-    if options:
-        words.append(f"use {_either(options)}, or ")
-    return "".join(words)
+def _indices(losses: Sequence[Loss]) -> list[int]:
+    return [loss.stream for loss in losses if loss.stream is not None]
 
 
 def _named(stream: Stream) -> str:
     return f"stream {stream.index} ({stream.type}, {codec_name(stream)})"
-
-
-def _either(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + f" or {names[-1]}" if len(names) > 1 else "".join(names)

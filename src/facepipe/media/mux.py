@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -16,11 +16,11 @@ from av.stream import Stream
 
 from facepipe.errors import MediaError, OutputError
 from facepipe.frames import Part, VideoInfo
+from facepipe.media.captions import Captions, converted_to
 from facepipe.media.containers import as_facepipe_error, muxer_of, open_source, replacing
 from facepipe.media.copying import Copier, shifted_chapters
 from facepipe.media.decoders import has_alpha_beside
 from facepipe.media.encoders import EncodeSettings, find_encoder, side_data
-from facepipe.media.formats import UNSPECIFIED
 from facepipe.media.holding import container_takes, is_cover, refusal
 from facepipe.media.parts import FilmPackets, has_alpha_packets, last_duration
 from facepipe.media.targets import (
@@ -28,11 +28,28 @@ from facepipe.media.targets import (
     is_copied,
     merged_metadata,
     muxer_options,
+    settle_colour,
+    settle_layout,
     stream_metadata,
 )
 from facepipe.media.timing import durations
 
 Window = tuple[int, int]
+_NOTHING_SHOWN = b"\0\0"  # what mov and mp4 put between captions
+
+
+@dataclass
+class Written:
+    """What a stream was given, or holds."""
+
+    packets: int = 0
+    size: int = 0  # bytes
+
+    def count(self, packet: Packet[Stream]) -> None:
+        """Count a packet, but for the pauses that a muxer puts between captions."""
+        if packet.size != len(_NOTHING_SHOWN) or bytes(packet) != _NOTHING_SHOWN:
+            self.packets += 1
+            self.size += packet.size
 
 
 def mux(
@@ -71,6 +88,24 @@ def mux(
         _verify(temporary, target, written)
 
 
+def write_head(
+    part: Part,
+    source: Path,
+    info: VideoInfo,
+    target: Path,
+    *,
+    leave_out: Collection[int],
+    most: int,
+) -> None:
+    """Write a film of one part with the first packets, at most `most`, of the other streams.
+
+    Errors: as `mux`, and FFmpegError or ValueError where the container refuses a stream.
+    """
+    film = FilmPackets([part], source, info)
+    written = _write(film, source, info, target, film.times(), {}, None, leave_out, most)
+    _verify(target, target, written)
+
+
 def _require_room(
     source: Path, info: VideoInfo, muxer: str, codec: str, leave_out: Collection[int]
 ) -> None:
@@ -79,9 +114,9 @@ def _require_room(
         raise MediaError(f"{muxer} cannot hold video of {codec}")
     with open_source(source) as opened:
         for stream in opened.streams:
-            if stream.index == info.stream_index or not is_copied(stream, muxer, leave_out):
+            if stream.index == info.stream_index or not is_copied(stream, leave_out):
                 continue
-            why = refusal(stream, muxer)
+            why = None if converted_to(stream, muxer) else refusal(stream, muxer)
             if why is not None:
                 raise MediaError(f"{muxer} cannot hold stream {stream.index} ({why}); leave it out")
 
@@ -95,8 +130,12 @@ def _write(
     metadata: Mapping[str, str],
     window: Window | None,
     leave_out: Collection[int],
-) -> Counter[int]:
-    """Write the target; how many packets each of its streams was given, by position."""
+    most: int | None = None,
+) -> dict[int, Written]:
+    """Write the target; what each of its streams was given, by position.
+
+    Of the source, at most `most` packets are read.
+    """
     muxer = muxer_of(target)
     start = window[0] if window is not None else 0
     times = [time - start for time in times]
@@ -114,7 +153,9 @@ def _write(
             metadata_errors="surrogateescape",
         )
         try:
-            video, copies = _add_streams(out, opened, sample, source, info, muxer, leave_out)
+            video, copies, captions = _add_streams(
+                out, opened, sample, source, info, muxer, leave_out
+            )
             if film.extradata is not None:
                 video.codec_context.extradata = film.extradata
             own = opened.streams[info.stream_index]
@@ -124,7 +165,7 @@ def _write(
             out.metadata.update(tags)
             out.set_chapters(shifted_chapters(opened.chapters(), info, window))
             _start(out, muxer)
-            copier = Copier(opened, copies, info, window, muxer)
+            copier = Copier(opened, copies, captions, info, window, muxer, most)
             packets = film.timed(times, durations(times, last))
             written = _interleave(out, video, packets, copier)
         except BaseException:
@@ -136,7 +177,7 @@ def _write(
             raise
         out.close()
         for stream, _ in copies.values():
-            written.setdefault(stream.index, 0)
+            written.setdefault(stream.index, Written())
         return written
 
 
@@ -148,27 +189,37 @@ def _add_streams(
     info: VideoInfo,
     muxer: str,
     leave_out: Collection[int],
-) -> tuple[av.VideoStream, dict[int, tuple[Stream, Stream]]]:
-    """The target's video stream, and for each copied source index its (target, source) pair."""
+) -> tuple[av.VideoStream, dict[int, tuple[Stream, Stream]], dict[int, Captions]]:
+    """The target's video stream, (target, source) by the index of each copied source stream.
+
+    And what turns captions into the codec that the container takes, by index.
+    """
     video: av.VideoStream | None = None
     copies: dict[int, tuple[Stream, Stream]] = {}
+    captions: dict[int, Captions] = {}
     for stream in opened.streams:
         if stream.index == info.stream_index:
             assert isinstance(stream, av.VideoStream)
             video = _add_video(out, stream, sample or stream, source, info, muxer)
-        elif is_copied(stream, muxer, leave_out):
+        elif is_copied(stream, leave_out):
             if is_cover(stream) and muxer == "matroska":
                 _attach_cover(out, source, stream)
                 continue
-            copy = out.add_stream_from_template(stream, opaque=True)
-            copy.metadata.update(stream_metadata(stream, replaced=False))
+            codec = converted_to(stream, muxer)
+            if codec is not None:
+                captions[stream.index] = Captions(out, stream, codec)
+                copy: Stream = captions[stream.index].stream
+            else:
+                copy = out.add_stream_from_template(stream, opaque=True)
+                settle_layout(copy, muxer)
+            copy.metadata.update(stream_metadata(stream, muxer, replaced=codec is not None))
             copy.disposition = stream.disposition
             copy.time_base = copied_time_base(stream, opened, muxer)
             if muxer == "mpegts" and "mpegts" in opened.format.name:
                 copy.id = stream.id
             copies[stream.index] = (copy, stream)
     assert video is not None
-    return video, copies
+    return video, copies, captions
 
 
 def _add_video(
@@ -182,7 +233,6 @@ def _add_video(
     video = out.add_stream_from_template(sample, opaque=True)
     video.time_base = info.time_base
     context = video.codec_context
-    _tag_colours(context, sample.codec_context, original.codec_context)
     if original.average_rate:
         context.framerate = original.average_rate
     if info.sample_aspect_ratio is not None:
@@ -191,27 +241,17 @@ def _add_video(
         context.codec_tag = "hvc1"  # the only tag that Apple's players take
     if sample.codec_context.codec.canonical_name == "prores":
         context.codec_tag = sample.codec_context.codec_tag  # ProRes has its profile there
-    matrix = _display_matrix(source, info)
-    if matrix is not None:
-        video.set_display_matrix(matrix)
-    video.metadata.update(stream_metadata(original, replaced=True))
+    picture = _first_picture(source, info)
+    if picture is not None:
+        settle_colour(context, picture, info)
+        matrix = side_data(picture, Type.DISPLAYMATRIX)
+        if matrix:  # the nine numbers that turn or mirror the picture when it is shown
+            video.set_display_matrix(struct.unpack("=9i", matrix[:36]))
+    video.metadata.update(stream_metadata(original, muxer, replaced=True))
     video.disposition = original.disposition
     if muxer == "mpegts" and "mpegts" in original.container.format.name:
         video.id = original.id
     return video
-
-
-def _tag_colours(
-    target: av.VideoCodecContext, sample: av.VideoCodecContext, source: av.VideoCodecContext
-) -> None:
-    """Tell the container the source's colours where our packets do not say any, as FFV1's."""
-    said = (sample.color_primaries, sample.color_trc, sample.colorspace, sample.color_range)
-    if sample.codec.canonical_name != "ffv1" or any(tag not in (0, UNSPECIFIED) for tag in said):
-        return
-    target.color_primaries, target.color_trc = source.color_primaries, source.color_trc
-    both = (av.VideoFormat(str(context.pix_fmt)).is_rgb for context in (sample, source))
-    if len(set(both)) == 1:
-        target.color_range, target.colorspace = source.color_range, source.colorspace
 
 
 def _attach_cover(out: OutputContainer, source: Path, stream: Stream) -> None:
@@ -235,22 +275,22 @@ def _interleave(
     video: av.VideoStream,
     packets: Iterator[Packet[Stream]],
     copier: Copier,
-) -> Counter[int]:
+) -> dict[int, Written]:
     """Write both sources of packets in the order of their decoding times."""
-    written: Counter[int] = Counter()
+    written: dict[int, Written] = {}
     due = next(packets, None)
     for packet in copier.packets():
         while due is not None and _seconds(due) <= _seconds(packet):
             due.stream = video
+            written.setdefault(video.index, Written()).count(due)
             out.mux_one(due)
-            written[video.index] += 1
             due = next(packets, None)
+        written.setdefault(packet.stream.index, Written()).count(packet)
         out.mux_one(packet)
-        written[packet.stream.index] += 1
     while due is not None:
         due.stream = video
+        written.setdefault(video.index, Written()).count(due)
         out.mux_one(due)
-        written[video.index] += 1
         due = next(packets, None)
     return written
 
@@ -260,26 +300,26 @@ def _seconds(packet: Packet[Stream]) -> float:
     return float("-inf") if time is None else float(time * packet.time_base)
 
 
-def _display_matrix(source: Path, info: VideoInfo) -> tuple[int, ...] | None:
-    """The nine numbers that turn or mirror the picture when it is shown."""
+def _first_picture(source: Path, info: VideoInfo) -> av.VideoFrame | None:
     with open_source(source) as opened, suppress(av.FFmpegError):
         for frame in opened.decode(opened.streams[info.stream_index]):
             if isinstance(frame, av.VideoFrame):
-                matrix = side_data(frame, Type.DISPLAYMATRIX)
-                return struct.unpack("=9i", matrix[:36]) if matrix else None
+                return frame
     return None
 
 
-def _verify(written: Path, target: Path, expected: Counter[int]) -> None:
+def _verify(written: Path, target: Path, expected: Mapping[int, Written]) -> None:
     """Read the file back; MediaError when a packet of any stream is missing or too many."""
-    found: Counter[int] = Counter()
+    found: dict[int, Written] = {}
     with open_source(written) as opened:
         for packet in opened.demux():
             if packet.size:
-                found[packet.stream.index] += 1
-    for index, count in sorted(expected.items()):
-        if found[index] != count:
+                found.setdefault(packet.stream.index, Written()).count(packet)
+    for index, given in sorted(expected.items()):
+        there = found.get(index, Written())
+        # Some containers cut PCM anew, and some give each packet a head of its own.
+        if there.packets != given.packets and there.size != given.size:
             raise MediaError(
-                f"{target.name} was not written right: stream {index} has {found[index]} of "
-                f"{count} packets"
+                f"{target.name} was not written right: stream {index} has {there.packets} of "
+                f"{given.packets} packets"
             )

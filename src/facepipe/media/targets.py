@@ -6,11 +6,15 @@ import math
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 
+import av
 from av.container import InputContainer
 from av.stream import Stream
 
 from facepipe.frames import VideoInfo
+from facepipe.media.encode import tags_of
+from facepipe.media.formats import UNSPECIFIED
 from facepipe.media.holding import is_cover, is_made_anew, is_timecode
+from facepipe.media.languages import mov_language
 
 # What mp4 stores as it is; other keys need QuickTime's free-form metadata.
 _MP4_KEYS = (
@@ -22,13 +26,14 @@ _MP4_KEYS = (
 _NOT_COPIED = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 # What mkvmerge and FFmpeg note about the packets that are replaced here.
 _STATISTICS = ("bps", "number_of_", "_statistics_", "duration", "encoder", "alpha_mode")
+_LAYOUTS = {1: "mono", 2: "stereo"}
 _COARSEST_VIDEO = 20000  # the mov muxer doubles video time scales until they pass half of this
 _LARGEST_TIMESCALE = 2**31 - 1
 
 
-def is_copied(stream: Stream, muxer: str, leave_out: Collection[int]) -> bool:
+def is_copied(stream: Stream, leave_out: Collection[int]) -> bool:
     """Whether a stream other than the film is copied, not left out or made anew by the muxer."""
-    return stream.index not in leave_out and not is_made_anew(stream, muxer)
+    return stream.index not in leave_out and not is_made_anew(stream)
 
 
 def muxer_options(
@@ -50,7 +55,7 @@ def muxer_options(
             if math.lcm(scale, base.denominator) <= _LARGEST_TIMESCALE:
                 scale = math.lcm(scale, base.denominator)
         options["movie_timescale"] = str(min(scale, _LARGEST_TIMESCALE))
-        if any(is_timecode(s, muxer) for s in opened.streams):
+        if any(is_timecode(s) for s in opened.streams):
             options["write_tmcd"] = "1"
         return options
     if muxer == "mpegts":
@@ -88,10 +93,44 @@ def merged_metadata(existing: Mapping[str, str], added: Mapping[str, str]) -> di
     return result
 
 
-def stream_metadata(stream: Stream, *, replaced: bool) -> dict[str, str]:
-    """A stream's keys, without what describes packets that are replaced."""
-    return {
+def stream_metadata(stream: Stream, muxer: str, *, replaced: bool) -> dict[str, str]:
+    """A stream's keys in the container's own words.
+
+    Without what describes packets that are `replaced`.
+    """
+    keys = {
         key: value
         for key, value in stream.metadata.items()
         if not (replaced and key.lower().startswith(_STATISTICS))
     }
+    name = keys.pop("name", None)  # what mov and mp4 call the title of a track
+    if name is not None:
+        keys.setdefault("title", name)
+    if muxer == "mov" and "language" in keys:
+        keys["language"] = mov_language(keys["language"])
+    return keys
+
+
+def settle_colour(context: av.VideoCodecContext, picture: av.VideoFrame, info: VideoInfo) -> None:
+    """Tell the container what colours mean where the codec's own headers do not (VP9, FFV1).
+
+    `picture` is the source's first one.
+    """
+    if context.pix_fmt is None:
+        return
+    range_, matrix = tags_of(picture, context.pix_fmt, info, context.height)
+    context.color_range = context.color_range or range_
+    if context.colorspace == UNSPECIFIED:
+        context.colorspace = matrix
+    if context.color_primaries == UNSPECIFIED:
+        context.color_primaries = picture.color_primaries
+    if context.color_trc == UNSPECIFIED:
+        context.color_trc = picture.color_trc
+
+
+def settle_layout(copy: Stream, muxer: str) -> None:
+    """Say which channels PCM has where its source only counts them: mp4 wants to know."""
+    if isinstance(copy, av.AudioStream) and muxer == "mp4":
+        name = _LAYOUTS.get(copy.codec_context.layout.nb_channels)
+        if copy.codec_context.layout.name.endswith("channels") and name is not None:
+            copy.codec_context.layout = name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,22 @@ def render(tmp_path: Path) -> Render:
         target: Path,
         settings: EncodeSettings = LOSSLESS,
         metadata: dict[str, str] | None = None,
+        leave_out: Collection[int] = (),
     ) -> VideoInfo:
         info = probe(source)
         parts = [
             rendered(info, span, tmp_path / f"part{span.index}.nut", settings)
             for span in at_keyframes(info)
         ]
-        mux(parts, source, info, target, settings=settings, metadata=metadata or {})
+        mux(
+            parts,
+            source,
+            info,
+            target,
+            settings=settings,
+            metadata=metadata or {},
+            leave_out=leave_out,
+        )
         return probe(target)
 
     return run

@@ -16,7 +16,7 @@ import synthetic
 from facepipe.errors import InputError, MediaError, UsageError
 from facepipe.frames import Colour, Frame, PixelFormat, Plane, VideoInfo
 from facepipe.media import EncodeSettings, check_encoder, decode, encode, output_pix_fmt, probe
-from facepipe.media.encode import _tags, part_shift
+from facepipe.media.encode import part_shift, tags_of
 
 YUV = PixelFormat("yuv420p", "yuv", 8, 1, 1)
 
@@ -113,16 +113,16 @@ def test_an_open_matrix_is_told_where_enlarging_would_change_the_guess(
     bt709, number = 1, {"open": 2, "bt601": 6}
     source = replace(info, height=height)
     picture = av.VideoFrame(64, 2 * height, "yuv420p")
-    assert _tags(picture, "yuv420p", source)[1] == number[told]
+    assert tags_of(picture, "yuv420p", source, 2 * height)[1] == number[told]
     picture.colorspace = bt709
-    assert _tags(picture, "yuv420p", source)[1] == bt709
+    assert tags_of(picture, "yuv420p", source, 2 * height)[1] == bt709
 
 
 def test_rgb_is_tagged_as_it_was_converted(info: VideoInfo) -> None:
     small, large = replace(info, height=480), replace(info, height=960)
     picture = av.VideoFrame(64, 960, "gbrp")
-    assert _tags(picture, "yuv444p", small)[1] == 6
-    assert _tags(picture, "yuv444p", large)[1] == 1
+    assert tags_of(picture, "yuv444p", small, 960)[1] == 6
+    assert tags_of(picture, "yuv444p", large, 960)[1] == 1
 
 
 def test_times_are_exact_even_where_sources_are_not(tmp_path: Path, info: VideoInfo) -> None:
