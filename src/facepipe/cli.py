@@ -246,9 +246,8 @@ def main() -> None:
         print(f"facepipe: {_shown(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except MemoryError:
-        error = OutOfMemoryError("there is not enough memory; fewer --workers need less")
-        print(f"facepipe: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        print("facepipe: there is not enough memory; fewer --workers need less", file=sys.stderr)
+        sys.exit(OutOfMemoryError.exit_code)
     except ModuleNotFoundError as error:
         print(
             f"facepipe: this needs {error.name}, which is not installed; "
@@ -256,6 +255,9 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+    except ImportError as error:  # a library that is damaged, or finds no room
+        print(f"facepipe: a library does not load: {_shown(error)}", file=sys.stderr)
+        sys.exit(OutOfMemoryError.exit_code if "map segment" in str(error) else 1)
     except Stopped as stopped:
         print(
             "facepipe: stopped; what is finished is kept, the same command goes on from there",
@@ -265,7 +267,7 @@ def main() -> None:
 
 
 def _shown(text: object) -> str:
-    """A text in one line, what a terminal cannot print or would obey as escapes: names may be so."""
+    """A text in one line, without what a terminal would obey: names of files may hold anything."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
@@ -275,8 +277,9 @@ def _print_summary(summary: Summary, quiet: bool) -> None:
     for warning in summary.warnings:
         print(f"warning: {_shown(warning)}", file=sys.stderr)
     line = (
-        f"{_shown(summary.target)}: {summary.frames} frames, {summary.faces} faces of {summary.tracks} "
-        f"tracks enhanced, {summary.refused} tracks refused, {summary.seconds:.1f} s"
+        f"{_shown(summary.target)}: {summary.frames} frames, {summary.faces} faces of "
+        f"{summary.tracks} tracks enhanced, {summary.refused} tracks refused, "
+        f"{summary.seconds:.1f} s"
     )
     if summary.resumed:
         line += f", {summary.resumed} spans kept from an earlier run"

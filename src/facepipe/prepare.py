@@ -24,7 +24,7 @@ from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
 from facepipe.pipeline.choose import region_of
 from facepipe.pipeline.plan import plan
-from facepipe.workers.local import affordable_workers
+from facepipe.workers.local import affordable_workers, check_memory
 
 #: Encoders whose quality is one constant rate factor, and the one that looks like the source.
 CRF_DEFAULTS = {"libx264": 18, "libx265": 20, "libvpx-vp9": 24, "libsvtav1": 24, "libaom-av1": 24}
@@ -101,6 +101,8 @@ def make_plan(
         check_encoder(encode, info)
         check_target(source, info, target, settings=encode, leave_out=leave_out)
         check_restorer(settings, here=here)
+    if here:
+        check_memory(worker_bytes(info, encode))
     workers = settings.workers or affordable_workers(worker_bytes(info, encode))
     return Plan(info, spans, encode, window, tuple(notes), workers, leave_out)
 
