@@ -30,6 +30,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -56,18 +57,19 @@ ASSIGNMENTS = (
 
 def films(folder: Path) -> list[tuple[Path, str]]:
     """Short films in several containers, each with the name of its target."""
-    faces = {"pictures": portraits.scene, "size": (240, 136), "audio": 1}
+    slow = [3200 * number for number in range(12)]  # 4 frames a second: three spans of a second
+    shown: dict[str, Any] = {"pts": slow, "options": {"g": "4"}}
+    late = [time + 9999 for time in slow]
     made = [
-        (portraits.film(folder / "faces.mp4", frames=20), "made.mp4"),
-        (portraits.film(folder / "faces.mkv", frames=20), "made.mkv"),
-        (portraits.film(folder / "faces.mov", frames=20), "made.mov"),
+        (portraits.film(folder / "faces.mp4", **shown), "made.mp4"),
+        (portraits.film(folder / "faces.mkv", **shown), "made.mkv"),
+        (portraits.film(folder / "faces.mov", **(shown | {"pts": late})), "made.mov"),
+        (synthetic.film(folder / "two.mp4", audio=2, chapters=True, **shown), "made.mp4"),
         (synthetic.transport_stream(folder / "plain.ts"), "made.ts"),
         (synthetic.subtitled(folder / "subtitled.mp4"), "made.mp4"),
         (synthetic.vp9(folder / "plain.webm"), "made.mkv"),
-        (synthetic.film(folder / "late.mp4", pts=[9999 + 512 * n for n in range(20)], **faces),
-         "made.mov"),
         (synthetic.gray(folder / "gray.mkv"), "made.nut"),
-    ]  # fmt: skip
+    ]
     return made
 
 

@@ -285,6 +285,9 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+    except ImportError as error:  # a library that is damaged, or finds no room
+        print(f"facepipe: a library does not load: {_shown(error)}", file=sys.stderr)
+        sys.exit(OutOfMemoryError.exit_code if "map segment" in str(error) else 1)
     except Stopped as stopped:
         print(
             "facepipe: stopped; what is finished is kept, the same command goes on from there",
@@ -294,7 +297,7 @@ def main() -> None:
 
 
 def _shown(text: object) -> str:
-    """A text in one line, without what a terminal would obey as escapes: names may be so."""
+    """A text in one line, without what a terminal would obey: names of files may hold anything."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 

@@ -7,6 +7,14 @@ from pathlib import Path
 from facepipe.errors import OutputError
 
 
+def is_there(path: Path) -> bool:
+    """Whether something has that name; one that no disk takes is none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def write_whole(content: bytes, target: Path) -> None:
     """Write a file by a temporary name, and its folder where that is missing.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from facepipe.configs.settings import Settings
 from facepipe.errors import InputError, OutputError, UsageError
+from facepipe.files import is_there
 from facepipe.media.images import IMAGE_SUFFIXES, MOST_PIXELS
 from facepipe.pipeline.stills import Still, StillDone, StillsTask, enhance_stills
 from facepipe.prepare import check_output, check_restorer
@@ -33,7 +34,7 @@ def enhance_picture_file(
     Raises InputError for what is no picture, UsageError for a target of another kind, OutputError
     for one that cannot be written.
     """
-    if not source.is_file():
+    if not is_there(source) or not source.is_file():
         raise InputError(f"{source}: there is no such picture")
     kinds = [_SAME.get(path.suffix.lower(), path.suffix.lower()) for path in (source, target)]
     if kinds[0] != kinds[1]:

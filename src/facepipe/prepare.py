@@ -29,7 +29,7 @@ from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
 from facepipe.pipeline.choose import region_of
 from facepipe.pipeline.plan import plan
-from facepipe.workers.local import affordable_workers
+from facepipe.workers.local import affordable_workers, check_memory
 
 #: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
 ENCODER_THREADS = 2
@@ -108,6 +108,8 @@ def make_plan(
         check_restorer(settings, here=here)
         if settings.output.copy_unchanged:
             copied = copyable(info, encode, target)
+    if here:
+        check_memory(worker_bytes(info, encode))
     workers = settings.workers or affordable_workers(worker_bytes(info, encode))
     return Plan(info, spans, encode, window, (*notes, *fit.notes), workers, fit.leave_out, copied)
 

@@ -172,8 +172,7 @@ def _make(
 ) -> Summary:
     began = time.monotonic()
     here = executor is None or executor.here
-    # A run that was killed when all was done left the target, and may clear up now.
-    again = overwrite or is_left(target)
+    again = overwrite or is_left(target)  # killed when all was done, it may clear up now
     planned = make_plan(source, settings, target=target, overwrite=again, here=here)
     planned = replace(planned, source_sha256=sha256_of(source))
     model, runs_on = check_restorer(settings, here=here)

@@ -24,8 +24,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as corpus:
         for seed, data in harness.seeds().items():
             (Path(corpus) / seed).write_bytes(data)
-        atheris.Setup([sys.argv[0], corpus, "-timeout=20", "-rss_limit_mb=4096", *options],
-                      harness.try_one)  # fmt: skip
+        arguments = [sys.argv[0], corpus, "-timeout=20", "-rss_limit_mb=4096", *options]
+        # A harness may know better than random bytes what to change.
+        own = {"custom_mutator": harness.mutate} if hasattr(harness, "mutate") else {}
+        atheris.Setup(arguments, harness.try_one, **own)
         atheris.Fuzz()
 
 

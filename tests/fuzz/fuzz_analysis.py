@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import random
 import tempfile
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,6 +72,7 @@ def written(made: Analysis) -> bytes:
         return path.read_bytes()
 
 
+@cache
 def seeds() -> dict[str, bytes]:
     """What analyze writes."""
     refused = replace(track(2), enhance=False, reason="too short")
@@ -85,6 +90,46 @@ def read(data: bytes) -> Analysis:
         path = Path(folder) / "analysis.json"
         path.write_bytes(data)
         return read_analysis(path, LIMITS)
+
+
+def nodes(tree: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The places of everything in a JSON value."""
+    found = [place]
+    inner = tree.items() if isinstance(tree, dict) else ()
+    for key, value in enumerate(tree) if isinstance(tree, list) else inner:
+        found += nodes(value, (*place, key))
+    return found
+
+
+def put(tree: Any, place: tuple[Any, ...], value: object) -> Any:
+    """The tree with another value there."""
+    if not place:
+        return value
+    inner = tree
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    return tree
+
+
+def mutate(data: bytes, max_size: int, seed: int) -> bytes:
+    """Another value somewhere in the JSON: bytes changed at random seldom leave any."""
+    rng = random.Random(seed)
+    try:
+        tree = json.loads(data)
+        place = rng.choice(nodes(tree))
+        value = rng.choice((0, 1, -1, 2**62, 10**9, 1e6, -1e6, 1e-9, 0.5, "", "1/7", [], {}, None))
+        if rng.random() < 0.5:
+            value = rng.uniform(-100, 200)
+        elif rng.random() < 0.5:
+            other = rng.choice(nodes(tree))
+            value = tree
+            for key in other:
+                value = value[key]
+            value = json.loads(json.dumps(value))
+        return json.dumps(put(tree, place, value)).encode()[:max_size]
+    except (ValueError, RecursionError):
+        return rng.choice(list(seeds().values()))[:max_size]
 
 
 def try_one(data: bytes) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from facepipe.errors import UsageError
+from facepipe.files import is_there
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -77,7 +78,7 @@ class ChooseSettings(_Section):
     def _box_or_path(cls, given: object) -> object:
         if given is None or isinstance(given, Path):
             return given
-        if isinstance(given, str) and (_is_there(given) or "," not in given):
+        if isinstance(given, str) and (is_there(Path(given)) or "," not in given):
             return Path(given)
         numbers = given.split(",") if isinstance(given, str) else given
         try:
@@ -213,14 +214,6 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
         raise UsageError(f"{path}: not valid TOML ({error})") from error
 
 
-def _is_there(name: str) -> bool:
-    """Whether a file has that name; text that can be no name is none."""
-    try:
-        return Path(name).exists()
-    except (OSError, ValueError):
-        return False
-
-
 def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
     for key, value in other.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
@@ -256,7 +249,12 @@ def _one_line(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"unknown setting {key!r}; known here: {', '.join(_known(first['loc']))}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"setting {key or 'output'}: {message}, got {_SHORT.repr(first['input'])}"
+    return f"setting {key or 'output'}: {message}, got {short(first['input'])}"
+
+
+def short(value: object) -> str:
+    """A value as an error may show it: it can be as large and as deep as its file."""
+    return _SHORT.repr(value)
 
 
 def _known(location: tuple[int | str, ...]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from facepipe.configs.settings import read_toml
+from facepipe.configs.settings import read_toml, short
 from facepipe.errors import UsageError
 
 Network = Literal[
@@ -76,4 +76,4 @@ def load_recipe(path: Path) -> TrainSettings:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path}: {key}: {first['msg']}, got {first['input']!r}") from error
+        raise UsageError(f"{path}: {key}: {first['msg']}, got {short(first['input'])}") from error

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from facepipe.errors import ModelError, UsageError
+from facepipe.files import is_there
 
 #: A folder that is searched before the package, for weights under the names of the table.
 WEIGHTS_VARIABLE = "FACEPIPE_WEIGHTS"
@@ -145,7 +146,7 @@ def find_model(name: str) -> ModelFiles:
 def _own_model(weights: Path) -> ModelFiles:
     paths = (weights, weights.with_suffix(".onnx"))
     for path in paths:
-        if not path.is_file():
+        if not is_there(path) or not path.is_file():
             raise ModelError(f"{path}: no such file; own weights are a .safetensors with its .onnx")
     spec = ModelSpec(weights.stem, "own weights", 128, "as its makers say")
     return ModelFiles(spec, paths, tuple(sha256_of(path) for path in paths))

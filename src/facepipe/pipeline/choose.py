@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facepipe.configs.settings import ChooseSettings
 from facepipe.errors import UsageError
+from facepipe.files import is_there
 from facepipe.frames import Track, VideoInfo
 
 Floats = NDArray[np.float64]
@@ -88,7 +89,7 @@ def region_of(wanted: ChooseSettings, info: VideoInfo) -> Within | None:
 
 def _within_mask(path: Path, size: tuple[int, int]) -> Within:
     """By a picture of the film's shape, light where faces are wanted."""
-    if not path.is_file():
+    if not is_there(path) or not path.is_file():
         raise UsageError(f"--region {path}: there is no such picture")
     try:
         mask = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)

@@ -21,13 +21,18 @@ def check_tracks(count: int, limits: LimitSettings, where: str) -> None:
 
 def check_crowd(tracks: Sequence[Track], limits: LimitSettings) -> None:
     """Raise InputError where more tracks are to be enhanced at one time than `limits` allow."""
-    chosen = [track for track in tracks if track.enhance]
-    begins, ends = sorted(t.first for t in chosen), sorted(t.last for t in chosen)
-    for number, begin in enumerate(begins, 1):
-        there = number - bisect_left(ends, begin)
-        if there > limits.faces:
-            raise InputError(
-                f"at pts {begin} there are {there} faces to enhance, more than the {limits.faces} "
-                f"that limits.faces allows; --largest {limits.faces} takes the largest tracks, "
-                f"--set limits.faces=N lifts it"
-            )
+    count, pts = most_at_once([track for track in tracks if track.enhance])
+    if count > limits.faces:
+        raise InputError(
+            f"at pts {pts} there are {count} faces to enhance, more than the {limits.faces} that "
+            f"limits.faces allows; --largest {limits.faces} takes the largest tracks, "
+            f"--set limits.faces={count} lifts it"
+        )
+
+
+def most_at_once(tracks: Sequence[Track]) -> tuple[int, int]:
+    """How many of the tracks are there at one time at most, and its pts; (0, 0) for none."""
+    begins, ends = sorted(t.first for t in tracks), sorted(t.last for t in tracks)
+    there = [(number - bisect_left(ends, begin), -begin) for number, begin in enumerate(begins, 1)]
+    count, pts = max(there, default=(0, 0))
+    return count, -pts

@@ -34,6 +34,7 @@ from facepipe.models.restorers import Restorer, create_restorer
 from facepipe.pipeline.analyze import analyze_frames
 from facepipe.pipeline.crop import crop
 from facepipe.pipeline.gates import doubted_below
+from facepipe.pipeline.limits import most_at_once
 from facepipe.pipeline.paste import enlarge, paste
 from facepipe.pipeline.settle import REACH, settled
 
@@ -43,6 +44,8 @@ BESIDE_SECONDS = 0.15
 BESIDE = REACH + SEQUENCE // 2
 #: Bytes of pixels that a window of frames may hold, counted at the output's size.
 WINDOW_BYTES = 96 * 2**20
+#: Faces that a window of frames may hold: each takes a megabyte, and a crowd has hundreds.
+WINDOW_FACES = 512
 #: What a face costs in the render pass, in frames (of 640x360, on one core).
 FACE_WORK = 3
 
@@ -209,7 +212,7 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
             task.tracks,
             restorer,
             apart=BESIDE_SECONDS / float(task.info.time_base),
-            window=task.settings.window,
+            window=max(1, min(task.settings.window, WINDOW_FACES // most_at_once(task.tracks)[0])),
             strength=task.settings.strength,
             fidelity=task.settings.fidelity,
             scale=task.encode.scale,

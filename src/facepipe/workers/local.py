@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import mmap
 import multiprocessing
 import os
 import signal
@@ -23,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from facepipe.errors import FacepipeError, WorkerError
+from facepipe.errors import FacepipeError, OutOfMemoryError, WorkerError
 from facepipe.workers.dispatch import ATTEMPTS, STALLED_SECONDS, EngineExecutor, WorkerLost
 from facepipe.workers.executor import Outcome, Result, Task, TaskFunction
 
@@ -50,6 +51,22 @@ def free_memory() -> int:
     except (OSError, ValueError):
         pass
     return max(free, 0)
+
+
+def check_memory(needed: int) -> None:
+    """Raise OutOfMemoryError where this process may not take so many bytes more (RLIMIT_AS).
+
+    Libraries that meet such a limit in the midst of their work end the process, or never end.
+    """
+    if sys.platform == "win32":
+        return
+    try:
+        mmap.mmap(-1, needed, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0).close()
+    except (OSError, OverflowError, ValueError) as error:
+        raise OutOfMemoryError(
+            f"about {needed >> 20} MB of memory are needed and this process may not take as many; "
+            "raise its limit (ulimit -v)"
+        ) from error
 
 
 class LocalExecutor(EngineExecutor):

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.errors import ModelError
+from facepipe.files import is_there
 from facepipe.frames import Faces
 from facepipe.models.detectors.boxes import join, sizes, suppress
 
@@ -34,6 +35,8 @@ class ScrfdDetector:
         Raises ModelError when the folder or insightface is missing, or no file there detects
         faces. Nothing is ever downloaded: insightface does that only for a missing folder.
         """
+        if not is_there(pack.expanduser()):
+            raise ModelError(f"{pack}: no such folder; it must hold an insightface pack")
         folder = pack.expanduser().resolve()
         if not folder.is_dir():
             raise ModelError(f"{pack}: no such folder; it must hold an insightface pack")
