@@ -125,11 +125,13 @@ def of_pixels(
         return
     beside = after is not None and after.alpha_beside
     alpha = target.alpha and (codec not in _ALPHA_BESIDE or beside)
+    # A ProRes stream has no depth of its own: FFmpeg reads 4444 as 12 bit and writes it from 10.
+    deep = codec == info.codec == "prores" and source.bits <= 12
     coloured = target.model != "gray" or source.model == "gray"
     finer = target.shift_x <= source.shift_x and target.shift_y <= source.shift_y
     kept = {
         "the alpha": alpha or not (source.alpha or before.alpha_beside),
-        f"the depth of {source.bits} bits": target.bits >= source.bits,
+        f"the depth of {source.bits} bits": deep or target.bits >= source.bits,
         f"the colour of {info.pix_fmt}": coloured and (finer or source.model == "gray"),
     }
     for what, held in kept.items():

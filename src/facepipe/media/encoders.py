@@ -23,6 +23,8 @@ from facepipe.media.formats import pixel_format, same_layout, working_format
 
 _EXAMPLES = "libx264, libx265, libsvtav1, libvpx-vp9, ffv1"
 _SCALES = (1, 2, 4)
+# FFmpeg's own encoders close their groups only where they do not look for cuts.
+_OLD = ("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "flv", "h263p")
 _PARAMETERS = {
     "libx264": "x264-params",
     "libx264rgb": "x264-params",
@@ -162,6 +164,8 @@ def configure(
 def encoder_options(settings: EncodeSettings, first: av.VideoFrame | None) -> dict[str, str]:
     """FFmpeg options: the settings' own, bounded threads, and the first frame's HDR levels."""
     options = dict(settings.options)
+    if settings.codec in _OLD:
+        return {"sc_threshold": str(10**9)} | options
     key = _PARAMETERS.get(settings.codec)
     if key is None:
         return options
