@@ -148,9 +148,9 @@ def test_losses_are_told_before_the_work_and_allowed(portrait_film: Path, tmp_pa
     assert [p.name for p in tmp_path.iterdir()] == ["a.mkv"]
     done = facepipe("run", source, "-o", target, *QUICK, "--allow-loss")
     assert done.returncode == 0, done.stderr
-    assert "warning: lost: stream 2 (attachment, letters.ttf)" in done.stderr
+    assert "warning: left out: stream 2 (attachment, letters.ttf)" in done.stderr
     report = json.loads((tmp_path / "b.ts.facepipe.json").read_text())
-    assert [w for w in report["warnings"] if w.startswith("lost: stream 3 (video, png)")]
+    assert [w for w in report["warnings"] if w.startswith("left out: stream 3 (video, png)")]
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "hangup"])

@@ -9,11 +9,10 @@ from itertools import pairwise
 
 from av.stream import Disposition
 
-from facepipe.errors import UsageError
 from facepipe.frames import VideoInfo
 from facepipe.media.captions import TEXT_CODECS
-from facepipe.media.encoders import EncodeSettings, find_encoder, output_pix_fmt
-from facepipe.media.formats import pixel_format, working_format
+from facepipe.media.encoders import EncodeSettings, find_encoder
+from facepipe.media.formats import working_format
 from facepipe.media.languages import same_language
 from facepipe.media.traits import StreamTraits, Traits
 
@@ -23,7 +22,6 @@ TICKS = {
     "webm": Fraction(1, 1000),
     "mpegts": Fraction(1, 90000),
 }
-_ALPHA_BESIDE = ("vp8", "vp9")  # codecs that keep alpha beside the picture
 # Matrices and the like that mean the same by two numbers of H.273.
 _SAME = {5: 6}
 # Marks that readers derive from others, and the one that makes a stream a cover.
@@ -34,6 +32,7 @@ _USUAL_LAYOUTS = (
     *(f"{count} channels" for count in range(65)),
 )
 _CHAPTERS = "the chapters"
+_WAYS = 4  # that are told of, at most
 _SLACK = 0.0015  # seconds by which a chapter may move: half a tick of the coarsest container
 
 
@@ -60,13 +59,15 @@ class Loss:
 
 
 def in_words(losses: Sequence[Loss]) -> tuple[str, ...]:
-    """Losses as they are told, those of one kind together."""
-    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    """Losses as a user is told of them, those of one kind together."""
+    alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for loss in losses:
-        alike.setdefault((loss.why, loss.instead), []).append(loss.what)
+        verb = "lost" if loss.stream is None else "left out"
+        alike.setdefault((verb, loss.why, loss.instead), []).append(loss.what)
     return tuple(
-        f"lost: {', '.join(whats)} ({why})" + (f"; {either(ways)} would keep it" if ways else "")
-        for (why, ways), whats in alike.items()
+        f"{verb}: {', '.join(whats)} ({why})"
+        + (f"; {either(ways[:_WAYS])} would keep it" if ways else "")
+        for (verb, why, ways), whats in alike.items()
     )
 
 
@@ -112,31 +113,28 @@ def of_times(info: VideoInfo, muxer: str) -> Iterator[Loss]:
 
 
 def of_pixels(
-    info: VideoInfo, settings: EncodeSettings, before: Traits, after: Traits | None
+    info: VideoInfo, settings: EncodeSettings, before: Traits, after: Traits
 ) -> Iterator[Loss]:
     """What the encoder drops of each pixel, where nobody asked for a pixel format."""
-    if settings.pix_fmt is not None:
+    if settings.pix_fmt is not None or after.pix_fmt is None:
         return
-    source = working_format(info.pix_fmt)
-    try:
-        target = pixel_format(output_pix_fmt(settings, info)[0])
-        codec = find_encoder(settings.codec).canonical_name
-    except UsageError:  # not an encoder that is here
-        return
-    beside = after is not None and after.alpha_beside
-    alpha = target.alpha and (codec not in _ALPHA_BESIDE or beside)
-    # A ProRes stream has no depth of its own: FFmpeg reads 4444 as 12 bit and writes it from 10.
-    deep = codec == info.codec == "prores" and source.bits <= 12
+    source, target = working_format(info.pix_fmt), working_format(after.pix_fmt)
+    # FFmpeg reads ProRes 4444 as 12 bits and writes it from 10: the stream itself has no depth.
+    prores = (
+        info.codec == "prores" == find_encoder(settings.codec).canonical_name and source.bits <= 12
+    )
     coloured = target.model != "gray" or source.model == "gray"
     finer = target.shift_x <= source.shift_x and target.shift_y <= source.shift_y
     kept = {
-        "the alpha": alpha or not (source.alpha or before.alpha_beside),
-        f"the depth of {source.bits} bits": deep or target.bits >= source.bits,
+        "the alpha": target.alpha
+        or after.alpha_beside
+        or not (source.alpha or before.alpha_beside),
+        f"the depth of {source.bits} bits": target.bits >= source.bits or prores,
         f"the colour of {info.pix_fmt}": coloured and (finer or source.model == "gray"),
     }
     for what, held in kept.items():
         if not held:
-            yield Loss(what, f"{settings.codec} writes {target.name}")
+            yield Loss(what, f"{settings.codec} writes {after.pix_fmt}")
 
 
 def _of_chapters(before: Traits, after: Traits, why: str) -> Iterator[Loss]:

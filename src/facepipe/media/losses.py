@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
-import av
 from av.container import InputContainer
 from av.stream import Stream
 
-from facepipe.errors import MediaError, OutputError, UsageError
+from facepipe.errors import InputError, MediaError, OutputError, UsageError
 from facepipe.frames import VideoInfo
 from facepipe.media.captions import converted_to, loses_style
 from facepipe.media.containers import muxer_of, open_source
@@ -30,6 +30,7 @@ from facepipe.media.holding import (
     SUGGESTED,
     container_takes,
     is_made_anew,
+    is_timecode,
     refusal,
 )
 from facepipe.media.miniature import Miniature, Miniatures
@@ -95,9 +96,11 @@ def check_target(
         fit = fitting.into(target.suffix.lower())
         refused = [loss for loss in fit.losses if loss.avoidable]
         if refused and not allow_loss:
-            told = "; ".join(in_words([replace(loss, instead=()) for loss in refused]))
+            why = "; ".join(f"{loss.what}: {loss.why}" for loss in refused)
             advice = fitting.advice(target.suffix.lower(), refused)
-            raise MediaError(f"{target.name}: {told}; {advice}--allow-loss goes on without")
+            raise MediaError(
+                f"{muxer_of(target)} cannot hold {why}; {advice}--allow-loss goes on without"
+            )
     return fit
 
 
@@ -135,58 +138,50 @@ class _Fitting:
         assert isinstance(here, Fit)
         names = {loss.what for loss in refused}
         never = {loss.what for loss in here.losses} - names
-        lost = {
-            other: len({loss.what for loss in fit.losses} - never)
-            for other, fit in self._elsewhere(suffix)
-        }
-        best = min(lost, key=lambda other: lost[other], default=None)
-        if best is not None and lost[best] == 0:
-            return f"use {best}, which keeps all of it, or "
-        words = []
-        if best is not None and lost[best] < len(names):
-            words.append(f"use {best}, which keeps more of it, or ")
-        options = sorted({o for loss in refused for o in loss.instead if o.startswith("--")})
-        if options:
-            words.append(f"use {either(options)}, or ")
-        return "".join(words)
+        least, best = len(names), ""
+        for way, fit in chain.from_iterable(self._ways(suffix)):
+            lost = len({loss.what for loss in fit.losses} - never)
+            if lost == 0:
+                return f"use {way}, which keeps all of it, or "
+            if lost < least:
+                least, best = lost, f"use {way}, which keeps more of it, or "
+        return best
 
     def _with_keepers(self, loss: Loss, suffix: str) -> Loss:
-        if loss.why == HOMELESS:
-            return loss
-        kept = [other for other, fit in self._elsewhere(suffix) if not fit.loses(loss)]
-        if not kept and loss.stream is None:
-            for codec, fit in self._otherwise(suffix):
-                if isinstance(fit, Fit) and not fit.loses(loss):
-                    kept.append(f"--codec {codec}")
-        return replace(loss, instead=tuple(kept))
+        for ways in self._ways(suffix) if loss.why != HOMELESS else ():
+            kept = tuple(way for way, fit in ways if not fit.loses(loss))
+            if kept:
+                return replace(loss, instead=kept)
+        return loss
 
-    def _elsewhere(self, suffix: str) -> Iterator[tuple[str, Fit]]:
-        """Other containers than that of `suffix`, with another encoder where it must be."""
-        for other in SUGGESTED:
-            if other == suffix:
-                continue
-            fit = self._fit(other, self._settings)
-            if isinstance(fit, Fit):
-                yield other, fit
-                continue
-            fit = self._fit(other, EncodeSettings(_USUAL, _OTHER_ENCODERS[_USUAL]))
-            if isinstance(fit, Fit):
-                yield f"{other} with --codec {_USUAL}", fit
+    def _ways(self, suffix: str) -> Iterator[Iterator[tuple[str, Fit]]]:
+        """Other containers, other encoders in this one, then both: with how the film fits there."""
+        others = [other for other in SUGGESTED if other != suffix]
+        yield self._fits([(other, other, self._settings) for other in others])
+        yield self._fits(
+            [(f"--codec {c}", suffix, made) for c, made in self._others_than(self._settings.codec)]
+        )
+        usual = EncodeSettings(_USUAL, _OTHER_ENCODERS[_USUAL])
+        if self._settings.codec != _USUAL:
+            yield self._fits([(f"{other} with --codec {_USUAL}", other, usual) for other in others])
 
-    def _otherwise(self, suffix: str) -> Iterator[tuple[str, Fit | str]]:
-        """What other encoders make of it in this container."""
-        for codec, options in _OTHER_ENCODERS.items():
-            if codec != self._settings.codec:
-                settings = EncodeSettings(codec, options, scale=self._settings.scale)
-                yield codec, self._fit(suffix, settings)
+    def _fits(self, ways: Sequence[tuple[str, str, EncodeSettings]]) -> Iterator[tuple[str, Fit]]:
+        for way, suffix, settings in ways:
+            fit = self._fit(suffix, settings)
+            if isinstance(fit, Fit):
+                yield way, fit
+
+    def _others_than(self, codec: str) -> list[tuple[str, EncodeSettings]]:
+        scale = self._settings.scale
+        named = _OTHER_ENCODERS.items()
+        return [(c, EncodeSettings(c, how, scale=scale)) for c, how in named if c != codec]
 
     def _refusal(self, suffix: str, why: str) -> str:
-        encoders = [f"--codec {c}" for c, fit in self._otherwise(suffix) if isinstance(fit, Fit)]
-        holders = [s for s in SUGGESTED if isinstance(self._fit(s, self._settings), Fit)]
-        ways = [*holders, *encoders]
+        ways = [way for group in islice(self._ways(suffix), 2) for way, _ in group]
         codec = find_encoder(self._settings.codec).canonical_name
         return (
-            f"{suffix} cannot hold video of {self._settings.codec} ({codec}): {why}; "
+            f"{muxer_of(Path(f'film{suffix}'))} cannot hold stream {self._info.stream_index} "
+            f"(video, {codec} of {self._settings.codec}): {why}; "
             f"use {either(ways) or 'another encoder'}"
         )
 
@@ -208,6 +203,8 @@ class _Fitting:
         refused = self._streams_refused(muxer)
         made: Miniature | None = None
         miniatures = self._miniatures(settings)
+        if miniatures is None and settings is not self._settings:
+            return "its pictures cannot be encoded so"
         if miniatures is not None:
             tried = miniatures.written(suffix, _indices(refused))
             if isinstance(tried, str):
@@ -216,13 +213,12 @@ class _Fitting:
             if isinstance(tried, str):
                 return tried
             made = tried
-        after = made.traits if made is not None else None
         found = [*refused, *self._of_captions(muxer), *of_times(self._info, muxer)]
-        found += of_pixels(self._info, settings, self._before, after)
         changes = list(self._conversions(muxer))
         if made is not None:
             gone = [*_indices(refused), *(s.index for s in self._others if is_made_anew(s))]
             found += differences(self._before, made.traits, gone, f"{muxer} of {codec}")
+            found += of_pixels(self._info, settings, self._before, made.traits)
             changes += self._lateness(made.late, muxer)
         return Fit(tuple(found), tuple(changes))
 
@@ -249,6 +245,8 @@ class _Fitting:
             codec = converted_to(stream, muxer)
             if codec is not None:
                 yield f"{_named(stream)} becomes {codec}"
+            elif is_timecode(stream) and muxer not in ("mp4", "mov", "mpegts"):
+                yield f"{_named(stream)} becomes the metadata timecode"
 
     def _lateness(self, late: float, muxer: str) -> Iterator[str]:
         if late > float(max(TICKS.get(muxer, 0), self._info.time_base)):
@@ -259,12 +257,15 @@ class _Fitting:
     def _miniatures(self, settings: EncodeSettings) -> Miniatures | None:
         """None where nothing of the film's beginning can be made: what it loses is not known."""
         if settings.codec not in self._made:
+            self._made[settings.codec] = None
             try:
                 made = Miniatures(self._source, self._info, settings, self._folder)
-            except (MediaError, ValueError, av.FFmpegError):
-                self._made[settings.codec] = None
-            else:
                 self._made[settings.codec] = made
+            except InputError:
+                pass
+            except MediaError:
+                if settings is self._settings:
+                    raise
         return self._made[settings.codec]
 
     def _streams_refused(self, muxer: str) -> list[Loss]:

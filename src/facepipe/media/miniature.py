@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import av
 
-from facepipe.errors import FacepipeError, OutputError
+from facepipe.errors import FacepipeError, InputError, MediaError, OutputError
 from facepipe.frames import Part, Span, VideoInfo
 from facepipe.media.containers import open_source
 from facepipe.media.decode import decode
@@ -37,13 +38,24 @@ class Miniatures:
     def __init__(
         self, source: Path, info: VideoInfo, settings: EncodeSettings, folder: Path
     ) -> None:
-        """Encode the first pictures into `folder`. MediaError where none decodes or encodes."""
+        """Encode the first pictures into `folder`.
+
+        Errors: InputError where none decodes, MediaError where the encoder refuses them.
+        """
         self._source, self._info, self._folder = source, info, folder
         last = info.pts[min(_PICTURES, len(info.pts)) - 1]
         span = Span(0, info.pts[0], last + 1)
         path = folder / f"{settings.codec}.part"
         small = replace(settings, scale=1)
-        count = encode(decode(info, span), path, info=info, span=span, settings=small)
+        frames = decode(info, span)
+        first = next(frames, None)
+        if first is None:
+            raise InputError(f"{source}: its first {_PICTURES} pictures do not decode")
+        pictures = chain([first], frames)
+        try:
+            count = encode(pictures, path, info=info, span=span, settings=small)
+        except ValueError as error:  # a codec that parts cannot hold
+            raise MediaError(f"{settings.codec}: {error}") from error
         self._part = Part(span, str(path), count, 0)
 
     def written(self, suffix: str, leave_out: Collection[int]) -> Miniature | str:

@@ -21,7 +21,7 @@ from facepipe.media.containers import as_facepipe_error, muxer_of, open_source, 
 from facepipe.media.copying import Copier, shifted_chapters
 from facepipe.media.decoders import has_alpha_beside
 from facepipe.media.encoders import EncodeSettings, find_encoder, side_data
-from facepipe.media.holding import container_takes, is_cover, refusal
+from facepipe.media.holding import container_takes, is_cover, is_made_anew, refusal
 from facepipe.media.parts import FilmPackets, has_alpha_packets, last_duration
 from facepipe.media.targets import (
     copied_time_base,
@@ -131,8 +131,8 @@ def _write(
     window: Window | None,
     leave_out: Collection[int],
     most: int | None = None,
-) -> dict[int, Written]:
-    """Write the target; what each of its streams was given, by position.
+) -> list[Written]:
+    """Write the target; what each of its streams was given, in the order of `_counted`.
 
     Of the source, at most `most` packets are read.
     """
@@ -176,9 +176,10 @@ def _write(
                 out.close()
             raise
         out.close()
-        for stream, _ in copies.values():
-            written.setdefault(stream.index, Written())
-        return written
+        covers = [copy.index for copy, stream in copies.values() if is_cover(stream)]
+        films = [video.index, *(c.index for c, s in copies.values() if s.type != "attachment")]
+        order = sorted(set(films) - set(covers)) + sorted(covers)
+        return [written.get(index, Written()) for index in order]
 
 
 def _add_streams(
@@ -308,18 +309,24 @@ def _first_picture(source: Path, info: VideoInfo) -> av.VideoFrame | None:
     return None
 
 
-def _verify(written: Path, target: Path, expected: Mapping[int, Written]) -> None:
+def _verify(written: Path, target: Path, expected: Sequence[Written]) -> None:
     """Read the file back; MediaError when a packet of any stream is missing or too many."""
-    found: dict[int, Written] = {}
     with open_source(written) as opened:
+        found = {stream.index: Written() for stream in _counted(opened)}
         for packet in opened.demux():
-            if packet.size:
-                found.setdefault(packet.stream.index, Written()).count(packet)
-    for index, given in sorted(expected.items()):
-        there = found.get(index, Written())
+            if packet.size and packet.stream.index in found:
+                found[packet.stream.index].count(packet)
+    there = [*found.values(), *(Written() for _ in expected)]
+    for number, (given, kept) in enumerate(zip(expected, there, strict=False)):
         # Some containers cut PCM anew, and some give each packet a head of its own.
-        if there.packets != given.packets and there.size != given.size:
+        if kept.packets != given.packets and kept.size != given.size:
             raise MediaError(
-                f"{target.name} was not written right: stream {index} has {there.packets} of "
+                f"{target.name} was not written right: stream {number} has {kept.packets} of "
                 f"{given.packets} packets"
             )
+
+
+def _counted(opened: InputContainer) -> list[Stream]:
+    """The streams that hold packets of ours, covers last, as most containers put them there."""
+    copied = [s for s in opened.streams if s.type != "attachment" and not is_made_anew(s)]
+    return sorted(copied, key=lambda stream: (is_cover(stream), stream.index))

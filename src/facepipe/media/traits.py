@@ -73,6 +73,7 @@ class Traits:
     colour: tuple[int, int, int]
     said: frozenset[str]
     interlaced: bool
+    pix_fmt: str | None  # as decoded; None: nothing decodes
     rgb: bool
     alpha_beside: bool  # beside the picture, as in WebM
     film: StreamTraits
@@ -124,6 +125,7 @@ def traits_of(path: Path, film: int) -> Traits:
             words for kind, words in _SAID.items() if any(side_data(p, kind) for p in pictures)
         ),
         interlaced=any(picture.interlaced_frame for picture in pictures),
+        pix_fmt=first.format.name if first is not None else None,
         rgb=first is not None and first.format.is_rgb,
         alpha_beside=beside,
         film=own,
