@@ -87,6 +87,8 @@ def differences(
     why = f"{where} does not keep it"
     for key in sorted(before.keys - after.keys):
         yield Loss(f"the metadata {key}", why)
+    if before.programs > max(after.programs, 1):
+        yield Loss(f"the division into {before.programs} programs", why)
     yield from _of_chapters(before, after, why)
     if before.matrix != after.matrix:
         yield Loss("the rotation", why)

@@ -33,6 +33,7 @@ from facepipe.media.targets import (
     stream_metadata,
 )
 from facepipe.media.timing import durations
+from facepipe.media.transport import transport_of
 
 Window = tuple[int, int]
 _NOTHING_SHOWN = b"\0\0"  # what mov and mp4 put between captions
@@ -144,12 +145,18 @@ def _write(
         opened = stack.enter_context(open_source(source))
         made = stack.enter_context(av.open(str(film.sample.absolute()))) if film.sample else None
         sample = made.streams.video[0] if made else None
+        transport = transport_of(source) if "mpegts" in opened.format.name else None
         tags = merged_metadata(opened.metadata, metadata)
+        if transport is not None:
+            tags = transport.names | tags
+        options = muxer_options(muxer, info, opened, tags)
+        if transport is not None and muxer == "mpegts":
+            options |= transport.options
         out = av.open(
             str(target),
             "w",
             format=muxer,
-            container_options=muxer_options(muxer, info, opened, tags),
+            container_options=options,
             metadata_errors="surrogateescape",
         )
         try:

@@ -18,6 +18,7 @@ from facepipe.media.containers import open_source
 from facepipe.media.encoders import side_data
 from facepipe.media.holding import is_cover, is_made_anew
 from facepipe.media.probe import codec_name
+from facepipe.media.transport import transport_of
 
 #: Side data of pictures that mean something to a viewer, in words.
 _SAID = {
@@ -76,6 +77,7 @@ class Traits:
     pix_fmt: str | None  # as decoded; None: nothing decodes
     rgb: bool
     alpha_beside: bool  # beside the picture, as in WebM
+    programs: int  # into which a transport stream is divided; else 0
     film: StreamTraits
     streams: tuple[StreamTraits, ...]
 
@@ -86,6 +88,8 @@ def traits_of(path: Path, film: int) -> Traits:
         video = opened.streams[film]
         assert isinstance(video, av.VideoStream)
         keys = set(_keys(opened.metadata))
+        transport = transport_of(path) if "mpegts" in opened.format.name else None
+        keys |= transport.names.keys() if transport is not None else set()
         if any("timecode" in map(str.lower, stream.metadata) for stream in opened.streams):
             keys.add("timecode")
         chapters = tuple(
@@ -128,6 +132,7 @@ def traits_of(path: Path, film: int) -> Traits:
         pix_fmt=first.format.name if first is not None else None,
         rgb=first is not None and first.format.is_rgb,
         alpha_beside=beside,
+        programs=len(transport.programs) if transport is not None else 0,
         film=own,
         streams=streams,
     )

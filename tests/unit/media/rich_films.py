@@ -210,7 +210,15 @@ def broadcast(path: Path) -> Path:
         ),
         codec="mpeg2video",
         options={"bf": "2", "g": "10"},
-        container_options={"mpegts_copyts": "1", "mpegts_start_pid": "512"},
+        metadata={"service_name": "Das Örtliche", "service_provider": "ACME"},
+        container_options={
+            "mpegts_copyts": "1",
+            "mpegts_start_pid": "512",
+            "mpegts_pmt_start_pid": "768",
+            "mpegts_service_id": "28106",
+            "mpegts_transport_stream_id": "1101",
+            "mpegts_original_network_id": "8438",
+        },
     )
 
 
