@@ -61,6 +61,14 @@ def ten_bit_film(path: Path) -> Path:
     return film(path, pix_fmt="yuv420p10le")
 
 
+def hdr_film(path: Path) -> Path:
+    """The film as HDR10: HEVC of 10 bit, PQ, with mastering display and content light level."""
+    display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+    params = f"master-display={display}:max-cll=1000,400:log-level=none:pools=1"
+    options = {"x265-params": params, "crf": "10", "preset": "ultrafast"}
+    return film(path, codec="libx265", pix_fmt="yuv420p10le", colour=(1, 9, 9, 16), options=options)
+
+
 def rotated_film(path: Path) -> Path:
     """The film lying on its side in the file, with a display matrix that rights it."""
 

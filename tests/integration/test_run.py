@@ -11,14 +11,16 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.sidedata.sidedata import Type
 
 import portraits
 import synthetic
 from facepipe import Settings, analyze, enhance, render
 from facepipe.configs.settings import load_settings
 from facepipe.errors import InputError, OutputError, UsageError
-from facepipe.frames import VideoInfo
-from facepipe.media import probe
+from facepipe.frames import Span, VideoInfo
+from facepipe.media import decode, probe
+from facepipe.media.encoders import side_data
 from facepipe.run import Event, sidecar_path
 from facepipe.workers.local import LocalExecutor
 
@@ -132,6 +134,32 @@ def test_pixels_outside_the_changed_boxes_are_exact(
             assert not (unequal & mask).any()
             differ += int(unequal.sum())
     assert differ > 1000  # the faces did change
+
+
+def test_hdr_stays_hdr(tmp_path: Path) -> None:
+    """Side data and 10 bit are kept, and outside the changed boxes next to nothing changes."""
+    source, target = portraits.hdr_film(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    summary = enhance(source, target, settings("output.quality=archive", "output.crf=12"))
+    assert summary.tracks == 2
+    before, after = probe(source), probe(target)
+    assert (after.codec, after.pix_fmt, after.pts) == ("hevc", "yuv420p10le", before.pts)
+    with av.open(str(source)) as one, av.open(str(target)) as two:
+        theirs, ours = (next(c.decode(video=0)) for c in (one, two))
+    for kind in (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL):
+        assert side_data(ours, kind) == side_data(theirs, kind) != b""
+    tags = ("color_range", "colorspace", "color_primaries", "color_trc")
+    assert [getattr(ours, tag) for tag in tags] == [getattr(theirs, tag) for tag in tags]
+    untouched = np.ones((before.height, before.width), bool)
+    for track in json.loads(sidecar_path(target).read_text())["tracks"]:
+        for knot in track["knots"]:
+            x0, y0, x1, y1 = knot["changed"]
+            untouched[max(y0 - 2, 0) : y1 + 2, max(x0 - 2, 0) : x1 + 2] = False
+    assert untouched.mean() > 0.3
+    span = Span(0, before.pts[0], before.pts[-1] + 1)
+    for one, two in zip(decode(before, span), decode(after, span), strict=True):
+        apart = np.abs(one.planes[0].astype(int) - two.planes[0])
+        assert apart[untouched].mean() < 2.5  # of 1023; benchmarks/hdr.py measures real clips
+        assert apart[~untouched].max() > 8
 
 
 def test_analyze_then_render_is_run(portrait_film: Path, tmp_path: Path) -> None:

@@ -41,6 +41,10 @@ def _speeds(key: str, fast: str, slow: str) -> dict[Speed, dict[str, str]]:
 
 _X26X_SPEEDS = _speeds("preset", "veryfast", "slow")
 _X264 = Recipe(_numbers(24, 18, 12, "crf"), _X26X_SPEEDS, ("crf",), _X26X)
+_X265_NUMBERS = _numbers(23, 17, 11, "crf")
+# What moves stays as near to the source as what rests.
+_X265_NUMBERS["archive"] |= {"x265-params": "cutree=0:qcomp=0.7"}
+_X265 = Recipe(_X265_NUMBERS, _X26X_SPEEDS, ("crf",), _X26X)
 _NVENC = Recipe(
     _numbers(28, 19, 12, "cq"),
     _speeds("preset", "p2", "p7"),
@@ -73,7 +77,7 @@ _V4L2 = Recipe({"small": {"b": "3M"}, "visually-lossless": {"b": "12M"}, "archiv
 RECIPES: dict[str, Recipe] = {
     "libx264": _X264,
     "libx264rgb": _X264,
-    "libx265": Recipe(_numbers(23, 17, 11, "crf"), _X26X_SPEEDS, ("crf",), _X26X),
+    "libx265": _X265,
     "libsvtav1": Recipe(
         _numbers(31, 19, 9, "crf"),
         _speeds("preset", "8", "3"),
