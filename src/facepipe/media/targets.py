@@ -16,12 +16,16 @@ from facepipe.media.formats import UNSPECIFIED
 from facepipe.media.holding import is_cover, is_made_anew, is_timecode
 from facepipe.media.languages import mov_language
 
-# What mp4 stores as it is; other keys need QuickTime's free-form metadata.
-_MP4_KEYS = (
-    *("title", "artist", "album_artist", "composer", "album", "date", "encoder", "comment"),
-    *("genre", "copyright", "grouping", "lyrics", "description", "synopsis", "show", "keywords"),
-    *("episode_id", "network", "track", "disc", "creation_time", "timecode", "language"),
+# What mov and mp4 store as it is; other keys need QuickTime's free-form metadata.
+_MOV_KEYS = (
+    *("title", "artist", "album", "date", "encoder", "comment", "genre", "copyright", "location"),
+    *("creation_time", "timecode", "language"),
     *("major_brand", "minor_version", "compatible_brands"),
+)
+_MP4_KEYS = (
+    *("album_artist", "composer", "grouping", "lyrics", "description", "synopsis", "show"),
+    *("keywords", "episode_id", "network", "track", "disc", "media_type", "hd_video"),
+    *("gapless_playback", "compilation", "season_number", "episode_sort"),
 )
 _NOT_COPIED = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 # What mkvmerge and FFmpeg note about the packets that are replaced here.
@@ -42,7 +46,10 @@ def muxer_options(
     """Options with which the muxer keeps times as they are, and keys that it would drop."""
     if muxer in ("mp4", "mov"):
         flags = ["faststart"]
-        if any(key.lower() not in _MP4_KEYS for key in metadata):
+        # With free-form keys, that muxer writes no cover; a cover is worth more.
+        covered = any(is_cover(s) for s in opened.streams)
+        known = (*_MOV_KEYS, *(_MP4_KEYS if muxer == "mp4" else ()))
+        if not covered and any(key.lower() not in known for key in metadata):
             flags.append("use_metadata_tags")
         options = {"movflags": "+" + "+".join(flags)}
         films = [s for s in opened.streams if s.type == "video" and not is_cover(s)]

@@ -59,12 +59,10 @@ def film(
     mirrored: bool = False,
     container_options: Mapping[str, str] | None = None,
     shown: Mapping[str, str] | None = None,
-    extras: bool = False,
+    font: bool = False,
+    cover: bool = False,
 ) -> Path:
-    """30 pictures at 25 a second, from 0.4 s on, with `tracks`; `shown` are the film's own keys.
-
-    `extras` are a font and a cover.
-    """
+    """30 pictures at 25 a second, from 0.4 s on, with `tracks`; `shown` are the film's own keys."""
     quick = {"preset": "ultrafast", "x264-params": "asm=0", "g": "10"} if codec == "libx264" else {}
     with av.open(str(path), "w", container_options=dict(container_options or {})) as container:
         video = container.add_stream(codec, rate=25, options=quick | dict(options or {}))
@@ -75,10 +73,10 @@ def film(
         if rotation is not None or mirrored:
             video.set_display_rotation(rotation or 0, hflip=mirrored)
         streams = [_added(container, track) for track in tracks]
-        if extras:
-            container.add_attachment(
-                "letters.ttf", "application/x-truetype-font", b"not a font" * 9
-            )
+        if font:
+            kind = "application/x-truetype-font"
+            container.add_attachment("letters.ttf", kind, b"not a font" * 9)
+        if cover:
             container.add_attachment("cover.png", "image/png", _png())
         container.metadata.update(metadata or {})
         if chapters:
@@ -172,7 +170,8 @@ def film_with_everything(path: Path) -> Path:
         metadata={"title": "Ä film", "com.example.reel": "7", "artist": "me"},
         chapters=True,
         shown={"title": "Picture", "language": "eng"},
-        extras=True,
+        font=True,
+        cover=True,
     )
 
 

@@ -268,3 +268,11 @@ def test_channels_of_pcm_that_are_not_the_usual_ones(tmp_path: Path) -> None:
     (loss,) = fit.losses
     assert loss.what == "the channel layout 5.1(side) of stream 1 (audio, pcm_s16le)"
     assert loss.instead == (".mp4", ".mov")
+
+
+def test_a_cover_in_mp4_is_worth_more_than_keys_of_ones_own(tmp_path: Path, render: Render) -> None:
+    """That muxer writes the one or the other: which of them goes is told."""
+    source = film(tmp_path / "a.mkv", cover=True, metadata={"com.example.reel": "7"})
+    fit = made(source, tmp_path / "b.mp4", render)
+    assert [loss.what for loss in fit.losses] == ["the metadata com.example.reel"]
+    assert [seen.kind for seen in streams_of(tmp_path / "b.mp4")] == ["video", "cover"]

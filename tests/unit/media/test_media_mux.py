@@ -144,6 +144,14 @@ def test_metadata_is_kept_and_ours_appended(suffix: str, tmp_path: Path, render:
     assert tags["comment"] == "first cut; AI-enhanced"
 
 
+def test_keys_that_quicktime_does_not_know_are_kept(tmp_path: Path, render: Render) -> None:
+    keys = {"composer": "J. S.", "title": "Seven"}
+    source = synthetic.film(tmp_path / "a.mp4", frames=4, metadata=keys)
+    render(source, tmp_path / "b.mov", FAST)
+    with av.open(str(tmp_path / "b.mov")) as container:
+        assert dict(container.metadata).items() >= keys.items()
+
+
 def test_keys_that_mp4_does_not_know_are_kept(tmp_path: Path, render: Render) -> None:
     source = synthetic.film(
         tmp_path / "a.mp4",
