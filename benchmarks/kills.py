@@ -81,6 +81,11 @@ class Tally:
     found: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
+    @property
+    def hits(self) -> int:
+        """Kills that met a run alive; others do not count."""
+        return sum(self.kills.values()) - self.kills["too late"]
+
     def fault(self, what: str) -> None:
         self.faults.append(what)
         print(f"FAULT: {what}", flush=True)
@@ -259,7 +264,7 @@ def by_fork(asked: argparse.Namespace, clips: list[tuple[Path, str]], out: Path)
     for number, (source, name) in enumerate(clips):
         (out / str(number)).mkdir()
         wholes[number] = undisturbed(source, out / str(number) / name)
-    while sum(tally.kills.values()) < asked.kills - asked.by_command:
+    while tally.hits < asked.kills - asked.by_command:
         number = rng.randrange(len(clips))
         source, name = clips[number]
         target, whole, mark = out / str(number) / name, wholes[number], digest(source)
@@ -272,8 +277,8 @@ def by_fork(asked: argparse.Namespace, clips: list[tuple[Path, str]], out: Path)
             alive, stage = killed_at(source, target, at + 1, later)
             where = f"{source.name}, {stage}, kill {sum(tally.kills.values())}"
             tally.kills[stage if alive else "too late"] += 1
-            if sum(tally.kills.values()) % 100 == 0:
-                print(f"{sum(tally.kills.values())} kills", file=sys.stderr, flush=True)
+            if tally.hits % 100 == 0:
+                print(f"{tally.hits} kills", file=sys.stderr, flush=True)
             look(source, mark, target, whole, tally, where)
             if not alive or target.exists():
                 break
@@ -297,8 +302,7 @@ def by_command(asked: argparse.Namespace, out: Path) -> Tally:
     lasting = time.monotonic() - began
     whole = Whole((), frames_of(target), digest(target))
     clear(target)
-    killed = 0
-    while killed < asked.by_command:
+    while tally.hits < asked.by_command:
         running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         time.sleep(lasting * rng.uniform(0.1, 1.0))
         family: list[psutil.Process] = []
@@ -306,8 +310,7 @@ def by_command(asked: argparse.Namespace, out: Path) -> Tally:
             family = psutil.Process(running.pid).children(recursive=True)
         running.kill()
         _, told = running.communicate()
-        where = f"the command, kill {killed}"
-        killed += 1
+        where = f"the command, kill {tally.hits}"
         gone = running.returncode == -signal.SIGKILL
         tally.kills["with workers" if family and gone else "alone" if gone else "too late"] += 1
         _, alive = psutil.wait_procs(family, timeout=20)
@@ -316,7 +319,7 @@ def by_command(asked: argparse.Namespace, out: Path) -> Tally:
         if running.returncode > 0 and "exists already" not in told:
             tally.fault(f"{where}: exit code {running.returncode}: {told}")
         look(source, mark, target, whole, tally, where)
-        if target.exists() or rng.random() < 0.3 or killed == asked.by_command:
+        if target.exists() or rng.random() < 0.3 or tally.hits == asked.by_command:
             complete = target.exists()
             last = subprocess.run(command, capture_output=True, text=True, check=False)
             if last.returncode and not (complete and "exists already" in last.stderr):
@@ -342,7 +345,7 @@ def main() -> None:
         if asked.by_command:
             tallies["the command with two workers"] = by_command(asked, out)
     for name, tally in tallies.items():
-        print(f"{name}: {sum(tally.kills.values())} kills, {len(tally.faults)} faults")
+        print(f"{name}: {tally.hits} kills, {len(tally.faults)} faults")
         for title, counts in (("where", tally.kills), ("found", tally.found)):
             told = ", ".join(f"{what} {count}" for what, count in sorted(counts.items()))
             print(f"  {title}: {told}")

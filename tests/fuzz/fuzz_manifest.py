@@ -30,7 +30,9 @@ def try_one(data: bytes) -> None:
         manifest.write_bytes(data)
         with contextlib.suppress(FacepipeError):
             for item in items([str(manifest)], Limits(), but=Path(folder) / "out"):
+                item.source.encode()  # as the ledger will
                 if isinstance(item, Item):
+                    item.place.encode()
                     assert inside(item.place), item.place
     for line in data.decode(errors="surrogateescape").split("\n")[:20]:
         safe, fault = safe_name(line, 500)

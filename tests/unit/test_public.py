@@ -13,8 +13,9 @@ from facepipe import errors
 
 def test_the_surface_is_this() -> None:
     assert facepipe.__all__ == [
-        "FacepipeError", "InputError", "MediaError", "ModelError", "OutputError", "Settings",
-        "UsageError", "WorkerError", "__version__", "analyze", "enhance", "render",
+        "FacepipeError", "InputError", "MediaError", "ModelError", "OutOfMemoryError",
+        "OutputError", "Settings", "UsageError", "WorkerError", "__version__", "analyze",
+        "enhance", "render",
     ]  # fmt: skip
     assert all(getattr(facepipe, name) is not None for name in facepipe.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
@@ -32,6 +33,7 @@ def test_exit_codes_are_those_of_the_docs() -> None:
     assert codes == {
         "FacepipeError": 1, "UsageError": 2, "InputError": 3,
         "OutputError": 4, "ModelError": 5, "MediaError": 6, "WorkerError": 7,
+        "OutOfMemoryError": 9,
     }  # fmt: skip
     for name, code in codes.items():
         assert name in (errors.__doc__ or "")

@@ -25,6 +25,7 @@ FILM_SUFFIXES = WRITTEN_SUFFIXES | {
 _OF_NO_USE = "neither a film nor a picture, nor an archive, by its name"
 #: Characters of a line of a manifest.
 _LONGEST_LINE = 100_000
+_NOT_TEXT = "a name that is not UTF-8: rename it, or give it to `facepipe run`"
 _MANIFEST_SUFFIXES = frozenset((".txt", ".jsonl"))
 
 
@@ -72,7 +73,22 @@ def items(sources: Sequence[str], limits: Limits, *, but: Path) -> Iterator[Item
     """
     several = len(sources) > 1
     for source in sources:
-        yield from _of_source(source, several, limits, os.path.realpath(but))
+        for found in _of_source(source, several, limits, os.path.realpath(but)):
+            yield found if _is_text(found) else Skipped(_escaped(found.source), _NOT_TEXT)
+
+
+def _is_text(found: Item | Skipped) -> bool:
+    """Whether its names can be written to the ledger and to reports, which are UTF-8."""
+    names = (found.source, found.place) if isinstance(found, Item) else (found.source,)
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _escaped(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _of_source(source: str, several: bool, limits: Limits, but: str) -> Iterator[Item | Skipped]:

@@ -148,7 +148,7 @@ class LimitSettings(_Section):
     frames: int = Field(10_000_000, ge=1, description="most video frames in a film")
     faces: int = Field(1000, ge=1, description="most faces that are enhanced in one frame")
     tracks: int = Field(100_000, ge=1, description="most tracks in a film or an analysis.json")
-    analysis_megabytes: Positive = Field(512.0, description="largest analysis.json, 10^6 bytes")
+    analysis_megabytes: Positive = Field(256.0, description="largest analysis.json, 10^6 bytes")
 
 
 class Settings(_Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -113,3 +114,18 @@ def test_what_was_named_must_be_of_use(tmp_path: Path) -> None:
         found(tmp_path / "a.doc")
     with pytest.raises(InputError, match="does not exist"):
         found(tmp_path / "gone")
+
+
+def test_names_that_are_no_text_are_skipped(tmp_path: Path) -> None:
+    """The ledger and the reports are UTF-8; one such name must not end a batch of millions."""
+    folder = made(tmp_path / "in", "a.mp4")
+    odd = os.fsdecode(b"\xff\xfe.mp4")
+    (folder / odd).write_bytes(b"film")
+    assert list(found(folder)) == ["a.mp4"]
+    assert list(skipped(folder).values()) == [
+        "a name that is not UTF-8: rename it, or give it to `facepipe run`"
+    ]
+    manifest = tmp_path / "list.jsonl"
+    manifest.write_text('{"source": "in/a.mp4", "output": "\\ud800.mp4"}\n{"source": "\\ud800"}\n')
+    assert found(manifest) == {}
+    assert len(skipped(manifest)) == 2
