@@ -41,6 +41,7 @@ from facepipe.options import (
     Score,
     Shared,
     Strength,
+    StrictInput,
     Workers,
     settings_of,
 )
@@ -89,6 +90,7 @@ def batch(
     pix_fmt: PixFmt = None,
     copy: CopyUnchanged = None,
     allow_loss: AllowLoss = None,
+    strict_input: StrictInput = None,
     workers: Workers = None,
     ray: Ray = None,
     shared: Shared = False,

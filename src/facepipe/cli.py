@@ -47,6 +47,7 @@ from facepipe.options import (
     Score,
     Start,
     Strength,
+    StrictInput,
     Tracks,
     Workers,
     settings_of,
@@ -112,6 +113,7 @@ def run(
     pix_fmt: PixFmt = None,
     copy: CopyUnchanged = None,
     allow_loss: AllowLoss = None,
+    strict_input: StrictInput = None,
     start: Start = None,
     end: End = None,
     workers: Workers = None,
@@ -151,6 +153,7 @@ def analyze(
     pack: Pack = None,
     region: Region = None,
     largest: Largest = None,
+    strict_input: StrictInput = None,
     start: Start = None,
     end: End = None,
     workers: Workers = None,
@@ -164,6 +167,7 @@ def analyze(
     """Find and follow the faces of INPUT; write what was found, to read, edit and render."""
     settings = settings_of(ctx)
     from facepipe import run as passes
+    from facepipe.media.damage import in_words
 
     with reporting(progress, quiet) as on_event:
         found = passes.analyze(source, output, settings, overwrite=overwrite, on_event=on_event)
@@ -173,7 +177,7 @@ def analyze(
             f"{_shown(output)}: {len(found.tracks)} tracks, {enhanced} to enhance, "
             f"{len(found.tracks) - enhanced} refused with their reasons"
         )
-        for warning in found.warnings:
+        for warning in (*found.warnings, *in_words(found.damage, found.time_base)):
             print(f"warning: {_shown(warning)}", file=sys.stderr)
 
 
@@ -198,6 +202,7 @@ def render(
     pix_fmt: PixFmt = None,
     copy: CopyUnchanged = None,
     allow_loss: AllowLoss = None,
+    strict_input: StrictInput = None,
     start: Start = None,
     end: End = None,
     workers: Workers = None,
@@ -345,7 +350,9 @@ def _print_plan(plan: Plan, output: Path) -> None:
         start = float((span.start - info.pts[0]) * info.time_base)
         stop = float((span.stop - info.pts[0]) * info.time_base)
         print(f"  {span.index}: {start:.2f} s to {stop:.2f} s")
-    for note in (*info.warnings, *plan.notes):
+    from facepipe.media.damage import in_words
+
+    for note in (*info.warnings, *in_words(info.damage, info.time_base), *plan.notes):
         print(f"warning: {_shown(note)}")
 
 

@@ -101,6 +101,20 @@ class StreamInfo:
 
 
 @dataclass(frozen=True)
+class Damage:
+    """A stretch of film that does not come out as it should.
+
+    `first` and `last` are pts, both included; `frames` counts the frames in it that are concerned,
+    0: nobody knows how many. `what` says in what way, as a verb of many frames: "do not decode".
+    """
+
+    first: int
+    last: int
+    frames: int
+    what: str
+
+
+@dataclass(frozen=True)
 class VideoInfo:
     """What `probe` learns of a source from its packets alone."""
 
@@ -121,6 +135,9 @@ class VideoInfo:
     #: Half-open pts ranges, sorted, whose packets decode alone and can be copied whole.
     closed_groups: tuple[tuple[int, int], ...] = ()
     profile: str | None = None  # of the codec, by FFmpeg's name
+    #: Range, matrix, primaries and transfer of its first picture, by H.273's numbers.
+    tags: tuple[int, int, int, int] = (0, 2, 2, 2)
+    damage: tuple[Damage, ...] = ()  # what the packets alone tell
 
     @property
     def seconds(self) -> float:
@@ -214,13 +231,14 @@ class Sighting:
 class SpanFaces:
     """The analyze pass over one span: its sightings by pts, and the pts of each cut's first frame.
 
-    `warnings` tell of frames that did not decode.
+    `damage` is what is wrong with which of its frames; `warnings` what else there is to tell.
     """
 
     span: Span
     sightings: tuple[Sighting, ...]
     cuts: tuple[int, ...]
     warnings: tuple[str, ...] = ()
+    damage: tuple[Damage, ...] = ()
 
 
 #: Share in which the first and the last frame show a track that comes and goes.
@@ -307,6 +325,7 @@ class Analysis:
     tracks: tuple[Track, ...]
     cuts: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
+    damage: tuple[Damage, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -368,3 +387,4 @@ class Part:
     passed_through: str | None = None  # why the span went through unenhanced, if it did
     warnings: tuple[str, ...] = ()
     runs_on: str = ""  # what restored its faces, and where
+    damage: tuple[Damage, ...] = ()

@@ -107,6 +107,9 @@ CopyUnchanged = Annotated[
 AllowLoss = Annotated[
     bool | None, typer.Option("--allow-loss", help="go on without what the output cannot hold")
 ]
+StrictInput = Annotated[
+    bool | None, typer.Option("--strict-input", help="refuse a film in which damage is found")
+]
 Start = Annotated[float | None, typer.Option(help="begin here, seconds from the first frame")]
 End = Annotated[float | None, typer.Option(help="end here, seconds from the first frame")]
 
@@ -133,6 +136,7 @@ SETTING_OF_OPTION = {
     "pix_fmt": "output.pix_fmt",
     "copy": "output.copy_unchanged",
     "allow_loss": "output.allow_loss",
+    "strict_input": "strict_input",
     "start": "output.start",
     "end": "output.end",
     "workers": "workers",

@@ -21,6 +21,7 @@ from facepipe.media import (
     probe,
 )
 from facepipe.media.choosing import choose_encoder, named_encoder
+from facepipe.media.damage import refuse_damage
 from facepipe.media.formats import working_format
 from facepipe.media.opening import require_usable
 from facepipe.media.quality import encoder_options_of
@@ -84,6 +85,8 @@ def make_plan(
     MediaError for a target that cannot hold it.
     """
     info = probe(source, settings.limits)
+    if settings.strict_input:
+        refuse_damage(info.path, info.damage, info.time_base)
     if target is not None:
         check_output(source, target, overwrite)
     window = _window(info, settings.output)

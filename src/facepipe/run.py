@@ -13,9 +13,10 @@ from typing import TypeVar
 from facepipe import __version__
 from facepipe.configs.settings import Settings
 from facepipe.errors import FacepipeError, InputError, WorkerError, reason_of
-from facepipe.frames import Analysis, Part, Span, SpanFaces, VideoInfo
+from facepipe.frames import Analysis, Damage, Part, Span, SpanFaces, VideoInfo
 from facepipe.guards import check_unchanged, told_plainly
 from facepipe.media import joining, mux
+from facepipe.media.damage import merged, refuse_damage
 from facepipe.models.registry import sha256_of
 from facepipe.picture import enhance_picture_file, is_picture
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
@@ -139,6 +140,7 @@ def analyze(
         job = stack.enter_context(open_job(target, mark))
         workers = executor or stack.enter_context(LocalExecutor(planned.workers))
         found = _analyze(planned, settings, job, workers, on_event)
+        _check_damage(planned, found.damage, settings)
         write_analysis(found, job.analysis)
         job.deliver(job.analysis, target)
         job.remove()
@@ -199,7 +201,9 @@ def _make(
             chosen = choose(analysis.tracks, settings.choose, planned.info)
             analysis = replace(analysis, tracks=chosen)
         check_crowd(analysis.tracks, settings.limits)
+        _check_damage(planned, analysis.damage, settings)
         parts, resumed = _render(planned, analysis, settings, job, workers, on_event)
+        _check_damage(planned, [one for part in parts for one in part.damage], settings)
         if not any(part.frames for part in parts):
             raise InputError(f"{source}: not one picture decodes")
         whole = job.whole(target)
@@ -297,6 +301,7 @@ def _analyze(
         tracks=choose(tracks, settings.choose, info),
         cuts=tuple(sorted({cut for part in ordered for cut in part.cuts})),
         warnings=tuple(dict.fromkeys(w for part in ordered for w in part.warnings)),
+        damage=merged([*info.damage, *(d for part in ordered for d in part.damage)], info.pts),
     )
 
 
@@ -369,10 +374,17 @@ def _cut_anew(planned: Plan, analysis: Analysis) -> tuple[Span, ...]:
     if planned.copying.extent == "none":
         return planned.spans
     changed = [(track.first, track.last) for track in analysis.tracks if track.enhance]
+    # Of what is damaged, those frames are written that decode, as they decode.
+    changed += [(damage.first, damage.last) for damage in analysis.damage]
     spans = with_copies(planned.info, planned.spans, changed)
     if planned.copying.extent == "parts" or all(span.copied for span in spans):
         return spans
     return planned.spans
+
+
+def _check_damage(planned: Plan, damage: Sequence[Damage], settings: Settings) -> None:
+    if settings.strict_input:
+        refuse_damage(planned.info.path, damage, planned.info.time_base)
 
 
 Task = TypeVar("Task", AnalyzeTask, RenderTask)

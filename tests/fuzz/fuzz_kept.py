@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from facepipe.errors import FacepipeError
-from facepipe.frames import Faces, Part, Sighting, Span, SpanFaces
+from facepipe.frames import Damage, Faces, Part, Sighting, Span, SpanFaces
 from facepipe.workers.jobs import claim, open_job
 
 SPAN = Span(0, 100, 200)
@@ -23,9 +23,10 @@ def seeds() -> dict[str, bytes]:
         np.arange(10, dtype=np.float32).reshape(1, 5, 2),
     )
     with tempfile.TemporaryDirectory() as folder, open_job(Path(folder) / "o.mp4", "mark") as job:
-        job.keep_faces(SpanFaces(SPAN, (Sighting(100, faces, 0),), (105,), ("w",)))
+        damage = (Damage(100, 110, 2, "do not decode"),)
+        job.keep_faces(SpanFaces(SPAN, (Sighting(100, faces, 0),), (105,), ("w",), damage))
         job.part(SPAN).write_bytes(b"film")
-        job.keep_part(Part(SPAN, str(job.part(SPAN)), 12, 5, "trouble", ("w",)))
+        job.keep_part(Part(SPAN, str(job.part(SPAN)), 12, 5, "trouble", ("w",), "", damage))
         return {
             "faces": b"\0" + job.faces(SPAN).read_bytes(),
             "note": b"\1" + job.part(SPAN).with_suffix(".json").read_bytes(),

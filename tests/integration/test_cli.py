@@ -44,8 +44,8 @@ def test_the_flags_of_run_are_these() -> None:
         "--output", "--scale", "--min-face", "--max-face", "--score", "--detect-every",
         "--detector", "--pack", "--restorer", "--strength", "--device", "--codec", "--quality",
         "--crf", "--preset", "--pix-fmt", "--start", "--end", "--config", "--set", "--overwrite",
-        "--allow-loss", "--copy", "--no-copy", "--dry-run", "--progress", "--quiet",
-        "--workers", "--profile",
+        "--allow-loss", "--strict-input", "--copy", "--no-copy", "--dry-run", "--progress",
+        "--quiet", "--workers", "--profile",
     }  # fmt: skip
 
 

@@ -160,6 +160,7 @@ class Settings(_Section):
     restore: RestoreSettings = RestoreSettings()
     output: OutputSettings = OutputSettings()
     limits: LimitSettings = LimitSettings()
+    strict_input: bool = Field(False, description="refuse a film in which damage is found")
     span_seconds: Positive = Field(6.0, description="aimed length of a span")
     workers: int | None = Field(None, ge=1, le=256, description="processes; default: a core each")
 

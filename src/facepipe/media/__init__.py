@@ -1,6 +1,7 @@
 """The only home of PyAV: films in, films out."""
 
-from facepipe.media.decode import DecodeReport, decode
+from facepipe.media.damage import DecodeReport
+from facepipe.media.decode import decode
 from facepipe.media.differences import Loss
 from facepipe.media.encode import EncodeSettings, check_encoder, encode, output_pix_fmt
 from facepipe.media.joining import Copying, copyable, joining

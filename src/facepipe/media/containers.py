@@ -16,6 +16,7 @@ from av.container import InputContainer
 
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError, UsageError
 from facepipe.frames import VideoInfo
+from facepipe.media.boxes import lacks_index
 
 # Files that hold a film by themselves. Playlists (hls, dash, concat, ...) are left out on
 # purpose: they make a reader open other files and addresses that the user never named.
@@ -128,7 +129,13 @@ def _opened(path: Path | str, file: str | BinaryIO, most_pixels: int | None) -> 
             "give a file that holds the video itself, such as mp4, mkv, mov, webm, ts or avi"
         ) from error
     except av.FFmpegError as error:
-        raise InputError(f"{path} is not a readable media file: {describe(error)}") from error
+        why = describe(error)
+        if isinstance(path, Path) and lacks_index(path):
+            why = (
+                "its index (the moov box) is missing, which cameras write last; "
+                "the recording or the copy was cut short"
+            )
+        raise InputError(f"{path} is not a readable media file: {why}") from error
 
 
 def muxer_of(target: Path) -> str:

@@ -5,49 +5,20 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import av
 import numpy as np
 from av.container import InputContainer
 
 from facepipe.frames import Frame, PixelFormat, Span, VideoInfo
-from facepipe.media.containers import describe, open_source
+from facepipe.media.changes import ParameterSets, conformed
+from facepipe.media.containers import open_source
+from facepipe.media.damage import DecodeReport
 from facepipe.media.decoders import decoder_of
 from facepipe.media.formats import colour_of, views, working_format
 
 #: Pixels that a frame may have whatever the film's size: damage must not make it take all memory.
 _MOST_PIXELS = 36_000_000
-
-
-@dataclass
-class DecodeReport:
-    """What went wrong while a span was decoded, for whoever asks."""
-
-    damaged_packets: int = 0
-    _told: dict[str, tuple[str, int]] = field(default_factory=dict)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """One line a kind of trouble: a damaged film has thousands of the same."""
-        return tuple(
-            kind + where + (f", and {count - 1} more like it" if count > 1 else "")
-            for kind, (where, count) in self._told.items()
-        )
-
-    def tell(self, kind: str, where: str = "") -> None:
-        """Note a trouble and where it was; only the first place of each kind is kept."""
-        first, count = self._told.get(kind, (where, 0))
-        self._told[kind] = first, count + 1
-
-    def take(self, other: DecodeReport) -> None:
-        """Move all that `other` holds here."""
-        for kind, (where, count) in other._told.items():
-            first, before = self._told.get(kind, (where, 0))
-            self._told[kind] = first, before + count
-        self.damaged_packets += other.damaged_packets
-        other.damaged_packets = 0
-        other._told.clear()
 
 
 def decode(
@@ -62,9 +33,11 @@ def decode(
     """The frames of `info.path` with span.start <= pts < span.stop by rising pts, and some beside.
 
     Up to `before` frames come ahead of them and up to `beyond` after them.
-    Planes are read-only views in the source's own format or the planar one that holds all of it.
-    Damaged packets are skipped and told to `report`. At most the decoder's own delay (some
-    sixteen frames) is buffered. Errors: InputError when the file is gone or no longer a film.
+    Planes are read-only views in the source's own format or the planar one that holds all of it; a
+    picture of another size, format or colour than the film's first is converted to that. What
+    decodes is given, and what is wrong with which frame of the span is told to `report`. At most
+    the decoder's own delay (some sixteen frames) is buffered. Errors: InputError when the file is
+    gone or no longer a film.
     """
     report = report if report is not None else DecodeReport()
     format = working_format(info.pix_fmt)
@@ -79,7 +52,7 @@ def decode(
         if pts is None or pts < start:
             continue
         if last is not None and (pts < last or (pts == last and not owed[pts])):
-            report.tell("a picture out of order is left out", f" at pts {pts}")
+            report.tell("are out of order and left out", pts)
             continue
         if pts >= span.stop:
             if extra == beyond:
@@ -87,12 +60,16 @@ def decode(
             extra += 1
         last = pts
         owed[pts] -= 1
-        yield _frame(picture, pts, info, format, report)
-    missing = sum(count for pts, count in owed.items() if count > 0 and pts >= span.start)
-    if missing:
-        report.tell(
-            f"{missing} of {end - begin} frames from pts {span.start} to {span.stop} do not decode"
-        )
+        frame, troubles = _frame(picture, pts, info, format)
+        if span.start <= pts < span.stop:
+            if picture.is_corrupt or pts in report.refused():
+                report.tell("are damaged", pts)
+            for what in troubles:
+                report.tell(what, pts)
+        yield frame
+    for pts, count in owed.items():
+        if count > 0 and pts >= span.start:
+            report.tell("do not decode", pts)
 
 
 def _pictures_from(
@@ -148,14 +125,20 @@ def _pictures(
         # A flush forgets how far pictures are reordered, and the first ones would be lost.
         context.reorder_depth = max(context.reorder_depth, depth)
     packets = container.demux(stream)
+    sets = ParameterSets(info.codec, stream.codec_context.extradata or b"")
     while True:
         try:
             packet = next(packets)
         except StopIteration:
             return
-        except av.FFmpegError as error:
-            report.tell(f"reading stopped early: {describe(error)}")
+        except av.FFmpegError:  # probe has told of it; what comes after is missed
             break
+        if sets.change(packet):
+            # New ones make the decoder forget the pictures that it has not given out yet.
+            yield from _decoded(context, None, report)
+            depth = context.reorder_depth
+            context.flush_buffers()
+            context.reorder_depth = max(context.reorder_depth, depth)
         yield from _decoded(context, packet, report)
     yield from _decoded(context, None, report)
 
@@ -167,10 +150,8 @@ def _decoded(
         pictures = context.decode(packet)
     except av.EOFError:
         return
-    except av.FFmpegError as error:
-        report.damaged_packets += 1
-        at = "at the end" if packet is None or packet.pts is None else f"at pts {packet.pts}"
-        report.tell(f"a packet does not decode: {describe(error)}", f" ({at})")
+    except av.FFmpegError:
+        report.refuse(None if packet is None else packet.pts)
         return
     yield from pictures
 
@@ -182,31 +163,22 @@ def _next_pts(info: VideoInfo, last: int | None) -> int | None:
 
 
 def _frame(
-    picture: av.VideoFrame, pts: int, info: VideoInfo, format: PixelFormat, report: DecodeReport
-) -> Frame:
-    if (picture.width, picture.height) != (info.width, info.height):
-        report.tell(
-            f"a picture is {picture.width}x{picture.height} and was scaled "
-            f"to {info.width}x{info.height}",
-            f" (pts {pts})",
-        )
-    wanted = (info.width, info.height, format.name)
-    if (picture.width, picture.height, picture.format.name) != wanted:
+    picture: av.VideoFrame, pts: int, info: VideoInfo, format: PixelFormat
+) -> tuple[Frame, tuple[str, ...]]:
+    """The film's frame for a picture, and what is wrong with it."""
+    picture, troubles = conformed(picture, info)
+    if picture.format.name != format.name:
         # Without a range or matrix asked for, a change of layout leaves every value as it is.
-        picture = picture.reformat(*wanted, interpolation="BICUBIC", threads=1)
+        picture = picture.reformat(format=format.name, interpolation="BICUBIC", threads=1)
     picture.pts = pts
     picture.time_base = info.time_base
     frame = Frame(pts, format, colour_of(picture), views(picture), handle=picture)
-    return _within_range(frame, report) if format.bits % 8 else frame
-
-
-def _within_range(frame: Frame, report: DecodeReport) -> Frame:
-    """The frame with no value above what its bits can say: x264 ends the process at such.
-
-    FFmpeg fills what damage took from a picture with bytes of 128, in words of 9 to 15 bits too.
-    """
-    most = (1 << frame.format.bits) - 1
+    if format.bits % 8 == 0:
+        return frame, troubles
+    # x264 ends the process at values above what a frame's bits can say. FFmpeg fills what damage
+    # took from a picture with bytes of 128, in words of 9 to 15 bits too.
+    most = (1 << format.bits) - 1
     if all(plane.max(initial=0) <= most for plane in frame.planes):
-        return frame
-    report.tell(f"a picture has values above {most}", f" (pts {frame.pts})")
-    return frame.with_planes(tuple(np.minimum(plane, most) for plane in frame.planes))
+        return frame, troubles
+    held = frame.with_planes(tuple(np.minimum(plane, most) for plane in frame.planes))
+    return held, (*troubles, f"have values above {most}, which were cut")

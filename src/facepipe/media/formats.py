@@ -113,7 +113,12 @@ def colour_of(frame: av.VideoFrame) -> Colour:
     rgb = frame.format.is_rgb
     full = frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj")
     guess: Matrix = "bt601" if frame.height < 720 else "bt709"
-    return Colour(_MATRICES.get(int(frame.colorspace), guess), full or rgb)
+    return Colour(matrix_of(int(frame.colorspace)) or guess, full or rgb)
+
+
+def matrix_of(tag: int) -> Matrix | None:
+    """The matrix of YUV that H.273 numbers so; None where it is open, of RGB, or rare."""
+    return _MATRICES.get(tag)
 
 
 def _view(plane: av.video.plane.VideoPlane, bits: int, writable: bool = False) -> Plane:

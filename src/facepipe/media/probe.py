@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,14 +15,20 @@ from av.stream import Discard, Disposition, Stream
 
 from facepipe.configs.settings import LimitSettings
 from facepipe.errors import InputError
-from facepipe.frames import StreamInfo, VideoInfo
+from facepipe.frames import Damage, StreamInfo, VideoInfo
 from facepipe.media.bitstream import begins_anew, length_size
+from facepipe.media.changes import tags_of
 from facepipe.media.containers import describe, open_source
+from facepipe.media.damage import merged
 from facepipe.media.decoders import decoder_of
 from facepipe.media.formats import pixel_format
 from facepipe.media.groups import Packed, closed_groups
+from facepipe.media.holes import Layout
+from facepipe.media.timing import usual_duration
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+#: Seconds that may be missing at the end of a film by what its container says.
+_TOLERATED = Fraction(1, 2)
 _HEAD_PACKETS = 64  # how many packets may pass before the first picture comes out
 
 
@@ -41,8 +49,11 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
         counts: Counter[int] = Counter()
         shown: list[tuple[int, bool, bool]] = []  # pts, keyframe, corrupt
         packed: list[Packed] = []
+        layout = Layout()
         wrapping = length_size(codec_name(video), video.codec_context.extradata or b"")
         warnings: list[str] = []
+        damage: list[Damage] = []
+        unread: str | None = None
         untimed = 0
         first: av.VideoFrame | None = None
         head = 0
@@ -53,13 +64,15 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
             except StopIteration:
                 break
             except av.FFmpegError as error:
-                warnings.append(f"reading stopped early: {describe(error)}")
+                unread = describe(error)
                 break
             if not packet.size:
                 continue
             counts[packet.stream.index] += 1
             if packet.stream.index != video.index:
+                layout.add(packet.pos, packet.size, None)
                 continue
+            layout.add(packet.pos, packet.size, packet.pts)
             if first is None and head < _HEAD_PACKETS:
                 head += 1
                 first = _first_picture(decoder, packet)
@@ -78,14 +91,16 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
                     "--set limits.frames=N lifts it"
                 )
         while shown and shown[-1][2]:  # the packet that a cut through the file halves
-            shown.pop()
-            warnings.append("the last packet is incomplete and left out")
+            halved = shown.pop()[0]
+            damage.append(Damage(halved, halved, 1, "are incomplete and left out"))
         if untimed:
             warnings.append(f"{untimed} video packets carry no time and are left out")
         if not shown:
             raise InputError(f"{path} holds no video frame; its video stream is empty")
         _check_length(path, shown, video, limits)
-        warnings += _shortage(container, video, shown, counts[video.index])
+        times = sorted(pts for pts, _, _ in shown)
+        damage += _shortage(container, video, times, counts[video.index], unread)
+        damage += layout.lost(container.format.name, times, usual_duration(times))
         context = video.codec_context
         pix_fmt = first.format.name if first is not None else context.pix_fmt
         if pix_fmt is None:
@@ -102,12 +117,14 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
             height=first.height if first is not None else context.height,
             pix_fmt=pix_fmt,
             time_base=video.time_base,
-            pts=tuple(sorted(pts for pts, _, _ in shown)),
+            pts=tuple(times),
             keyframe_pts=tuple(sorted(pts for pts, key, _ in shown if key)),
             closed_groups=closed_groups(packed),
             rotation=first.rotation if first is not None else 0,
             sample_aspect_ratio=ratio if ratio else None,
             profile=context.profile,
+            tags=tags_of(first) if first is not None else (0, 2, 2, 2),
+            damage=merged(damage, times),
             others=tuple(
                 StreamInfo(s.index, s.type, codec_name(s), counts[s.index])
                 for s in streams.values()
@@ -214,16 +231,33 @@ def _packed(packet: Packet[Stream], codec: str, wrapping: int | None, is_shown: 
 def _shortage(
     container: av.container.InputContainer,
     video: av.VideoStream,
-    shown: list[tuple[int, bool, bool]],
+    times: list[int],
     packets: int,
-) -> list[str]:
-    if video.frames > packets:  # mov and mp4 list every packet in their index
-        return [f"the file is cut short: {packets} of {video.frames} video packets are there"]
-    if container.duration is None or "matroska" not in container.format.name:
-        return []
+    unread: str | None,
+) -> list[Damage]:
+    """What is missing at the end, by what the container says should be there."""
     assert video.time_base is not None
-    end = float(max(pts for pts, _, _ in shown) * video.time_base)
-    stated = container.duration / av.time_base
-    if stated - end > max(2.0, 0.02 * stated) and len(container.streams) == 1:
-        return [f"the file may be cut short: {end:.1f} s of {stated:.1f} s are there"]
+    step = usual_duration(times)
+    begin = times[-1] + step
+    if video.frames > packets:  # mov, mp4 and avi count every packet
+        missing = video.frames - packets
+        end = (video.start_time or 0) + (video.duration or 0) - step
+        return [Damage(begin, max(end, begin + (missing - 1) * step), missing, "are cut off")]
+    if unread is not None:
+        return [Damage(begin, begin, 0, f"cannot be read ({unread})")]
+    stated = _stated_end(container, video)
+    end = round(stated / video.time_base) - step
+    if (end - begin) * video.time_base > _TOLERATED:
+        return [Damage(begin, end, 0, "are cut off")]
     return []
+
+
+def _stated_end(container: av.container.InputContainer, video: av.VideoStream) -> Fraction:
+    """When the film ends by the word of a Matroska file, seconds; 0 where it does not say."""
+    if "matroska" not in container.format.name:
+        return Fraction(0)
+    told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", video.metadata.get("DURATION", ""))
+    whole = Fraction(container.duration or 0, av.time_base)
+    if told is not None:  # by tools that cut films this may be left as it was
+        return min(whole, int(told[1]) * 3600 + int(told[2]) * 60 + Fraction(told[3]))
+    return whole if len(container.streams) == 1 else Fraction(0)

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from facepipe.configs.settings import LimitSettings
 from facepipe.errors import InputError
-from facepipe.frames import Analysis, Track
+from facepipe.frames import Analysis, Damage, Track
 from facepipe.pipeline.limits import check_tracks
 
 FORMAT = "facepipe-analysis/1"
@@ -70,11 +71,25 @@ class _Source(_Model):
         return text
 
 
+class _Damage(_Model):
+    first: _Pts
+    last: _Pts
+    frames: _Count
+    what: str
+
+    @model_validator(mode="after")
+    def _in_order(self) -> _Damage:
+        if self.first > self.last:
+            raise ValueError("the first pts must not lie after the last")
+        return self
+
+
 class _File(_Model):
     format: Literal["facepipe-analysis/1"]
     source: _Source
     cuts: tuple[_Pts, ...] = ()
     warnings: tuple[str, ...] = ()
+    damage: tuple[_Damage, ...] = ()
     tracks: tuple[_Track, ...] = ()
 
     @model_validator(mode="after")
@@ -131,6 +146,7 @@ def read_analysis(path: Path, limits: LimitSettings | None = None) -> Analysis:
         tracks=tuple(_track(track) for track in file.tracks),
         cuts=file.cuts,
         warnings=file.warnings,
+        damage=tuple(Damage(**one.model_dump()) for one in file.damage),
     )
 
 
@@ -168,6 +184,7 @@ def _lines(analysis: Analysis) -> Iterator[str]:
     }
     yield f'{{\n"format": "{FORMAT}",\n"source": {json.dumps(source)},\n'
     yield f'"cuts": {json.dumps(analysis.cuts)},\n"warnings": {json.dumps(analysis.warnings)},\n'
+    yield f'"damage": {json.dumps([asdict(one) for one in analysis.damage])},\n'
     yield '"tracks": ['
     for number, track in enumerate(analysis.tracks):
         head = json.dumps(track_summary(track, analysis.time_base))

@@ -13,6 +13,7 @@ from facepipe.configs.settings import Settings
 from facepipe.files import write_whole
 from facepipe.frames import Analysis, Part, Track, VideoInfo
 from facepipe.media import EncodeSettings
+from facepipe.media.damage import in_words, merged, places
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.align import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.pipeline.analysis_file import track_summary
@@ -42,6 +43,9 @@ def sidecar(
 ) -> dict[str, Any]:
     """Everything that the sidecar says, as JSON takes it."""
     scale = settings.output.scale
+    damage = merged(
+        [*info.damage, *analysis.damage, *(one for part in parts for one in part.damage)], info.pts
+    )
     return {
         "format": "facepipe-sidecar/1",
         "notice": NOTICE,
@@ -91,12 +95,22 @@ def sidecar(
             for part in parts
             if part.passed_through
         ],
+        "damage": [
+            {
+                "from_seconds": float(place.first * info.time_base),
+                "to_seconds": float(place.last * info.time_base),
+                "frames": place.frames,
+                "what": place.what,
+            }
+            for place in places(damage, info.time_base)
+        ],
         "warnings": list(
             dict.fromkeys(
                 [
                     *info.warnings,
                     *analysis.warnings,
                     *(warning for part in parts for warning in part.warnings),
+                    *in_words(damage, info.time_base),
                     *notes,
                 ]
             )

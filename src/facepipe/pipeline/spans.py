@@ -160,7 +160,7 @@ def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
         settings=task.settings,
         rotation=task.info.rotation,
     )
-    return replace(found, warnings=found.warnings + report.warnings)
+    return replace(found, damage=report.damage(task.info.pts))
 
 
 def search(
@@ -222,13 +222,11 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
         pictures = enlarged(counted, task.encode.scale)
     first = next(pictures, None)
     if first is None:
-        lost = f"nothing decodes from pts {task.span.start} to {task.span.stop}"
-        return Part(task.span, str(task.target), 0, 0, warnings=(*report.warnings, lost))
+        return Part(task.span, str(task.target), 0, 0, damage=report.damage(task.info.pts))
     pictures = chain([first], pictures)
     written = encode(pictures, task.target, info=task.info, span=task.span, settings=task.encode)
-    return Part(
-        task.span, str(task.target), written, faces, warnings=report.warnings, runs_on=runs_on
-    )
+    damage = report.damage(task.info.pts)
+    return Part(task.span, str(task.target), written, faces, runs_on=runs_on, damage=damage)
 
 
 def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:

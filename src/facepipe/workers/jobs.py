@@ -12,7 +12,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError
-from facepipe.frames import Analysis, Faces, Moves, Part, Sighting, Span, SpanFaces
+from facepipe.frames import Analysis, Damage, Faces, Moves, Part, Sighting, Span, SpanFaces
 from facepipe.models.registry import sha256_of
 
 #: What a sighting may know of each of its faces, or not.
@@ -80,15 +80,18 @@ class Job:
         try:
             note = json.loads(self._note(span).read_text(encoding="utf-8"))
             size = note.pop("bytes")
-            part = Part(**(note | {"span": Span(**note["span"])}))
-            good = isinstance(part.frames, int) and isinstance(part.faces, int)
+            damage = tuple(Damage(**one) for one in note["damage"])
+            warnings = tuple(map(str, note["warnings"]))
+            inner = {"span": Span(**note["span"]), "damage": damage, "warnings": warnings}
+            part = Part(**(note | inner))
+            good = all(isinstance(n, int) for n in (part.frames, part.faces, *_numbers(damage)))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
         path = self.part(span)
         if not good or part.span != span or size != _size(path):
             return None
         # The folder may have been moved with its film.
-        return Part(span, str(path), part.frames, part.faces, part.passed_through, part.warnings)
+        return replace(part, path=str(path))
 
     def keep_faces(self, found: SpanFaces) -> None:
         """Keep what the analyze pass found in one span."""
@@ -111,6 +114,8 @@ class Job:
                 maps=np.concatenate([np.zeros((0, 2, 3)), *(move.maps for move in moves)]),
                 cuts=np.array(found.cuts, np.int64),
                 warnings=np.array(found.warnings, dtype=np.str_),
+                damage=np.array([*_numbers(found.damage)], np.int64).reshape(-1, 3),
+                damage_kinds=np.array([d.what for d in found.damage], dtype=np.str_),
             )
 
     def kept_faces(self, span: Span) -> SpanFaces | None:
@@ -142,7 +147,9 @@ class Job:
             sightings.append(Sighting(pts, faces, shot, tuple(moves), **known))
             faces_at, moves_at = faces_at + count, moves_at + followed
         cuts, warnings = tuple(data["cuts"].tolist()), tuple(data["warnings"].tolist())
-        return SpanFaces(span, tuple(sightings), cuts, warnings)
+        damaged = zip(data["damage"].tolist(), data["damage_kinds"].tolist(), strict=True)
+        damage = tuple(Damage(a, b, frames, what) for (a, b, frames), what in damaged)
+        return SpanFaces(span, tuple(sightings), cuts, warnings, damage)
 
     def remove(self) -> None:
         """Delete the folder and all in it; last what says whose it is, should this be cut short."""
@@ -241,6 +248,11 @@ def _known(sightings: Sequence[Sighting]) -> dict[str, Any]:
     }
 
 
+def _numbers(damage: Sequence[Damage]) -> Iterator[int]:
+    for one in damage:
+        yield from (one.first, one.last, one.frames)
+
+
 def _size(path: Path) -> int:
     """Bytes of a file, 0 where there is none: a span of which nothing decoded has no part."""
     return path.stat().st_size if path.is_file() else 0
@@ -269,7 +281,7 @@ def settings_mark(settings: Settings, made_with: Sequence[str]) -> str:
     """What a result depends on besides its source, as hexadecimal digits."""
     made_of = {
         "made_with": list(made_with),
-        "settings": settings.model_dump(mode="json", exclude={"workers", "limits"}),
+        "settings": settings.model_dump(mode="json", exclude={"workers", "limits", "strict_input"}),
     }
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from facepipe.errors import InputError
-from facepipe.frames import Analysis, Track
+from facepipe.frames import Analysis, Damage, Track
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 
 
@@ -29,7 +29,10 @@ def track(number: int = 1, knots: int = 3) -> Track:
 
 
 def analysis(*tracks: Track) -> Analysis:
-    return Analysis("a" * 64, Fraction(1, 12800), 40, 240, 136, tracks, (512,), ("a warning",))
+    damage = (Damage(512, 1024, 2, "do not decode"),)
+    return Analysis(
+        "a" * 64, Fraction(1, 12800), 40, 240, 136, tracks, (512,), ("a warning",), damage
+    )
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -48,6 +51,19 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     write_analysis(read, again)
     assert again.read_bytes() == path.read_bytes()
     assert sorted(tmp_path.iterdir()) == [again, path]
+
+
+def test_damage_need_not_be_told_and_has_an_order(tmp_path: Path) -> None:
+    path = tmp_path / "analysis.json"
+    write_analysis(analysis(), path)
+    content = json.loads(path.read_text())
+    del content["damage"]
+    path.write_text(json.dumps(content))
+    assert read_analysis(path).damage == ()
+    content["damage"] = [{"first": 2, "last": 1, "frames": 1, "what": "are lost"}]
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"damage\.0: .*must not lie after"):
+        read_analysis(path)
 
 
 def test_a_film_without_faces_is_valid(tmp_path: Path) -> None:

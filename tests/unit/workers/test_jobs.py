@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from facepipe.errors import OutputError
-from facepipe.frames import Faces, Moves, Part, Sighting, Span, SpanFaces
+from facepipe.frames import Damage, Faces, Moves, Part, Sighting, Span, SpanFaces
 from facepipe.workers.jobs import open_job
 
 SPAN = Span(3, 100, 200)
+DAMAGE = (Damage(100, 110, 2, "do not decode"), Damage(150, 150, 1, "are damaged"))
 
 
 def found() -> SpanFaces:
@@ -27,7 +28,7 @@ def found() -> SpanFaces:
         Sighting(105, Faces.none(), 1),
         Sighting(110, faces, 1, moves[:1]),
     )
-    return SpanFaces(SPAN, looks, (105,), ("w",))
+    return SpanFaces(SPAN, looks, (105,), ("w",), DAMAGE)
 
 
 def test_faces_are_kept(tmp_path: Path) -> None:
@@ -38,6 +39,7 @@ def test_faces_are_kept(tmp_path: Path) -> None:
         kept = job.kept_faces(SPAN)
         assert kept is not None
         assert (kept.span, kept.cuts, kept.warnings) == (SPAN, (105,), ("w",))
+        assert kept.damage == DAMAGE
         assert [(s.pts, s.shot, len(s.faces), len(s.moves)) for s in kept.sightings] == [
             (100, 0, 1, 2),
             (105, 1, 0, 0),
@@ -95,7 +97,7 @@ def test_damaged_faces_are_none(tmp_path: Path) -> None:
 def test_parts_are_kept_with_their_file(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     with open_job(target, "mark") as job:
-        part = Part(SPAN, str(job.part(SPAN)), 12, 5, "trouble", ("w",))
+        part = Part(SPAN, str(job.part(SPAN)), 12, 5, "trouble", ("w",), "a network", DAMAGE)
         job.part(SPAN).write_bytes(b"film")
         job.keep_part(part)
         assert job.kept_part(SPAN) is not None
@@ -108,7 +110,7 @@ def test_parts_are_kept_with_their_file(tmp_path: Path) -> None:
     with open_job(target, "mark") as job:
         kept = job.kept_part(SPAN)
         assert kept is not None
-        assert (kept.frames, kept.faces, kept.passed_through) == (12, 5, "trouble")
+        assert kept == part
         assert job.kept_part(Span(3, 0, 5)) is None
 
 

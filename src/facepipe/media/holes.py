@@ -1,0 +1,82 @@
+"""Frames that a damaged file no longer gives: a gap in time where bytes belong to no packet."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepipe.frames import Damage
+
+#: Containers whose index leads to every packet: bytes between them mean nothing.
+_INDEXED = "mov,mp4"
+#: Share of a usual packet that a lost frame leaves behind at least.
+_LEAST_SHARE = 0.4
+#: A film's rate is steady where so many of its steps are off by so little.
+_STEADY, _UNEVEN = 0.75, 0.25
+#: Packets on each side of a gap among which its bytes are looked for: pictures are reordered.
+_BESIDE = 2
+_NO_PTS = -(2**63)
+
+
+class Layout:
+    """Where in the file the packets of all streams lie: 24 bytes are kept of each."""
+
+    def __init__(self) -> None:
+        self._columns = array("q")
+
+    def add(self, position: int | None, size: int, pts: int | None) -> None:
+        """Note a packet; `pts` of the film's own, None for those of other streams."""
+        if position is not None and position >= 0:
+            self._columns.extend((position, size, _NO_PTS if pts is None else pts))
+
+    def lost(self, container: str, film: Sequence[int], step: int) -> list[Damage]:
+        """Gaps between the film's sorted pts, which lie `step` apart, that held frames once.
+
+        A gap alone is no damage: films may pause. Bytes that belong to no packet must lie there,
+        about as many as so many frames take, beyond what the container puts between packets. Of a
+        film without a steady rate, or one that is padded to a constant bit rate, nothing is said.
+        """
+        rows = np.array(self._columns, np.int64).reshape(-1, 3)
+        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+        own = np.flatnonzero(rows[:, 2] != _NO_PTS)
+        gaps = _gaps(film, step)
+        if container.startswith(_INDEXED) or len(own) < 2 * _BESIDE or not gaps:
+            return []
+        unclaimed = _unclaimed(rows, own)
+        usual = float(np.median(unclaimed))
+        frame = float(np.median(rows[own, 1]))
+        if usual > frame * _LEAST_SHARE:
+            return []
+        at = {int(pts): number for number, pts in enumerate(rows[own, 2])}
+        found = []
+        for before, after, missing in gaps:
+            if before not in at or after not in at:
+                continue
+            first = max(min(at[before], at[after]) - _BESIDE, 0)
+            stop = min(max(at[before], at[after]) + _BESIDE, len(unclaimed))
+            spare = float(unclaimed[first:stop].sum()) - usual * (stop - first + missing)
+            if spare >= _LEAST_SHARE * frame * missing:
+                last = max(after - step, before + step)
+                found.append(Damage(before + step, last, missing, "are lost"))
+        return found
+
+
+def _unclaimed(rows: NDArray[np.int64], own: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Bytes from each packet of the film to its next that are no packet's of any stream."""
+    claimed = np.concatenate([np.zeros(1, np.int64), np.cumsum(rows[:, 1])])
+    between: NDArray[np.int64] = np.diff(rows[own, 0]) - np.diff(claimed[own])
+    return between
+
+
+def _gaps(film: Sequence[int], step: int) -> list[tuple[int, int, int]]:
+    """Neighbours in time between which at least one frame could stand, and how many could."""
+    times = np.asarray(film, np.int64)
+    steps = np.diff(times) / max(step, 1)
+    if not len(steps) or np.mean(np.abs(steps - 1) <= _UNEVEN) < _STEADY:
+        return []
+    missing = np.floor(steps + _UNEVEN).astype(np.int64) - 1
+    at = np.flatnonzero(missing > 0)
+    return [(int(times[k]), int(times[k + 1]), int(missing[k])) for k in at]

@@ -1,0 +1,155 @@
+"""Damaged films through the whole program: what decodes is kept, the rest told by range."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+
+import portraits
+import synthetic
+from facepipe import analyze, enhance, render
+from facepipe.configs.settings import Settings, load_settings
+from facepipe.errors import InputError
+from facepipe.frames import Span
+from facepipe.media import DecodeReport, decode, probe
+from facepipe.run import sidecar_path
+
+FACEPIPE = [sys.executable, "-m", "facepipe.cli"]
+
+
+def settings(**overrides: object) -> Settings:
+    made = {"output.preset": "ultrafast", "workers": 1, "span_seconds": 0.8} | overrides
+    return load_settings(overrides=made)
+
+
+def keyless(path: Path) -> Path:
+    """A transport stream that begins in the midst of a group of pictures."""
+    source = synthetic.film(path.with_name("whole.ts"), frames=60)
+    with av.open(str(source)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    path.write_bytes(source.read_bytes()[packets[3].pos :])
+    return path
+
+
+def changing(path: Path) -> Path:
+    """A recording whose picture becomes larger after sixty frames."""
+    first = synthetic.film(path.with_name("first.ts"), frames=60)
+    pts = [512 * (62 + number) for number in range(30)]
+    second = synthetic.film(path.with_name("second.ts"), pts=pts, size=(160, 128))
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    return path
+
+
+def sound(path: Path) -> int:
+    """How many frames come out of a film in which there is no damage at all."""
+    info, report = probe(path), DecodeReport()
+    whole = Span(0, info.pts[0], info.pts[-1] + 1)
+    frames = sum(1 for _ in decode(info, whole, report=report))
+    assert report.damage(info.pts) == info.damage == ()
+    return frames
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_what_decodes_is_kept_and_the_rest_told(copy: bool, tmp_path: Path) -> None:
+    source, target = keyless(tmp_path / "a.ts"), tmp_path / "out.mp4"
+    info = probe(source)
+    summary = enhance(source, target, settings(**{"output.copy_unchanged": copy}))
+    assert summary.frames == sound(target) == len(info.pts) - 7
+    (told,) = summary.warnings
+    assert told.endswith(": 7 frames do not decode")
+    (place,) = json.loads(sidecar_path(target).read_text())["damage"]
+    assert (place["frames"], place["what"]) == (7, "do not decode")
+    assert place["from_seconds"] == float(info.pts[0] * info.time_base)
+    assert place["to_seconds"] == float(info.pts[6] * info.time_base)
+    assert told.startswith(f"{place['from_seconds']:.2f}-{place['to_seconds']:.2f} s: ")
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.ts", "out.mkv"])
+def test_a_change_of_size_makes_one_film_of_one_size(target: str, tmp_path: Path) -> None:
+    source, made = changing(tmp_path / "a.ts"), tmp_path / target
+    summary = enhance(source, made, settings())
+    assert summary.frames == sound(made) == 90
+    (told,) = summary.warnings
+    assert told.endswith(": 30 frames are of 160x128 and were scaled to 96x64")
+    report = json.loads(sidecar_path(made).read_text())
+    changed = report["damage"][0]["from_seconds"]
+    # What came before it is copied, what came after is not.
+    assert report["copied"]
+    assert all(copied["to_seconds"] <= changed for copied in report["copied"])
+
+
+def test_faces_beside_damage_are_enhanced(tmp_path: Path) -> None:
+    source = portraits.film(tmp_path / "a.mp4")
+    with av.open(str(source)) as container:
+        last = [packet.pos for packet in container.demux(video=0) if packet.size][-3]
+    data = bytearray(source.read_bytes())
+    data[last : last + 60] = bytes(60)
+    source.write_bytes(data)
+    summary = enhance(source, tmp_path / "out.mp4", settings())
+    assert summary.tracks == 2
+    assert summary.faces > 70
+    assert summary.frames == sound(tmp_path / "out.mp4")
+    assert any("decode" in told or "damaged" in told for told in summary.warnings)
+
+
+def test_an_analysis_tells_of_damage_and_a_strict_render_refuses_it(tmp_path: Path) -> None:
+    source, found = keyless(tmp_path / "a.ts"), tmp_path / "found.json"
+    made = analyze(source, found, settings())
+    assert [(one.frames, one.what) for one in made.damage] == [(7, "do not decode")]
+    assert json.loads(found.read_text())["damage"][0]["frames"] == 7
+    with pytest.raises(InputError, match="7 frames do not decode"):
+        render(source, found, tmp_path / "out.mp4", settings(strict_input=True))
+    assert not (tmp_path / "out.mp4").exists()
+    summary = render(source, found, tmp_path / "out.mp4", settings())
+    assert len(summary.warnings) == 1
+
+
+def facepipe(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    quick = ["--preset", "ultrafast", "--workers", "1", "--progress", "none"]
+    command = [*FACEPIPE, *map(str, arguments), *(quick if arguments[0] == "run" else [])]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_strict_input_refuses_what_the_packets_tell_before_any_work(tmp_path: Path) -> None:
+    source = synthetic.truncated(tmp_path / "a.mp4", synthetic.streamable(tmp_path / "whole.mp4"))
+    before = sorted(tmp_path.iterdir())
+    for command in ("run", "analyze"):
+        done = facepipe(command, source, "-o", tmp_path / "out.mp4", "--strict-input")
+        assert done.returncode == 3
+        (line,) = done.stderr.splitlines()
+        assert "is damaged, which --strict-input refuses: " in line
+        assert "a.mp4" in line
+        assert sorted(tmp_path.iterdir()) == before
+    done = facepipe("run", source, "-o", tmp_path / "out.mp4")
+    assert done.returncode == 0, done.stderr
+    assert "frames are cut off" in done.stderr
+
+
+def test_strict_input_refuses_what_decoding_finds_and_its_work_is_kept(tmp_path: Path) -> None:
+    source, target = keyless(tmp_path / "a.ts"), tmp_path / "out.mp4"
+    done = facepipe("run", source, "-o", target, "--strict-input")
+    assert done.returncode == 3
+    assert "7 frames do not decode" in done.stderr
+    assert not target.exists()
+    assert not sidecar_path(target).exists()
+    done = facepipe("run", source, "-o", target)
+    assert done.returncode == 0, done.stderr
+    assert "warning: " in done.stderr
+    assert sound(target) == 53 - 3
+
+
+def test_a_sound_film_passes_strictly(tmp_path: Path) -> None:
+    source, target = synthetic.plain(tmp_path / "a.mp4"), tmp_path / "out.mp4"
+    done = facepipe("run", source, "-o", target, "--strict-input")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_dry_run_tells_of_damage(tmp_path: Path) -> None:
+    source = synthetic.truncated(tmp_path / "a.mp4", synthetic.streamable(tmp_path / "whole.mp4"))
+    done = facepipe("run", source, "-o", tmp_path / "out.mp4", "--dry-run")
+    assert "frames are cut off" in done.stdout
