@@ -118,6 +118,7 @@ class VideoInfo:
     sample_aspect_ratio: Fraction | None
     others: tuple[StreamInfo, ...]
     warnings: tuple[str, ...] = ()
+    chroma_location: str | None = None  # of chroma samples between luma's, by FFmpeg's names
 
     @property
     def seconds(self) -> float:

@@ -121,9 +121,10 @@ def muxer_of(target: Path) -> str:
 def describe(error: Exception) -> str:
     """FFmpeg's own message, without error numbers where it gives words."""
     if isinstance(error, av.FFmpegError):
-        if error.log is not None and error.log[1] is not None:
-            return str(error.log[1][2]).strip()
-        return str(error.strerror or error)
+        said: object = error.log  # level, who says it, what
+        while isinstance(said, tuple) and said:
+            said = said[-1]
+        return said.strip() if isinstance(said, str) else str(error.strerror or error)
     return str(error)
 
 

@@ -11,6 +11,7 @@ import av
 from av.container import InputContainer
 
 from facepipe.frames import Frame, PixelFormat, Span, VideoInfo
+from facepipe.media.alpha import alpha_decoder
 from facepipe.media.containers import describe, open_source
 from facepipe.media.formats import colour_of, views, working_format
 
@@ -68,10 +69,14 @@ def decode(
     start = wanted[0] if wanted else span.start
     owed = Counter(wanted)
     last: int | None = None
+    seen: int | None = None
     extra = 0
     for picture in _pictures_from(info, start, threads, report):
-        pts = picture.pts if picture.pts is not None else _next_pts(info, last)
-        if pts is None or pts < start:
+        pts = picture.pts if picture.pts is not None else _next_pts(info, seen)
+        if pts is None:
+            continue
+        seen = pts
+        if pts < start:
             continue
         if last is not None and (pts < last or (pts == last and not owed[pts])):
             report.tell("a picture out of order is left out", f" at pts {pts}")
@@ -130,10 +135,14 @@ def _pictures(
 ) -> Iterator[av.VideoFrame]:
     stream = container.streams[info.stream_index]
     assert isinstance(stream, av.VideoStream)
-    context = stream.codec_context
+    decoder = alpha_decoder(stream)
+    context = stream.codec_context if decoder is None else decoder
     context.thread_count = threads
     context.thread_type = "AUTO" if threads > 1 else "SLICE"
     depth = context.reorder_depth
+    order = _Order(info, depth) if _timed_as_decoded(info) else None
+    if order is not None:
+        context.thread_type = "SLICE"  # threads that take a frame each would delay them
     if point is not None:
         try:
             container.seek(point, stream=stream, backward=True)
@@ -150,15 +159,45 @@ def _pictures(
         except av.FFmpegError as error:
             report.tell(f"reading stopped early: {describe(error)}")
             break
-        yield from _decoded(stream, packet, report)
-    yield from _decoded(stream, None, report)
+        for picture in _decoded(context, packet, report):
+            yield picture if order is None else order.timed(picture, packet)
+    for picture in _decoded(context, None, report):
+        yield picture if order is None else order.timed(picture, None)
+
+
+def _timed_as_decoded(info: VideoInfo) -> bool:
+    """Whether packets tell when they are decoded, and not when their picture is shown.
+
+    AVI has no other times. FFmpeg works out the others for MPEG-4, but not for these.
+    """
+    return info.container == "avi" and info.codec in ("h264", "hevc")
+
+
+class _Order:
+    """Gives pictures the film's times one by one, as decoders give them out in order of showing."""
+
+    def __init__(self, info: VideoInfo, delay: int) -> None:
+        self._times = info.pts
+        self._delay = delay  # packets that go in before a picture comes out
+        self._next = 0
+
+    def timed(
+        self, picture: av.VideoFrame, packet: av.Packet[av.VideoStream] | None
+    ) -> av.VideoFrame:
+        """The picture with the time that it is shown at; `packet` made it come out."""
+        if packet is not None and packet.pts is not None:
+            at = bisect_left(self._times, packet.pts) - self._delay
+            self._next = max(self._next, at)
+        picture.pts = self._times[min(self._next, len(self._times) - 1)]
+        self._next += 1
+        return picture
 
 
 def _decoded(
-    stream: av.VideoStream, packet: av.Packet[av.VideoStream] | None, report: DecodeReport
+    context: av.VideoCodecContext, packet: av.Packet[av.VideoStream] | None, report: DecodeReport
 ) -> Iterator[av.VideoFrame]:
     try:
-        pictures = stream.decode(packet)
+        pictures = context.decode(packet)
     except av.EOFError:
         return
     except av.FFmpegError as error:

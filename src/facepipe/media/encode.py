@@ -14,12 +14,14 @@ from av.video.frame import PictureType
 
 from facepipe.errors import MediaError
 from facepipe.frames import Frame, Span, VideoInfo
+from facepipe.media.alpha import keeps_alpha_beside
 from facepipe.media.containers import as_facepipe_error, replacing
 from facepipe.media.encoders import (
     EncodeSettings,
     check_encoder,
     configure,
     encoder_options,
+    find_encoder,
     output_pix_fmt,
 )
 from facepipe.media.formats import (
@@ -37,7 +39,8 @@ __all__ = ["EncodeSettings", "check_encoder", "encode", "output_pix_fmt", "part_
 
 # No encoder moves a picture further than this from its place in the order of showing.
 _MOST_REORDERED = 16
-_INTERLACING = ("libx264", "mpeg2video")
+_NAMELESS = ("prores",)  # codecs that NUT has no name for
+_INTERLACING = ("libx264", "mpeg2video", "mpeg4", "prores_ks", "prores", "prores_aw")
 
 
 def encode(
@@ -48,7 +51,7 @@ def encode(
     span: Span,
     settings: EncodeSettings,
 ) -> int:
-    """Encode one span to a NUT file that appears whole or not at all; the number of frames.
+    """Encode one span to a file that appears whole or not at all; the number of frames.
 
     Times are the source's, moved by `part_shift`. Frames must rise by pts; where one does not,
     it is moved up by a tick. Errors: MediaError with the encoder's own message, OutputError when
@@ -59,6 +62,18 @@ def encode(
         raise MediaError(f"span {span.index} (pts {span.start} to {span.stop}) gave no frame")
     with replacing(target) as temporary:
         return _write(chain([first], frames), first, temporary, info, settings)
+
+
+def part_format(codec: str, pix_fmt: str) -> str:
+    """The container of a part: NUT, which holds any time base, but not everything else.
+
+    It has no name for ProRes and no room for alpha beside the picture. Matroska counts in
+    milliseconds, as all films do that have their alpha so.
+    """
+    name = find_encoder(codec).canonical_name
+    if keeps_alpha_beside(name) and pixel_format(pix_fmt).alpha:
+        return "matroska"
+    return "mov" if name in _NAMELESS else "nut"
 
 
 def part_shift(info: VideoInfo) -> int:
@@ -76,7 +91,11 @@ def _write(
     pix_fmt, _ = output_pix_fmt(settings, info)
     shift = part_shift(info)
     options = {"avoid_negative_ts": "disabled"}
-    with av.open(str(target), "w", format="nut", container_options=options) as container:
+    format = part_format(settings.codec, pix_fmt)
+    if format == "mov":
+        scale = str(info.time_base.denominator)
+        options |= {"video_track_timescale": scale, "movie_timescale": scale}
+    with av.open(str(target), "w", format=format, container_options=options) as container:
         stream = _add_stream(container, first, info, settings, pix_fmt)
         # NUT wants decoding times that rise and stay below pts; nobody reads them back.
         due: deque[int] = deque()
@@ -119,7 +138,8 @@ def _add_stream(
     pix_fmt: str,
 ) -> av.VideoStream:
     picture = first.handle if isinstance(first.handle, av.VideoFrame) else None
-    stream = container.add_stream(settings.codec, options=encoder_options(settings, picture))
+    options = encoder_options(settings, picture) | _chroma(info, pix_fmt)
+    stream = container.add_stream(settings.codec, options=options)
     assert isinstance(stream, av.VideoStream)
     context = stream.codec_context
     configure(context, settings, info, pix_fmt)
@@ -138,6 +158,15 @@ def _add_stream(
     if context.codec.canonical_name == "h264" and context.color_range == LIMITED_RANGE:
         _tag_limited_range(context)
     return stream
+
+
+def _chroma(info: VideoInfo, pix_fmt: str) -> dict[str, str]:
+    """The option that says where chroma lies, where it is not on the left as it is by default."""
+    place = info.chroma_location
+    both = [pixel_format(name) for name in (info.pix_fmt, pix_fmt)]
+    if place in (None, "left") or not all((f.shift_x, f.shift_y) == (1, 1) for f in both):
+        return {}
+    return {"chroma_sample_location": place}
 
 
 def _tag_limited_range(context: av.VideoCodecContext) -> None:

@@ -13,10 +13,14 @@ from av.stream import Discard, Disposition, Stream
 
 from facepipe.errors import InputError
 from facepipe.frames import StreamInfo, VideoInfo
+from facepipe.media.alpha import alpha_decoder
+from facepipe.media.chroma import chroma_location
 from facepipe.media.containers import describe, open_source
 from facepipe.media.formats import pixel_format
+from facepipe.media.timing import with_missing
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+_EXTENSION, _PICTURE_CODING = b"\x00\x00\x01\xb5", 8  # of MPEG-2
 _HEAD_PACKETS = 64  # how many packets may pass before the first picture comes out
 
 
@@ -32,8 +36,10 @@ def probe(path: Path) -> VideoInfo:
         counts: Counter[int] = Counter()
         shown: list[tuple[int, bool, bool]] = []  # pts, keyframe, corrupt
         warnings: list[str] = []
-        untimed = 0
+        untimed = repeats = lasting = 0
         first: av.VideoFrame | None = None
+        seen_through = alpha_decoder(video)
+        whole: av.VideoFrame | None = None
         head = 0
         packets = container.demux()
         while True:
@@ -51,9 +57,12 @@ def probe(path: Path) -> VideoInfo:
                 continue
             if first is None and head < _HEAD_PACKETS:
                 head += 1
-                first = _first_picture(packet)
+                first = _first_picture(video.codec_context, packet)
+                whole = _first_picture(seen_through, packet) if seen_through else first
             if packet.is_discard or not _is_shown(video, packet):
                 continue
+            repeats += _repeats_field(video, packet)
+            lasting = packet.duration or lasting
             pts = packet.pts if packet.pts is not None else packet.dts
             if pts is None:
                 untimed += 1
@@ -62,13 +71,24 @@ def probe(path: Path) -> VideoInfo:
         while shown and shown[-1][2]:  # the packet that a cut through the file halves
             shown.pop()
             warnings.append("the last packet is incomplete and left out")
-        if untimed:
-            warnings.append(f"{untimed} video packets carry no time and are left out")
         if not shown:
             raise InputError(f"{path} holds no video frame; its video stream is empty")
+        times = sorted(pts for pts, _, _ in shown)
+        if untimed:
+            times = with_missing(times, untimed, lasting)
+            warnings.append(
+                f"{untimed} video packets carry no time; it was worked out from the others"
+            )
+        double = len(times) - len(set(times))
+        if double:
+            warnings.append(f"{double} pictures have another's time and come a tick after it")
+        if repeats:
+            warnings.append(
+                f"{repeats} pictures ask for a field to be shown twice; they are shown for as long"
+            )
         warnings += _shortage(container, video, shown, counts[video.index])
         context = video.codec_context
-        pix_fmt = first.format.name if first is not None else context.pix_fmt
+        pix_fmt = whole.format.name if whole is not None else context.pix_fmt
         if pix_fmt is None:
             raise InputError(f"{path}: no picture of its {codec_name(video)} video decodes")
         pixel_format(pix_fmt)  # fails early on formats that facepipe cannot read
@@ -83,7 +103,7 @@ def probe(path: Path) -> VideoInfo:
             height=first.height if first is not None else context.height,
             pix_fmt=pix_fmt,
             time_base=video.time_base,
-            pts=tuple(sorted(pts for pts, _, _ in shown)),
+            pts=tuple(times),
             keyframe_pts=tuple(sorted(pts for pts, key, _ in shown if key)),
             rotation=first.rotation if first is not None else 0,
             sample_aspect_ratio=ratio if ratio else None,
@@ -93,6 +113,7 @@ def probe(path: Path) -> VideoInfo:
                 if s.index != video.index and not is_chapter_track(s)
             ),
             warnings=tuple(warnings),
+            chroma_location=chroma_location(video),
         )
 
 
@@ -148,18 +169,30 @@ def codec_name(stream: Stream) -> str:
     return str(getattr(stream, "name", None) or "unknown")
 
 
-def _first_picture(packet: Packet[Stream]) -> av.VideoFrame | None:
+def _first_picture(decoder: av.VideoCodecContext, packet: Packet[Stream]) -> av.VideoFrame | None:
     # The display matrix and the exact pixel format are known to decoded pictures only.
     try:
-        decoded = packet.decode()
+        return next(iter(decoder.decode(packet)), None)
     except av.FFmpegError:
         return None
-    return next((item for item in decoded if isinstance(item, av.VideoFrame)), None)
 
 
 def _is_shown(video: av.VideoStream, packet: Packet[Stream]) -> bool:
     # VP8 sends reference pictures that are never shown in packets of their own.
     return video.codec_context.name not in ("vp8", "libvpx") or bool(bytes(packet)[0] & 0x10)
+
+
+def _repeats_field(video: av.VideoStream, packet: Packet[Stream]) -> bool:
+    """Whether a picture of MPEG-2 wants its first field shown again, as film on television does."""
+    if video.codec_context.name != "mpeg2video":
+        return False
+    data = bytes(packet)
+    at = data.find(_EXTENSION)
+    while at >= 0 and len(data) > at + 7:
+        if data[at + 4] >> 4 == _PICTURE_CODING:
+            return bool(data[at + 7] & 0x02)
+        at = data.find(_EXTENSION, at + 4)
+    return False
 
 
 def _shortage(

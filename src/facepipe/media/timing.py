@@ -31,6 +31,21 @@ def durations(pts: Sequence[int], last: int) -> dict[int, int]:
     return result
 
 
+def with_missing(known: Sequence[int], missing: int, lasting: int) -> list[int]:
+    """Sorted pts with `missing` more: in the gaps between the known ones, then after them.
+
+    `lasting` is how long a frame is shown, 0 where that is not known.
+    """
+    step = lasting or max((known[-1] - known[0]) // (len(known) + missing - 1), 1)
+    found = list(known)
+    for time, after in pairwise(known):
+        count = min(max(round((after - time) / step) - 1, 0), missing)
+        found += [time + round((after - time) * n / (count + 1)) for n in range(1, count + 1)]
+        missing -= count
+    found += [known[-1] + step * n for n in range(1, missing + 1)]
+    return sorted(found)
+
+
 def usual_duration(pts: Sequence[int]) -> int:
     """The median distance between frames, 1 for a single one."""
     return _step(sorted(pts))
