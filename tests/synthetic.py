@@ -6,33 +6,18 @@ blocks of seeded noise, so that each frame differs from its neighbours in every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import av
-import av.filter
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT = 96, 64
+from drawing import HEIGHT, WIDTH, frames_of, picture, shape
+
 TICKS = Fraction(1, 12800)
 STEP = 512  # 25 frames a second in TICKS
-
-Picture = NDArray[np.uint8] | NDArray[np.uint16]
-
-
-def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
-    """RGB (height, width, 3): the gradient of frame `number` with four blocks of noise."""
-    y, x = np.mgrid[0:height, 0:width]
-    rgb = np.stack([x * 2 + number * 3, y * 3 + number, (x + y) * 2 - number * 2], axis=-1) % 256
-    rng = np.random.default_rng(number)
-    side = max(min(width, height) // 5, 1)
-    for _ in range(4):
-        top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)
-        rgb[top : top + side, left : left + side] = rng.integers(0, 256, (side, side, 3))
-    return rgb.astype(np.uint8)
 
 
 def film(
@@ -118,7 +103,7 @@ def film(
         if captions is not None:
             _caption(container, captions, subtitle)
         drawn = (pictures(n) if pictures else picture(n, *size) for n in range(len(times)))
-        for frame in _frames(drawn, times, time_base, pix_fmt, filters):
+        for frame in frames_of(drawn, times, time_base, pix_fmt, filters):
             if colour is not None:
                 frame.color_range, frame.colorspace = colour[:2]
             container.mux(video.encode(frame))
@@ -278,6 +263,20 @@ def vp9(path: Path) -> Path:
     )
 
 
+def see_through(path: Path) -> Path:
+    """VP9 in WebM with alpha: a second picture in each packet, which FFmpeg's decoder leaves."""
+    options = {"cpu-used": "8", "deadline": "realtime", "g": "20", "crf": "10", "b": "0"}
+    return film(
+        path,
+        codec="libvpx-vp9",
+        pix_fmt="yuva420p",
+        options=options | {"auto-alt-ref": "0"},
+        pts=[40 * n for n in range(45)],
+        time_base=Fraction(1, 1000),
+        pictures=shape,
+    )
+
+
 def lossless_rgb(path: Path) -> Path:
     """FFV1 in Matroska with packed RGB (bgr0)."""
     return film(path, codec="ffv1", pix_fmt="bgr0", frames=8)
@@ -325,58 +324,6 @@ def sound_only(path: Path) -> Path:
         for packet in _audio_packets([sound], 0, [0, 12800], TICKS):
             container.mux(packet)
     return path
-
-
-def _frames(
-    drawn: Iterable[Picture],
-    times: Sequence[int],
-    time_base: Fraction,
-    pix_fmt: str,
-    filters: Sequence[str],
-) -> Iterator[av.VideoFrame]:
-    chain: av.filter.Graph | None = None
-    for pixels, time in zip(drawn, times, strict=True):
-        layout = "rgba" if pixels.shape[-1] == 4 else "rgb24"
-        frame = av.VideoFrame.from_ndarray(pixels, layout).reformat(format=pix_fmt)
-        frame.pts, frame.time_base = time, time_base
-        if not filters:
-            yield frame
-            continue
-        if chain is None:
-            chain = _chain(filters, frame)
-        chain.push(frame)
-        yield from _pulled(chain, time_base)
-    if chain is not None:
-        chain.push(None)
-        yield from _pulled(chain, time_base)
-
-
-def _chain(filters: Sequence[str], frame: av.VideoFrame) -> av.filter.Graph:
-    chain = av.filter.Graph()
-    links = [
-        chain.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-        ),
-        *(chain.add(*one.split("=", 1)) for one in filters),
-        chain.add("buffersink"),
-    ]
-    for one, next_one in pairwise(links):
-        one.link_to(next_one)
-    chain.configure()
-    return chain
-
-
-def _pulled(chain: av.filter.Graph, time_base: Fraction) -> Iterator[av.VideoFrame]:
-    while True:
-        try:
-            frame = chain.vpull()
-        except (av.BlockingIOError, av.EOFError):
-            return
-        assert frame.pts is not None and frame.time_base is not None
-        frame.pts = round(frame.pts * frame.time_base / time_base)
-        frame.time_base = time_base
-        frame.pict_type = 0
-        yield frame
 
 
 def _audio_packets(

@@ -138,6 +138,7 @@ class VideoInfo:
     #: Range, matrix, primaries and transfer of its first picture, by H.273's numbers.
     tags: tuple[int, int, int, int] = (0, 2, 2, 2)
     damage: tuple[Damage, ...] = ()  # what the packets alone tell
+    chroma_location: str | None = None  # of chroma samples between luma's, by FFmpeg's names
 
     @property
     def seconds(self) -> float:

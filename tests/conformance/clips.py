@@ -142,12 +142,14 @@ class Second:
     language: str | None = None
 
     def add(self, out: OutputContainer) -> Callable[[], Packets]:
-        with tempfile.TemporaryDirectory() as folder:
-            with av.open(str(self.make(Path(folder) / "second.mp4"))) as film:
-                source = film.streams.video[0]
-                stream = out.add_stream_from_template(source, opaque=True)
-                _mark(stream, self.language, self.disposition, None)
-                packets = [packet for packet in film.demux(source) if packet.size]
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            av.open(str(self.make(Path(folder) / "second.mp4"))) as film,
+        ):
+            source = film.streams.video[0]
+            stream = out.add_stream_from_template(source, opaque=True)
+            _mark(stream, self.language, self.disposition, None)
+            packets = [packet for packet in film.demux(source) if packet.size]
         for packet in packets:
             packet.stream = stream
         return lambda: packets  # type: ignore[return-value]
@@ -181,8 +183,8 @@ def assemble(
     """Write to `path` the pictures of `film` with `extras` after them and `before` ahead of them.
 
     `shift` moves the pictures, in seconds; `retimed` gives each packet (number, pts in ticks) a pts
-    of its own; `matrix` sets the display matrix; `options` are the muxer's; `through` is the container
-    from which the pictures are taken.
+    of its own; `matrix` sets the display matrix; `options` are the muxer's; `through` is the
+    container from which the pictures are taken.
     """
     marks = marks or Marks()
     with tempfile.TemporaryDirectory() as folder:
@@ -226,7 +228,8 @@ def _pictures(
     for packet in given.demux(given.streams.video[0]):
         if not packet.size:
             continue
-        assert packet.pts is not None and packet.dts is not None
+        assert packet.pts is not None
+        assert packet.dts is not None
         moved = round(Fraction(shift) / packet.time_base)
         packet.pts, packet.dts = packet.pts + moved, packet.dts + moved
         if retimed is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
+
+from cases import AV1, FFV1, PRORES, VP9, X264, X265, Case, Make
 
 import synthetic
-from cases import AV1, FFV1, PRORES, VP9, X264, X265, Case, Make
 
 RATE = Fraction(1, 25)
 FRAMES = 45  # cut into two spans where keyframes are 20 frames apart

@@ -7,11 +7,9 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from cases import AV1, FFV1, PRORES, PRORES_4444, VP9, X264, X264_RGB, X265, Case, Make
 
 import synthetic
-from cases import AV1, FFV1, PRORES, PRORES_4444, VP9, X264, X264_RGB, X265, Case, Make
 from patches import coloured, encoded_by_program
 
 _WRITTEN = "is written as"
@@ -22,6 +20,7 @@ PQ, HLG, BT2020 = (1, 9, 9, 16), (1, 9, 9, 18), (1, 9, 9, 14)
 FULL, FULL_NTSC = (2, 1, 1, 1), (2, 6, 6, 6)
 _DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
 _SVT = "G(0.265,0.69)B(0.15,0.06)R(0.68,0.32)WP(0.3127,0.329)L(1000.0,0.005)"
+_TOP_LEFT = {"chroma_sample_location": "topleft"}
 _FAST_VP9 = {"cpu-used": "8", "deadline": "realtime", "crf": "10", "b": "0"}
 
 
@@ -42,43 +41,25 @@ def _tagged(name: str, colour: tuple[int, int, int, int], pix_fmt: str = "yuv420
     return [Case(f"{name} h264", make), Case(f"{name} hevc", hevc, ".mkv", settings=X265)]
 
 
-def _x265(light: str) -> dict[str, str]:
+def x265(light: str) -> dict[str, str]:
+    """Options that make libx265 write levels of light."""
     return {"x265-params": f"{light}:log-level=none:pools=1"}
 
 
 def _hdr(name: str, colour: tuple[int, int, int, int], light: str, suffix: str) -> Case:
-    make = _film("libx265", "yuv420p10le", colour=colour, options=_x265(light))
+    make = _film("libx265", "yuv420p10le", colour=colour, options=x265(light))
     return Case(f"{name} in {suffix[1:]}", make, suffix, settings=X265, shows=("light",))
 
 
-def _shape(number: int) -> NDArray[np.uint8]:
-    """RGBA: the gradient, seen through a ramp that moves."""
-    y, x = np.mgrid[0 : synthetic.HEIGHT, 0 : synthetic.WIDTH]
-    ramp = (2 * x + y + 3 * number) % 256
-    return np.dstack([synthetic.picture(number), ramp.astype(np.uint8)])
-
-
-def _alpha_vp9(path: Path) -> Path:
-    return synthetic.film(
-        path,
-        codec="libvpx-vp9",
-        pix_fmt="yuva420p",
-        options=_FAST_VP9 | {"auto-alt-ref": "0", "g": "20"},
-        pts=[40 * n for n in range(45)],
-        time_base=_MS,
-        pictures=_shape,
-    )
-
-
 def _alpha(codec: str, pix_fmt: str, **options: str) -> Make:
-    return _film(codec, pix_fmt, options=options, pictures=_shape)
+    return _film(codec, pix_fmt, options=options, pictures=synthetic.shape)
 
 
 def _by_program(codec: str, pix_fmt: str, *options: str) -> Callable[[Path], Path]:
     return partial(encoded_by_program, codec=codec, pix_fmt=pix_fmt, options=options)
 
 
-_MASTERED = f"master-display={_DISPLAY}:max-cll=1000,400"
+MASTERED = f"master-display={_DISPLAY}:max-cll=1000,400"
 _AV1_LIGHT = {
     "preset": "11",
     "crf": "10",
@@ -98,8 +79,8 @@ CASES = [
     *(Case(f"ffv1 {f} with alpha", _alpha("ffv1", f), ".mkv", settings=FFV1)
       for f in ("yuva420p", "yuva444p10le", "bgra", "gbrap12le")),
     *_kept("libvpx-vp9", VP9, ".webm", "yuv422p", "yuv444p", "yuv440p", "gbrp"),
-    Case("vp9 alpha in webm", _alpha_vp9, ".webm", settings=VP9),
-    Case("vp9 alpha in mkv to ffv1", _alpha_vp9, ".mkv", settings=FFV1),
+    Case("vp9 alpha in webm", synthetic.see_through, ".webm", settings=VP9),
+    Case("vp9 alpha in mkv to ffv1", synthetic.see_through, ".mkv", settings=FFV1),
     Case("vp9 10 bit to hevc", _by_program("libvpx-vp9", "yuv420p10le"), ".webm", ".mkv", X265,
          program="ffmpeg"),
     Case("vp9 12 bit 4:4:4 to hevc", _by_program("libvpx-vp9", "yuv444p12le"), ".webm", ".mkv",
@@ -120,14 +101,15 @@ CASES = [
          settings=PRORES_4444),
     Case("prores 4444 in mov to h264", _alpha("prores_ks", "yuva444p10le", profile="4444"), ".mov",
          ".mp4", X264, limits={"pixel format": _WRITTEN, "pictures": _WRITTEN}),
-    Case("mpeg2 4:2:2", _film("mpeg2video", "yuv422p", options={"b": "9000000"}, time_base=Fraction(1, 25), pts=range(10)), ".ts"),
+    Case("mpeg2 4:2:2", _film("mpeg2video", "yuv422p", options={"b": "9000000"},
+         time_base=Fraction(1, 25), pts=range(10)), ".ts"),
     Case("mjpeg 4:4:4", _film("mjpeg", "yuvj444p", options={"b": "30M"}), ".mov"),
     Case("png rgb in mov to rgb h264", _film("png", "rgb24"), ".mov", ".mkv", X264_RGB),
     Case("png rgba in mov to ffv1", _alpha("png", "rgba"), ".mov", ".mkv", FFV1),
     Case("png rgba in mov to h264", _alpha("png", "rgba"), ".mov", ".mp4", X264,
-         limits={p: _WRITTEN for p in ("pixel format", "pictures", "colour")}),
+         limits=dict.fromkeys(("pixel format", "pictures", "colour"), _WRITTEN)),
     Case("rgb ffv1 to h264", _film("ffv1", "bgr0"), ".mkv", ".mp4", X264,
-         limits={p: _WRITTEN for p in ("pixel format", "colour")}),
+         limits=dict.fromkeys(("pixel format", "colour"), _WRITTEN)),
     Case("12 bit ffv1 to h264", _film("ffv1", "yuv420p12le"), ".mkv", ".mp4", X264,
          limits={"pixel format": _WRITTEN}),
     Case("raw uyvy in mov to ffv1", _film("rawvideo", "uyvy422"), ".avi", ".mkv", FFV1),
@@ -151,10 +133,11 @@ CASES = [
                                  colour=FULL), ".mkv", settings=AV1),
     Case("bt709 prores", _film("prores_ks", "yuv422p10le", colour=BT709), ".mov", settings=PRORES),
     Case("bt2020 ffv1", _film("ffv1", "yuv420p10le", colour=BT2020), ".mkv", settings=FFV1),
-    Case("chroma at the top left", _film("libx265", "yuv420p10le", colour=PQ, options={"chroma_sample_location": "topleft"}), settings=X265),
-    Case("chroma at the top left h264", _film("libx264", "yuv420p", options={"chroma_sample_location": "topleft"})),
-    *(_hdr("pq with mastering and levels", PQ, _MASTERED, s) for s in (".mp4", ".mkv", ".mov")),
-    _hdr("pq with mastering and levels", PQ, _MASTERED, ".ts"),
+    Case("chroma at the top left hevc", _film("libx265", "yuv420p10le", colour=PQ,
+         options=_TOP_LEFT), settings=X265),
+    Case("chroma at the top left h264", _film("libx264", "yuv420p", options=_TOP_LEFT)),
+    *(_hdr("pq with mastering and levels", PQ, MASTERED, s) for s in (".mp4", ".mkv", ".mov")),
+    _hdr("pq with mastering and levels", PQ, MASTERED, ".ts"),
     _hdr("pq with levels", PQ, "max-cll=1000,400", ".mp4"),
     _hdr("hlg with mastering", HLG, f"master-display={_DISPLAY}", ".mp4"),
     Case("hlg h264", _film("libx264", "yuv420p10le", colour=HLG)),
@@ -164,6 +147,6 @@ CASES = [
          ".mkv", settings=AV1, shows=("light",)),
     Case("pq by vp9 in webm", partial(coloured, make=_film("libvpx-vp9", "yuv420p",
          options=_FAST_VP9, colour=PQ)), ".webm", settings=VP9, shows=("light",)),
-    Case("pq hevc to ffv1", _film("libx265", "yuv420p10le", colour=PQ, options=_x265(_MASTERED)),
+    Case("pq hevc to ffv1", _film("libx265", "yuv420p10le", colour=PQ, options=x265(MASTERED)),
          ".mp4", ".mkv", FFV1, shows=("light",)),
 ]  # fmt: skip

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from av import FFmpegError
-
 from cases import Case
+from properties import PROPERTIES, Terms
+from witness import look
+
 from facepipe import enhance
 from facepipe.configs.settings import load_settings
 from facepipe.errors import FacepipeError
+from facepipe.run import Event
 from facepipe.workers.local import LocalExecutor
-from properties import PROPERTIES
-from witness import look
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,19 @@ def run(case: Case, folder: Path) -> Row:
     target = folder / f"out{case.written}"
     base = ["workers=1", f"output.scale={case.scale}"]
     settings = load_settings(assignments=[*base, *case.settings])
+    begun: list[Event] = []
     try:
-        summary = enhance(source, target, settings, executor=LocalExecutor(1))
+        summary = enhance(
+            source, target, settings, executor=LocalExecutor(1), on_event=begun.append
+        )
     except FacepipeError as error:
-        announced = case.refusal is not None and case.refusal in str(error)
-        return Row(case, "limit" if announced else "fail", str(error).replace(str(folder), ""))
+        words = str(error).replace(f"{folder}/", "")
+        if begun:
+            words = f"refused after the work began: {words}"
+        if target.exists():
+            words = f"left a target behind: {words}"
+        announced = case.refusal is not None and words.startswith(case.refusal)
+        return Row(case, "limit" if announced else "fail", words)
     return compare(case, source, target, summary.faces, summary.warnings)
 
 
@@ -63,11 +72,11 @@ def compare(case: Case, source: Path, target: Path, faces: int, warnings: tuple[
     before = look(source)
     try:
         after = look(target)
-    except (StopIteration, FFmpegError) as error:
-        return Row(case, "fail", f"the target cannot be read: {error or 'it has no pictures'}")
+    except (LookupError, FFmpegError) as error:
+        return Row(case, "fail", f"the target cannot be read: {error}")
     cells = {}
     for name, same in PROPERTIES.items():
-        said = same(before, after, case.scale)
+        said = same(before, after, Terms(case.scale, case.loss))
         announced = next((w for w in warnings if case.limits.get(name, "\n") in w), None)
         if said is None:
             lost = name in case.shows

@@ -16,6 +16,7 @@ from typing import Any
 import av
 import av.filter
 from av.container import InputContainer
+from av.packet import Packet
 from av.sidedata.sidedata import Type
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
@@ -69,7 +70,6 @@ class Film:
     video: Track
     pictures: tuple[Picture, ...]
     first_field: tuple[str, ...]  # "top", "bottom" or "" for each picture
-    order: int  # the field order that the stream tells
     aspect: Fraction | None
     others: tuple[Track, ...]
     covers: tuple[str, ...]
@@ -85,7 +85,6 @@ def look(path: Path) -> Film:
     with av.open(str(path), metadata_errors="surrogateescape") as container:
         main = main_video(container)
         aspect = main.sample_aspect_ratio
-        order = main.codec_context.field_order
         others = [s for s in container.streams if s.index != main.index and _is_timed(s)]
         indices = [main.index, *(s.index for s in others)]
         chapters = tuple(_chapter(c) for c in container.chapters())
@@ -102,7 +101,6 @@ def look(path: Path) -> Film:
         video=tracks[0],
         pictures=pictures,
         first_field=_first_fields(path, len(pictures), any(p.interlaced for p in pictures)),
-        order=order,
         aspect=aspect or None,
         others=tuple(tracks[1:]),
         covers=tuple(_covers(path)),
@@ -114,15 +112,19 @@ def look(path: Path) -> Film:
 
 
 def main_video(container: InputContainer) -> av.VideoStream:
-    """The first stream of pictures that is no cover."""
-    return next(s for s in container.streams.video if not s.disposition & _COVER)
+    """The first stream of pictures that is no cover; LookupError where there is none."""
+    for stream in container.streams.video:
+        if not stream.disposition & _COVER:
+            return stream
+    raise LookupError("there is no stream of pictures in it")
 
 
 def decoded(path: Path) -> Iterator[av.VideoFrame]:
     """The pictures of the film."""
     with av.open(str(path), metadata_errors="surrogateescape") as container:
         main = main_video(container)
-        if main.metadata.get("alpha_mode") == "1" and main.codec_context.name == "vp9":
+        says = {key.lower(): value for key, value in main.metadata.items()}
+        if says.get("alpha_mode") == "1" and main.codec_context.name == "vp9":
             yield from _with_alpha(container, main)
         else:
             yield from container.decode(main)
@@ -169,7 +171,8 @@ def _packets(path: Path, indices: list[int]) -> dict[int, list[Passed]]:
     with av.open(str(path), metadata_errors="surrogateescape") as container:
         for packet in container.demux():
             index = packet.stream_index
-            if not packet.size or index not in found or packet.is_discard:
+            hidden = packet.is_discard and packet.stream.type == "video"
+            if not packet.size or index not in found or hidden:
                 continue
             base = packet.time_base
             time = packet.pts if packet.pts is not None else packet.dts
@@ -177,7 +180,7 @@ def _packets(path: Path, indices: list[int]) -> dict[int, list[Passed]]:
                 Passed(
                     pts=time * base if time is not None else None,
                     duration=(packet.duration or 0) * base,
-                    digest=_digest(bytes(packet)),
+                    digest=_digest(_payload(packet)),
                     side_data=tuple(
                         sorted(
                             (d.data_type, bytes(d))
@@ -190,19 +193,27 @@ def _packets(path: Path, indices: list[int]) -> dict[int, list[Passed]]:
     return found
 
 
+def _payload(packet: Packet[Stream]) -> bytes:
+    content = bytes(packet)
+    context = packet.stream.codec_context
+    if packet.stream.type == "audio" and context.codec.name == "aac" and not context.extradata:
+        return content[7 if content[1] & 1 else 9 :]  # behind the header of a transport stream
+    return content
+
+
 def _track(path: Path, index: int, packets: list[Passed]) -> Track:
     with av.open(str(path), metadata_errors="surrogateescape") as container:
         stream = container.streams[index]
-        shape: tuple[object, ...] = ()
+        shape: tuple[object, ...] = (None,)
         samples = None
         context = stream.codec_context
         if isinstance(stream, av.AudioStream):
-            shape = (context.sample_rate, context.layout.name, context.extradata)
+            shape = (context.sample_rate, context.layout.name, context.extradata or None)
             samples = sum(frame.samples for frame in container.decode(stream))
         elif isinstance(stream, av.VideoStream):
             shape = (context.width, context.height, stream.sample_aspect_ratio)
         elif context is not None:
-            shape = (context.extradata,)
+            shape = (context.extradata or None,)
         return Track(
             kind=stream.type,
             codec=context.codec.canonical_name if context is not None else str(stream.name),

@@ -16,6 +16,7 @@ from facepipe.media.containers import open_source
 from facepipe.media.damage import DecodeReport
 from facepipe.media.decoders import decoder_of
 from facepipe.media.formats import colour_of, views, working_format
+from facepipe.media.timing import is_timed_as_decoded
 
 #: Pixels that a frame may have whatever the film's size: damage must not make it take all memory.
 _MOST_PIXELS = 36_000_000
@@ -46,10 +47,14 @@ def decode(
     start = wanted[0] if wanted else span.start
     owed = Counter(wanted)
     last: int | None = None
+    seen: int | None = None
     extra = 0
     for picture in _pictures_from(info, start, threads, report):
-        pts = picture.pts if picture.pts is not None else _next_pts(info, last)
-        if pts is None or pts < start:
+        pts = picture.pts if picture.pts is not None else _next_pts(info, seen)
+        if pts is None:
+            continue
+        seen = pts
+        if pts < start:
             continue
         if last is not None and (pts < last or (pts == last and not owed[pts])):
             report.tell("are out of order and left out", pts)
@@ -117,6 +122,9 @@ def _pictures(
     context.thread_count = threads
     context.thread_type = "AUTO" if threads > 1 else "SLICE"
     depth = context.reorder_depth
+    order = _Order(info, depth) if is_timed_as_decoded(info.container, info.codec) else None
+    if order is not None:
+        context.thread_type = "SLICE"  # threads that take a frame each would delay them
     if point is not None:
         try:
             container.seek(point, stream=stream, backward=True)
@@ -135,12 +143,35 @@ def _pictures(
             break
         if sets.change(packet):
             # New ones make the decoder forget the pictures that it has not given out yet.
-            yield from _decoded(context, None, report)
+            for picture in _decoded(context, None, report):
+                yield picture if order is None else order.timed(picture, None)
             depth = context.reorder_depth
             context.flush_buffers()
             context.reorder_depth = max(context.reorder_depth, depth)
-        yield from _decoded(context, packet, report)
-    yield from _decoded(context, None, report)
+        for picture in _decoded(context, packet, report):
+            yield picture if order is None else order.timed(picture, packet)
+    for picture in _decoded(context, None, report):
+        yield picture if order is None else order.timed(picture, None)
+
+
+class _Order:
+    """Gives pictures the film's times one by one, as decoders give them out in order of showing."""
+
+    def __init__(self, info: VideoInfo, delay: int) -> None:
+        self._times = info.pts
+        self._delay = delay  # packets that go in before a picture comes out
+        self._next = 0
+
+    def timed(
+        self, picture: av.VideoFrame, packet: av.Packet[av.VideoStream] | None
+    ) -> av.VideoFrame:
+        """The picture with the time that it is shown at; `packet` made it come out."""
+        if packet is not None and packet.pts is not None:
+            at = bisect_left(self._times, packet.pts) - self._delay
+            self._next = max(self._next, at)
+        picture.pts = self._times[min(self._next, len(self._times) - 1)]
+        self._next += 1
+        return picture
 
 
 def _decoded(

@@ -38,7 +38,7 @@ __all__ = ["EncodeSettings", "check_encoder", "encode", "output_pix_fmt", "part_
 
 # No encoder moves a picture further than this from its place in the order of showing.
 _MOST_REORDERED = 16
-_INTERLACING = ("libx264", "mpeg2video")
+_INTERLACING = ("libx264", "mpeg2video", "mpeg4", "prores_ks", "prores", "prores_aw")
 
 
 def encode(
@@ -49,7 +49,7 @@ def encode(
     span: Span,
     settings: EncodeSettings,
 ) -> int:
-    """Encode one span to a NUT file that appears whole or not at all; the number of frames.
+    """Encode one span to a file that appears whole or not at all; the number of frames.
 
     The few codecs that NUT does not take (ProRes) go to QuickTime. Times are the source's, moved
     by `part_shift`. Frames must rise by pts; where one does not,
@@ -134,7 +134,8 @@ def _add_stream(
     pix_fmt: str,
 ) -> av.VideoStream:
     picture = first.handle if isinstance(first.handle, av.VideoFrame) else None
-    stream = container.add_stream(settings.codec, options=encoder_options(settings, picture))
+    options = encoder_options(settings, picture) | _chroma(info, pix_fmt)
+    stream = container.add_stream(settings.codec, options=options)
     assert isinstance(stream, av.VideoStream)
     context = stream.codec_context
     configure(context, settings, info, pix_fmt)
@@ -153,6 +154,15 @@ def _add_stream(
     if context.codec.canonical_name == "h264" and context.color_range == LIMITED_RANGE:
         _tag_limited_range(context)
     return stream
+
+
+def _chroma(info: VideoInfo, pix_fmt: str) -> dict[str, str]:
+    """The option that says where chroma lies, where it is not on the left as it is by default."""
+    place = info.chroma_location
+    both = [pixel_format(name) for name in (info.pix_fmt, pix_fmt)]
+    if place in (None, "left") or not all((f.shift_x, f.shift_y) == (1, 1) for f in both):
+        return {}
+    return {"chroma_sample_location": place}
 
 
 def _tag_limited_range(context: av.VideoCodecContext) -> None:

@@ -18,17 +18,19 @@ from facepipe.errors import InputError
 from facepipe.frames import Damage, StreamInfo, VideoInfo
 from facepipe.media.bitstream import begins_anew, length_size
 from facepipe.media.changes import tags_of
+from facepipe.media.chroma import chroma_location
 from facepipe.media.containers import describe, open_source
 from facepipe.media.damage import merged
 from facepipe.media.decoders import decoder_of
 from facepipe.media.formats import pixel_format
 from facepipe.media.groups import Packed, closed_groups
 from facepipe.media.holes import Layout
-from facepipe.media.timing import usual_duration
+from facepipe.media.timing import is_timed_as_decoded, usual_duration, with_missing
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 #: Seconds that may be missing at the end of a film by what its container says.
 _TOLERATED = Fraction(1, 2)
+_EXTENSION, _PICTURE_CODING = b"\x00\x00\x01\xb5", 8  # of MPEG-2
 _HEAD_PACKETS = 64  # how many packets may pass before the first picture comes out
 
 
@@ -54,7 +56,7 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
         warnings: list[str] = []
         damage: list[Damage] = []
         unread: str | None = None
-        untimed = 0
+        untimed = repeats = lasting = 0
         first: av.VideoFrame | None = None
         head = 0
         packets = container.demux()
@@ -80,6 +82,8 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
             packed.append(_packed(packet, codec_name(video), wrapping, is_shown))
             if not is_shown:
                 continue
+            repeats += _repeats_field(video, packet)
+            lasting = packet.duration or lasting
             pts = packet.pts if packet.pts is not None else packet.dts
             if pts is None:
                 untimed += 1
@@ -93,14 +97,26 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
         while shown and shown[-1][2]:  # the packet that a cut through the file halves
             halved = shown.pop()[0]
             damage.append(Damage(halved, halved, 1, "are incomplete and left out"))
-        if untimed:
-            warnings.append(f"{untimed} video packets carry no time and are left out")
         if not shown:
             raise InputError(f"{path} holds no video frame; its video stream is empty")
         _check_length(path, shown, video, limits)
         times = sorted(pts for pts, _, _ in shown)
         damage += _shortage(container, video, times, counts[video.index], unread)
         damage += layout.lost(container.format.name, times, usual_duration(times))
+        if untimed:
+            times = with_missing(times, untimed, lasting)
+            warnings.append(
+                f"{untimed} video packets carry no time; it was worked out from the others"
+            )
+        double = len(times) - len(set(times))
+        if double:
+            warnings.append(f"{double} pictures have another's time and come a tick after it")
+        if repeats:
+            warnings.append(
+                f"{repeats} pictures ask for a field to be shown twice; they are shown for as long"
+            )
+        guessed = is_timed_as_decoded(container.format.name, codec_name(video))
+        groups = () if guessed else closed_groups(packed)
         context = video.codec_context
         pix_fmt = first.format.name if first is not None else context.pix_fmt
         if pix_fmt is None:
@@ -119,7 +135,7 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
             time_base=video.time_base,
             pts=tuple(times),
             keyframe_pts=tuple(sorted(pts for pts, key, _ in shown if key)),
-            closed_groups=closed_groups(packed),
+            closed_groups=groups,
             rotation=first.rotation if first is not None else 0,
             sample_aspect_ratio=ratio if ratio else None,
             profile=context.profile,
@@ -131,6 +147,7 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
                 if s.index != video.index and not is_chapter_track(s)
             ),
             warnings=tuple(warnings),
+            chroma_location=chroma_location(video),
         )
 
 
@@ -226,6 +243,19 @@ def _packed(packet: Packet[Stream], codec: str, wrapping: int | None, is_shown: 
     anew = packet.is_keyframe and begins_anew(codec, bytes(packet), wrapping)
     sound = is_shown and packet.pts is not None and not packet.is_corrupt
     return Packed(packet.pts, anew, sound)
+
+
+def _repeats_field(video: av.VideoStream, packet: Packet[Stream]) -> bool:
+    """Whether a picture of MPEG-2 wants its first field shown again, as film on television does."""
+    if video.codec_context.name != "mpeg2video":
+        return False
+    data = bytes(packet)
+    at = data.find(_EXTENSION)
+    while at >= 0 and len(data) > at + 7:
+        if data[at + 4] >> 4 == _PICTURE_CODING:
+            return bool(data[at + 7] & 0x02)
+        at = data.find(_EXTENSION, at + 4)
+    return False
 
 
 def _shortage(

@@ -8,6 +8,14 @@ from itertools import pairwise
 from statistics import median_low
 
 
+def is_timed_as_decoded(container: str, codec: str) -> bool:
+    """Whether packets tell when they are decoded, and not when their picture is shown.
+
+    AVI has no other times. FFmpeg works out the others for MPEG-4, but not for these codecs.
+    """
+    return container == "avi" and codec in ("h264", "hevc")
+
+
 def decode_times(pts: Sequence[int]) -> list[int]:
     """One dts for each packet, given pts in decoding order: rising, and never above its pts."""
     if not pts:
@@ -29,6 +37,21 @@ def durations(pts: Sequence[int], last: int) -> dict[int, int]:
     if shown:
         result[shown[-1]] = max(last, 1)
     return result
+
+
+def with_missing(known: Sequence[int], missing: int, lasting: int) -> list[int]:
+    """Sorted pts with `missing` more: in the gaps between the known ones, then after them.
+
+    `lasting` is how long a frame is shown, 0 where that is not known.
+    """
+    step = lasting or max((known[-1] - known[0]) // (len(known) + missing - 1), 1)
+    found = list(known)
+    for time, after in pairwise(known):
+        count = min(max(round((after - time) / step) - 1, 0), missing)
+        found += [time + round((after - time) * n / (count + 1)) for n in range(1, count + 1)]
+        missing -= count
+    found += [known[-1] + step * n for n in range(1, missing + 1)]
+    return sorted(found)
 
 
 def usual_duration(pts: Sequence[int]) -> int:

@@ -161,7 +161,7 @@ def test_each_codec_goes_round_through_every_container_that_holds_it(
         settings = EncodeSettings(encoder, choose_encoder(before, ".mkv").options)
         target = tmp_path / f"b{suffix}"
         if not holds_video(muxer, codec):
-            with pytest.raises(MediaError, match=f"cannot hold video of .*{muxer} takes no"):
+            with pytest.raises(MediaError, match=f"{muxer} cannot hold stream 0"):
                 check_target(made, before, target, settings=settings)
             chosen = choose_encoder(before, suffix)
             assert find_encoder(chosen.codec).canonical_name != codec

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from film_checks import at_keyframes, digests, whole
+from film_checks import at_keyframes, digest, digests, whole
 
+import patches
 import synthetic
 from facepipe.frames import Span
 from facepipe.media import DecodeReport, decode, probe
@@ -120,3 +123,48 @@ def test_damage_is_told_and_decoding_goes_on(tmp_path: Path) -> None:
     lost = sum(one.frames for one in told if one.what == "do not decode")
     assert lost == len(info.pts) - len(times)
     assert told
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "keyint=20:bframes=3",
+        "keyint=12:min-keyint=12:scenecut=0:bframes=5:b-adapt=0:b-pyramid=normal",
+        "keyint=8:min-keyint=8:scenecut=0:bframes=3:b-adapt=0:open-gop=1",
+    ],
+)
+def test_pictures_of_avi_are_timed_by_their_order(parameters: str, tmp_path: Path) -> None:
+    """AVI tells when packets are decoded: shown at those times, a third of them went lost."""
+    how = {"pts": range(45), "time_base": Fraction(1, 25)}
+    options = {"preset": "medium", "bf": "3", "x264-params": f"{parameters}:asm=0"}
+    avi = probe(synthetic.film(tmp_path / "a.avi", options=options, **how))  # type: ignore[arg-type]
+    mkv = probe(synthetic.film(tmp_path / "a.mkv", options=options, **how))  # type: ignore[arg-type]
+    truth = [digest(frame)[1] for frame in decode(mkv, whole(mkv))]
+    expected = list(zip(avi.pts, truth, strict=True))
+    report = DecodeReport()
+    assert [digest(f) for f in decode(avi, whole(avi), report=report)] == expected
+    for span in at_keyframes(avi):
+        within = [(pts, hash) for pts, hash in expected if span.start <= pts < span.stop]
+        assert [digest(f) for f in decode(avi, span, threads=2, report=report)] == within
+    assert report.damage(avi.pts) == ()
+
+
+def test_pictures_without_a_time_get_the_one_between(tmp_path: Path) -> None:
+    make = partial(synthetic.film, pts=range(30), time_base=Fraction(1, 25))
+    whole_film = probe(make(tmp_path / "a.ts"))
+    info = probe(patches.timeless(tmp_path / "b.ts", make=make))
+    assert info.pts == whole_film.pts
+    assert "20 video packets carry no time" in " ".join(info.warnings)
+    expected = digests(tmp_path / "a.ts", whole_film, [whole(whole_film)])
+    assert digests(tmp_path / "b.ts", info, [whole(info)]) == expected
+    late = Span(1, info.pts[11], info.pts[-1] + 1)
+    assert [digest(frame) for frame in decode(info, late, before=2)] == expected[9:]
+
+
+def test_alpha_beside_the_picture_is_decoded(tmp_path: Path) -> None:
+    info = probe(synthetic.see_through(tmp_path / "a.webm"))
+    assert info.pix_fmt == "yuva420p"
+    for number, frame in enumerate(decode(info, whole(info))):
+        truth = synthetic.shape(number)[..., 3].astype(int)
+        assert len(frame.planes) == 4
+        assert np.abs(frame.planes[3].astype(int) - truth).mean() < 4

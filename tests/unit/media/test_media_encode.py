@@ -14,9 +14,16 @@ from film_checks import LOSSLESS, Render, digests, whole
 
 import synthetic
 from facepipe.errors import InputError, MediaError, UsageError
-from facepipe.frames import Colour, Frame, PixelFormat, Plane, VideoInfo
+from facepipe.frames import Colour, Frame, Part, PixelFormat, Plane, VideoInfo
 from facepipe.media import EncodeSettings, check_encoder, decode, encode, output_pix_fmt, probe
+from facepipe.media.chroma import chroma_location
 from facepipe.media.encode import part_shift, tags_of
+from facepipe.media.parts import FilmPackets
+
+
+def times_of(part: Path, info: VideoInfo) -> list[int]:
+    return FilmPackets([Part(whole(info), str(part), 0, 0)], part, info).times()
+
 
 YUV = PixelFormat("yuv420p", "yuv", 8, 1, 1)
 
@@ -200,7 +207,7 @@ def test_interlacing_passes_even_through_changed_frames(tmp_path: Path) -> None:
         (EncodeSettings("libx264", pix_fmt="pal8"), "does not take pixel format 'pal8'"),
         (EncodeSettings("libx264", (("no-such-option", "1"),)), "no option no-such-option"),
         (EncodeSettings("libx264", (("preset", "hasty"),)), "hasty"),
-        (EncodeSettings("mpeg2video"), "closed gop with scene change detection"),
+        (EncodeSettings("mpeg2video"), "does not support"),
         (EncodeSettings("libx264", scale=3), "use 1, 2 or 4"),
         (EncodeSettings("libx264", threads=0), "1 or more"),
     ],
@@ -260,3 +267,59 @@ def test_times_before_zero_are_kept_by_a_shift(tmp_path: Path, info: VideoInfo) 
     found = probe(part)
     ticks = [round(pts * found.time_base / info.time_base) for pts in found.pts]
     assert [tick - part_shift(early) for tick in ticks] == [-1024, -512, 0]
+
+
+@pytest.mark.parametrize("first", [0, 7, -512])
+def test_prores_parts_hold_every_tick(first: int, tmp_path: Path) -> None:
+    times = [first, 600, 601, 20000]
+    path = synthetic.film(tmp_path / "a.mov", codec="prores_ks", pix_fmt="yuv422p10le", frames=4)
+    source = probe(path)
+    decoded = zip(decode(source, whole(source)), times, strict=True)
+    frames = [replace(frame, pts=time) for frame, time in decoded]
+    info = replace(source, pts=tuple(times))
+    part = tmp_path / "part.nut"
+    settings = EncodeSettings("prores_ks")
+    encode(iter(frames), part, info=info, span=whole(info), settings=settings)
+    assert times_of(part, info) == times
+
+
+def test_interlaced_prores_stays_so(tmp_path: Path) -> None:
+    path = synthetic.film(
+        tmp_path / "a.mov",
+        codec="prores_ks",
+        pix_fmt="yuv422p10le",
+        interlaced=True,
+        filters=["setfield=tff"],
+        frames=3,
+    )
+    info, part = probe(path), tmp_path / "part.nut"
+    settings = EncodeSettings("prores_ks")
+    encode(decode(info, whole(info)), part, info=info, span=whole(info), settings=settings)
+    with av.open(str(part)) as container:
+        assert all(frame.interlaced_frame for frame in container.decode(video=0))
+
+
+def test_alpha_goes_with_vp9(tmp_path: Path) -> None:
+    info, part = probe(synthetic.see_through(tmp_path / "a.webm")), tmp_path / "part.nut"
+    settings = EncodeSettings("libvpx-vp9", (("lossless", "1"), ("cpu-used", "8")))
+    encode(decode(info, whole(info)), part, info=info, span=whole(info), settings=settings)
+    assert times_of(part, info) == list(info.pts)
+    with av.open(str(part)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+        assert all(p.has_sidedata("matroska_block_additional") for p in packets)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_chroma_stays_where_it_lies(codec: str, tmp_path: Path) -> None:
+    options = {"chroma_sample_location": "topleft"}
+    info = probe(synthetic.film(tmp_path / "a.mp4", frames=3, options=options))
+    part = tmp_path / "part.nut"
+    encode(
+        decode(info, whole(info)),
+        part,
+        info=info,
+        span=whole(info),
+        settings=EncodeSettings(codec, (("preset", "ultrafast"),)),
+    )
+    with av.open(str(part)) as container:
+        assert chroma_location(container.streams.video[0]) == "topleft"

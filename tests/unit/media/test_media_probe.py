@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
+import av
 import pytest
 from film_checks import whole
 
+import patches
 import synthetic
 from facepipe.errors import InputError
 from facepipe.frames import StreamInfo
@@ -104,3 +107,38 @@ def test_a_playlist_cannot_hide_behind_another_name(tmp_path: Path) -> None:
     concat.write_text(f"ffconcat version 1.0\nfile '{synthetic.plain(tmp_path / 'a.mp4')}'\n")
     with pytest.raises(InputError, match="playlist"):
         probe(concat)
+
+
+def test_shared_times_and_repeated_fields_are_told(tmp_path: Path) -> None:
+    shared = tmp_path / "shared.mkv"
+    with av.open(str(synthetic.plain(tmp_path / "a.mp4", frames=12))) as film:
+        source = film.streams.video[0]
+        with av.open(str(shared), "w") as out:
+            stream = out.add_stream_from_template(source, opaque=True)
+            for number, packet in enumerate(p for p in film.demux(source) if p.size):
+                packet.pts = packet.dts = 1024 * (number // 2)
+                packet.stream = stream
+                out.mux_one(packet)
+    assert "6 pictures have another's time" in " ".join(probe(shared).warnings)
+    base = Fraction(1001, 30000)
+    plain = partial(synthetic.film, codec="mpeg2video", pts=range(12), time_base=base)
+    assert probe(plain(tmp_path / "b.ts")).warnings == ()
+    make = partial(plain, interlaced=True, options={"bf": "0"})
+    info = probe(patches.pulldown(tmp_path / "c.ts", make=make))
+    assert "6 pictures ask for a field to be shown twice" in " ".join(info.warnings)
+
+
+def test_where_chroma_lies(tmp_path: Path) -> None:
+    top = {"chroma_sample_location": "topleft"}
+    base = Fraction(1, 25)
+    films = {
+        synthetic.film(tmp_path / "a.mp4", frames=2, options=top): "topleft",
+        synthetic.film(tmp_path / "b.mkv", frames=2, codec="libx265", options=top): "topleft",
+        synthetic.plain(tmp_path / "c.ts", frames=2): "left",
+        synthetic.motion_jpeg(tmp_path / "d.avi"): "center",
+        synthetic.film(tmp_path / "e.mpg", codec="mpeg1video", pts=[0, 1], time_base=base): (
+            "center"
+        ),
+        synthetic.vp9(tmp_path / "f.webm"): None,
+    }
+    assert {path: probe(path).chroma_location for path in films} == films

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from facepipe.media.timing import decode_times, durations, usual_duration
+from facepipe.media.timing import decode_times, durations, usual_duration, with_missing
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,22 @@ def test_durations_reach_to_the_next_frame() -> None:
     assert durations([0, 30, 10], 7) == {0: 10, 10: 20, 30: 7}
     assert usual_duration([0, 10, 20, 500]) == 10
     assert usual_duration([4]) == 1
+
+
+def test_missing_times_fill_the_gaps_and_then_the_end() -> None:
+    assert with_missing([0, 30, 60], 4, 10) == [0, 10, 20, 30, 40, 50, 60]
+    assert with_missing([0, 30], 3, 10) == [0, 10, 20, 30, 40]
+    assert with_missing([0, 40], 3, 0) == [0, 10, 20, 30, 40]
+    assert with_missing([5], 2, 0) == [5, 6, 7]
+    assert with_missing([0, 10, 40], 1, 10) == [0, 10, 25, 40]
+
+
+def test_missing_times_are_as_many_as_are_missing() -> None:
+    rng = random.Random(2)
+    for _ in range(50):
+        known = sorted(rng.sample(range(10000), rng.randint(1, 20)))
+        missing = rng.randint(0, 40)
+        found = with_missing(known, missing, rng.choice([0, 7, 100]))
+        assert len(found) == len(known) + missing
+        assert set(known) <= set(found)
+        assert found == sorted(found)

@@ -1,0 +1,88 @@
+"""Every case keeps every property, or the program says which it does not keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import pytest
+from all_cases import CASES, PENDING
+from cases import Case
+from properties import PROPERTIES
+from runner import compare, run
+
+import synthetic
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_went_in_comes_out(case: Case, tmp_path: Path) -> None:
+    row = run(case, tmp_path)
+    if row.verdict == "skip":
+        pytest.skip(row.words)
+    if row.failures and case.name in PENDING:
+        pytest.xfail(PENDING[case.name])
+    assert not row.failures, "\n".join([*row.failures, *row.warnings])
+
+
+def test_names_are_unique_and_pending_ones_exist() -> None:
+    names = [case.name for case in CASES]
+    assert len(set(names)) == len(names)
+    assert set(PENDING) <= set(names)
+    known = {*PROPERTIES, "faces"}
+    for case in CASES:
+        assert set(case.limits) | set(case.shows) <= known, case.name
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        ({"pts": [512 * n + (n == 9) for n in range(20)]}, {"pts"}),
+        ({"frames": 19}, {"pts", "frames", "duration"}),
+        ({"pix_fmt": "yuv422p"}, {"pixel format", "pictures"}),
+        ({"colour": (1, 9, 9, 16)}, {"colour"}),
+        ({"aspect": 2}, {"aspect"}),
+        ({"rotation": 90}, {"rotation"}),
+        ({"interlaced": True, "filters": ["setfield=tff"]}, {"fields"}),
+        ({"audio": 2}, {"streams"}),
+        ({"audio_start": 800}, {"streams", "sync"}),
+        ({"chapters": True}, {"chapters"}),
+        ({"pictures": lambda n: synthetic.picture(n ^ 1)}, {"pictures"}),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_difference_is_seen(spoil: dict[str, object], told: set[str], tmp_path: Path) -> None:
+    base: dict[str, object] = {"frames": 20, "audio": 1, "options": {"qp": "0"}}
+    one = synthetic.film(tmp_path / "one.mp4", **base)  # type: ignore[arg-type]
+    other = synthetic.film(tmp_path / "other.mp4", **(base | spoil))  # type: ignore[arg-type]
+    case = Case("spoiled", synthetic.plain)
+    assert not compare(case, one, one, 0, ()).failures
+    row = compare(case, one, other, 0, ())
+    found = {name for name, cell in row.cells.items() if cell.verdict == "fail"}
+    assert told <= found
+    assert "metadata" not in found
+    # Words count as an announcement where the case says which ones, and only there.
+    name = min(told)
+    announced = Case("spoiled", synthetic.plain, limits={name: "is lost"})
+    assert compare(announced, one, other, 0, ("it is lost",)).cells[name].verdict == "limit"
+    assert compare(announced, one, other, 0, ("it is kept",)).cells[name].verdict == "fail"
+    assert compare(case, one, other, 0, ("it is lost",)).cells[name].verdict == "fail"
+
+
+def test_tags_and_their_loss_are_seen(tmp_path: Path) -> None:
+    one = synthetic.film(tmp_path / "one.mkv", metadata={"title": "A film"}, audio=1, frames=8)
+    other = synthetic.film(tmp_path / "other.mkv", audio=1, frames=8)
+    spoken = tmp_path / "spoken.mkv"
+    with av.open(str(one)) as given, av.open(str(spoken), "w") as out:
+        pairs = {s.index: out.add_stream_from_template(s, opaque=True) for s in given.streams}
+        out.metadata.update(given.metadata)
+        pairs[1].metadata["language"] = "deu"
+        pairs[1].disposition = av.stream.Disposition.forced
+        for packet in given.demux():
+            if packet.size:
+                packet.stream = pairs[packet.stream.index]
+                out.mux_one(packet)
+    case = Case("spoiled", synthetic.plain)
+    lost = compare(case, one, other, 0, ()).failures
+    assert lost == ["metadata: film's title is None instead of 'A film'"]
+    told = {said.split(":")[0] for said in compare(case, one, spoken, 0, ()).failures}
+    assert told == {"languages", "dispositions"}
