@@ -271,7 +271,7 @@ def attachments(source: Film, target: Film, terms: Terms) -> Verdict:
 
 def plays(source: Film, target: Film, terms: Terms) -> Verdict:
     """The ffmpeg program decodes all of it without a word, where the source makes it say none."""
-    said = complaints(target.path)
+    said = target.complaints
     if not said or complaints(source.path):
         return None if said is None else ""
     return said.splitlines()[0]

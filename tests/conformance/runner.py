@@ -9,7 +9,7 @@ from pathlib import Path
 from av import FFmpegError
 from cases import Case
 from properties import PROPERTIES, Terms
-from witness import look
+from witness import Programs, look
 
 from facepipe import enhance
 from facepipe.configs.settings import load_settings
@@ -48,6 +48,7 @@ def run(case: Case, folder: Path) -> Row:
     if case.lacks:
         return Row(case, "skip", f"{case.lacks} is not installed")
     source = case.make(folder / f"in{case.suffix}")
+    programs = Programs(source, play=False)
     target = folder / f"out{case.written}"
     base = ["workers=1", f"output.scale={case.scale}"]
     settings = load_settings(assignments=[*base, *case.settings])
@@ -57,6 +58,7 @@ def run(case: Case, folder: Path) -> Row:
             source, target, settings, executor=LocalExecutor(1), on_event=begun.append
         )
     except FacepipeError as error:
+        programs.end()
         words = str(error).replace(f"{folder}/", "")
         if begun:
             words = f"refused after the work began: {words}"
@@ -64,15 +66,19 @@ def run(case: Case, folder: Path) -> Row:
             words = f"left a target behind: {words}"
         announced = case.refusal is not None and words.startswith(case.refusal)
         return Row(case, "limit" if announced else "fail", words)
-    return compare(case, source, target, summary.faces, summary.warnings)
+    return compare(case, programs, target, summary.faces, summary.warnings)
 
 
-def compare(case: Case, source: Path, target: Path, faces: int, warnings: tuple[str, ...]) -> Row:
+def compare(
+    case: Case, source: Programs, target: Path, faces: int, warnings: tuple[str, ...]
+) -> Row:
     """Hold two films against each other, property by property."""
-    before = look(source)
+    begun = Programs(target, play=True)
+    before = look(source.path, source)
     try:
-        after = look(target)
+        after = look(target, begun)
     except (LookupError, FFmpegError) as error:
+        begun.end()
         return Row(case, "fail", f"the target cannot be read: {error}")
     cells = {}
     for name, same in PROPERTIES.items():

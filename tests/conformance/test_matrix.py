@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import av
 import pytest
 from all_cases import CASES, PENDING
+from av.stream import Disposition
 from cases import Case
 from properties import PROPERTIES
-from runner import compare, run
+from runner import Row, compare, run
+from witness import Programs
 
 import synthetic
 
@@ -54,18 +57,17 @@ def test_a_difference_is_seen(spoil: dict[str, object], told: set[str], tmp_path
     base: dict[str, object] = {"frames": 20, "audio": 1, "options": {"qp": "0"}}
     one = synthetic.film(tmp_path / "one.mp4", **base)  # type: ignore[arg-type]
     other = synthetic.film(tmp_path / "other.mp4", **(base | spoil))  # type: ignore[arg-type]
-    case = Case("spoiled", synthetic.plain)
-    assert not compare(case, one, one, 0, ()).failures
-    row = compare(case, one, other, 0, ())
+    assert not held(one, one).failures
+    row = held(one, other)
     found = {name for name, cell in row.cells.items() if cell.verdict == "fail"}
     assert told <= found
     assert "metadata" not in found
-    # Words count as an announcement where the case says which ones, and only there.
+    # Words are an announcement where the case says which ones, and only there.
     name = min(told)
-    announced = Case("spoiled", synthetic.plain, limits={name: "is lost"})
-    assert compare(announced, one, other, 0, ("it is lost",)).cells[name].verdict == "limit"
-    assert compare(announced, one, other, 0, ("it is kept",)).cells[name].verdict == "fail"
-    assert compare(case, one, other, 0, ("it is lost",)).cells[name].verdict == "fail"
+    limits = {name: "is lost"}
+    assert held(one, other, limits, "it is lost").cells[name].verdict == "limit"
+    assert held(one, other, limits, "it is kept").cells[name].verdict == "fail"
+    assert held(one, other, {}, "it is lost").cells[name].verdict == "fail"
 
 
 def test_tags_and_their_loss_are_seen(tmp_path: Path) -> None:
@@ -76,13 +78,24 @@ def test_tags_and_their_loss_are_seen(tmp_path: Path) -> None:
         pairs = {s.index: out.add_stream_from_template(s, opaque=True) for s in given.streams}
         out.metadata.update(given.metadata)
         pairs[1].metadata["language"] = "deu"
-        pairs[1].disposition = av.stream.Disposition.forced
+        pairs[1].disposition = Disposition.forced
         for packet in given.demux():
             if packet.size:
                 packet.stream = pairs[packet.stream.index]
                 out.mux_one(packet)
-    case = Case("spoiled", synthetic.plain)
-    lost = compare(case, one, other, 0, ()).failures
-    assert lost == ["metadata: film's title is None instead of 'A film'"]
-    told = {said.split(":")[0] for said in compare(case, one, spoken, 0, ()).failures}
+    assert held(one, other).failures == ["metadata: film's title is None instead of 'A film'"]
+    told = {said.split(":")[0] for said in held(one, spoken).failures}
     assert told == {"languages", "dispositions"}
+
+
+def test_what_the_film_must_show_is_asked_for(tmp_path: Path) -> None:
+    one = synthetic.plain(tmp_path / "one.mp4", frames=4)
+    case = Case("dull", synthetic.plain, shows=("light", "pts"))
+    row = compare(case, Programs(one, play=False), one, 0, ())
+    assert row.failures == ["light: the film does not show it"]
+
+
+def held(one: Path, other: Path, limits: Mapping[str, str] | None = None, *warnings: str) -> Row:
+    """Two films held against each other, as if the second had been made of the first."""
+    case = Case("spoiled", synthetic.plain, limits=limits or {})
+    return compare(case, Programs(one, play=False), other, 0, warnings)

@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +75,12 @@ class Film:
     attachments: tuple[tuple[str | None, str | None, str], ...]
     chapters: tuple[tuple[Fraction, Fraction, str], ...]
     metadata: Mapping[str, str]
-    second: Mapping[str, Any] | None  # ffprobe's account, None where it is not installed
+    second: Mapping[str, Any] | None  # ffprobe's account
+    complaints: str | None  # ffmpeg's, None where it did not play
 
 
-def look(path: Path) -> Film:
-    """Read and decode all of a film."""
+def look(path: Path, programs: Programs) -> Film:
+    """Read and decode all of a film, on which `programs` are at work."""
     pictures = tuple(_picture(frame) for frame in decoded(path))
     with av.open(str(path), metadata_errors="surrogateescape") as container:
         main = main_video(container)
@@ -107,7 +107,8 @@ def look(path: Path) -> Film:
         attachments=attachments,
         chapters=chapters,
         metadata=metadata,
-        second=_ffprobe(path),
+        second=programs.account(),
+        complaints=programs.complaints(),
     )
 
 
@@ -274,36 +275,59 @@ def _digest(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
 
 
-@cache
-def _program(name: str) -> str | None:
-    return shutil.which(name)
+class Programs:
+    """The ffprobe and ffmpeg programs at work on a film, beside whatever else is done meanwhile."""
 
+    def __init__(self, path: Path, *, play: bool) -> None:
+        self.path = path
+        entries = "frame=interlaced_frame,top_field_first,repeat_pict"
+        self._told = _started(
+            "ffprobe", "-of", "json", "-show_streams", "-select_streams", "V:0",
+            "-show_entries", entries, path,
+        )  # fmt: skip
+        self._played = _played(path) if play else None
 
-def _ffprobe(path: Path) -> Mapping[str, Any] | None:
-    program = _program("ffprobe")
-    if program is None:
-        return None
-    entries = "frame=interlaced_frame,top_field_first,repeat_pict"
-    said = subprocess.run(
-        [program, "-v", "error", "-threads", "1", "-of", "json", "-show_streams",
-         "-select_streams", "V:0", "-show_entries", entries, str(path)],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if said.returncode:
-        return None
-    account: Mapping[str, Any] = json.loads(said.stdout)
-    known = account.get("streams") and "pix_fmt" in account["streams"][0]
-    return account if known else None  # what is newer than the program is not seen by it
+    def account(self) -> Mapping[str, Any] | None:
+        """What ffprobe tells of the pictures; None where it cannot, or is not installed."""
+        if self._told is None:
+            return None
+        said, _ = self._told.communicate()
+        if self._told.returncode:
+            return None
+        account: Mapping[str, Any] = json.loads(said)
+        known = account.get("streams") and "pix_fmt" in account["streams"][0]
+        return account if known else None  # what is newer than the program is not seen by it
+
+    def complaints(self) -> str | None:
+        """What ffmpeg said while it played the film; None where it is not installed."""
+        return _complaints(self._played)
+
+    def end(self) -> None:
+        """Wait until both are through."""
+        for process in (self._told, self._played):
+            if process is not None:
+                process.communicate()
 
 
 def complaints(path: Path) -> str | None:
-    """What the ffmpeg program says while it plays the film; None where it is not installed."""
-    program = _program("ffmpeg")
+    """What the ffmpeg program says while it plays a film; None where it is not installed."""
+    return _complaints(_played(path))
+
+
+def _played(path: Path) -> subprocess.Popen[bytes] | None:
+    return _started("ffmpeg", "-i", path, "-map", "0:V:0", "-map", "0:a?", "-f", "null", "-")
+
+
+def _complaints(process: subprocess.Popen[bytes] | None) -> str | None:
+    if process is None:
+        return None
+    _, said = process.communicate()
+    return said.decode(errors="replace").strip()
+
+
+def _started(name: str, *arguments: str | Path) -> subprocess.Popen[bytes] | None:
+    program = shutil.which(name)
     if program is None:
         return None
-    said = subprocess.run(
-        [program, "-v", "error", "-threads", "1", "-i", str(path), "-map", "0:V:0", "-map", "0:a?",
-         "-f", "null", "-"],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    return said.stderr.decode(errors="replace").strip()
+    call = [program, "-v", "error", "-threads", "1", *map(str, arguments)]
+    return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
