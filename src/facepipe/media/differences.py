@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from av.stream import Disposition
 
+from facepipe.errors import InputError
 from facepipe.frames import VideoInfo
 from facepipe.media.captions import TEXT_CODECS
 from facepipe.media.encoders import EncodeSettings, find_encoder
@@ -120,7 +121,10 @@ def of_pixels(
     """What the encoder drops of each pixel, where nobody asked for a pixel format."""
     if settings.pix_fmt is not None or after.pix_fmt is None:
         return
-    source, target = working_format(info.pix_fmt), working_format(after.pix_fmt)
+    try:
+        source, target = working_format(info.pix_fmt), working_format(after.pix_fmt)
+    except InputError:  # no format that facepipe can judge
+        return
     # FFmpeg reads ProRes 4444 as 12 bits and writes it from 10: the stream itself has no depth.
     prores = (
         info.codec == "prores" == find_encoder(settings.codec).canonical_name and source.bits <= 12
@@ -158,8 +162,7 @@ def _of_colour(before: Traits, after: Traits, why: str) -> Iterator[Loss]:
         yield Loss("the mark of full range", why)
     names = ("matrix", "primaries", "transfer")
     for name, one, two in zip(names, before.colour, after.colour, strict=True):
-        # Between RGB and YUV the matrix must change.
-        converted = name == "matrix" and before.rgb != after.rgb
+        converted = name == "matrix" and (before.rgb or after.rgb)  # RGB has none
         if one != 2 and not converted and _SAME.get(one, one) != _SAME.get(two, two):
             yield Loss(f"the colour {name} ({one} of H.273)", why)
 

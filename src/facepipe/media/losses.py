@@ -145,7 +145,7 @@ class _Fitting:
                 return f"use {way}, which keeps all of it, or "
             if lost < least:
                 least, best = lost, f"use {way}, which keeps more of it, or "
-        return best
+        return best or f"use {either(refused[0].instead)} for {refused[0].what}, or "
 
     def _with_keepers(self, loss: Loss, suffix: str) -> Loss:
         for ways in self._ways(suffix) if loss.why != HOMELESS else ():

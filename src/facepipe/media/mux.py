@@ -6,6 +6,7 @@ import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -22,6 +23,7 @@ from facepipe.media.copying import Copier, shifted_chapters
 from facepipe.media.decoders import has_alpha_beside
 from facepipe.media.encoders import EncodeSettings, find_encoder, side_data
 from facepipe.media.holding import container_takes, is_cover, is_made_anew, refusal
+from facepipe.media.lead import lead_ins, with_lead_in
 from facepipe.media.parts import FilmPackets, has_alpha_packets, last_duration
 from facepipe.media.targets import (
     copied_time_base,
@@ -160,8 +162,9 @@ def _write(
             metadata_errors="surrogateescape",
         )
         try:
+            leads = lead_ins(source, opened, muxer) if window is None else {}
             video, copies, captions = _add_streams(
-                out, opened, sample, source, info, muxer, leave_out
+                out, opened, sample, source, info, muxer, leave_out, leads
             )
             if film.extradata is not None:
                 video.codec_context.extradata = film.extradata
@@ -197,6 +200,7 @@ def _add_streams(
     info: VideoInfo,
     muxer: str,
     leave_out: Collection[int],
+    leads: Mapping[int, Fraction],
 ) -> tuple[av.VideoStream, dict[int, tuple[Stream, Stream]], dict[int, Captions]]:
     """The target's video stream, (target, source) by the index of each copied source stream.
 
@@ -218,8 +222,7 @@ def _add_streams(
                 captions[stream.index] = Captions(out, stream, codec)
                 copy: Stream = captions[stream.index].stream
             else:
-                copy = out.add_stream_from_template(stream, opaque=True)
-                settle_layout(copy, muxer)
+                copy = _add_copy(out, stream, muxer, leads.get(stream.index))
             copy.metadata.update(stream_metadata(stream, muxer, replaced=codec is not None))
             copy.disposition = stream.disposition
             copy.time_base = copied_time_base(stream, opened, muxer)
@@ -228,6 +231,15 @@ def _add_streams(
             copies[stream.index] = (copy, stream)
     assert video is not None
     return video, copies, captions
+
+
+def _add_copy(out: OutputContainer, stream: Stream, muxer: str, lead: Fraction | None) -> Stream:
+    if lead is not None and isinstance(stream, av.AudioStream):
+        with with_lead_in(stream, lead) as told:
+            return out.add_stream_from_template(told.streams[0], opaque=True)
+    copy = out.add_stream_from_template(stream, opaque=True)
+    settle_layout(copy, muxer)
+    return copy
 
 
 def _add_video(
