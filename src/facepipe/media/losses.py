@@ -251,7 +251,8 @@ class _Fitting:
     def _lateness(self, late: float, muxer: str) -> Iterator[str]:
         if late > float(max(TICKS.get(muxer, 0), self._info.time_base)):
             yield (
-                f"all streams begin {late:.3f} s later, in step: {muxer} holds no times below zero"
+                f"all streams begin {late:.3f} s later or a little more, in step: "
+                f"{muxer} holds no times below zero"
             )
 
     def _miniatures(self, settings: EncodeSettings) -> Miniatures | None:

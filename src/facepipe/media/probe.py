@@ -269,9 +269,10 @@ def _shortage(
     assert video.time_base is not None
     step = usual_duration(times)
     begin = times[-1] + step
-    if video.frames > packets:  # mov, mp4 and avi count every packet
+    end = (video.start_time or 0) + (video.duration or 0) - step
+    # Mov, mp4 and avi count every packet, those too that an edit list leaves out.
+    if video.frames > packets and (not video.duration or begin <= end):
         missing = video.frames - packets
-        end = (video.start_time or 0) + (video.duration or 0) - step
         return [Damage(begin, max(end, begin + (missing - 1) * step), missing, "are cut off")]
     if unread is not None:
         return [Damage(begin, begin, 0, f"cannot be read ({unread})")]
