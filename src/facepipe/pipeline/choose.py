@@ -90,7 +90,7 @@ def region_of(wanted: ChooseSettings, info: VideoInfo) -> Within | None:
 def _within_mask(path: Path, size: tuple[int, int]) -> Within:
     """By a picture of the film's shape, light where faces are wanted."""
     if not is_there(path) or not path.is_file():
-        raise UsageError(f"--region {path}: there is no such picture")
+        raise UsageError(f"--region {path}: this picture cannot be read (no such file)")
     try:
         mask = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
     except (OSError, cv2.error) as error:
