@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facepipe.configs.settings import OutputSettings, Settings
-from facepipe.errors import OutputError, UsageError
+from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.frames import Span, VideoInfo
 from facepipe.media import (
     Copying,
@@ -22,7 +22,7 @@ from facepipe.media import (
 )
 from facepipe.media.choosing import choose_encoder, named_encoder
 from facepipe.media.damage import refuse_damage
-from facepipe.media.formats import working_format
+from facepipe.media.formats import pixel_format, working_format
 from facepipe.media.opening import require_usable
 from facepipe.media.quality import encoder_options_of
 from facepipe.models.detectors import create_detector
@@ -180,12 +180,15 @@ def _encode_settings(
     output: OutputSettings, info: VideoInfo, target: Path
 ) -> tuple[EncodeSettings, list[str]]:
     """How the film is encoded, and notes on where that is not the source's own way."""
+    if output.pix_fmt is not None:
+        _check_pix_fmt(output.pix_fmt)
     named = output.codec != "auto"
     if named:
         require_usable(output.codec)
         chosen = named_encoder(output.codec, info, output.pix_fmt, output.scale)
     else:
-        chosen = choose_encoder(info, target.suffix, output.scale)
+        asked = info if output.pix_fmt is None else replace(info, pix_fmt=output.pix_fmt)
+        chosen = choose_encoder(asked, target.suffix, output.scale)
     options, notes = encoder_options_of(output, chosen.codec, chosen.options, named=named)
     encode = EncodeSettings(
         codec=chosen.codec,
@@ -197,3 +200,10 @@ def _encode_settings(
     pix_fmt, changed = output_pix_fmt(encode, info)
     told = (chosen.note, changed, *notes)
     return replace(encode, pix_fmt=pix_fmt), [note for note in told if note]
+
+
+def _check_pix_fmt(name: str) -> None:
+    try:
+        pixel_format(name)
+    except InputError as error:
+        raise UsageError(f"--pix-fmt {name}: {error}; use for instance yuv420p") from error

@@ -153,3 +153,21 @@ def test_a_dry_run_tells_of_damage(tmp_path: Path) -> None:
     source = synthetic.truncated(tmp_path / "a.mp4", synthetic.streamable(tmp_path / "whole.mp4"))
     done = facepipe("run", source, "-o", tmp_path / "out.mp4", "--dry-run")
     assert "frames are cut off" in done.stdout
+
+
+def test_a_batch_refuses_damaged_films_alone(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    synthetic.plain(films / "sound.mp4")
+    (films / "cut.mp4").write_bytes(
+        synthetic.truncated(
+            tmp_path / "cut.mp4", synthetic.streamable(tmp_path / "whole.mp4")
+        ).read_bytes()
+    )
+    done = facepipe("batch", films, "-o", tmp_path / "out", "--strict-input", "--progress", "none")
+    assert done.returncode == 8, done.stderr
+    assert "1 passed" in done.stdout
+    assert "1 failed" in done.stdout
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.mp4")) == ["sound.mp4"]
+    told = (tmp_path / "out" / "facepipe-batch.csv").read_text()
+    assert "is damaged, which --strict-input refuses" in told

@@ -269,10 +269,9 @@ def _shortage(
     assert video.time_base is not None
     step = usual_duration(times)
     begin = times[-1] + step
-    end = (video.start_time or 0) + (video.duration or 0) - step
-    # Mov, mp4 and avi count every packet, those too that an edit list leaves out.
-    if video.frames > packets and (not video.duration or begin <= end):
-        missing = video.frames - packets
+    missing = _stated_packets(container, video) - packets
+    if missing > 0:
+        end = (video.start_time or 0) + (video.duration or 0) - step
         return [Damage(begin, max(end, begin + (missing - 1) * step), missing, "are cut off")]
     if unread is not None:
         return [Damage(begin, begin, 0, f"cannot be read ({unread})")]
@@ -281,6 +280,14 @@ def _shortage(
     if (end - begin) * video.time_base > _TOLERATED:
         return [Damage(begin, end, 0, "are cut off")]
     return []
+
+
+def _stated_packets(container: av.container.InputContainer, video: av.VideoStream) -> int:
+    """How many packets a mov, mp4 or avi says that it has of the film; 0 where none does."""
+    if container.format.name.startswith("mov"):
+        # An edit list may end before the film's packets do: what it shows is in the index.
+        return min(video.frames, len(video.index_entries))
+    return video.frames
 
 
 def _stated_end(container: av.container.InputContainer, video: av.VideoStream) -> Fraction:

@@ -306,6 +306,15 @@ def _paused(path: Path, **how: object) -> Path:
     return synthetic.film(path, pts=pts, audio=1, **how)  # type: ignore[arg-type]
 
 
+def _edited(path: Path) -> Path:
+    """An edit list that shows the first half of what the file holds."""
+    data = bytearray(synthetic.film(path, frames=60).read_bytes())
+    at = data.find(b"elst") + 12
+    data[at : at + 4] = (int.from_bytes(data[at : at + 4], "big") // 2).to_bytes(4, "big")
+    path.write_bytes(data)
+    return path
+
+
 def _padded(path: Path) -> Path:
     return _paused(path, container_options={"muxrate": "3000000"})
 
@@ -317,6 +326,7 @@ def _padded(path: Path) -> Path:
         (_paused, ".mkv"),
         (_paused, ".mp4"),
         (_padded, ".ts"),
+        (_edited, ".mp4"),
         (synthetic.vfr, ".ts"),
         (synthetic.vfr, ".mkv"),
         (synthetic.late_video, ".mkv"),

@@ -1,0 +1,60 @@
+"""What a run will do, settled before it starts: the encoder that the film gets, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import synthetic
+from facepipe.configs.settings import load_settings
+from facepipe.errors import UsageError
+from facepipe.media import EncodeSettings
+from facepipe.prepare import ENCODER_THREADS, Plan, make_plan
+
+
+def plan(source: Path, target: str | None, **output: object) -> Plan:
+    wanted = {f"output.{key}": value for key, value in output.items()} | {"workers": 1}
+    settings = load_settings(overrides=wanted)
+    return make_plan(source, settings, target=source.with_name(target) if target else None)
+
+
+def test_without_a_target_nothing_is_chosen(tmp_path: Path) -> None:
+    source = synthetic.vp9(tmp_path / "a.webm")
+    made = plan(source, None, codec="no-such-codec", scale=2)
+    assert made.encode == EncodeSettings(threads=ENCODER_THREADS, scale=2)
+    assert made.notes == ()
+
+
+def test_the_codec_stays_or_the_plan_says_why(tmp_path: Path) -> None:
+    source = synthetic.vp9(tmp_path / "a.webm")
+    made = plan(source, "b.mkv")
+    assert (made.encode.codec, made.encode.pix_fmt, made.notes) == ("libvpx-vp9", "yuv420p", ())
+    made = plan(source, "b.mov")
+    assert made.encode.codec == "libx264"
+    assert made.notes == (
+        "the video was vp9 and is written as h264 by libx264: mov cannot hold vp9",
+    )
+
+
+def test_an_encoder_is_chosen_for_the_pixel_format_that_was_asked_for(tmp_path: Path) -> None:
+    source = synthetic.vp9(tmp_path / "a.webm")
+    made = plan(source, "b.mkv", pix_fmt="yuv420p12le")
+    assert (made.encode.codec, made.encode.pix_fmt) == ("libx265", "yuv420p12le")
+    assert "as asked for" in " ".join(made.notes)
+
+
+def test_a_quality_makes_its_options(tmp_path: Path) -> None:
+    source = synthetic.plain(tmp_path / "a.mp4")
+    told = {q: dict(plan(source, "b.mp4", quality=q).encode.options) for q in ("small", "archive")}
+    assert told == {"small": {"crf": "24"}, "archive": {"crf": "12"}}
+    assert dict(plan(source, "b.mp4", crf=30).encode.options) == {"crf": "30"}
+    by_codec = plan(source, "b.mp4", codec="hevc", quality="small").encode
+    assert (by_codec.codec, dict(by_codec.options)) == ("libx265", {"crf": "23"})
+
+
+@pytest.mark.parametrize("codec", ["auto", "libx264"])
+def test_a_pixel_format_that_is_none_is_a_mistake_of_usage(codec: str, tmp_path: Path) -> None:
+    source = synthetic.plain(tmp_path / "a.mp4")
+    with pytest.raises(UsageError, match=r"--pix-fmt nonsense: unknown pixel format 'nonsense'"):
+        plan(source, "b.mp4", pix_fmt="nonsense", codec=codec)
