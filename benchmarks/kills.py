@@ -42,8 +42,8 @@ import portraits
 import synthetic
 from facepipe import enhance
 from facepipe.configs.settings import Settings, load_settings
+from facepipe.passes import Event
 from facepipe.pipeline import spans
-from facepipe.run import Event
 from facepipe.workers.local import LocalExecutor
 
 #: Steps on the disk: audit events of the interpreter, and which of their arguments is the path.

@@ -14,7 +14,7 @@ from facepipe.options import ProgressKind
 
 if TYPE_CHECKING:
     from facepipe.batch.work import BatchEvent
-    from facepipe.run import Event
+    from facepipe.passes import Event
 
 
 @contextmanager

@@ -1,30 +1,24 @@
-"""The two passes, composed: this page is what facepipe does."""
+"""A film from end to end, composed: this page is what facepipe does."""
 
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from facepipe import __version__
 from facepipe.configs.settings import Settings
-from facepipe.errors import FacepipeError, InputError, WorkerError, reason_of
-from facepipe.frames import Analysis, Damage, Part, Span, SpanFaces, VideoInfo
+from facepipe.errors import InputError
+from facepipe.frames import Analysis
 from facepipe.guards import check_unchanged, told_plainly
-from facepipe.media import joining, mux
-from facepipe.media.damage import merged, refuse_damage
+from facepipe.media import mux
 from facepipe.models.registry import sha256_of
+from facepipe.passes import OnEvent, analyze_pass, check_damage, render_pass
 from facepipe.picture import enhance_picture_file, is_picture
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.choose import choose
-from facepipe.pipeline.fade import faded
-from facepipe.pipeline.limits import check_crowd, check_tracks
-from facepipe.pipeline.link import link
-from facepipe.pipeline.plan import anchors, with_copies
+from facepipe.pipeline.limits import check_crowd
 from facepipe.pipeline.report import (
     CONTAINER_TAG,
     scale_advice,
@@ -32,31 +26,10 @@ from facepipe.pipeline.report import (
     sidecar_path,
     write_sidecar,
 )
-from facepipe.pipeline.spans import (
-    AnalyzeTask,
-    PassThroughTask,
-    RenderTask,
-    analyze_span,
-    pass_through_span,
-    render_span,
-    rendering_work,
-    tracks_within,
-)
-from facepipe.prepare import Plan, check_output, check_restorer, make_plan
-from facepipe.workers.executor import Executor, Outcome
-from facepipe.workers.jobs import Job, claim, fingerprint, is_left, open_job
+from facepipe.prepare import check_output, check_restorer, make_plan
+from facepipe.workers.executor import Executor
+from facepipe.workers.jobs import claim, fingerprint, is_left, open_job
 from facepipe.workers.local import LocalExecutor
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Event:
-    """How far a stage has come, in frames."""
-
-    stage: str  # "analyze" or "render"
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -73,9 +46,6 @@ class Summary:
     resumed: int  # spans that an earlier run had finished
     advice: str | None
     warnings: tuple[str, ...]
-
-
-OnEvent = Callable[[Event], None]
 
 
 def enhance(
@@ -139,8 +109,8 @@ def analyze(
             claim(target, mark)
         job = stack.enter_context(open_job(target, mark))
         workers = executor or stack.enter_context(LocalExecutor(planned.workers))
-        found = _analyze(planned, settings, job, workers, on_event)
-        _check_damage(planned, found.damage, settings)
+        found = analyze_pass(planned, settings, job, workers, on_event)
+        check_damage(planned, found.damage, settings)
         write_analysis(found, job.analysis)
         job.deliver(job.analysis, target)
         job.remove()
@@ -187,7 +157,7 @@ def _make(
         workers = executor or stack.enter_context(LocalExecutor(planned.workers))
         if analysis is None:
             if not job.analysis.is_file():
-                found = _analyze(planned, settings, job, workers, on_event)
+                found = analyze_pass(planned, settings, job, workers, on_event)
                 write_analysis(found, job.analysis)
             # Read back, so that `run` and `analyze` + `render` see the same rounded numbers.
             try:
@@ -201,9 +171,9 @@ def _make(
             chosen = choose(analysis.tracks, settings.choose, planned.info)
             analysis = replace(analysis, tracks=chosen)
         check_crowd(analysis.tracks, settings.limits)
-        _check_damage(planned, analysis.damage, settings)
-        parts, resumed = _render(planned, analysis, settings, job, workers, on_event)
-        _check_damage(planned, [one for part in parts for one in part.damage], settings)
+        check_damage(planned, analysis.damage, settings)
+        parts, resumed = render_pass(planned, analysis, settings, job, workers, on_event)
+        check_damage(planned, [one for part in parts for one in part.damage], settings)
         if not any(part.frames for part in parts):
             raise InputError(f"{source}: not one picture decodes")
         whole = job.whole(target)
@@ -249,181 +219,3 @@ def _make(
             for p in content["passed_through"]
         ),
     )
-
-
-def _analyze(
-    planned: Plan,
-    settings: Settings,
-    job: Job,
-    executor: Executor,
-    on_event: OnEvent | None,
-) -> Analysis:
-    info, spans = planned.info, planned.spans
-    starts = frozenset(anchors(info)) | {spans[0].start}
-    found: dict[int, SpanFaces] = {}
-    for span in spans:
-        kept = job.kept_faces(span)
-        if kept is not None:
-            found[span.index] = kept
-    plain = replace(info, closed_groups=())
-    tasks = [
-        AnalyzeTask(plain, span, starts, settings.detect, beyond=int(span is not spans[-1]))
-        for span in spans
-        if span.index not in found
-    ]
-
-    failed: list[BaseException | None] = []
-
-    def keep(outcome: Outcome[SpanFaces]) -> None:
-        span = tasks[outcome.number].span
-        result = outcome.result
-        if result is None:
-            _raise_if_hopeless(outcome.error)
-            failed.append(outcome.error)
-            if len(failed) == len(spans):
-                raise WorkerError(f"every span failed: {reason_of(outcome.error)}")
-            warning = f"no faces were looked for from pts {span.start}: {reason_of(outcome.error)}"
-            result = SpanFaces(span, (), (), (warning,))
-        else:
-            job.keep_faces(result)
-        found[span.index] = result
-
-    _work(executor, analyze_span, tasks, keep, "analyze", planned, on_event)
-    ordered = [found[span.index] for span in spans]
-    tracks = link(ordered, detect=settings.detect, settings=settings.link, info=info)
-    check_tracks(len(tracks), settings.limits, info.path)
-    return Analysis(
-        source_sha256=planned.source_sha256,
-        time_base=info.time_base,
-        frames=len(info.pts),
-        width=info.width,
-        height=info.height,
-        tracks=choose(tracks, settings.choose, info),
-        cuts=tuple(sorted({cut for part in ordered for cut in part.cuts})),
-        warnings=tuple(dict.fromkeys(w for part in ordered for w in part.warnings)),
-        damage=merged([*info.damage, *(d for part in ordered for d in part.damage)], info.pts),
-    )
-
-
-def _render(
-    planned: Plan,
-    analysis: Analysis,
-    settings: Settings,
-    job: Job,
-    executor: Executor,
-    on_event: OnEvent | None,
-) -> tuple[list[Part], int]:
-    info, spans = planned.info, _cut_anew(planned, analysis)
-    parts: dict[int, Part] = {}
-    for span in spans:
-        kept = None if span.copied else job.kept_part(span)
-        if kept is not None:
-            parts[span.index] = kept
-    resumed = len(parts)
-    copied = {s.index: Part(s, "", _frames_within(info, s), 0) for s in spans if s.copied}
-    parts |= copied
-    encode = joining(planned.encode, info) if 0 < len(copied) < len(spans) else planned.encode
-    tracks = faded(analysis.tracks, analysis.cuts, info, spans[0].start, spans[-1].stop)
-    # The groups of pictures are not needed where a span is rendered, and many.
-    plain = replace(info, closed_groups=())
-    tasks = [
-        RenderTask(
-            plain,
-            span,
-            tracks_within(tracks, span, info),
-            settings.restore,
-            encode,
-            job.part(span),
-        )
-        for span in spans
-        if span.index not in parts
-    ]
-    # The longest first, so that no core is left alone with one at the end.
-    tasks.sort(key=rendering_work, reverse=True)
-
-    failed: list[PassThroughTask] = []
-
-    def finish(part: Part) -> None:
-        part = replace(part, path=str(job.part(part.span)))  # it may have been made elsewhere
-        job.keep_part(part)
-        parts[part.span.index] = part
-
-    def keep(outcome: Outcome[Part]) -> None:
-        if outcome.result is not None:
-            finish(outcome.result)
-            return
-        _raise_if_hopeless(outcome.error)
-        reason = f"restoring failed twice: {reason_of(outcome.error)}"
-        failed.append(PassThroughTask(tasks[outcome.number], reason))
-
-    _work(executor, render_span, tasks, keep, "render", planned, on_event)
-    if failed and len(failed) + len(copied) == len(spans):
-        raise WorkerError(f"every span failed; {failed[0].reason}")
-    for outcome in executor.map(pass_through_span, failed, progress=lambda _: None):
-        if outcome.result is None:
-            span = failed[outcome.number].render.span
-            raise WorkerError(
-                f"span {span.index} fails even unenhanced: {reason_of(outcome.error)}"
-            )
-        finish(outcome.result)
-    return [parts[span.index] for span in spans], resumed
-
-
-def _cut_anew(planned: Plan, analysis: Analysis) -> tuple[Span, ...]:
-    """The spans to render, and those to copy where that can be done."""
-    if planned.copying.extent == "none":
-        return planned.spans
-    changed = [(track.first, track.last) for track in analysis.tracks if track.enhance]
-    # Of what is damaged, those frames are written that decode, as they decode.
-    changed += [(damage.first, damage.last) for damage in analysis.damage]
-    spans = with_copies(planned.info, planned.spans, changed)
-    if planned.copying.extent == "parts" or all(span.copied for span in spans):
-        return spans
-    return planned.spans
-
-
-def _check_damage(planned: Plan, damage: Sequence[Damage], settings: Settings) -> None:
-    if settings.strict_input:
-        refuse_damage(planned.info.path, damage, planned.info.time_base)
-
-
-Task = TypeVar("Task", AnalyzeTask, RenderTask)
-
-
-def _work(
-    executor: Executor,
-    function: Callable[[Task, Callable[[int], None]], Result],
-    tasks: Sequence[Task],
-    keep: Callable[[Outcome[Result]], None],
-    stage: str,
-    planned: Plan,
-    on_event: OnEvent | None,
-) -> None:
-    """Run all tasks and tell how many of the film's frames are done.
-
-    Nothing is kept that was made of a source that changed meanwhile.
-    """
-    info = planned.info
-    total = sum(_frames_within(info, span) for span in planned.spans)
-    done = total - sum(_frames_within(info, task.span) for task in tasks)
-
-    def progress(frames: int) -> None:
-        nonlocal done
-        done += frames
-        if on_event:
-            on_event(Event(stage, min(done, total), total))
-
-    progress(0)
-    for outcome in executor.map(function, tasks, progress=progress):
-        check_unchanged(Path(info.path), planned.source_sha256)
-        keep(outcome)
-
-
-def _frames_within(info: VideoInfo, span: Span) -> int:
-    return bisect_left(info.pts, span.stop) - bisect_left(info.pts, span.start)
-
-
-def _raise_if_hopeless(error: BaseException | None) -> None:
-    """Raise what no other span would fare better with; a worker's own trouble is not that."""
-    if isinstance(error, FacepipeError) and not isinstance(error, WorkerError):
-        raise error

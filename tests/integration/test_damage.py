@@ -17,7 +17,7 @@ from facepipe.configs.settings import Settings, load_settings
 from facepipe.errors import InputError
 from facepipe.frames import Span
 from facepipe.media import DecodeReport, decode, probe
-from facepipe.run import sidecar_path
+from facepipe.pipeline.report import sidecar_path
 
 FACEPIPE = [sys.executable, "-m", "facepipe.cli"]
 

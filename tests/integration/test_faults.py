@@ -22,7 +22,8 @@ from facepipe.configs.settings import Settings, load_settings
 from facepipe.errors import FacepipeError, InputError, OutputError
 from facepipe.frames import Span
 from facepipe.media import probe
-from facepipe.run import Event, sidecar_path
+from facepipe.passes import Event
+from facepipe.pipeline.report import sidecar_path
 from facepipe.workers.jobs import Job, claim, open_job
 from facepipe.workers.local import LocalExecutor
 

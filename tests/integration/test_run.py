@@ -21,7 +21,8 @@ from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.frames import Span, VideoInfo
 from facepipe.media import decode, probe
 from facepipe.media.encoders import side_data
-from facepipe.run import Event, sidecar_path
+from facepipe.passes import Event
+from facepipe.pipeline.report import sidecar_path
 from facepipe.workers.local import LocalExecutor
 
 LOSSLESS = ["output.codec=libx264", "output.options.qp=0", "output.preset=ultrafast"]

@@ -16,7 +16,8 @@ from facepipe.batch.ledger import Row
 from facepipe.batch.remote import fetched
 from facepipe.errors import FacepipeError
 from facepipe.media.containers import is_address
-from facepipe.run import Event, enhance
+from facepipe.passes import Event
+from facepipe.run import enhance
 
 log = logging.getLogger(__name__)
 
