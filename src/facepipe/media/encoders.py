@@ -20,6 +20,7 @@ from facepipe.errors import InputError, UsageError
 from facepipe.frames import PixelFormat, VideoInfo
 from facepipe.media.containers import describe
 from facepipe.media.formats import pixel_format, same_layout, working_format
+from facepipe.media.listening import listening
 
 _EXAMPLES = "libx264, libx265, libsvtav1, libvpx-vp9, ffv1"
 _SCALES = (1, 2, 4)
@@ -278,17 +279,11 @@ def _try_open(
     context = find_encoder(settings.codec).create("video")
     configure(context, settings, info, pix_fmt)
     context.options = encoder_options(settings, None)
-    level = av.logging.get_level()
-    # Only FFmpeg's log says why an encoder does not open.
-    av.logging.set_level(av.logging.ERROR)
-    try:
-        with av.logging.Capture() as log:
+    with listening() as heard:
+        try:
             context.open()
-    except av.FFmpegError as error:
-        # FFmpeg may tell a line in pieces.
-        lines = "".join(text for _, _, text in log).splitlines()
-        said = "; ".join(line.strip() for line in lines if line.strip())
-        return context, said or describe(error)
-    finally:
-        av.logging.set_level(level)
-    return context, None
+        except av.FFmpegError as error:
+            refused = error
+        else:
+            return context, None
+    return context, "; ".join(heard.lines()) or describe(refused)

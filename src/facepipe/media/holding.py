@@ -40,7 +40,7 @@ def refusal(stream: Stream, muxer: str) -> str | None:
     codec = codec_name(stream)
     if stream.type == "attachment":
         return None if muxer == "matroska" else "it holds no attachments"
-    if is_cover(stream):
+    if is_cover(stream) and has_decoder(stream):
         return None if muxer in ("matroska", "mp4") else "it holds no covers"
     if stream.type == "data":
         if codec == "unknown":

@@ -19,6 +19,7 @@ import av
 from av.container import InputContainer
 
 from facepipe.media.containers import open_source
+from facepipe.media.probe import has_decoder
 
 _PACKETS = 1000  # among which each sound's first one is looked for
 _SEGMENT, _TRACKS, _ENTRY = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae"
@@ -36,7 +37,7 @@ def lead_ins(source: Path, opened: InputContainer, muxer: str) -> dict[int, Frac
     sounds = [
         stream.index
         for stream in opened.streams.audio
-        if stream.codec_context.codec.canonical_name not in _TELLS_ITSELF
+        if has_decoder(stream) and stream.codec_context.codec.canonical_name not in _TELLS_ITSELF
     ]
     found: dict[int, Fraction] = {}
     waiting = set(sounds)

@@ -11,7 +11,7 @@ from pathlib import Path
 from av.container import InputContainer
 from av.stream import Stream
 
-from facepipe.errors import InputError, MediaError, OutputError, UsageError
+from facepipe.errors import MediaError, OutputError, UsageError
 from facepipe.frames import VideoInfo
 from facepipe.media.captions import converted_to, loses_style
 from facepipe.media.containers import muxer_of, open_source
@@ -33,7 +33,7 @@ from facepipe.media.holding import (
     is_timecode,
     refusal,
 )
-from facepipe.media.miniature import Miniature, Miniatures
+from facepipe.media.miniature import Miniatures
 from facepipe.media.probe import codec_name
 from facepipe.media.traits import traits_of
 
@@ -201,26 +201,20 @@ class _Fitting:
         if not container_takes(muxer, codec):
             return f"{muxer} takes no {codec}"
         refused = self._streams_refused(muxer)
-        made: Miniature | None = None
         miniatures = self._miniatures(settings)
-        if miniatures is None and settings is not self._settings:
+        if miniatures is None:
             return "its pictures cannot be encoded so"
-        if miniatures is not None:
-            tried = miniatures.written(suffix, _indices(refused))
-            if isinstance(tried, str):
-                refused += self._culprits(miniatures, suffix, _indices(refused))
-                tried = miniatures.written(suffix, _indices(refused))
-            if isinstance(tried, str):
-                return tried
-            made = tried
+        made = miniatures.written(suffix, _indices(refused))
+        if isinstance(made, str):
+            refused += self._culprits(miniatures, suffix, _indices(refused))
+            made = miniatures.written(suffix, _indices(refused))
+        if isinstance(made, str):
+            return made
+        gone = [*_indices(refused), *(s.index for s in self._others if is_made_anew(s))]
         found = [*refused, *self._of_captions(muxer), *of_times(self._info, muxer)]
-        changes = list(self._conversions(muxer))
-        if made is not None:
-            gone = [*_indices(refused), *(s.index for s in self._others if is_made_anew(s))]
-            found += differences(self._before, made.traits, gone, f"{muxer} of {codec}")
-            found += of_pixels(self._info, settings, self._before, made.traits)
-            changes += self._lateness(made.late, muxer)
-        return Fit(tuple(found), tuple(changes))
+        found += differences(self._before, made.traits, gone, f"{muxer} of {codec}")
+        found += of_pixels(self._info, settings, self._before, made.traits)
+        return Fit(tuple(found), (*self._conversions(muxer), *self._lateness(made.late, muxer)))
 
     def _culprits(
         self, miniatures: Miniatures, suffix: str, without: Sequence[int]
@@ -256,14 +250,12 @@ class _Fitting:
             )
 
     def _miniatures(self, settings: EncodeSettings) -> Miniatures | None:
-        """None where nothing of the film's beginning can be made: what it loses is not known."""
+        """None where another encoder than the chosen one refuses the film's pictures."""
         if settings.codec not in self._made:
             self._made[settings.codec] = None
             try:
                 made = Miniatures(self._source, self._info, settings, self._folder)
                 self._made[settings.codec] = made
-            except InputError:
-                pass
             except MediaError:
                 if settings is self._settings:
                     raise

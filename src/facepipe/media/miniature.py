@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 import av
 
-from facepipe.errors import FacepipeError, InputError, MediaError, OutputError
-from facepipe.frames import Part, Span, VideoInfo
-from facepipe.media.containers import open_source
+from facepipe.errors import FacepipeError, MediaError, OutputError
+from facepipe.frames import Frame, Part, Span, VideoInfo
+from facepipe.media.containers import muxer_of, open_source
 from facepipe.media.decode import decode
 from facepipe.media.encode import encode
 from facepipe.media.encoders import EncodeSettings
+from facepipe.media.formats import colour_of, views, working_format, writable_views
+from facepipe.media.listening import Heard, listening
 from facepipe.media.mux import write_head
 from facepipe.media.probe import main_video
 from facepipe.media.traits import Traits, traits_of
@@ -38,19 +39,15 @@ class Miniatures:
     def __init__(
         self, source: Path, info: VideoInfo, settings: EncodeSettings, folder: Path
     ) -> None:
-        """Encode the first pictures into `folder`.
-
-        Errors: InputError where none decodes, MediaError where the encoder refuses them.
-        """
+        """Encode the first pictures into `folder`. MediaError where the encoder refuses them."""
         self._source, self._info, self._folder = source, info, folder
         last = info.pts[min(_PICTURES, len(info.pts)) - 1]
         span = Span(0, info.pts[0], last + 1)
         path = folder / f"{settings.codec}.part"
         small = replace(settings, scale=1)
         frames = decode(info, span)
-        first = next(frames, None)
-        if first is None:
-            raise InputError(f"{source}: its first {_PICTURES} pictures do not decode")
+        # Where no picture decodes, an empty one still shows what the container takes.
+        first = next(frames, None) or _empty(info)
         pictures = chain([first], frames)
         try:
             count = encode(pictures, path, info=info, span=span, settings=small)
@@ -64,8 +61,9 @@ class Miniatures:
         Errors: OutputError where the disk refuses.
         """
         target = self._folder / f"film{suffix}"
+        heard = Heard()
         try:
-            with _heard() as said:
+            with listening() as heard:
                 write_head(
                     self._part, self._source, self._info, target, leave_out=leave_out, most=_PACKETS
                 )
@@ -79,24 +77,16 @@ class Miniatures:
         except OutputError:
             raise
         except (FacepipeError, av.FFmpegError, ValueError) as error:
+            said = heard.lines(muxer_of(target))
             return said[-1].rstrip(".") if said else str(error)
         finally:
             target.unlink(missing_ok=True)
 
 
-@contextmanager
-def _heard() -> Iterator[list[str]]:
-    """What FFmpeg's log calls errors meanwhile: it alone says why a container refuses."""
-    said: list[str] = []
-    level, once = av.logging.get_level(), av.logging.get_skip_repeated()
-    av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)
-    try:
-        with av.logging.Capture() as log:
-            try:
-                yield said
-            finally:
-                said += [text.strip() for _, _, text in log]
-    finally:
-        av.logging.set_level(level)
-        av.logging.set_skip_repeated(once)
+def _empty(info: VideoInfo) -> Frame:
+    format = working_format(info.pix_fmt)
+    picture = av.VideoFrame(info.width, info.height, format.name)
+    for plane in writable_views(picture):
+        plane[...] = 0
+    picture.pts, picture.time_base = info.pts[0], info.time_base
+    return Frame(info.pts[0], format, colour_of(picture), views(picture), handle=picture)

@@ -25,6 +25,7 @@ from facepipe.media.encoders import EncodeSettings, find_encoder, side_data
 from facepipe.media.holding import container_takes, is_cover, is_made_anew, refusal
 from facepipe.media.lead import lead_ins, with_lead_in
 from facepipe.media.parts import FilmPackets, has_alpha_packets, last_duration
+from facepipe.media.probe import codec_name
 from facepipe.media.targets import (
     copied_time_base,
     is_copied,
@@ -277,10 +278,13 @@ def _add_video(
 def _attach_cover(out: OutputContainer, source: Path, stream: Stream) -> None:
     # Matroska keeps covers as attachments, and they need their bytes before the header.
     with open_source(source) as opened:
-        packet = next(p for p in opened.demux(opened.streams[stream.index]) if p.size)
-        kind = "png" if stream.codec_context.name == "png" else "jpeg"
+        packets = opened.demux(opened.streams[stream.index])
+        picture = next((bytes(packet) for packet in packets if packet.size), None)
+    if picture is not None:
+        codec = codec_name(stream)
+        kind = {"mjpeg": "jpeg"}.get(codec, codec)
         name = stream.metadata.get("filename", f"cover.{kind.replace('jpeg', 'jpg')}")
-        out.add_attachment(name, stream.metadata.get("mimetype", f"image/{kind}"), bytes(packet))
+        out.add_attachment(name, stream.metadata.get("mimetype", f"image/{kind}"), picture)
 
 
 def _start(out: OutputContainer, muxer: str) -> None:

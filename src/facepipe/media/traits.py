@@ -17,7 +17,7 @@ from av.stream import Disposition, Stream
 from facepipe.media.containers import open_source
 from facepipe.media.encoders import side_data
 from facepipe.media.holding import is_cover, is_made_anew
-from facepipe.media.probe import codec_name
+from facepipe.media.probe import codec_name, has_decoder
 from facepipe.media.transport import transport_of
 
 #: Side data of pictures that mean something to a viewer, in words.
@@ -152,7 +152,9 @@ def _matrix(picture: av.VideoFrame | None) -> tuple[int, ...]:
 def _stream_traits(stream: Stream) -> StreamTraits:
     keys = {"title" if key == "name" else key for key in _keys(stream.metadata)}
     language = stream.metadata.get("language", "und")
-    layout = stream.codec_context.layout.name if isinstance(stream, av.AudioStream) else None
+    layout = None
+    if isinstance(stream, av.AudioStream) and has_decoder(stream):
+        layout = stream.codec_context.layout.name
     return StreamTraits(
         index=stream.index,
         kind="cover" if is_cover(stream) else stream.type,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import pytest
+from rich_films import Track, film
 
 import synthetic
 from facepipe.errors import MediaError, OutputError, UsageError
 from facepipe.media import EncodeSettings, Fit, check_target, probe
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
+
+VP9 = EncodeSettings("libvpx-vp9", (("deadline", "realtime"), ("cpu-used", "8")))
 
 
 def fit(source: Path, target: Path, settings: EncodeSettings = FAST) -> Fit:
@@ -94,3 +99,40 @@ def test_an_aspect_ratio_that_neither_codec_nor_container_says(tmp_path: Path) -
         check_target(source, probe(source), tmp_path / "b.webm", settings=vp9)
     assert fit(source, tmp_path / "b.mp4", vp9) == Fit()
     assert fit(source, tmp_path / "b.mkv") == Fit()
+
+
+def test_where_no_picture_decodes_the_rest_is_tried_all_the_same(tmp_path: Path) -> None:
+    whole = film(tmp_path / "a.mkv", (Track("flac"),))
+    data = whole.read_bytes()
+    with av.open(str(whole)) as container:
+        for packet in container.demux(video=0):
+            data = data.replace(bytes(packet)[5:], bytes(max(packet.size - 5, 0)))
+    source = tmp_path / "b.mkv"
+    source.write_bytes(data)
+    info = replace(probe(whole), path=str(source))
+    with pytest.raises(MediaError, match=r"mov cannot hold stream 1 \(audio, flac\).*use \.mkv"):
+        check_target(source, info, tmp_path / "c.mov", settings=FAST)
+
+
+def test_a_stream_that_nothing_here_can_read_is_told(tmp_path: Path) -> None:
+    whole = film(tmp_path / "a.mkv", (Track("ac3", "eng"), Track("subrip")))
+    source = tmp_path / "b.mkv"
+    source.write_bytes(whole.read_bytes().replace(b"A_AC3", b"A_XYZ"))
+    found = check_target(source, probe(source), tmp_path / "c.mp4", settings=FAST)
+    assert found.leave_out == (1,)
+    assert not found.losses[0].avoidable
+    assert "stream 1 (audio, unknown)" in found.notes[0]
+
+
+def test_what_keeps_a_loss_is_another_container_or_encoder_or_both(tmp_path: Path) -> None:
+    fields = synthetic.interlaced(tmp_path / "a.mp4")
+    (loss,) = fit(fields, tmp_path / "b.mp4", EncodeSettings("libx265")).losses
+    assert loss.what == "the marks of interlaced pictures"
+    assert loss.instead[0] == "--codec libx264"
+    (loss,) = fit(fields, tmp_path / "b.webm", VP9).losses
+    assert loss.instead[0] == ".mkv with --codec libx264"
+    light = synthetic.hdr(tmp_path / "c.mp4")
+    lost = {loss.what: loss.instead for loss in fit(light, tmp_path / "d.webm", VP9).losses}
+    assert lost["the mastering display"] == ("--codec libsvtav1",)
+    with pytest.raises(MediaError, match="use --codec libsvtav1, which keeps all of it"):
+        check_target(light, probe(light), tmp_path / "d.webm", settings=VP9)
