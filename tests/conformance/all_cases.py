@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import codec_cases
+import copy_cases
 import face_cases
 import format_cases
 import stream_cases
@@ -20,6 +21,7 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Captions": stream_cases.CAPTIONS,
     "Everything else": stream_cases.REST,
     "Faces": face_cases.CASES,
+    "Copied": copy_cases.CASES,
 }
 CASES: Sequence[Case] = [case for cases in GROUPS.values() for case in cases]
 #: Cases that are known to fail, and why.

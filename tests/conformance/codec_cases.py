@@ -5,12 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import partial
 
-from cases import AV1, FFV1, PRORES, VP9, X264, X265, Case, Make
+from cases import AV1, DEFAULT, FFV1, PRORES, VP9, X264, X265, Case, Make
 
 import synthetic
 
 RATE = Fraction(1, 25)
 FRAMES = 45  # cut into two spans where keyframes are 20 frames apart
+_NO_ROOM = " cannot hold stream 0 (video"
 _VP9 = {"cpu-used": "8", "deadline": "realtime", "g": "20", "crf": "10", "b": "0"}
 _AV1 = {"preset": "11", "crf": "20", "g": "20"}
 _MPEG = {"g": "20", "b": "4000000"}
@@ -45,21 +46,23 @@ FFV1_FILM = made("ffv1", g="20")
 
 
 def _ours(name: str, make: Make, settings: tuple[str, ...], *suffixes: str) -> list[Case]:
-    return [Case(f"{name} in {s[1:]}", make, s, settings=settings) for s in suffixes]
+    return [Case(f"{name} in {s[1:]}", make, s, settings=settings) for s in suffixes]  # fmt: skip
 
 
 def _moved(name: str, make: Make, settings: tuple[str, ...], suffix: str, target: str) -> Case:
     return Case(f"{name} in {suffix[1:]} to {target[1:]}", make, suffix, target, settings)
 
 
-def _refused(codec: str) -> Case:
-    settings = (f"output.codec={codec}",)
-    return Case(f"by {codec}", H264, settings=settings, refusal=f"{codec} does not open")
-
-
 def _never(suffix: str) -> Case:
     known = "cannot tell the container"
     return Case(f"to {suffix[1:]}", PLAIN_H264, ".mp4", suffix, refusal=known)
+
+
+def _by_default(name: str, make: Make, suffix: str, target: str, words: str = "") -> Case:
+    """As nobody says anything about: the codec stays, or the program says which one comes."""
+    limits = {"codec": words} if words else {}
+    where = f"{suffix[1:]} to {target[1:]}" if suffix != target else suffix[1:]
+    return Case(f"{name} in {where} by default", make, suffix, target, DEFAULT, limits)
 
 
 CASES = [
@@ -97,11 +100,30 @@ CASES = [
     _moved("h264", H264, X264, ".ts", ".mkv"),
     _moved("hevc", HEVC, X265, ".mkv", ".ts"),
     _moved("vp9", VP9_FILM, VP9, ".webm", ".mp4"),
-    Case("h264 to webm", H264, ".mp4", ".webm", refusal="webm cannot hold stream 0 (video, h264)"),
-    Case("prores to mp4", PRORES_FILM, ".mov", ".mp4", PRORES, refusal="mp4 cannot hold stream 0"),
-    Case("ffv1 to mov", FFV1_FILM, ".mkv", ".mov", FFV1, refusal="mov cannot hold stream 0"),
-    Case("vp9 to ts", VP9_FILM, ".webm", ".ts", VP9, refusal="mpegts cannot hold stream 0"),
-    *(_refused(codec) for codec in ("mpeg2video", "mpeg4")),
+    Case("h264 to webm", H264, ".mp4", ".webm", refusal=f"webm{_NO_ROOM}"),
+    Case("prores to mp4", PRORES_FILM, ".mov", ".mp4", PRORES, refusal=f"mp4{_NO_ROOM}"),
+    Case("ffv1 to mov", FFV1_FILM, ".mkv", ".mov", FFV1, refusal=f"mov{_NO_ROOM}"),
+    Case("vp9 to ts", VP9_FILM, ".webm", ".ts", VP9, refusal=f"mpegts{_NO_ROOM}"),
+    Case("by mpeg2video", H264, settings=("output.codec=mpeg2video",),
+         refusal="mpeg2video does not open"),
+    Case("by mpeg4", H264, settings=("output.codec=mpeg4", "output.options.b=9000000")),
+    Case("by mjpeg", MJPEG_FILM, ".mov", None, ("output.codec=mjpeg", "output.options.b=30000000")),
+    _by_default("hevc", HEVC, ".mkv", ".mp4"),
+    _by_default("av1", AV1_FILM, ".mkv", ".mp4"),
+    _by_default("vp9", VP9_FILM, ".webm", ".mkv"),
+    _by_default("ffv1", FFV1_FILM, ".avi", ".mkv"),
+    _by_default("prores", PRORES_FILM, ".mov", ".mkv"),
+    _by_default("mpeg2", MPEG2_FILM, ".ts", ".ts", "is written as h264"),
+    _by_default("mpeg4", MPEG4_FILM, ".avi", ".mp4", "is written as h264"),
+    _by_default("mjpeg", MJPEG_FILM, ".avi", ".mkv", "is written as h264"),
+    _by_default("vp8", VP8, ".webm", ".webm", "is written as vp9"),
+    _by_default("h264", H264, ".mkv", ".webm", "is written as vp9"),
+    _by_default("vp9", VP9_FILM, ".webm", ".ts", "is written as h264"),
+    _by_default("av1", AV1_FILM, ".mp4", ".mov", "is written as h264"),
+    _by_default("prores", PRORES_FILM, ".mov", ".mp4", "is written as h264"),
+    _by_default("ffv1", FFV1_FILM, ".mkv", ".mov", "is written as h264"),
+    _by_default("png", made("png", "rgb24"), ".mov", ".mkv", "is written as h264"),
+    _by_default("gif", made("gif", "rgb8"), ".gif", ".mp4", "is written as h264"),
     _never(".avi"),
     _never(".flv"),
-]
+]  # fmt: skip

@@ -7,12 +7,14 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from cases import AV1, FFV1, PRORES, PRORES_4444, VP9, X264, X264_RGB, X265, Case, Make
+from cases import AV1, FFV1, PRORES, PRORES_4444, VP9, X264, X264_RGB, X265, Case, Make, refused
 
 import synthetic
 from patches import coloured, encoded_by_program
 
 _WRITTEN = "is written as"
+_LOST_ALPHA, _LOST_DEPTH = "lost: the alpha", "lost: the depth"
+_LOST_LIGHT = "lost: the content light level, the mastering display"
 _MS = Fraction(1, 1000)
 # range, matrix, primaries and transfer by H.273
 BT601_PAL, BT601_NTSC, BT709 = (1, 5, 5, 6), (1, 6, 6, 6), (1, 1, 1, 1)
@@ -85,33 +87,36 @@ CASES = [
          program="ffmpeg"),
     Case("vp9 12 bit 4:4:4 to hevc", _by_program("libvpx-vp9", "yuv444p12le"), ".webm", ".mkv",
          X265, program="ffmpeg"),
-    Case("vp9 10 bit to vp9", _by_program("libvpx-vp9", "yuv420p10le"), ".webm", None, VP9,
-         limits={"pixel format": _WRITTEN}, program="ffmpeg"),
+    *refused(Case("vp9 10 bit to vp9", _by_program("libvpx-vp9", "yuv420p10le"), ".webm", None,
+                  VP9, program="ffmpeg"), "webm cannot hold the depth", pixel_format=_LOST_DEPTH),
     Case("av1 10 bit", _film("libsvtav1", "yuv420p10le", options={"preset": "11", "crf": "10"}),
          settings=AV1),
     Case("av1 12 bit 4:2:2 to hevc", _by_program("libaom-av1", "yuv422p12le", "-cpu-used", "8"),
          ".mkv", None, X265, program="ffmpeg"),
-    Case("av1 12 bit 4:2:2 to av1", _by_program("libaom-av1", "yuv422p12le", "-cpu-used", "8"),
-         ".mkv", None, AV1, limits={"pixel format": _WRITTEN}, program="ffmpeg"),
+    *refused(Case("av1 12 bit 4:2:2 to av1",
+                  _by_program("libaom-av1", "yuv422p12le", "-cpu-used", "8"), ".mkv", None, AV1,
+                  program="ffmpeg"), "matroska cannot hold the depth", pixel_format=_LOST_DEPTH),
     Case("av1 4:4:4 to h264", _by_program("libaom-av1", "yuv444p", "-cpu-used", "8"), ".mkv",
          program="ffmpeg"),
     Case("prores 4:4:4:4 with alpha", _alpha("prores_ks", "yuva444p10le", profile="4444"), ".mov",
          settings=PRORES_4444),
     Case("prores 4:4:4", _film("prores_ks", "yuv444p10le", options={"profile": "4444"}), ".mov",
          settings=PRORES_4444),
-    Case("prores 4444 in mov to h264", _alpha("prores_ks", "yuva444p10le", profile="4444"), ".mov",
-         ".mp4", X264, limits={"pixel format": _WRITTEN, "pictures": _WRITTEN}),
+    *refused(Case("prores 4444 in mov to h264",
+                  _alpha("prores_ks", "yuva444p10le", profile="4444"), ".mov", ".mp4", X264),
+             "mp4 cannot hold the alpha", pixel_format=_LOST_ALPHA, pictures=_LOST_ALPHA),
     Case("mpeg2 4:2:2", _film("mpeg2video", "yuv422p", options={"b": "9000000"},
          time_base=Fraction(1, 25), pts=range(10)), ".ts"),
     Case("mjpeg 4:4:4", _film("mjpeg", "yuvj444p", options={"b": "30M"}), ".mov"),
     Case("png rgb in mov to rgb h264", _film("png", "rgb24"), ".mov", ".mkv", X264_RGB),
     Case("png rgba in mov to ffv1", _alpha("png", "rgba"), ".mov", ".mkv", FFV1),
-    Case("png rgba in mov to h264", _alpha("png", "rgba"), ".mov", ".mp4", X264,
-         limits=dict.fromkeys(("pixel format", "pictures", "colour"), _WRITTEN)),
+    *refused(Case("png rgba in mov to h264", _alpha("png", "rgba"), ".mov", ".mp4", X264,
+                  limits={"colour": _WRITTEN}), "mp4 cannot hold the alpha",
+             pixel_format=_LOST_ALPHA, pictures=_LOST_ALPHA),
     Case("rgb ffv1 to h264", _film("ffv1", "bgr0"), ".mkv", ".mp4", X264,
          limits=dict.fromkeys(("pixel format", "colour"), _WRITTEN)),
-    Case("12 bit ffv1 to h264", _film("ffv1", "yuv420p12le"), ".mkv", ".mp4", X264,
-         limits={"pixel format": _WRITTEN}),
+    *refused(Case("12 bit ffv1 to h264", _film("ffv1", "yuv420p12le"), ".mkv", ".mp4", X264),
+             "mp4 cannot hold the depth", pixel_format=_LOST_DEPTH),
     Case("raw uyvy in mov to ffv1", _film("rawvideo", "uyvy422"), ".avi", ".mkv", FFV1),
     Case("palette in gif", _film("gif", "rgb8"), ".gif", ".mkv", FFV1),
     *_tagged("bt601 pal", BT601_PAL),
@@ -145,8 +150,10 @@ CASES = [
         "x264-params": f"mastering-display={_DISPLAY}:cll=1000,400:asm=0"}), shows=("light",)),
     Case("pq with levels by av1", _film("libsvtav1", "yuv420p10le", colour=PQ, options=_AV1_LIGHT),
          ".mkv", settings=AV1, shows=("light",)),
-    Case("pq by vp9 in webm", partial(coloured, make=_film("libvpx-vp9", "yuv420p",
-         options=_FAST_VP9, colour=PQ)), ".webm", settings=VP9, shows=("light",)),
-    Case("pq hevc to ffv1", _film("libx265", "yuv420p10le", colour=PQ, options=x265(MASTERED)),
-         ".mp4", ".mkv", FFV1, shows=("light",)),
+    *refused(Case("pq by vp9 in webm", partial(coloured, make=_film("libvpx-vp9", "yuv420p",
+                  options=_FAST_VP9, colour=PQ)), ".webm", settings=VP9, shows=("light",)),
+             "webm cannot hold the content light level", light=_LOST_LIGHT),
+    *refused(Case("pq hevc to ffv1", _film("libx265", "yuv420p10le", colour=PQ,
+                  options=x265(MASTERED)), ".mp4", ".mkv", FFV1, shows=("light",)),
+             "matroska cannot hold the content light level", light=_LOST_LIGHT),
 ]  # fmt: skip

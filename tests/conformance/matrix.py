@@ -22,7 +22,7 @@ from all_cases import GROUPS
 from properties import PROPERTIES
 from runner import Cell, Row, run
 
-NAMES = (*PROPERTIES, "faces")
+NAMES = (*PROPERTIES, "faces", "copied")
 _MARKS = {"pass": "ok", "limit": "L", "fail": "X", "-": "."}
 _SIGNS = {"pass": "✓", "limit": "L", "fail": "✗", "-": ""}
 _ABSENT = Cell("-")
@@ -119,6 +119,8 @@ def _lines(row: Row) -> Iterator[str]:
     for name, cell in row.cells.items():
         if cell.words:
             yield f"    {cell.verdict}: {name}: {cell.words}"
+    if row.verdict == "fail":
+        yield from (f"    told: {words}" for words in row.warnings)
 
 
 def _table_row(row: Row, used: Sequence[str]) -> str:

@@ -47,11 +47,13 @@ Verdict = str | None
 class Terms:
     """How many times larger the target is, and how far its pictures may be off.
 
-    `loss` is in code values of 255, the mean over a picture of the worst channel.
+    `loss` is in code values of 255, the mean over a picture of the worst channel. `codec_named`:
+    the codec is the one that was asked for.
     """
 
     scale: int = 1
     loss: float = 0.0
+    codec_named: bool = True
 
 
 #: The same where pictures can only be compared as RGB.
@@ -92,6 +94,14 @@ def size(source: Film, target: Film, terms: Terms) -> Verdict:
     """Width and height, times the scale."""
     theirs = {(w * terms.scale, h * terms.scale) for w, h in (p.size for p in source.pictures)}
     ours = {p.size for p in target.pictures}
+    return "" if ours == theirs else f"{ours} instead of {theirs}"
+
+
+def codec(source: Film, target: Film, terms: Terms) -> Verdict:
+    """The codec of the pictures, where nobody asked for one."""
+    if terms.codec_named:
+        return None
+    ours, theirs = target.video.codec, source.video.codec
     return "" if ours == theirs else f"{ours} instead of {theirs}"
 
 
@@ -282,6 +292,7 @@ PROPERTIES: Mapping[str, Property] = {
     "duration": duration,
     "frames": frames,
     "size": size,
+    "codec": codec,
     "pixel format": pixel_format,
     "pictures": pictures,
     "colour": colour,

@@ -15,6 +15,7 @@ from witness import Film, Picture, Track
 
 #: What ffprobe says of colours that are left open.
 UNKNOWN = {None, "unknown", "unspecified"}
+_SHOWN_ELSEWHERE = ("language", "alpha_mode")  # in properties of their own
 
 
 def times_of(film: Film) -> list[Fraction | None]:
@@ -222,7 +223,7 @@ def lost_tags(
     """The first key that is lost or changed, in words."""
     ours = {key.lower(): value for key, value in after.items()}
     for key, value in before.items():
-        if key.lower() == "language" or {key, key.lower()} & set(dropped):
+        if key.lower() in _SHOWN_ELSEWHERE or {key, key.lower()} & set(dropped):
             continue
         mine = ours.get(key.lower())
         if mine != value and not (key.lower() == "comment" and mine and mine.startswith(value)):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from av import FFmpegError
@@ -14,6 +15,7 @@ from witness import Programs, look
 from facepipe import enhance
 from facepipe.configs.settings import load_settings
 from facepipe.errors import FacepipeError
+from facepipe.pipeline.report import sidecar_path
 from facepipe.run import Event
 from facepipe.workers.local import LocalExecutor
 
@@ -66,7 +68,17 @@ def run(case: Case, folder: Path) -> Row:
             words = f"left a target behind: {words}"
         announced = case.refusal is not None and words.startswith(case.refusal)
         return Row(case, "limit" if announced else "fail", words)
-    return compare(case, programs, target, summary.faces, summary.warnings)
+    row = compare(case, programs, target, summary.faces, summary.warnings)
+    return _with_copies(row, target) if case.copied else row
+
+
+def _with_copies(row: Row, target: Path) -> Row:
+    told = json.loads(sidecar_path(target).read_text(encoding="utf-8"))
+    copied, frames = sum(part["frames"] for part in told["copied"]), told["output"]["frames"]
+    right = copied == frames if row.case.copied == "all" else 0 < copied < frames
+    cell = Cell("pass") if right else Cell("fail", f"{copied} of {frames} pictures were copied")
+    cells = {**row.cells, "copied": cell}
+    return replace(row, cells=cells, verdict=_verdict(cells.values()))
 
 
 def compare(
@@ -80,9 +92,11 @@ def compare(
     except (LookupError, FFmpegError) as error:
         begun.end()
         return Row(case, "fail", f"the target cannot be read: {error}")
+    named = any(one.startswith("output.codec=") for one in case.settings)
+    terms = Terms(case.scale, case.loss, named)
     cells = {}
     for name, same in PROPERTIES.items():
-        said = same(before, after, Terms(case.scale, case.loss))
+        said = same(before, after, terms)
         announced = next((w for w in warnings if case.limits.get(name, "\n") in w), None)
         if said is None:
             lost = name in case.shows
@@ -95,6 +109,9 @@ def compare(
             cells[name] = Cell("fail", said)
     if case.faces:
         cells["faces"] = Cell("pass") if faces else Cell("fail", "no face was enhanced")
-    verdicts = {cell.verdict for cell in cells.values()}
-    verdict = next((v for v in ("fail", "limit") if v in verdicts), "pass")
-    return Row(case, verdict, cells=cells, warnings=warnings)
+    return Row(case, _verdict(cells.values()), cells=cells, warnings=warnings)
+
+
+def _verdict(cells: Iterable[Cell]) -> str:
+    verdicts = {cell.verdict for cell in cells}
+    return next((v for v in ("fail", "limit") if v in verdicts), "pass")

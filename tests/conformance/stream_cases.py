@@ -8,7 +8,7 @@ from pathlib import Path
 
 import clips
 from av.stream import Disposition
-from cases import FFV1, VP9, Case, Make
+from cases import FFV1, VP9, Case, Make, refused
 from clips import Attached, Captions, Cover, Data, Extra, Marks, Second, Sound, assemble
 
 import synthetic
@@ -58,6 +58,12 @@ def _in_transport(*extras: Extra) -> Make:
     return _with(*extras, options={"mpegts_copyts": "1"}, shift=1.0)
 
 
+def _left_out(case: Case, muxer: str, *beside: str) -> list[Case]:
+    words = "left out: stream 1"
+    lost = dict.fromkeys(("streams", "dispositions", *beside), words)
+    return refused(case, f"{muxer} cannot hold stream 1", **lost)
+
+
 def _in_avi(sound: Sound) -> Make:
     return _with(sound, film=_AVI_FILM, through=".avi")
 
@@ -103,9 +109,8 @@ SOUNDS = [
          shows=("streams", "sync")),
     Case("ac3 in ts to mkv", _in_transport(Sound("ac3", start=1.0, **_STEREO)), ".ts", ".mkv",
          shows=("streams", "sync")),
-    Case("flac to ts", _with(Sound("flac")), ".mkv", ".ts", refusal="mpegts cannot hold stream 1"),
-    Case("aac to webm", _with(Sound(), film=_VP9_FILM), ".mkv", ".webm", VP9,
-         refusal="webm cannot hold stream 1"),
+    *_left_out(Case("flac to ts", _with(Sound("flac")), ".mkv", ".ts"), "mpegts"),
+    *_left_out(Case("aac to webm", _with(Sound(), film=_VP9_FILM), ".mkv", ".webm", VP9), "webm"),
     _heard("three sounds", ".mp4", Sound(language="eng"), Sound("ac3", language="deu", **_STEREO),
            Sound(language="fra", title="Commentary")),
     _heard("six sounds", ".mkv", *(Sound(language=x) for x in
@@ -137,13 +142,15 @@ CAPTIONS = [
         (200, 0, b"\x0f\x10\x00\x01\x00\x02\x1e\x00\x0f\x80\x00\x01\x00\x00")])), ".ts",
         shows=("streams",)),
     Case("srt to mp4", _with(Captions(language="deu")), ".mkv", ".mp4",
-         limits={"streams": "mov_text"}, refusal="mp4 cannot hold stream 1"),
+         limits={"streams": "becomes mov_text"}),
     Case("mov_text to mkv", _with(Captions("mov_text", language="deu")), ".mp4", ".mkv",
-         limits={"streams": "subrip"}, refusal="matroska cannot hold stream 1"),
-    Case("ass to mp4", _with(Captions("ass")), ".mkv", ".mp4", limits={"streams": "mov_text"},
-         refusal="mp4 cannot hold stream 1"),
-    Case("pgs to mp4", _with(_PGS), ".mkv", ".mp4", refusal="mp4 cannot hold stream 1"),
-    Case("srt to ts", _with(Captions()), ".mkv", ".ts", refusal="mpegts cannot hold stream 1"),
+         limits={"streams": "becomes subrip"}),
+    Case("srt to webm", _with(Captions(), film=_VP9_FILM), ".mkv", ".webm", VP9,
+         limits={"streams": "becomes webvtt"}),
+    *refused(Case("ass to mp4", _with(Captions("ass")), ".mkv", ".mp4"),
+             "mp4 cannot hold the styles and places of stream 1", streams="becomes mov_text"),
+    *_left_out(Case("pgs to mp4", _with(_PGS), ".mkv", ".mp4"), "mp4", "languages"),
+    *_left_out(Case("srt to ts", _with(Captions()), ".mkv", ".ts"), "mpegts"),
     _read("captions for the deaf and forced ones", ".mkv",
           Captions(language="eng", disposition=_DEAF, title="SDH"),
           Captions(language="deu", disposition=Disposition.forced)),
@@ -156,13 +163,16 @@ REST = [
          shows=("chapters",)),
     Case("chapters mkv to mp4", _with(marks=_CHAPTERS), ".mkv", ".mp4", shows=("chapters",)),
     Case("chapters mp4 to mkv", _with(marks=_CHAPTERS), ".mp4", ".mkv", shows=("chapters",)),
-    Case("chapters to ts", _with(marks=_CHAPTERS), ".mp4", ".ts", limits={"chapters": "chapter"}),
+    *refused(Case("chapters to ts", _with(marks=_CHAPTERS), ".mp4", ".ts"),
+             "mpegts cannot hold the chapters", chapters="lost: the chapters"),
     Case("font in mkv", _with(Attached()), ".mkv", shows=("attachments",)),
     Case("two files in mkv", _with(Attached(), Attached("a b.txt", "text/plain", b"words")),
          ".mkv", shows=("attachments",)),
-    Case("font to mp4", _with(Attached()), ".mkv", ".mp4", refusal="mp4 cannot hold stream 1"),
+    *refused(Case("font to mp4", _with(Attached()), ".mkv", ".mp4"), "mp4 cannot hold stream 1",
+             attachments="left out: stream 1"),
     Case("cover in mp4", _with(Sound(), Cover()), shows=("attachments",)),
-    Case("cover mp4 to mov", _with(Cover()), ".mp4", ".mov", refusal="mov cannot hold stream 1"),
+    *refused(Case("cover mp4 to mov", _with(Cover()), ".mp4", ".mov"), "mov cannot hold stream 1",
+             attachments="left out: stream 1"),
     Case("cover in mkv", _with(Sound(), _PNG), ".mkv", shows=("attachments",)),
     Case("cover mp4 to mkv", _with(Cover()), ".mp4", ".mkv", shows=("attachments",)),
     Case("cover mkv to mp4", _with(_PNG), ".mkv", ".mp4", shows=("attachments",)),
@@ -175,8 +185,7 @@ REST = [
         video={"timecode": "01:02:03:04"})), ".mov", ".mkv",
         limits=dict.fromkeys(("streams", "languages", "dispositions"), "left out")),
     Case("klv in ts", _in_transport(Data("klv")), ".ts", shows=("streams",)),
-    Case("klv in ts to mp4", _in_transport(Data("klv")), ".ts", ".mp4",
-         refusal="mp4 cannot hold stream 1"),
+    *_left_out(Case("klv in ts to mp4", _in_transport(Data("klv")), ".ts", ".mp4"), "mp4"),
     Case("id3 in ts", _in_transport(Data("timed_id3", [(1200, 0, b"ID3\x04\0\0\0\0\0\0")])), ".ts",
          shows=("streams",)),
     Case("measurements in mp4", partial(measured, make=_with(Sound(), Captions("mov_text"))),

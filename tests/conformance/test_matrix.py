@@ -31,7 +31,7 @@ def test_names_are_unique_and_pending_ones_exist() -> None:
     names = [case.name for case in CASES]
     assert len(set(names)) == len(names)
     assert set(PENDING) <= set(names)
-    known = {*PROPERTIES, "faces"}
+    known = {*PROPERTIES, "faces", "copied"}
     for case in CASES:
         assert set(case.limits) | set(case.shows) <= known, case.name
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import clips
 import numpy as np
-from cases import FFV1, PRORES, VP9, X264, X265, Case, Make
+from cases import FFV1, PRORES, VP9, X264, X265, Case, Make, refused
 from numpy.typing import NDArray
 
 import synthetic
@@ -125,6 +125,8 @@ def _alone(suffix: str, settings: tuple[str, ...] = X264, **how: object) -> Case
 
 
 _FIELDS = ("fields",)
+_LOST_MARKS, _LOST_ASPECT = "lost: the marks of interlaced", "lost: the pixel aspect ratio"
+_LATER = dict.fromkeys(("pts", "duration", "streams"), "later, in step")
 _TICK = {"pts": "come a tick after it"}
 _CHEAP = ("output.codec=libx264", "output.preset=ultrafast", "detect.enlarge=1")
 _WRITTEN = {"pixel format": "is written as"}
@@ -162,7 +164,7 @@ TIMES = [
          options={"bf": "0"})), ".ts"),
     Case("missing pts in ts with b-frames", partial(timeless, make=film(time_base=_BASE,
          pts=range(30), options={"bf": "2"})), ".ts"),
-    Case("clock wraps in ts", _wrapped, ".ts"),
+    Case("clock wraps in ts", _wrapped, ".ts", limits=_LATER),
     Case("b-pyramid", synthetic.b_pyramid),
     Case("b-pyramid in mkv", synthetic.b_pyramid, ".mkv"),
     Case("b-pyramid in ts", synthetic.b_pyramid, ".ts"),
@@ -185,8 +187,10 @@ TIMES = [
          shows=_FIELDS),
     Case("interlaced dv", _interlaced(_BFF, "dvvideo", size=(720, 576), pix_fmt="yuv420p",
          pts=range(5)), ".avi", ".mkv", shows=_FIELDS),
-    Case("interlaced to hevc", _interlaced(_TFF), ".mp4", None, X265, shows=_FIELDS),
-    Case("interlaced to vp9", _interlaced(_TFF), ".mkv", ".webm", VP9, shows=_FIELDS),
+    *refused(Case("interlaced to hevc", _interlaced(_TFF), ".mp4", None, X265, shows=_FIELDS),
+             "mp4 cannot hold the marks of interlaced pictures", fields=_LOST_MARKS),
+    *refused(Case("interlaced to vp9", _interlaced(_TFF), ".mkv", ".webm", VP9, shows=_FIELDS),
+             "webm cannot hold the marks of interlaced pictures", fields=_LOST_MARKS),
     Case("interlaced ffv1", _interlaced(_TFF, "ffv1"), ".mkv", settings=FFV1, shows=_FIELDS),
     Case("interlaced prores", _fielded_prores, ".mov", settings=PRORES, shows=_FIELDS),
     Case("telecine h264", _telecined("libx264"), shows=_FIELDS),
@@ -200,13 +204,14 @@ SHAPES = [
     Case("aspect in mkv", _aspect(), ".mkv", shows=("aspect",)),
     Case("aspect in ts", _aspect(), ".ts", shows=("aspect",)),
     Case("aspect hevc in mov", _aspect("libx265"), ".mov", settings=X265, shows=("aspect",)),
-    Case("aspect ffv1 in mkv", partial(
-            encoded_by_program, codec="ffv1", pix_fmt="yuv420p", options=("-vf", "setsar=16/11")
-        ), ".mkv", settings=FFV1, shows=("aspect",)),
+    *refused(Case("aspect ffv1 in mkv", partial(encoded_by_program, codec="ffv1",
+                  pix_fmt="yuv420p", options=("-vf", "setsar=16/11")), ".mkv", settings=FFV1,
+                  shows=("aspect",), program="ffmpeg"),
+             "matroska cannot hold the pixel aspect ratio", aspect=_LOST_ASPECT),
     Case("aspect prores in mov", _aspect("prores_ks", pix_fmt="yuv422p10le"), ".mov",
          settings=PRORES, shows=("aspect",)),
-    Case("aspect vp9 in webm", _aspect("libvpx-vp9", options=_FAST_VP9), ".webm", settings=VP9,
-         refusal="webm would lose the pixel aspect ratio"),
+    *refused(Case("aspect vp9 in webm", _aspect("libvpx-vp9", options=_FAST_VP9), ".webm",
+                  settings=VP9), "webm cannot hold the pixel aspect ratio", aspect=_LOST_ASPECT),
     Case("aspect vp9 in mp4", _aspect("libvpx-vp9", options=_FAST_VP9), settings=VP9,
          shows=("aspect",)),
     *(_rotated(".mp4", degrees) for degrees in (90, 180, 270)),
@@ -214,7 +219,8 @@ SHAPES = [
     Case("mirrored", _turned(0, hflip=True), shows=("rotation",)),
     Case("mirrored in mkv", _turned(0, hflip=True), ".mkv", shows=("rotation",)),
     Case("turned and mirrored", _turned(90, vflip=True), shows=("rotation",)),
-    Case("turned mp4 to ts", _turned(90), ".mp4", ".ts", shows=("rotation",)),
+    *refused(Case("turned mp4 to ts", _turned(90), ".mp4", ".ts", shows=("rotation",),
+                  limits=_LATER), "mpegts cannot hold the rotation", rotation="lost: the rotation"),
     Case("odd size ffv1", _sized(97, 65, "ffv1"), ".mkv", settings=FFV1),
     Case("odd size vp9", _sized(97, 65, "libvpx-vp9"), ".webm", settings=VP9),
     Case("odd size h264 4:4:4", _sized(97, 65, "libx264", "yuv444p"), ".mkv"),

@@ -172,7 +172,7 @@ def _packets(path: Path, indices: list[int]) -> dict[int, list[Passed]]:
     with av.open(str(path), metadata_errors="surrogateescape") as container:
         for packet in container.demux():
             index = packet.stream_index
-            hidden = packet.is_discard and packet.stream.type == "video"
+            hidden = (packet.is_discard and packet.stream.type == "video") or _is_pause(packet)
             if not packet.size or index not in found or hidden:
                 continue
             base = packet.time_base
@@ -192,6 +192,12 @@ def _packets(path: Path, indices: list[int]) -> dict[int, list[Passed]]:
                 )
             )
     return found
+
+
+def _is_pause(packet: Packet[Stream]) -> bool:
+    """Whether a packet of mov_text holds the nothing between two captions."""
+    context = packet.stream.codec_context
+    return bytes(packet) == b"\0\0" and context is not None and context.codec.name == "mov_text"
 
 
 def _payload(packet: Packet[Stream]) -> bytes:
