@@ -10,12 +10,13 @@ from functools import partial
 import codec_cases
 import format_cases
 import numpy as np
-import portraits
 import stream_cases
-import synthetic
 import time_cases
 from cases import DEFAULT, Case, Make
 from numpy.typing import NDArray
+
+import portraits
+import synthetic
 
 _RATE = Fraction(2, 25)
 _FRAMES, _SEEN = 60, range(24, 36)  # 4.8 s, of which one has faces
