@@ -254,6 +254,10 @@ app.add_typer(laboratory.evaluate_app, name="evaluate")
 _ENDINGS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
 
 
+#: What loaders say where a library finds no room.
+_NO_ROOM = ("map segment", "bad_alloc", "Cannot allocate")
+
+
 class Stopped(BaseException):
     """Ctrl-C or a request to end; no KeyboardInterrupt, which the command line would swallow."""
 
@@ -291,8 +295,10 @@ def main() -> None:
         )
         sys.exit(2)
     except ImportError as error:  # a library that is damaged, or finds no room
-        print(f"facepipe: a library does not load: {_shown(error)}", file=sys.stderr)
-        sys.exit(OutOfMemoryError.exit_code if "map segment" in str(error) else 1)
+        short = any(words in str(error) for words in _NO_ROOM)
+        said = "there is not enough memory; " if short else ""
+        print(f"facepipe: {said}a library does not load: {_shown(error)}", file=sys.stderr)
+        sys.exit(OutOfMemoryError.exit_code if short else 1)
     except Stopped as stopped:
         print(
             "facepipe: stopped; what is finished is kept, the same command goes on from there",

@@ -378,7 +378,8 @@ def test_a_film_that_brings_a_fault_of_ours_to_light_stops_no_other(
         return real(source, *args, **how)
 
     monkeypatch.setattr(films, "enhance", faulty)
-    assert run_batch([str(tmp_path / "in")], tmp_path / "out", Settings(), executor).failed == 1
+    encoded = Settings(output={"copy_unchanged": False})  # type: ignore[arg-type]
+    assert run_batch([str(tmp_path / "in")], tmp_path / "out", encoded, executor).failed == 1
     rows = report(tmp_path / "out")
     assert rows["a.mp4"]["reason"] == "IndexError: nobody thought of this"
     assert rows["b.mp4"]["state"] == "passed"
