@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -61,7 +62,9 @@ def film(
     with av.open(
         str(path), "w", format=format, container_options=container_options or {}
     ) as container:
-        video = container.add_stream(codec, rate=25, options=defaults | (options or {}))
+        video = container.add_stream(
+            codec, rate=_rate(times, time_base), options=defaults | (options or {})
+        )
         video.width, video.height, video.pix_fmt = *size, pix_fmt
         video.codec_context.time_base = time_base
         video.time_base = time_base
@@ -109,6 +112,12 @@ def film(
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
     return path
+
+
+def _rate(times: Sequence[int], time_base: Fraction) -> Fraction:
+    """Frames a second, 25 where they do not come evenly."""
+    steps = {after - time for time, after in pairwise(times)}
+    return 1 / (steps.pop() * time_base) if len(steps) == 1 else Fraction(25)
 
 
 def plain(path: Path, frames: int = 30) -> Path:

@@ -107,7 +107,8 @@ CASES = [
     Case("by mpeg2video", H264, settings=("output.codec=mpeg2video",),
          refusal="mpeg2video does not open"),
     Case("by mpeg4", H264, settings=("output.codec=mpeg4", "output.options.b=9000000")),
-    Case("by mjpeg", MJPEG_FILM, ".mov", None, ("output.codec=mjpeg", "output.options.b=30000000")),
+    Case("by mjpeg", MJPEG_FILM, ".mov", None, ("output.codec=mjpeg", "output.options.b=30000000"),
+         refusal="mjpeg does not open"),
     _by_default("hevc", HEVC, ".mkv", ".mp4"),
     _by_default("av1", AV1_FILM, ".mkv", ".mp4"),
     _by_default("vp9", VP9_FILM, ".webm", ".mkv"),
@@ -123,7 +124,7 @@ CASES = [
     _by_default("prores", PRORES_FILM, ".mov", ".mp4", "is written as h264"),
     _by_default("ffv1", FFV1_FILM, ".mkv", ".mov", "is written as h264"),
     _by_default("png", made("png", "rgb24"), ".mov", ".mkv", "is written as h264"),
-    _by_default("gif", made("gif", "rgb8"), ".gif", ".mp4", "is written as h264"),
+    _by_default("gif", made("gif", "rgb8"), ".gif", ".mp4", "is written as ffv1"),
     _never(".avi"),
     _never(".flv"),
 ]  # fmt: skip

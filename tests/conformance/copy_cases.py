@@ -28,6 +28,7 @@ _OPEN_GOP = {
     "crf": "16",
     "x264-params": "open-gop=1:keyint=10:min-keyint=10:scenecut=0:bframes=3:b-adapt=0:asm=0",
 }
+_CLOSED = {"g": "10", "crf": "14", "x265-params": "open-gop=0:log-level=none:pools=1"}
 _UNEVEN = [0, *np.cumsum(np.random.default_rng(5).integers(500, 1600, _FRAMES - 1)).tolist()]
 #: Films that are written with their own codec in their own container.
 _WHOLE = (
@@ -60,8 +61,12 @@ _WHOLE = (
 )
 #: What is encoded all the same: times that packets do not have, or pictures that are hidden.
 _ENCODED = (
-    *("h264 with b-frames in avi to mp4", "duplicate pts in mkv", "missing pts in ts"),
-    *("missing pts in ts with b-frames", "negative start in mp4", "negative start mp4 to mkv"),
+    *("h264 in avi to mkv", "h264 with b-frames in avi to mp4", "duplicate pts in mkv"),
+    *("missing pts in ts", "missing pts in ts with b-frames", "negative start in mp4"),
+    *("negative start mp4 to mkv", "prores 4:4:4:4 with alpha"),
+    *("edit list that cuts the beginning", "edit list that cuts both ends"),
+    *("edit list with a pause first", "edit list with a piece taken out"),
+    *("edit list with a piece twice", "edit list mp4 to mkv"),
 )
 
 
@@ -80,9 +85,12 @@ def _whole() -> Iterator[Case]:
     }
     for name in _WHOLE:
         if name in known:
-            copied = "" if name in _ENCODED else "all"
             yield replace(
-                known[name], name=f"{name}, untouched", settings=DEFAULT, copied=copied, lossy=False
+                known[name],
+                name=f"{name}, untouched",
+                settings=DEFAULT,
+                copied="" if name in _ENCODED else "all",
+                lossy=False,
             )
 
 
@@ -118,15 +126,15 @@ _MUTE = {"audio": 0}
 CASES = [
     *_whole(),
     *(_joined(f"h264 in {s[1:]}", _visited(), s) for s in (".mp4", ".mov", ".mkv", ".ts")),
-    _joined("h264 mp4 to ts", _visited(), ".mp4", ".ts"),
+    replace(_joined("h264 mp4 to ts", _visited(), ".mp4", ".ts"), limits=time_cases.LATER),
     _joined("h264 ts to mp4", _visited(), ".ts", ".mp4"),
-    _joined("h264 with open groups", _visited(options=_OPEN_GOP), ".mkv"),
+    replace(_joined("h264 with open groups", _visited(options=_OPEN_GOP), ".mkv"), copied=""),
     _joined("h264 10 bit", _visited(pix_fmt="yuv420p10le"), ".mp4"),
     _joined("h264 vfr", _visited(pts=_UNEVEN, time_base=synthetic.TICKS), ".mp4"),
     _joined("h264 interlaced", _visited(interlaced=True, filters=["setfield=tff"]), ".mkv"),
     _joined("h264 full range", _visited(pix_fmt="yuvj420p", colour=(2, 1, 1, 1)), ".mp4"),
-    _joined("hevc in mkv", _visited("libx265"), ".mkv"),
-    _joined("hevc in ts", _visited("libx265"), ".ts"),
+    _joined("hevc in mkv", _visited("libx265", options=_CLOSED), ".mkv"),
+    _joined("hevc in ts", _visited("libx265", options=_CLOSED), ".ts"),
     _joined("av1 in mkv", _visited("libsvtav1", options={"g": "10", "preset": "11"}, **_MUTE),
             ".mkv"),
     _joined("vp9 in webm", _visited("libvpx-vp9", options=_FAST_VP9, **_MUTE), ".webm"),

@@ -19,7 +19,6 @@ from readings import (
     colour_tag,
     difference,
     dispositions_of,
-    end_of,
     field_words,
     first_off,
     flag_words,
@@ -60,6 +59,7 @@ class Terms:
 CONVERTED = 5.0
 Property = Callable[[Film, Film, Terms], Verdict]  # source, target
 
+_SLACK = Fraction(1, 1000)  # lengths are written in the time bases of encoders
 _MOV_KEYS = {"handler_name", "vendor_id"}
 _WRITER_KEYS = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
 _OLD = ("duration", "encoder")
@@ -77,11 +77,11 @@ def pts(source: Film, target: Film, terms: Terms) -> Verdict:
 
 def duration(source: Film, target: Film, terms: Terms) -> Verdict:
     """The last picture is shown as long as in the source, where both say how long."""
-    theirs, ours = end_of(source.video), end_of(target.video)
-    if theirs is None or ours is None:  # transport streams hold no durations
+    theirs, ours = source.video.end, target.video.end
+    if theirs is None or ours is None:
         return None
     off = ours - theirs
-    return "" if abs(off) <= target.video.tick else f"ends {seconds(off)} later"
+    return "" if abs(off) <= max(target.video.tick, _SLACK) else f"ends {seconds(off)} later"
 
 
 def frames(source: Film, target: Film, terms: Terms) -> Verdict:

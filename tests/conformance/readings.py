@@ -29,15 +29,6 @@ def times_of(film: Film) -> list[Fraction | None]:
     return [p.pts for p in film.pictures]
 
 
-def end_of(track: Track) -> Fraction | None:
-    """When the last picture or packet is over, None where it has no length."""
-    timed = [p for p in track.packets if p.pts is not None]
-    last = max(timed, key=lambda p: p.pts or 0, default=None)
-    if last is None or last.pts is None or not last.duration:
-        return None
-    return last.pts + last.duration
-
-
 def first_off(pairs: Sequence[tuple[Fraction, Fraction]], allowed: Fraction) -> str:
     """Which pairs of ours and theirs are further apart than allowed, in words; nothing for none."""
     off = [n for n, (ours, theirs) in enumerate(pairs) if abs(ours - theirs) > allowed]

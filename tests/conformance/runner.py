@@ -15,8 +15,8 @@ from witness import Programs, look
 from facepipe import enhance
 from facepipe.configs.settings import load_settings
 from facepipe.errors import FacepipeError
+from facepipe.passes import Event
 from facepipe.pipeline.report import sidecar_path
-from facepipe.run import Event
 from facepipe.workers.local import LocalExecutor
 
 

@@ -183,7 +183,7 @@ REST = [
          ".mov", ".mp4", shows=("streams",)),
     Case("timecode in mov to mkv", _with(Sound("pcm_s16le"), marks=Marks(
         video={"timecode": "01:02:03:04"})), ".mov", ".mkv",
-        limits=dict.fromkeys(("streams", "languages", "dispositions"), "left out")),
+        limits=dict.fromkeys(("streams", "languages", "dispositions"), "becomes the metadata")),
     Case("klv in ts", _in_transport(Data("klv")), ".ts", shows=("streams",)),
     *_left_out(Case("klv in ts to mp4", _in_transport(Data("klv")), ".ts", ".mp4"), "mp4"),
     Case("id3 in ts", _in_transport(Data("timed_id3", [(1200, 0, b"ID3\x04\0\0\0\0\0\0")])), ".ts",

@@ -126,7 +126,7 @@ def _alone(suffix: str, settings: tuple[str, ...] = X264, **how: object) -> Case
 
 _FIELDS = ("fields",)
 _LOST_MARKS, _LOST_ASPECT = "lost: the marks of interlaced", "lost: the pixel aspect ratio"
-_LATER = dict.fromkeys(("pts", "duration", "streams"), "later, in step")
+LATER = dict.fromkeys(("pts", "duration", "streams"), "in step: mpegts holds")
 _TICK = {"pts": "come a tick after it"}
 _CHEAP = ("output.codec=libx264", "output.preset=ultrafast", "detect.enlarge=1")
 _WRITTEN = {"pixel format": "is written as"}
@@ -164,7 +164,7 @@ TIMES = [
          options={"bf": "0"})), ".ts"),
     Case("missing pts in ts with b-frames", partial(timeless, make=film(time_base=_BASE,
          pts=range(30), options={"bf": "2"})), ".ts"),
-    Case("clock wraps in ts", _wrapped, ".ts", limits=_LATER),
+    Case("clock wraps in ts", _wrapped, ".ts", limits=LATER),
     Case("b-pyramid", synthetic.b_pyramid),
     Case("b-pyramid in mkv", synthetic.b_pyramid, ".mkv"),
     Case("b-pyramid in ts", synthetic.b_pyramid, ".ts"),
@@ -220,7 +220,7 @@ SHAPES = [
     Case("mirrored in mkv", _turned(0, hflip=True), ".mkv", shows=("rotation",)),
     Case("turned and mirrored", _turned(90, vflip=True), shows=("rotation",)),
     *refused(Case("turned mp4 to ts", _turned(90), ".mp4", ".ts", shows=("rotation",),
-                  limits=_LATER), "mpegts cannot hold the rotation", rotation="lost: the rotation"),
+                  limits=LATER), "mpegts cannot hold the rotation", rotation="lost: the rotation"),
     Case("odd size ffv1", _sized(97, 65, "ffv1"), ".mkv", settings=FFV1),
     Case("odd size vp9", _sized(97, 65, "libvpx-vp9"), ".webm", settings=VP9),
     Case("odd size h264 4:4:4", _sized(97, 65, "libx264", "yuv444p"), ".mkv"),

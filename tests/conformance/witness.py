@@ -30,6 +30,7 @@ class Passed:
     pts: Fraction | None
     duration: Fraction
     digest: str
+    hidden: bool  # by an edit list
     side_data: tuple[tuple[str, bytes], ...]
 
 
@@ -45,6 +46,7 @@ class Track:
     shape: tuple[object, ...]  # what else a decoder is told: rate, layout, size, extradata
     packets: tuple[Passed, ...]
     samples: int | None  # how many sound samples decode
+    end: Fraction | None = None  # of pictures: when the last one is over, where the film says so
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,7 @@ def _packets(path: Path, indices: list[int]) -> dict[int, list[Passed]]:
     with av.open(str(path), metadata_errors="surrogateescape") as container:
         for packet in container.demux():
             index = packet.stream_index
-            hidden = (packet.is_discard and packet.stream.type == "video") or _is_pause(packet)
-            if not packet.size or index not in found or hidden:
+            if not packet.size or index not in found or _is_pause(packet):
                 continue
             base = packet.time_base
             time = packet.pts if packet.pts is not None else packet.dts
@@ -182,6 +183,7 @@ def _packets(path: Path, indices: list[int]) -> dict[int, list[Passed]]:
                     pts=time * base if time is not None else None,
                     duration=(packet.duration or 0) * base,
                     digest=_digest(_payload(packet)),
+                    hidden=packet.is_discard and packet.stream.type == "video",
                     side_data=tuple(
                         sorted(
                             (d.data_type, bytes(d))
@@ -228,9 +230,24 @@ def _track(path: Path, index: int, packets: list[Passed]) -> Track:
             metadata=dict(stream.metadata),
             disposition=stream.disposition,
             shape=shape,
-            packets=tuple(packets),
+            packets=tuple(packet for packet in packets if not packet.hidden),
             samples=samples,
+            end=_end(container, stream, packets) if stream.type == "video" else None,
         )
+
+
+def _end(container: InputContainer, stream: Stream, packets: list[Passed]) -> Fraction | None:
+    if "mpegts" in container.format.name:  # holds no lengths
+        return None
+    timed = [(p.pts, p.duration) for p in packets if p.pts is not None and not p.hidden]
+    last, lasting = max(timed, default=(Fraction(0), Fraction(0)))
+    if "mov" not in container.format.name:
+        return last + lasting if lasting else None
+    # There packets tell how long they take to decode, and the stream when it ends.
+    if stream.duration is None or stream.time_base is None:
+        return None
+    end = (stream.duration + (stream.start_time or 0)) * stream.time_base
+    return min([end, *(p.pts for p in packets if p.hidden and p.pts is not None and p.pts > last)])
 
 
 def _covers(path: Path) -> Iterator[str]:

@@ -177,7 +177,9 @@ def _write(
             out.set_chapters(shifted_chapters(opened.chapters(), info, window))
             _start(out, muxer)
             copier = Copier(opened, copies, captions, info, window, muxer, most)
-            packets = film.timed(times, durations(times, last))
+            # A transport stream holds no time below zero: one would move everything.
+            earliest = min(0, *times) if muxer == "mpegts" else None
+            packets = film.timed(times, durations(times, last), earliest)
             written = _interleave(out, video, packets, copier)
         except BaseException:
             # Closing writes an index; without the file it gives up at once.

@@ -65,9 +65,11 @@ class FilmPackets:
         """The pts of every packet, in decoding order and the source's time base."""
         return [pts for pts, _, _ in self._read()]
 
-    def timed(self, times: Sequence[int], lasting: Mapping[int, int]) -> Iterator[Packet[Stream]]:
-        """The packets with the times they have in the target."""
-        schedule = iter(zip(times, decode_times(times), strict=True))
+    def timed(
+        self, times: Sequence[int], lasting: Mapping[int, int], earliest: int | None = None
+    ) -> Iterator[Packet[Stream]]:
+        """The packets with the times they have in the target; `earliest` as of `decode_times`."""
+        schedule = iter(zip(times, decode_times(times, earliest), strict=True))
         for _, packet, part in self._read():
             pts, dts = next(schedule)
             wrapped = self._wrapped(packet, part)
@@ -189,18 +191,30 @@ def _mend_alpha(packet: Packet[Stream]) -> None:
 
 
 def last_duration(source: Path, info: VideoInfo, last: int) -> int:
-    """How long the last frame is shown: up to the source's next one, or as its packet says."""
+    """How long the last frame is shown: up to the source's next one, or as the source says."""
     after = [time for time in info.pts if time > last]
     if after:
         return after[0] - last
-    usual = usual_duration(info.pts)
+    told: tuple[int, int] | None = None  # pts and length of the last packet that has one
+    hidden: int | None = None  # pts of the first packet behind the end of an edit list
     with open_source(source) as opened:
         stream = opened.streams[info.stream_index]
+        end = (stream.start_time or 0) + (stream.duration or 0)
         if info.keyframe_pts:
             with suppress(av.FFmpegError):
                 opened.seek(info.keyframe_pts[-1], stream=stream)
         with suppress(av.FFmpegError):
             for packet in opened.demux(stream):
-                if packet.pts == last and packet.duration:
-                    return packet.duration
-    return usual
+                if packet.pts is None or not packet.size:
+                    continue
+                if packet.pts > last:
+                    hidden = min(hidden or packet.pts, packet.pts)
+                elif packet.duration:
+                    told = max(told or (packet.pts, 0), (packet.pts, packet.duration))
+    if info.container.startswith("mov") and not info.damage and end > last:
+        # There a packet's own length says when the next one is decoded.
+        return min(end, hidden or end) - last
+    # The last frame may have been moved by a tick from another's time.
+    if told is None or told[0] + told[1] <= last:
+        return usual_duration(info.pts)
+    return told[0] + told[1] - last

@@ -16,8 +16,12 @@ def is_timed_as_decoded(container: str, codec: str) -> bool:
     return container == "avi" and codec in ("h264", "hevc")
 
 
-def decode_times(pts: Sequence[int]) -> list[int]:
-    """One dts for each packet, given pts in decoding order: rising, and never above its pts."""
+def decode_times(pts: Sequence[int], earliest: int | None = None) -> list[int]:
+    """One dts for each packet, given pts in decoding order: rising, and never above its pts.
+
+    Pictures that are shown in another order are decoded ahead of the first pts. Where that would be
+    before `earliest`, the first ones follow each other faster.
+    """
     if not pts:
         return []
     shown = sorted(pts)
@@ -27,6 +31,18 @@ def decode_times(pts: Sequence[int]) -> list[int]:
     times = lead + shown[: len(shown) - delay]
     for at in range(len(times) - 2, -1, -1):  # equal pts would make equal dts
         times[at] = min(times[at], times[at + 1] - 1)
+    return times if earliest is None or times[0] >= earliest else _hurried(times, pts, earliest)
+
+
+def _hurried(times: list[int], pts: Sequence[int], earliest: int) -> list[int]:
+    """The same, but none before `earliest`, if there are ticks enough up to the first pts."""
+    count = bisect_right(times, earliest)
+    end = times[count] if count < len(times) else earliest + count
+    step = max((end - earliest) / count, 1)
+    times = [round(end - step * (count - at)) for at in range(count)] + times[count:]
+    for at in range(len(times) - 1, -1, -1):
+        after = times[at + 1] - 1 if at + 1 < len(times) else pts[at]
+        times[at] = min(times[at], pts[at], after)
     return times
 
 

@@ -66,3 +66,24 @@ def test_missing_times_are_as_many_as_are_missing() -> None:
         assert len(found) == len(known) + missing
         assert set(known) <= set(found)
         assert found == sorted(found)
+
+
+def test_decoding_is_hurried_where_there_is_no_time_before() -> None:
+    assert decode_times([0, 30, 10, 20, 60, 40, 50], 0) == [0, 5, 10, 20, 30, 40, 50]
+    assert decode_times([0, 30, 10, 20, 60, 40, 50], -9) == [-9, 0, 10, 20, 30, 40, 50]
+    assert decode_times([0, 30, 10, 20, 60, 40, 50], -10) == decode_times(
+        [0, 30, 10, 20, 60, 40, 50]
+    )
+    assert decode_times([0, 3, 1, 2], 0)[0] < 0  # not ticks enough
+
+
+@pytest.mark.parametrize("earliest", [0, -7, 3])
+def test_hurried_times_rise_and_never_pass_the_showing(earliest: int) -> None:
+    rng = random.Random(4)
+    for _ in range(50):
+        shown = [max(earliest, 0) + 40 * n + rng.randint(0, 20) for n in range(60)]
+        order = [t for at in range(0, 60, 6) for t in rng.sample(shown[at : at + 6], 6)]
+        times = decode_times(order, earliest)
+        assert all(a < b for a, b in pairwise(times))
+        assert all(dts <= time for dts, time in zip(times, order, strict=True))
+        assert times[0] >= min(earliest, shown[0] - 6)
