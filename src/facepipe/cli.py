@@ -258,6 +258,25 @@ _ENDINGS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != 
 _NO_ROOM = ("map segment", "bad_alloc", "Cannot allocate")
 
 
+#: Address space that Python and its libraries take before any film is opened. With less, some of
+#: them end the process, and some turn for ever.
+_LEAST_SPACE = 1100 * 2**20
+
+
+def _check_space() -> None:
+    """Raise OutOfMemoryError where this process may not even load what it needs."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if allowed != resource.RLIM_INFINITY and allowed < _LEAST_SPACE:
+        raise OutOfMemoryError(
+            f"there is not enough memory: this process may take {allowed >> 20} MB, "
+            f"{_LEAST_SPACE >> 20} MB at least are needed"
+        )
+
+
 class Stopped(BaseException):
     """Ctrl-C or a request to end; no KeyboardInterrupt, which the command line would swallow."""
 
@@ -280,6 +299,8 @@ def main() -> None:
         if kind in _ENDINGS[:2] or signal.getsignal(kind) is not signal.SIG_IGN:
             signal.signal(kind, _stop)
     try:
+        if len(sys.argv) > 1 and sys.argv[1] in ("run", "analyze", "render", "batch"):
+            _check_space()
         app()
     except FacepipeError as error:
         print(f"facepipe: {_shown(error)}", file=sys.stderr)
