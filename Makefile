@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint types contracts clean
+.PHONY: demo test conformance lint types contracts clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("facepipe needs Python 3.11 to 3.13, this is " + sys.version) if not (3, 11) <= sys.version_info[:2] < (3, 14) else None'
@@ -27,6 +27,9 @@ test: $(VENV)/.test
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+conformance: $(VENV)/.test
+	$(BIN)/python tests/conformance/matrix.py --markdown docs/conformance.md
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
