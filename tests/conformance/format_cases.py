@@ -129,7 +129,7 @@ CASES = [
     Case("full range 10 bit", _film("libx264", "yuv420p10le", colour=FULL)),
     Case("untagged", _film("libx264", "yuv420p")),
     Case("untagged 10 bit hevc", _film("libx265", "yuv420p10le"), ".mkv", settings=X265),
-    Case("untagged 720p", _film("libx264", "yuv420p", size=(1280, 720))),
+    Case("untagged 720p", _film("libx264", "yuv420p", size=(1280, 720), frames=3)),
     Case("range alone", _film("libx264", "yuv420p", colour=(2, 2, 2, 2))),
     Case("primaries alone", _film("libx264", "yuv420p", colour=(0, 2, 9, 2))),
     Case("bt709 vp9", _film("libvpx-vp9", "yuv420p", options=_FAST_VP9, colour=BT709), ".webm",

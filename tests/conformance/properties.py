@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import zip_longest
 
 from readings import (
     UNKNOWN,
@@ -37,7 +36,7 @@ from readings import (
     told,
     track_difference,
 )
-from witness import Film, complaints, decoded
+from witness import Film, complaints
 
 Verdict = str | None
 
@@ -113,9 +112,7 @@ def pixel_format(source: Film, target: Film, terms: Terms) -> Verdict:
 
 def pictures(source: Film, target: Film, terms: Terms) -> Verdict:
     """Each picture looks as it did: no other colours, order or alpha."""
-    for number, (one, other) in enumerate(zip_longest(decoded(source.path), decoded(target.path))):
-        if one is None or other is None:
-            break
+    for number, (one, other) in enumerate(zip(source.frames, target.frames, strict=False)):
         off, exact = difference(one, other, terms.scale)
         if off > (terms.loss if exact else max(terms.loss, CONVERTED)):
             return f"picture {number} is off by {off:.2f} of 255"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from av import FFmpegError
@@ -49,6 +51,7 @@ def run(case: Case, folder: Path) -> Row:
     """Make the film in `folder`, enhance it there, and compare."""
     if case.lacks:
         return Row(case, "skip", f"{case.lacks} is not installed")
+    _leave_modules_alone()
     source = case.make(folder / f"in{case.suffix}")
     programs = Programs(source, play=False)
     target = folder / f"out{case.written}"
@@ -70,6 +73,13 @@ def run(case: Case, folder: Path) -> Row:
         return Row(case, "limit" if announced else "fail", words)
     row = compare(case, programs, target, summary.faces, summary.warnings)
     return _with_copies(row, target) if case.copied else row
+
+
+@cache
+def _leave_modules_alone() -> None:
+    """Keep the collector, which the program calls after each span, from what is there for good."""
+    gc.collect()
+    gc.freeze()
 
 
 def _with_copies(row: Row, target: Path) -> Row:

@@ -65,11 +65,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Film:
-    """All that a film is, but for its pixels."""
+    """All that a film is."""
 
     path: Path
     video: Track
     pictures: tuple[Picture, ...]
+    frames: tuple[av.VideoFrame, ...]
     first_field: tuple[str, ...]  # "top", "bottom" or "" for each picture
     aspect: Fraction | None
     others: tuple[Track, ...]
@@ -83,7 +84,7 @@ class Film:
 
 def look(path: Path, programs: Programs) -> Film:
     """Read and decode all of a film, on which `programs` are at work."""
-    pictures = tuple(_picture(frame) for frame in decoded(path))
+    frames = tuple(decoded(path))
     with av.open(str(path), metadata_errors="surrogateescape") as container:
         main = main_video(container)
         aspect = main.sample_aspect_ratio
@@ -101,8 +102,9 @@ def look(path: Path, programs: Programs) -> Film:
     return Film(
         path=path,
         video=tracks[0],
-        pictures=pictures,
-        first_field=_first_fields(path, len(pictures), any(p.interlaced for p in pictures)),
+        pictures=tuple(_picture(frame) for frame in frames),
+        frames=frames,
+        first_field=_first_fields(frames),
         aspect=aspect or None,
         others=tuple(tracks[1:]),
         covers=tuple(_covers(path)),
@@ -263,28 +265,26 @@ def _chapter(chapter: Any) -> tuple[Fraction, Fraction, str]:
     return chapter["start"] * base, chapter["end"] * base, chapter["metadata"].get("title", "")
 
 
-def _first_fields(path: Path, count: int, interlaced: bool) -> tuple[str, ...]:
-    fields = [""] * count
-    if interlaced:
+def _first_fields(frames: tuple[av.VideoFrame, ...]) -> tuple[str, ...]:
+    fields = [""] * len(frames)
+    if any(frame.interlaced_frame for frame in frames):
         # PyAV does not tell which field is first, FFmpeg's select filter does.
         for word, name in (("TOPFIRST", "top"), ("BOTTOMFIRST", "bottom")):
-            for number in _selected(path, f"eq(interlace_type\\,{word})"):
+            for number in _selected(frames, f"eq(interlace_type\\,{word})"):
                 fields[number] = name
     return tuple(fields)
 
 
-def _selected(path: Path, expression: str) -> Iterator[int]:
-    graph: av.filter.Graph | None = None
-    for number, frame in enumerate(decoded(path)):
-        if graph is None:
-            graph = av.filter.Graph()
-            begin = graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
-            )
-            chosen, end = graph.add("select", expression), graph.add("buffersink")
-            begin.link_to(chosen)
-            chosen.link_to(end)
-            graph.configure()
+def _selected(frames: tuple[av.VideoFrame, ...], expression: str) -> Iterator[int]:
+    first, graph = frames[0], av.filter.Graph()
+    begin = graph.add_buffer(
+        width=first.width, height=first.height, format=first.format, time_base=Fraction(1)
+    )
+    chosen, end = graph.add("select", expression), graph.add("buffersink")
+    begin.link_to(chosen)
+    chosen.link_to(end)
+    graph.configure()
+    for number, frame in enumerate(frames):
         frame.pts, frame.time_base = number, Fraction(1)
         graph.push(frame)
         try:

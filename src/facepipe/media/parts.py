@@ -208,12 +208,12 @@ def last_duration(source: Path, info: VideoInfo, last: int) -> int:
                 if packet.pts is None or not packet.size:
                     continue
                 if packet.pts > last:
-                    hidden = min(hidden or packet.pts, packet.pts)
+                    hidden = packet.pts if hidden is None else min(hidden, packet.pts)
                 elif packet.duration:
                     told = max(told or (packet.pts, 0), (packet.pts, packet.duration))
     if info.container.startswith("mov") and not info.damage and end > last:
         # There a packet's own length says when the next one is decoded.
-        return min(end, hidden or end) - last
+        return (end if hidden is None else min(end, hidden)) - last
     # The last frame may have been moved by a tick from another's time.
     if told is None or told[0] + told[1] <= last:
         return usual_duration(info.pts)

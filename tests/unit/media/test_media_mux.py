@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -15,11 +17,13 @@ from av.sidedata.sidedata import Type
 from av.stream import AttachmentStream
 from film_checks import LOSSLESS, Render, packets, rendered, whole
 
+import patches
 import synthetic
 from facepipe.errors import InputError, MediaError, OutputError
 from facepipe.frames import Part, Span, VideoInfo
 from facepipe.media import EncodeSettings, decode, mux, probe
 from facepipe.media.encoders import side_data
+from facepipe.media.parts import last_duration as lasting
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 
@@ -334,3 +338,40 @@ def test_times_finer_than_a_millisecond_are_exact_in_mp4(tmp_path: Path, render:
         tmp_path / "a.mp4", pts=[12345, 15348, 18351, 21354], time_base=base, audio=1
     )
     assert render(source, tmp_path / "b.mp4", FAST).pts == probe(source).pts
+
+
+@pytest.mark.parametrize("first", [0, 1, 900000])
+def test_a_transport_stream_keeps_times_of_reordered_pictures(
+    first: int, tmp_path: Path, render: Render
+) -> None:
+    """Three B-frames between others want times before the first picture's."""
+    base = Fraction(1, 90000)
+    times = [first + 3600 * number for number in range(30)]
+    source = synthetic.film(tmp_path / "a.nut", pts=times, time_base=base, options={"bf": "0"})
+    options = (("preset", "medium"), ("bf", "3"), ("x264-params", "b-adapt=0"))
+    after = render(source, tmp_path / "b.ts", EncodeSettings("libx264", options))
+    assert list(after.pts) == times
+    with av.open(str(tmp_path / "b.ts")) as container:
+        found = [(p.dts, p.pts) for p in container.demux(video=0) if p.size]
+    assert any(dts != pts for dts, pts in found)
+    assert all(a[0] < b[0] for a, b in pairwise(found))
+
+
+def test_how_long_the_last_frame_lasts(tmp_path: Path) -> None:
+    """By the source's track in mp4, to the first frame behind an edit list, else by its packet."""
+    plain = probe(synthetic.plain(tmp_path / "a.mp4"))
+    assert lasting(Path(plain.path), plain, plain.pts[-1]) == 512
+    assert lasting(Path(plain.path), plain, plain.pts[9]) == 512
+    assert lasting(Path(plain.path), plain, plain.pts[-1] + 1) == 511
+    make = partial(synthetic.film, options={"g": "5"})
+    for number, (edits, expected) in enumerate(
+        [([(700, 320)], 256), ([(500, -1), (1000, 0)], 512), ([(400, 320)], 512)]
+    ):
+        path = patches.edited(tmp_path / f"{number}.mp4", make=make, edits=edits)
+        info = probe(path)
+        assert info.damage == ()
+        assert lasting(path, info, info.pts[-1]) == expected
+    matroska = probe(synthetic.plain(tmp_path / "a.mkv"))
+    assert lasting(tmp_path / "a.mkv", matroska, matroska.pts[-1]) == 40
+    one = probe(synthetic.one_frame(tmp_path / "one.ts"))
+    assert lasting(tmp_path / "one.ts", one, one.pts[-1]) > 0
