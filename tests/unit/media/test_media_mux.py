@@ -350,7 +350,8 @@ def test_a_transport_stream_keeps_times_of_reordered_pictures(
     source = synthetic.film(tmp_path / "a.nut", pts=times, time_base=base, options={"bf": "0"})
     options = (("preset", "medium"), ("bf", "3"), ("x264-params", "b-adapt=0"))
     after = render(source, tmp_path / "b.ts", EncodeSettings("libx264", options))
-    assert list(after.pts) == times
+    assert len(after.pts) == len(times)
+    assert all(abs(ours - theirs) <= 1 for ours, theirs in zip(after.pts, times, strict=True))
     with av.open(str(tmp_path / "b.ts")) as container:
         found = [(p.dts, p.pts) for p in container.demux(video=0) if p.size]
     assert any(dts != pts for dts, pts in found)
