@@ -29,7 +29,8 @@ _FAST_VP9 = {"cpu-used": "8", "deadline": "realtime", "crf": "10", "b": "0"}
 def _film(codec: str, pix_fmt: str, **how: object) -> Make:
     options = {"crf": "8"} if codec.startswith("libx26") else {}
     options |= how.pop("options", {})  # type: ignore[arg-type]
-    return partial(synthetic.film, codec=codec, pix_fmt=pix_fmt, frames=10, options=options, **how)  # type: ignore[arg-type]
+    made = {"frames": 10, "options": options} | how
+    return partial(synthetic.film, codec=codec, pix_fmt=pix_fmt, **made)  # type: ignore[arg-type]
 
 
 def _kept(codec: str, settings: tuple[str, ...], suffix: str, *formats: str) -> list[Case]:
