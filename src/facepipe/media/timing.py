@@ -37,6 +37,8 @@ def decode_times(pts: Sequence[int], earliest: int | None = None) -> list[int]:
 def _hurried(times: list[int], pts: Sequence[int], earliest: int) -> list[int]:
     """The same, but none before `earliest`, if there are ticks enough up to the first pts."""
     count = bisect_right(times, earliest)
+    while count < len(times) and times[count] - earliest < count:
+        count += 1
     end = times[count] if count < len(times) else earliest + count
     step = max((end - earliest) / count, 1)
     times = [round(end - step * (count - at)) for at in range(count)] + times[count:]

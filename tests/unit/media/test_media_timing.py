@@ -69,11 +69,12 @@ def test_missing_times_are_as_many_as_are_missing() -> None:
 
 
 def test_decoding_is_hurried_where_there_is_no_time_before() -> None:
-    assert decode_times([0, 30, 10, 20, 60, 40, 50], 0) == [0, 5, 10, 20, 30, 40, 50]
-    assert decode_times([0, 30, 10, 20, 60, 40, 50], -9) == [-9, 0, 10, 20, 30, 40, 50]
-    assert decode_times([0, 30, 10, 20, 60, 40, 50], -10) == decode_times(
-        [0, 30, 10, 20, 60, 40, 50]
-    )
+    shown = [0, 30, 10, 20, 60, 40, 50]
+    assert decode_times(shown, 0) == [0, 5, 10, 20, 30, 40, 50]
+    assert decode_times(shown, -9) == [-9, 0, 10, 20, 30, 40, 50]
+    assert decode_times(shown, -10) == decode_times(shown) == [-10, 0, 10, 20, 30, 40, 50]
+    assert decode_times([1, 31, 11, 21, 61, 41, 51], 0)[:3] == [0, 1, 11]
+    assert decode_times([1, 61, 31, 11, 21, 51, 41], 0)[:4] == [0, 4, 7, 11]
     assert decode_times([0, 3, 1, 2], 0)[0] < 0  # not ticks enough
 
 
