@@ -24,5 +24,3 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Copied": copy_cases.CASES,
 }
 CASES: Sequence[Case] = [case for cases in GROUPS.values() for case in cases]
-#: Cases that are known to fail, and why.
-PENDING: Mapping[str, str] = {}

@@ -63,7 +63,7 @@ _WHOLE = (
 _ENCODED = (
     *("h264 in avi to mkv", "h264 with b-frames in avi to mp4", "duplicate pts in mkv"),
     *("missing pts in ts", "missing pts in ts with b-frames", "negative start in mp4"),
-    *("negative start mp4 to mkv", "prores 4:4:4:4 with alpha"),
+    "negative start mp4 to mkv",
     *("edit list that cuts the beginning", "edit list that cuts both ends"),
     *("edit list with a pause first", "edit list with a piece taken out"),
     *("edit list with a piece twice", "edit list mp4 to mkv"),
@@ -140,4 +140,6 @@ CASES = [
     _joined("vp9 in webm", _visited("libvpx-vp9", options=_FAST_VP9, **_MUTE), ".webm"),
     _joined("vp9 in mp4", _visited("libvpx-vp9", options=_FAST_VP9), ".mp4"),
     _joined("prores in mov", _visited("prores_ks", "yuv422p10le", options={}), ".mov"),
+    _joined("prores 4:4:4 in mov", _visited("prores_ks", "yuv444p10le",
+            options={"profile": "4444"}), ".mov"),
 ]  # fmt: skip

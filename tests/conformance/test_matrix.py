@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 import pytest
-from all_cases import CASES, PENDING
+from all_cases import CASES
 from av.stream import Disposition
 from cases import Case
 from properties import PROPERTIES
@@ -22,15 +22,12 @@ def test_what_went_in_comes_out(case: Case, tmp_path: Path) -> None:
     row = run(case, tmp_path)
     if row.verdict == "skip":
         pytest.skip(row.words)
-    if row.failures and case.name in PENDING:
-        pytest.xfail(PENDING[case.name])
     assert not row.failures, "\n".join([*row.failures, *row.warnings])
 
 
-def test_names_are_unique_and_pending_ones_exist() -> None:
+def test_names_are_unique_and_properties_exist() -> None:
     names = [case.name for case in CASES]
     assert len(set(names)) == len(names)
-    assert set(PENDING) <= set(names)
     known = {*PROPERTIES, "faces", "copied"}
     for case in CASES:
         assert set(case.limits) | set(case.shows) <= known, case.name

@@ -159,7 +159,9 @@ def configure(
     context.thread_count = settings.threads
     if info.sample_aspect_ratio is not None:
         context.sample_aspect_ratio = info.sample_aspect_ratio
-    context.flags |= av.codec.context.Flags.closed_gop | av.codec.context.Flags.global_header
+    context.flags |= av.codec.context.Flags.global_header
+    if not context.codec.intra_only:  # Motion JPEG does not open with closed groups
+        context.flags |= av.codec.context.Flags.closed_gop
 
 
 def encoder_options(settings: EncodeSettings, first: av.VideoFrame | None) -> dict[str, str]:

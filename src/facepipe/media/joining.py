@@ -52,7 +52,7 @@ def copyable(info: VideoInfo, settings: EncodeSettings, target: Path) -> Copying
     codec = find_encoder(settings.codec).canonical_name
     if codec != info.codec:
         return Copying("none", f"{info.codec} becomes {codec}")
-    if settings.pix_fmt is None or not same_layout(settings.pix_fmt, info.pix_fmt):
+    if settings.pix_fmt is None or not _same_pixels(settings.pix_fmt, info):
         return Copying("none", f"{info.pix_fmt} becomes {settings.pix_fmt}")
     muxer = muxer_of(target)
     if muxer not in _JOINED.get(settings.codec, ()):
@@ -80,6 +80,12 @@ def joining(settings: EncodeSettings, info: VideoInfo) -> EncodeSettings:
     given = options.get("x264-params")
     options["x264-params"] = f"{given}:{_OWN_ID}={own}" if given else f"{_OWN_ID}={own}"
     return replace(settings, options=tuple(sorted(options.items())))
+
+
+def _same_pixels(pix_fmt: str, info: VideoInfo) -> bool:
+    # A ProRes stream has no depth of its own: FFmpeg reads 4444 as 12 bit and writes it from 10.
+    own = info.pix_fmt.replace("12le", "10le") if info.codec == "prores" else info.pix_fmt
+    return same_layout(pix_fmt, own)
 
 
 def _own_sets(info: VideoInfo) -> tuple[bytes, ...]:

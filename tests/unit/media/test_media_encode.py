@@ -323,3 +323,13 @@ def test_chroma_stays_where_it_lies(codec: str, tmp_path: Path) -> None:
     )
     with av.open(str(part)) as container:
         assert chroma_location(container.streams.video[0]) == "topleft"
+
+
+def test_motion_jpeg_opens(tmp_path: Path) -> None:
+    info = probe(synthetic.motion_jpeg(tmp_path / "a.avi"))
+    settings = EncodeSettings("mjpeg", (("b", "20000000"),))
+    check_encoder(settings, info)
+    count = encode(
+        decode(info, whole(info)), tmp_path / "p", info=info, span=whole(info), settings=settings
+    )
+    assert count == len(info.pts)

@@ -22,6 +22,7 @@ X264 = EncodeSettings("libx264", (("crf", "16"), ("preset", "fast")), threads=1)
 X265 = EncodeSettings("libx265", (("preset", "ultrafast"), ("crf", "20")), threads=1)
 VP9 = EncodeSettings("libvpx-vp9", (("cpu-used", "8"), ("crf", "20"), ("b", "0")), threads=1)
 PRORES = EncodeSettings("prores_ks", (("profile", "standard"),), threads=1)
+PRORES_4444 = EncodeSettings("prores_ks", (("profile", "4444"),), threads=1)
 AV1 = EncodeSettings("libsvtav1", (("preset", "12"), ("crf", "20")), threads=1)
 
 
@@ -44,6 +45,14 @@ def prores(path: Path) -> Path:
     options = {"profile": "standard"}
     return synthetic.film(
         path, codec="prores_ks", pix_fmt="yuv422p10le", options=options, frames=40
+    )
+
+
+def prores_4444(path: Path) -> Path:
+    """ProRes 4444, which FFmpeg reads as 12 bit and writes from 10, keyframes alone."""
+    options = {"profile": "4444"}
+    return synthetic.film(
+        path, codec="prores_ks", pix_fmt="yuv444p10le", options=options, frames=40
     )
 
 
@@ -161,6 +170,7 @@ def played(path: Path) -> None:
         (av1, ".mp4", AV1, ".webm"),
         (prores, ".mov", PRORES, ".mov"),
         (prores, ".mov", PRORES, ".mkv"),
+        (prores_4444, ".mov", PRORES_4444, ".mov"),
     ],
 )
 def test_copied_and_rendered_parts_play_as_one(
