@@ -66,7 +66,7 @@ MASTERED = f"master-display={_DISPLAY}:max-cll=1000,400"
 _AV1_LIGHT = {
     "preset": "11",
     "crf": "10",
-    "svtav1-params": f"mastering-display={_SVT}:content-light=1000,400",
+    "svtav1-params": f"mastering-display={_SVT}:content-light=1000,400:lp=1",
 }
 
 CASES = [

@@ -17,6 +17,7 @@ from witness import Programs, look
 from facepipe import enhance
 from facepipe.configs.settings import load_settings
 from facepipe.errors import FacepipeError
+from facepipe.media.containers import describe
 from facepipe.passes import Event
 from facepipe.pipeline.report import sidecar_path
 from facepipe.workers.local import LocalExecutor
@@ -52,7 +53,10 @@ def run(case: Case, folder: Path) -> Row:
     if case.lacks:
         return Row(case, "skip", f"{case.lacks} is not installed")
     _leave_modules_alone()
-    source = case.make(folder / f"in{case.suffix}")
+    try:
+        source = case.make(folder / f"in{case.suffix}")
+    except FFmpegError as error:
+        return Row(case, "fail", f"the film cannot be made: {describe(error)}")
     programs = Programs(source, play=False)
     target = folder / f"out{case.written}"
     base = ["workers=1", f"output.scale={case.scale}"]
