@@ -57,10 +57,10 @@ def film(
     defaults = {"preset": "ultrafast", "g": "10", "bf": "2"} if codec.startswith("libx26") else {}
     if codec == "libx264":
         defaults["x264-params"] = "asm=0"  # with AVX-512, pictures so small differ between runs
-    if codec == "libsvtav1":
-        defaults["svtav1-params"] = "lp=1"  # its threads seldom give packets in the wrong order
     if codec == "libx265":
         defaults["x265-params"] = "log-level=none:pools=1"
+    if codec == "libsvtav1":
+        defaults["svtav1-params"] = "lp=1"  # its threads seldom give packets in the wrong order
     with av.open(
         str(path), "w", format=format, container_options=container_options or {}
     ) as container:
