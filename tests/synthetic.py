@@ -226,8 +226,6 @@ def open_gop(path: Path, codec: str = "libx264") -> Path:
     """Pictures before a keyframe in time, after it in the file, and made from both sides."""
     options = {"g": "8", "bf": "3", "preset": "medium"}
     params = "open-gop=1:keyint=8:min-keyint=8:scenecut=0:bframes=3:b-adapt=0"
-    if codec == "libsvtav1":
-        defaults["svtav1-params"] = "lp=1"  # its threads seldom give packets in the wrong order
     if codec == "libx265":
         options["x265-params"] = f"{params}:log-level=none:pools=1"
     else:
