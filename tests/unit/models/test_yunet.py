@@ -52,6 +52,18 @@ def test_landmarks_are_image_left_first_and_lie_in_the_box(detector: YuNet) -> N
     assert (found.landmarks[0] < box[2:]).all()
 
 
+def test_faint_faces_come_when_they_are_asked_for_and_change_no_other(detector: YuNet) -> None:
+    wall = np.full((96, 160, 3), 128, np.uint8)
+    wall[20:46, 100:126] = bgr_portrait(26)
+    wall[10:74, 10:74] = bgr_portrait(64)
+    clear, faint = detector(wall), detector(wall, floor=0.03)
+    assert len(faint) > len(clear)
+    np.testing.assert_array_equal(faint.boxes[: len(clear)], clear.boxes)
+    assert (faint.scores[len(clear) :] < 0.3).all()
+    middles = (faint.boxes[:, :2] + faint.boxes[:, 2:]) / 2
+    assert np.abs(middles - (113, 33)).max(1).min() < 8
+
+
 def test_a_plain_wall_has_no_face(detector: YuNet) -> None:
     assert len(detector(np.full((90, 120, 3), 128, np.uint8))) == 0
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 import portraits
 from facepipe.frames import Colour, Faces, Frame, PixelFormat, Span, SpanFaces
+from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.yunet import YuNet
 from facepipe.pipeline.analyze import analyze_frames, turned_back
 from facepipe.pipeline.cuts import is_cut, likeness, thumbnail
@@ -19,10 +20,12 @@ RGB = PixelFormat("gbrp", "rgb", 8)
 class Blind:
     """Sees nothing; counts."""
 
+    hints = True
+
     def __init__(self) -> None:
         self.looks = 0
 
-    def __call__(self, bgr: NDArray[np.uint8], /) -> Faces:
+    def __call__(self, bgr: NDArray[np.uint8], /, *, floor: float = FLOOR) -> Faces:
         self.looks += 1
         return Faces.none()
 

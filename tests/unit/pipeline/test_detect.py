@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 import portraits
 from facepipe.frames import Faces
+from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.boxes import overlaps, sizes
 from facepipe.models.detectors.yunet import YuNet
 from facepipe.pipeline import detect
@@ -19,13 +20,14 @@ Picture = NDArray[np.uint8]
 class Counting:
     """YuNet that notes how large each picture was."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hints: bool = True) -> None:
         self.detector = YuNet()
+        self.hints = hints
         self.pixels: list[int] = []
 
-    def __call__(self, bgr: Picture, /) -> Faces:
+    def __call__(self, bgr: Picture, /, *, floor: float = FLOOR) -> Faces:
         self.pixels.append(bgr.shape[0] * bgr.shape[1])
-        return self.detector(bgr)
+        return self.detector(bgr, floor=floor)
 
 
 @pytest.fixture
@@ -158,6 +160,20 @@ def test_only_what_changed_is_enlarged_and_the_rest_stands(detector: Counting) -
     assert np.linalg.norm(both.landmarks[1 - kept] - points[1], axis=1).mean() < 1.2
     gone = finder.look(before)
     assert len(gone) == 1
+
+
+def test_only_where_a_face_is_hinted_at_is_the_picture_enlarged() -> None:
+    bgr, points = picture([(500, 200, 45)], 640, 360)
+    hinted, everywhere = Counting(), Counting(hints=False)
+    found = find_faces(bgr, hinted, score=0.6, min_face=8)
+    same = find_faces(bgr, everywhere, score=0.6, min_face=8)
+    assert len(found) == len(same) == 1
+    assert np.linalg.norm(found.landmarks[0] - points[0], axis=1).mean() < 1.2
+    assert overlaps(found.boxes, same.boxes)[0, 0] > 0.8
+    assert sum(hinted.pixels) < 0.5 * sum(everywhere.pixels)
+    hinted.pixels.clear()
+    assert len(find_faces(picture([], 640, 360)[0], hinted, score=0.6, min_face=8)) == 0
+    assert sum(hinted.pixels) < 1.1 * 640 * 360
 
 
 def test_patches_far_apart_are_searched_apart(detector: Counting) -> None:

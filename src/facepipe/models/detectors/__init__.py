@@ -12,13 +12,24 @@ from facepipe.errors import ModelError
 from facepipe.frames import Faces
 
 DetectorName = Literal["yunet", "scrfd"]
+#: The lowest score that may be a face's.
+FLOOR = 0.3
 
 
 class Detector(Protocol):
-    """One pass over one picture, at the size it has."""
+    """One pass over one picture, at the size it has.
 
-    def __call__(self, bgr: NDArray[np.uint8], /) -> Faces:
-        """Faces of a (H, W, 3) BGR picture, in its pixels, overlaps suppressed."""
+    `hints` says whether what it finds in an enlarged picture alone shows faintly in the picture as
+    it is: whether a score far below any face's tells where to look closer.
+    """
+
+    hints: bool
+
+    def __call__(self, bgr: NDArray[np.uint8], /, *, floor: float = FLOOR) -> Faces:
+        """Faces of a (H, W, 3) BGR picture that score `floor` and more, in its pixels.
+
+        Overlaps are suppressed.
+        """
         ...
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from facepipe.errors import ModelError
 from facepipe.files import is_there
 from facepipe.frames import Faces
+from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.boxes import join, sizes, suppress
 
 SIDE = 640  # net px: insightface keeps a session's buffers per size, so it never changes
@@ -29,7 +30,9 @@ OVERLAP = 0.35
 class ScrfdDetector:
     """One pass over a picture in tiles of 640x640, so that none is made smaller, and one whole."""
 
-    def __init__(self, pack: Path, *, floor: float = 0.3) -> None:
+    hints = False
+
+    def __init__(self, pack: Path) -> None:
         """`pack` is the folder of an insightface pack, one ONNX file of which detects faces.
 
         Raises ModelError when the folder or insightface is missing, or no file there detects
@@ -58,14 +61,17 @@ class ScrfdDetector:
                     allowed_modules=["detection"],
                     providers=["CPUExecutionProvider"],
                 )
-                self._analysis.prepare(ctx_id=-1, det_thresh=floor, det_size=(SIDE, SIDE))
+                self._analysis.prepare(ctx_id=-1, det_thresh=FLOOR, det_size=(SIDE, SIDE))
         except (AssertionError, RuntimeError, ValueError, IndexError, OSError) as error:
             raise ModelError(
                 f"{pack}: no file there is a working face detector ({error})"
             ) from error
 
-    def __call__(self, bgr: NDArray[np.uint8], /) -> Faces:
-        """Faces of a (H, W, 3) BGR picture at its own size, in its pixels."""
+    def __call__(self, bgr: NDArray[np.uint8], /, *, floor: float = FLOOR) -> Faces:
+        """Faces of a (H, W, 3) BGR picture at its own size that score `floor` and more.
+
+        Of those below FLOOR it knows nothing.
+        """
         height, width = bgr.shape[:2]
         parts: list[Faces] = []
         for left, top in _corners(width, height):
@@ -80,7 +86,8 @@ class ScrfdDetector:
             # What a tile cuts is found here, where insightface shrinks the picture.
             whole = _faces(self._analysis.get(bgr))
             parts.append(whole.take(sizes(whole.boxes) >= SHARED))
-        return suppress(join(parts), OVERLAP)
+        found = join(parts)
+        return suppress(found.take(found.scores >= floor), OVERLAP)
 
 
 def _corners(width: int, height: int) -> Iterator[tuple[int, int]]:

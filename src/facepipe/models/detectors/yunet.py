@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from facepipe.errors import ModelError
 from facepipe.frames import Faces
+from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.boxes import join, suppress
 
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
@@ -28,12 +29,14 @@ INPUT, OUTPUT, INNER, SKIPPED = (number << 3 | 2 for number in (11, 12, 13, 6))
 
 
 class YuNet:
-    """One pass of the network over a picture, scores from `floor` up, overlaps suppressed.
+    """One pass of the network over a picture, overlaps suppressed.
 
     Runs on onnxruntime, which is two to three times as fast as cv2.FaceDetectorYN on one thread.
     """
 
-    def __init__(self, *, threads: int = 1, floor: float = 0.3) -> None:
+    hints = True
+
+    def __init__(self, *, threads: int = 1) -> None:
         """Raises ModelError when the wheel's model is missing or is not the one expected."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -46,10 +49,9 @@ class YuNet:
         self._session = ort.InferenceSession(
             free_size(embedded_model().read_bytes()), options, providers=["CPUExecutionProvider"]
         )
-        self._floor = floor
 
-    def __call__(self, bgr: NDArray[np.uint8]) -> Faces:
-        """Faces of a (H, W, 3) BGR picture at its own size, in its pixels."""
+    def __call__(self, bgr: NDArray[np.uint8], /, *, floor: float = FLOOR) -> Faces:
+        """Faces of a (H, W, 3) BGR picture at its own size that score `floor` and more."""
         height, width = bgr.shape[:2]
         padded = np.zeros((-(-height // 32) * 32, -(-width // 32) * 32, 3), np.uint8)
         padded[:height, :width] = bgr
@@ -59,19 +61,22 @@ class YuNet:
             name: np.asarray(values, np.float32)
             for name, values in zip(HEADS, answers, strict=True)
         }
-        parts = [self._decode(heads, stride, padded.shape[1] // stride) for stride in STRIDES]
+        parts = [_decode(heads, stride, padded.shape[1] // stride, floor) for stride in STRIDES]
         return suppress(join(parts), OVERLAP)
 
-    def _decode(self, heads: dict[str, NDArray[np.float32]], stride: int, columns: int) -> Faces:
-        certainty = np.clip(heads[f"cls_{stride}"], 0, 1) * np.clip(heads[f"obj_{stride}"], 0, 1)
-        scores = np.sqrt(certainty.ravel())
-        (which,) = np.nonzero(scores >= self._floor)
-        cells = np.stack((which % columns, which // columns), 1).astype(np.float32)
-        boxes = heads[f"bbox_{stride}"][0, which]
-        points = heads[f"kps_{stride}"][0, which].reshape(-1, 5, 2)
-        centre, half = (cells + boxes[:, :2]) * stride, np.exp(boxes[:, 2:]) * (stride / 2)
-        corners = np.concatenate((centre - half, centre + half), 1)
-        return Faces(corners, scores[which], (points + cells[:, None]) * stride)
+
+def _decode(
+    heads: dict[str, NDArray[np.float32]], stride: int, columns: int, floor: float
+) -> Faces:
+    certainty = np.clip(heads[f"cls_{stride}"], 0, 1) * np.clip(heads[f"obj_{stride}"], 0, 1)
+    scores = np.sqrt(certainty.ravel())
+    (which,) = np.nonzero(scores >= floor)
+    cells = np.stack((which % columns, which // columns), 1).astype(np.float32)
+    boxes = heads[f"bbox_{stride}"][0, which]
+    points = heads[f"kps_{stride}"][0, which].reshape(-1, 5, 2)
+    centre, half = (cells + boxes[:, :2]) * stride, np.exp(boxes[:, 2:]) * (stride / 2)
+    corners = np.concatenate((centre - half, centre + half), 1)
+    return Faces(corners, scores[which], (points + cells[:, None]) * stride)
 
 
 def embedded_model() -> Path:

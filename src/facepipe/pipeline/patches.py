@@ -1,0 +1,124 @@
+"""Patches of a picture that are worth a search: what changed, and what is hinted at.
+
+Both are told on cells of CELL x CELL pixels; a patch is a box in pixels: left, top, right, bottom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+CELL, CHANGE = 4, 6  # a cell of so many px has changed when its mean luma moves by so much
+LEAST_CELLS = 3  # fewer that change together are smaller than any face
+# Change of the whole picture's light through which nothing is searched anew; luma of noise alone.
+MOST_EXPOSED, DARK = 1.15, 4
+WORTH = 0.85  # share of a patch from which it is searched whole
+
+Box = tuple[int, int, int, int]
+
+
+def cells(bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean luma of a (H, W, 3) picture's cells; the last row and column may be narrower."""
+    height, width = bgr.shape[:2]
+    size = (-(-width // CELL), -(-height // CELL))
+    grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+    grey = cv2.copyMakeBorder(
+        grey, 0, size[1] * CELL - height, 0, size[0] * CELL - width, cv2.BORDER_REPLICATE
+    )
+    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def changed(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """1 for each of the `cells` that differs, but for the exposure that all of them share.
+
+    A camera that sets its exposure anew shows nothing new by it.
+    """
+    exposure = np.median((now + DARK) / (before + DARK))
+    expected = before * np.clip(exposure, 1 / MOST_EXPOSED, MOST_EXPOSED)
+    mask = (np.abs(now - expected) > CHANGE).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] >= LEAST_CELLS
+    large[0] = False
+    return np.asarray(large[labels], np.uint8)
+
+
+def grown(mask: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
+    """The mask and all cells within `reach` pixels of it."""
+    side = 2 * (reach // CELL + 1) + 1
+    return np.asarray(cv2.dilate(mask, np.ones((side, side), np.uint8)), np.uint8)
+
+
+def around(points: NDArray[np.float32], reach: NDArray[np.float32], within: Box) -> list[Box]:
+    """A patch around each of (N, 2) points, x and y, that reaches (N,) pixels, cut to `within`."""
+    low = np.maximum(points - reach[:, None], within[:2]).astype(int)
+    high = np.minimum(points + reach[:, None] + 1, within[2:]).astype(int)
+    boxes = np.concatenate((low, high), 1)
+    return [(a, b, c, d) for a, b, c, d in boxes.tolist() if a < c and b < d]
+
+
+def apart(mask: NDArray[np.uint8], shape: tuple[int, int], *, margin: int) -> list[Box]:
+    """Patches around all cells that are set, as `merged`; `shape` is the picture's (H, W)."""
+    height, width = shape
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    boxes = [
+        (x * CELL, y * CELL, min((x + w) * CELL, width), min((y + h) * CELL, height))
+        for x, y, w, h, _ in stats[1:].tolist()
+    ]
+    return merged(boxes, (0, 0, width, height), margin=margin)
+
+
+def merged(boxes: Sequence[Box], whole: Box, *, margin: int) -> list[Box]:
+    """Patches that hold all `boxes`, none meeting another: as few pixels to search as may be.
+
+    Each is searched with `margin` pixels around it, so two that lie close are less as one, and
+    where they are nearly all of it, `whole` is less than any.
+    """
+    kept: list[Box] = []
+    waiting = list(boxes)
+    while waiting:
+        box = waiting.pop()
+        for other in kept:
+            both = _around_both(box, other)
+            cheaper = _area(both, margin) <= _area(box, margin) + _area(other, margin)
+            if cheaper or _meet(box, other):
+                kept.remove(other)
+                waiting.append(both)
+                break
+        else:
+            kept.append(box)
+    dear = sum(_area(box, margin) for box in kept) > WORTH * _area(whole, margin)
+    return [whole] if dear else kept
+
+
+def tiles(patch: Box, scale: int, *, margin: int, most: int) -> Iterator[Box]:
+    """Cores that share out `patch`, each of at most `most` pixels with its margin at `scale`."""
+    left, top, right, bottom = patch
+    width, height = (right - left) * scale, (bottom - top) * scale
+    columns = rows = 1
+    while (width / columns + 2 * margin) * (height / rows + 2 * margin) > most:
+        if width / columns >= height / rows:
+            columns += 1
+        else:
+            rows += 1
+    across = np.linspace(left, right, columns + 1).astype(int).tolist()
+    down = np.linspace(top, bottom, rows + 1).astype(int).tolist()
+    for y0, y1 in pairwise(down):
+        for x0, x1 in pairwise(across):
+            yield x0, y0, x1, y1
+
+
+def _around_both(one: Box, other: Box) -> Box:
+    low = min(one[0], other[0]), min(one[1], other[1])
+    return (*low, max(one[2], other[2]), max(one[3], other[3]))
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _area(box: Box, margin: int) -> int:
+    return (box[2] - box[0] + 2 * margin) * (box[3] - box[1] + 2 * margin)
