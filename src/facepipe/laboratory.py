@@ -108,7 +108,7 @@ def export(
     ] = None,
     share: Annotated[float, typer.Option(help="their share", min=0, max=1)] = 0.5,
 ) -> None:
-    """Join two trained networks into one restorer: NAME.safetensors and NAME.onnx."""
+    """Join two trained networks into one restorer: NAME.safetensors and its graphs."""
     from facepipe.training.export import export as join
 
     for path, digest in join(parsing, restore, output, mix=mix, share=share):

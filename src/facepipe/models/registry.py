@@ -77,6 +77,21 @@ RESTORERS: tuple[ModelSpec, ...] = (
     ),
 )
 
+#: The guide of the default restorer alone: its graph points into the same weights.
+PARSER = ModelSpec(
+    name="parsingnet",
+    summary="ParsingNet: the parts of a face, by which doubtful ones are judged",
+    canvas=128,
+    licence=RESTORERS[0].licence,
+    files=(
+        RESTORERS[0].files[0],
+        (
+            "fishsrnet-parse.onnx",
+            "1c15a0a125061ffae2b66f27247564debe9525bc3a8e680869c4ffa20ed0c9a1",
+        ),
+    ),
+)
+
 
 @dataclass(frozen=True)
 class System:
@@ -132,6 +147,15 @@ def find_model(name: str) -> ModelFiles:
     if spec is None:
         known = ", ".join(name for spec in RESTORERS for name in (spec.name, *spec.aliases))
         raise UsageError(f"unknown restorer {name!r}; there are {known}, or a .safetensors file")
+    return _verified(spec)
+
+
+def find_parser() -> ModelFiles:
+    """The files of ParsingNet. Raises ModelError for missing or damaged ones."""
+    return _verified(PARSER)
+
+
+def _verified(spec: ModelSpec) -> ModelFiles:
     paths = tuple(_resolve(file) for file, _ in spec.files)
     for path, (_, expected) in zip(paths, spec.files, strict=True):
         found = sha256_of(path)

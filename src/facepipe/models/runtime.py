@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from facepipe.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
+    from onnxruntime import InferenceSession  # pyright: ignore[reportMissingTypeStubs]
+
     from facepipe.models.registry import ModelFiles
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -91,25 +93,30 @@ def create_runner(files: ModelFiles, *, device: Device, runtime: Runtime, thread
     return TorchRunner(files.paths[0], device=where, threads=threads)
 
 
+def onnx_session(graph: Path, *, threads: int) -> InferenceSession:
+    """A session of onnxruntime on the CPU, for batches of any size. Raises ModelError."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Memory patterns and arenas grow with every new batch size; batches here vary.
+    options.enable_mem_pattern = False
+    options.enable_cpu_mem_arena = False
+    try:
+        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises bare RuntimeErrors of many makes
+        raise ModelError(f"{graph}: onnxruntime cannot load this graph ({error})") from error
+
+
 class OnnxRunner:
     """onnxruntime on the CPU. The graph's weights lie in the safetensors file beside it."""
 
     def __init__(self, graph: Path, *, threads: int) -> None:
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Memory patterns and arenas grow with every new batch size; batches here vary.
-        options.enable_mem_pattern = False
-        options.enable_cpu_mem_arena = False
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(graph), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime raises bare RuntimeErrors of many makes
-            raise ModelError(f"{graph}: onnxruntime cannot load this graph ({error})") from error
+        self._session = onnx_session(graph, threads=threads)
         self.description = f"onnxruntime {onnxruntime.__version__} on the CPU"
 
     def __call__(self, seen_NCHW: Floats) -> tuple[Floats, Floats]:

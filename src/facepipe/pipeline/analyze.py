@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Crops, Faces, Frame, Moves, Restored, Sighting, Span, SpanFaces
+from facepipe.frames import Crops, Faces, Frame, Moves, Sighting, Span, SpanFaces
 from facepipe.models.detectors import Detector
 from facepipe.pipeline.appearance import prints
 from facepipe.pipeline.cuts import AFTER, BEFORE, Thumbnail, is_cut, thumbnail
@@ -40,7 +40,7 @@ def analyze_frames(
     max_face: float | None = None,
     enlarge: int = 2,
     rotation: int = 0,
-    restorer: Callable[[Crops], Restored] | None = None,
+    parser: Callable[[Crops], NDArray[np.float32]] | None = None,
     doubted_below: float = 0.0,
 ) -> SpanFaces:
     """The faces of a span's frames, in pixels of the coded frame.
@@ -50,7 +50,7 @@ def analyze_frames(
     frame; through the frames between, faces are followed. What is looked at is made `quiet` by the
     frames beside it. `score`, `min_face`, `max_face` and `enlarge` are as in `find_faces`; the
     picture is turned by `rotation` degrees counter-clockwise before it is searched.
-    `restorer` parses those that have a score below `doubted_below`. Holds a handful of frames.
+    `parser` parses those that have a score below `doubted_below`. Holds a handful of frames.
     Raises ValueError when `every` is below 1.
     """
     if every < 1:
@@ -83,8 +83,8 @@ def analyze_frames(
                 "prints": prints(picture, faces.landmarks),
                 "detail": detail(picture, faces.landmarks),
             }
-            if restorer is not None:
-                known["features"] = features(picture, faces, restorer, below=doubted_below)
+            if parser is not None:
+                known["features"] = features(picture, faces, parser, below=doubted_below)
             faces = turned_back(faces, turns, picture.shape[1], picture.shape[0])
             follower = None
             before: tuple[Moves, ...] = ()

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Crops, Faces, Restored
+from facepipe.frames import Crops, Faces
 from facepipe.pipeline.align import CANVAS, canvas_to_frame, resampled
 from facepipe.pipeline.planes import LUMA_WEIGHTS
 
@@ -50,13 +50,14 @@ def parts_shown(parse: Floats) -> Floats:
 def features(
     bgr: NDArray[np.uint8],
     faces: Faces,
-    restorer: Callable[[Crops], Restored],
+    parser: Callable[[Crops], Floats],
     *,
     below: float,
 ) -> Floats:
     """(N,) `parts_shown` of those faces in a (H, W, 3) picture whose score is below `below`.
 
-    The others are NaN: where the detector is sure nobody else is asked. `restorer` must parse.
+    The others are NaN: where the detector is sure nobody else is asked. `parser` takes N canvases
+    to their parse, as `parts_shown` takes it.
     """
     shown = np.full(len(faces), np.nan, np.float32)
     asked = np.nonzero(faces.scores < below)[0]
@@ -64,10 +65,7 @@ def features(
         maps = np.array([canvas_to_frame(faces.landmarks[number]) for number in asked])
         pixels = np.array([resampled(bgr, one)[..., ::-1] for one in maps], np.float32)
         none = np.zeros(len(asked), np.intp)
-        parse = restorer(Crops(pixels / np.float32(255), maps, none, none)).parse
-        if parse is None:
-            raise ValueError("this restorer does not parse")
-        shown[asked] = parts_shown(parse)
+        shown[asked] = parts_shown(parser(Crops(pixels / np.float32(255), maps, none, none)))
     return shown
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from facepipe.configs.settings import DetectSettings, RestoreSettings
 from facepipe.frames import (
@@ -30,6 +31,7 @@ from facepipe.frames import (
 )
 from facepipe.media import DecodeReport, EncodeSettings, decode, encode
 from facepipe.models.detectors import Detector, create_detector
+from facepipe.models.parser import Parser
 from facepipe.models.restorers import Restorer, create_restorer
 from facepipe.pipeline.analyze import analyze_frames
 from facepipe.pipeline.crop import crop
@@ -185,7 +187,7 @@ def search(
         score=max(settings.score - 0.2, 0.3),
         min_face=settings.min_face,
         rotation=rotation,
-        restorer=_parse,
+        parser=_parse,
         doubted_below=doubted_below(settings.score),
     )
 
@@ -328,6 +330,12 @@ def restorer_of(settings: RestoreSettings) -> Restorer:
     )
 
 
-def _parse(crops: Crops) -> Restored:
-    """The parse of doubtful faces, by the default network whatever restores them later."""
-    return restorer_of(RestoreSettings(device="cpu"))(crops)
+@cache
+def _parser() -> Parser:
+    """The parser of this process."""
+    return Parser(threads=1)
+
+
+def _parse(crops: Crops) -> NDArray[np.float32]:
+    """The parse of doubtful faces, whatever restores them later; loaded where there is one."""
+    return _parser()(crops)

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import onnx
+import onnx.utils
 import torch
 from onnx.external_data_helper import set_external_data
 
@@ -22,15 +23,16 @@ _LARGEST_BATCH = 4096
 
 def export(
     parsing: Path, restore: Path, target: Path, *, mix: Path | None = None, share: float = 0.5
-) -> tuple[tuple[Path, str], tuple[Path, str]]:
-    """Write `target` (.safetensors) and its `.onnx`, and give both with their sha256.
+) -> list[tuple[Path, str]]:
+    """Write `target` (.safetensors), its `.onnx` and `-parse.onnx`; give each with its sha256.
 
     With `mix`, the restoring network is `share` of those weights and 1 - share of `restore`: of a
     training that went on from another's weights, a mean does better than either on both's figures.
 
-    The graph holds no weights of its own: it points into the safetensors file beside it, so there
-    is one copy, and no way for the two to differ. Weights are kept in half precision, which moves
-    no pixel by a tenth of a code value, and widened when they are loaded.
+    The second graph parses only. A graph holds no weights of its own: it points into the
+    safetensors file beside it, so there is one copy, and no way for them to differ. Weights are
+    kept in half precision, which moves no pixel by a tenth of a code value, and widened when they
+    are loaded.
     Raises ModelError for weights that do not fit.
     """
     network = GuidedFishSRNet(ParsingNet(), FishSRNet()).eval()
@@ -49,7 +51,9 @@ def export(
     load_weights(network, target)
     graph = target.with_suffix(".onnx")
     _write_graph(network, target, graph)
-    return (target, sha256_of(target)), (graph, sha256_of(graph))
+    parse = target.with_name(f"{target.stem}-parse.onnx")
+    write_parse_graph(graph, parse)
+    return [(path, sha256_of(path)) for path in (target, graph, parse)]
 
 
 def _write_graph(network: GuidedFishSRNet, weights: Path, graph: Path) -> None:
@@ -84,9 +88,19 @@ def _write_graph(network: GuidedFishSRNet, weights: Path, graph: Path) -> None:
     del model.graph.node[:]
     model.graph.node.extend([*widened, *nodes])
     _forget_origin(model)
-    partial = graph.with_name(graph.name + ".partial")
+    _write(model, graph)
+
+
+def write_parse_graph(graph: Path, target: Path) -> None:
+    """Write that part of a restorer's `graph` which parses, for the same weights beside it."""
+    whole = onnx.load(graph, load_external_data=False)
+    _write(onnx.utils.Extractor(whole).extract_model(["seen"], ["parse"]), target)
+
+
+def _write(model: onnx.ModelProto, target: Path) -> None:
+    partial = target.with_name(target.name + ".partial")
     partial.write_bytes(model.SerializeToString())
-    partial.replace(graph)
+    partial.replace(target)
 
 
 def _places(weights: Path) -> dict[str, tuple[int, int]]:

@@ -8,16 +8,15 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from facepipe.frames import Crops, Faces, Restored
+from facepipe.frames import Crops, Faces
 from facepipe.models.detectors import create_detector
-from facepipe.models.restorers import create_restorer
-from facepipe.models.restorers.bicubic import BicubicRestorer
+from facepipe.models.parser import Parser
 from facepipe.pipeline.align import TEMPLATE
 from facepipe.pipeline.detect import find_faces
 from facepipe.pipeline.evidence import detail, features, parts_shown
 from portraits import portrait
 
-restore = create_restorer("fishsrnet", device="cpu")
+parse = Parser()
 
 
 def photograph(side: int) -> NDArray[np.uint8]:
@@ -47,7 +46,7 @@ def placed(picture: NDArray[np.uint8], middle: tuple[float, float], size: float)
 @pytest.mark.parametrize("side", [36, 60, 120])
 def test_a_face_shows_its_parts(side: int) -> None:
     picture, face = found(side)
-    assert features(picture, face, restore, below=1.1)[0] > 0.6
+    assert features(picture, face, parse, below=1.1)[0] > 0.6
 
 
 @pytest.mark.parametrize("name", ["brick", "grass", "gravel", "page", "text", "coins"])
@@ -55,7 +54,7 @@ def test_what_is_no_face_shows_few(name: str) -> None:
     scene = getattr(data, name)()
     picture = np.ascontiguousarray(np.dstack([scene] * 3) if scene.ndim == 2 else scene[..., ::-1])
     shown = [
-        features(picture, placed(picture, (x, y), 24), restore, below=1.1)[0]
+        features(picture, placed(picture, (x, y), 24), parse, below=1.1)[0]
         for x in (40, 90, 140)
         for y in (40, 90, 140)
     ]
@@ -66,15 +65,13 @@ def test_only_the_doubtful_are_asked() -> None:
     picture, face = found(60)
     several = face.take(np.zeros(3, np.intp))
     several = Faces(several.boxes, np.array([0.9, 0.5, 0.75], np.float32), several.landmarks)
-    shown = features(picture, several, restore, below=0.75)
+    shown = features(picture, several, parse, below=0.75)
     assert np.isnan(shown).tolist() == [True, False, True]
 
-    def never(_: Crops) -> Restored:
+    def never(_: Crops) -> NDArray[np.float32]:
         raise AssertionError("nobody is in doubt")
 
     assert np.isnan(features(picture, several, never, below=0.1)).all()
-    with pytest.raises(ValueError, match="does not parse"):
-        features(picture, several, BicubicRestorer(), below=0.75)
 
 
 def test_half_of_the_parts_hidden_leaves_a_half() -> None:
@@ -83,7 +80,7 @@ def test_half_of_the_parts_hidden_leaves_a_half() -> None:
     x0, _, x1, y1 = face.boxes[0].astype(int)
     nose = int(face.landmarks[0, 2, 1]) - 4
     masked[nose : y1 + 4, x0 - 4 : x1 + 4] = (180, 160, 140)
-    shown = features(masked, face, restore, below=1.1)[0]
+    shown = features(masked, face, parse, below=1.1)[0]
     assert 0.3 < shown < 0.75
     assert parts_shown(np.zeros((2, 8, 32, 32), np.float32)).tolist() == [0, 0]
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from facepipe.errors import ModelError
 from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, guided_fishsrnet
 from facepipe.models.registry import find_model
-from facepipe.models.runtime import OnnxRunner, TorchRunner
+from facepipe.models.runtime import OnnxRunner, TorchRunner, onnx_session
 from facepipe.models.weights import save_weights
 from facepipe.training.export import export
 
@@ -44,11 +44,19 @@ def test_both_runtimes_agree(exported: Path, count: int) -> None:
     assert np.abs(ours[0] - faces[:, :3]).max() > 0.01
 
 
-def test_the_graph_holds_no_weights_and_no_path(exported: Path) -> None:
-    graph = exported.with_suffix(".onnx").read_bytes()
-    assert len(graph) < 200_000 < exported.stat().st_size
+@pytest.mark.parametrize(("end", "largest"), [(".onnx", 200_000), ("-parse.onnx", 30_000)])
+def test_the_graphs_hold_no_weights_and_no_path(exported: Path, end: str, largest: int) -> None:
+    graph = exported.with_name(exported.stem + end).read_bytes()
+    assert len(graph) < largest < exported.stat().st_size
     assert str(Path(torch.__file__).parents[1]).encode() not in graph
     assert b"site-packages" not in graph
+
+
+def test_the_second_graph_parses_as_the_first_does(exported: Path) -> None:
+    faces = np.random.default_rng(3).random((2, SEEN_CHANNELS, 128, 128), np.float32)
+    _, parse = OnnxRunner(exported.with_suffix(".onnx"), threads=1)(faces)
+    session = onnx_session(exported.with_name("own-parse.onnx"), threads=1)
+    np.testing.assert_allclose(session.run(None, {"seen": faces})[0], parse, atol=1e-6)
 
 
 def test_weights_of_another_network_are_refused(exported: Path) -> None:

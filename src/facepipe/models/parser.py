@@ -1,0 +1,32 @@
+"""ParsingNet alone: the parse of a face, where nobody asks for the face restored."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from facepipe.frames import Crops
+from facepipe.models.registry import find_parser
+from facepipe.models.runtime import Floats, onnx_session
+
+#: Faces that go through the network at once.
+BATCH = 16
+
+
+class Parser:
+    """The parse that FishSRNet's guide makes of each face, at a sixth of the cost of restoring it.
+
+    On onnxruntime in float32, wherever FishSRNet runs: it loads in no time.
+    """
+
+    def __init__(self, *, threads: int = 1) -> None:
+        """Raises ModelError when the weights are missing or damaged."""
+        self._session = onnx_session(find_parser().paths[1], threads=threads)
+
+    def __call__(self, crops: Crops) -> Floats:
+        """(N, 8, 32, 32): each canvas's shares of background, skin, brows, eyes, nose and so on."""
+        parses: list[Floats] = [np.zeros((0, 8, 32, 32), np.float32)]
+        for first in range(0, len(crops), BATCH):
+            seen = crops.seen(first, first + BATCH).transpose(0, 3, 1, 2)
+            given = {"seen": np.ascontiguousarray(seen, np.float32)}
+            parses.append(np.asarray(self._session.run(["parse"], given)[0], np.float32))
+        return np.concatenate(parses)
