@@ -50,7 +50,7 @@ from facepipe.options import (
     StrictInput,
     Tracks,
     Workers,
-    settings_of,
+    begin,
 )
 from facepipe.progress import reporting
 
@@ -128,7 +128,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Enhance the faces of INPUT and write the film to OUTPUT, with a report beside it."""
-    settings = settings_of(ctx)
+    settings = begin(ctx)
     from facepipe import run as passes
     from facepipe.prepare import make_plan
 
@@ -165,7 +165,7 @@ def analyze(
     quiet: Quiet = False,
 ) -> None:
     """Find and follow the faces of INPUT; write what was found, to read, edit and render."""
-    settings = settings_of(ctx)
+    settings = begin(ctx)
     from facepipe import run as passes
     from facepipe.media.damage import in_words
 
@@ -214,7 +214,7 @@ def render(
     quiet: Quiet = False,
 ) -> None:
     """Write INPUT to OUTPUT with the faces enhanced that ANALYSIS names."""
-    settings = settings_of(ctx)
+    settings = begin(ctx)
     from facepipe import run as passes
 
     with reporting(progress, quiet) as on_event:

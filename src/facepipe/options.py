@@ -155,3 +155,14 @@ def settings_of(ctx: typer.Context) -> Settings:
         assignments=given["assign"] or (),
         overrides={k: v.value if isinstance(v, Enum) else v for k, v in overrides.items()},
     )
+
+
+def begin(ctx: typer.Context) -> Settings:
+    """The same, where workers will be needed: what they import is begun beside our own imports."""
+    from facepipe.workers.local import usable_cores
+    from facepipe.workers.nursery import prepare
+
+    settings = settings_of(ctx)
+    if (settings.workers or usable_cores()) > 1:
+        prepare()
+    return settings

@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 from facepipe.configs.settings import Settings
@@ -86,6 +88,8 @@ def analyze_pass(
             job.keep_faces(result)
         found[span.index] = result
 
+    # What links takes half a second to import, and here nothing is done while workers look.
+    Thread(target=import_module, args=("scipy.optimize",)).start()
     _work(executor, analyze_span, tasks, keep, "analyze", planned, on_event)
     ordered = [found[span.index] for span in spans]
     tracks = link(ordered, detect=settings.detect, settings=settings.link, info=info)

@@ -45,7 +45,8 @@ def analyze_frames(
 ) -> SpanFaces:
     """The faces of a span's frames, in pixels of the coded frame.
 
-    `frames` come by rising pts and may hold one frame beyond the span, the next anchor. Looked at
+    `frames` come by rising pts and may hold one frame beyond the span, the next anchor: faces are
+    followed to it, and it is looked at by the span that it begins. Looked at
     are each anchor and every `every`-th frame after it, both sides of a scene cut, and the last
     frame; through the frames between, faces are followed. What is looked at is made `quiet` by the
     frames beside it. `score`, `min_face`, `max_face` and `enlarge` are as in `find_faces`; the
@@ -76,7 +77,7 @@ def analyze_frames(
         if follower is not None and light is not None:
             moves = Moves(frame.pts, follower.step(light))
             sightings[-1] = replace(sightings[-1], moves=(*sightings[-1].moves, moves))
-        if judged.looked_at:
+        if judged.looked_at and frame.pts < span.stop:
             picture = np.ascontiguousarray(np.rot90(quiet(frame, judged.beside), turns))
             faces = finder.look(picture)
             known = {

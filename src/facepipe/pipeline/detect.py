@@ -31,6 +31,7 @@ OVERLAP = 0.35  # of two boxes that say the same face
 NET_PIXELS = 2_100_000  # of one input of the network: bounds memory; 1920x1080 still fits
 SMALLEST, LARGEST = 16, 96  # net px: from the plain pass up, from the tiled passes down
 MARGIN = 64  # net px of context around what a tile answers for: half the largest face and some
+PLAIN_MARGIN = 32  # net px of context around a patch that is seen as it is
 GRID = 32  # net px: the network's largest stride
 LOOK_SIDE, LOOK_FACE = 192, 64  # the second look's input, and the face's size in it, net px
 LOOK_BELOW = 96  # frame px: larger faces have good landmarks already
@@ -108,7 +109,7 @@ class FaceFinder:
         patches = self._changed(bgr, cells(bgr))
         if patches:
             candidates = self._search(bgr, patches)
-            refined = second_look(bgr, candidates, self._detector)
+            refined = second_look(bgr, candidates, self._detector, score=self._score)
             standing = self._found.take(~_inside_any(self._found, patches, bgr))
             self._found = suppress(join([standing, refined]), OVERLAP)
         faces = self._found
@@ -127,7 +128,7 @@ class FaceFinder:
         if not differs.any():
             return []
         differs = grown(differs, LARGEST // (2 * self._enlarge))
-        patches = apart(differs, (height, width), margin=MARGIN)
+        patches = apart(differs, (height, width), margin=PLAIN_MARGIN)
         for patch in patches:
             x0, y0, x1, y1 = (-(-side // CELL) for side in patch)
             self._seen[y0:y1, x0:x1] = now[y0:y1, x0:x1]
@@ -139,7 +140,7 @@ class FaceFinder:
         fit = min(1.0, (NET_PIXELS / (width * height)) ** 0.5)
         standing = self._found.take(_inside_any(self._found, patches, bgr))
         # A large face of which a part moved is seen whole again.
-        context = max([MARGIN / fit, *sizes(standing.boxes).tolist()])
+        context = max([PLAIN_MARGIN / fit, *sizes(standing.boxes).tolist()])
         parts = []
         for patch in patches:
             plain = self._pass(bgr, patch, fit, round(context), self._faintest)
@@ -197,14 +198,17 @@ class FaceFinder:
         return Faces(boxes.astype(np.float32), faces.scores, points.astype(np.float32))
 
 
-def second_look(bgr: NDArray[np.uint8], faces: Faces, detector: Detector) -> Faces:
+def second_look(
+    bgr: NDArray[np.uint8], faces: Faces, detector: Detector, *, score: float = 0.0
+) -> Faces:
     """The same faces with the landmarks, boxes and scores of a closer look at each small one.
 
     Each is cut out, enlarged, and searched plain and mirrored; its landmarks become the mean of
     these two, its box and score the mean of the first look's and theirs. A look that does not
     find the face again counts with score 0: that is what tells a face from a blot; and so do
     landmarks on which the two looks do not agree, or that have not the shape of a face. The
-    landmarks of a tilted face come from a look that is turned until the face stands upright in it.
+    landmarks of a tilted face come from a look that is turned until the face stands upright in it;
+    of a face that is to have no `score` whatever they are, from the first.
     """
     boxes, scores = faces.boxes.copy(), faces.scores.copy()
     landmarks = faces.landmarks.copy()
@@ -218,20 +222,24 @@ def second_look(bgr: NDArray[np.uint8], faces: Faces, detector: Detector) -> Fac
         if len(seen):
             closer = (seen.boxes.mean(0).reshape(2, 2) - to_look[:, 2]) / to_look[0, 0]
             boxes[face] = (box + closer.reshape(4)) / 2
-            landmarks[face] = _upright_landmarks(bgr, box, seen, to_look, detector)
+            hopeless = scores[face] + USUAL < score
+            if not hopeless:
+                seen, to_look = _upright(bgr, box, seen, to_look, detector)
+            from_look = cv2.invertAffineTransform(to_look)
+            landmarks[face] = seen.landmarks.mean(0) @ from_look[:, :2].T + from_look[:, 2]
     shapes = np.array([misshape(points) for points in landmarks], np.float32)
     plausible = scores + USUAL - MISSHAPE * np.minimum(shapes, MISSHAPE_MOST)
     return Faces(boxes, np.clip(plausible, 0, 1).astype(np.float32), landmarks)
 
 
-def _upright_landmarks(
+def _upright(
     bgr: NDArray[np.uint8],
     box: NDArray[np.float32],
     seen: Faces,
     to_look: NDArray[np.float64],
     detector: Detector,
-) -> NDArray[np.float64]:
-    """(5, 2) landmarks of the face that was `seen` in a first look at `box`, wherever it leans.
+) -> tuple[Faces, NDArray[np.float64]]:
+    """The look at the face that was `seen` in a first look at `box` in which it stands upright.
 
     One that only one of two looks saw is doubtful, and not worth more of them.
     """
@@ -245,8 +253,7 @@ def _upright_landmarks(
         if len(again) < 2:
             break
         seen, to_look = again, to_again
-    from_look = cv2.invertAffineTransform(to_look)
-    return np.asarray(seen.landmarks.mean(0) @ from_look[:, :2].T + from_look[:, 2])
+    return seen, to_look
 
 
 def _look(

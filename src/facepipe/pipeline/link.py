@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from facepipe.configs.settings import DetectSettings, LinkSettings
 from facepipe.frames import Faces, Sighting, SpanFaces, Track, VideoInfo
@@ -133,6 +132,9 @@ def _follow(
             cost = np.array([_costs(path, look.pts, faces, base) for path in live])
             if look.prints is not None:
                 cost += np.array([_strangeness(path, look.prints[likely]) for path in live])
+            # SciPy takes longer to import than a film without faces to link.
+            from scipy.optimize import linear_sum_assignment
+
             for one, other in zip(*linear_sum_assignment(cost), strict=True):
                 if cost[one, other] < REFUSED:
                     live[one].add(look, int(likely[other]))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from facepipe.frames import Frame
 from facepipe.pipeline.align import frame_px_per_canvas_px
+from facepipe.pipeline.medians import median
 
 Floats = NDArray[np.float32]
 
@@ -17,8 +18,8 @@ Floats = NDArray[np.float32]
 NOISY = 3.0
 #: Median of the magnitude of noise, in sigmas.
 _MEDIAN = 0.6745
-#: Every so many px across and down the noise is measured.
-_EVERY = 4
+#: About so many px of a picture, in rows and columns, are what its noise is measured on.
+_SAMPLES = 8000
 #: Px of the frame whose noise is of one piece, after a codec has been over it.
 _GRAIN = 2.0
 
@@ -29,18 +30,19 @@ def noise(frame: Frame, beside: Sequence[Frame]) -> float:
     Noise is fine, and new in each frame: the less of what is fine and of what is new. A texture is
     only the one, motion only the other.
     """
-    rows, columns = frame.height // _EVERY, frame.width // _EVERY
+    every = max(4, round((frame.width * frame.height / _SAMPLES) ** 0.5))
+    rows, columns = frame.height // every, frame.width // every
     if not beside or not rows * columns:
         return 0.0
 
     def sparse(one: Frame, down: int = 0, across: int = 0) -> Floats:
-        plane = one.luma[down::_EVERY, across::_EVERY][:rows, :columns]
+        plane = one.luma[down::every, across::every][:rows, :columns]
         return plane.astype(np.float32) / np.float32(1 << (one.format.bits - 8))
 
     here = sparse(frame)
     cross = here - sparse(frame, 0, 1) - sparse(frame, 1, 0) + sparse(frame, 1, 1)
-    fine = float(np.median(np.abs(cross))) / 2
-    new = min(float(np.median(np.abs(here - sparse(one)))) for one in beside) / float(np.sqrt(2))
+    fine = median(np.abs(cross)) / 2
+    new = min(median(np.abs(here - sparse(one))) for one in beside) / float(np.sqrt(2))
     return min(fine, new) / _MEDIAN
 
 

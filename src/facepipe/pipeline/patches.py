@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facepipe.pipeline.medians import median
+
 CELL, CHANGE = 4, 6  # a cell of so many px has changed when its mean luma moves by so much
 LEAST_CELLS = 3  # fewer that change together are smaller than any face
 # Change of the whole picture's light through which nothing is searched anew; luma of noise alone.
@@ -37,7 +39,7 @@ def changed(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArray[np
 
     A camera that sets its exposure anew shows nothing new by it.
     """
-    exposure = np.median((now + DARK) / (before + DARK))
+    exposure = median((now + DARK) / (before + DARK))
     expected = before * np.clip(exposure, 1 / MOST_EXPOSED, MOST_EXPOSED)
     mask = (np.abs(now - expected) > CHANGE).astype(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)

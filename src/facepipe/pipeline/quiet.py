@@ -31,10 +31,6 @@ _STRIP = 256
 #: The mean difference of two frames of the same thing, in sigmas of each one's noise; a frame that
 #: differs by `_USUAL` times as much counts in full, by twice that not at all.
 _DIFFERENCE, _USUAL = 2 / np.sqrt(np.pi), 1.4
-#: Median of the magnitude of noise, in sigmas.
-_MEDIAN = 0.6745
-#: Every so many px across and down the noise is measured.
-_EVERY = 4
 
 
 def quiet(frame: Frame, beside: Sequence[Frame]) -> Picture:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solveh_banded
 
 Floats = NDArray[np.float64]
 
@@ -81,4 +80,7 @@ def whittaker(seconds: Floats, values: Floats, noise: Floats, drive: float) -> F
         for other in range(one, 3):
             at = slice(other, count - 2 + other)
             bands[2 - (other - one), at] += weight * change[one] * change[other]
+    # SciPy takes longer to import than a film without faces to analyze.
+    from scipy.linalg import solveh_banded
+
     return np.asarray(solveh_banded(bands, values / noise[:, None] ** 2), np.float64)

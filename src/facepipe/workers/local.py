@@ -27,6 +27,7 @@ import psutil
 from facepipe.errors import FacepipeError, OutOfMemoryError, WorkerError
 from facepipe.workers.dispatch import ATTEMPTS, STALLED_SECONDS, EngineExecutor, WorkerLost
 from facepipe.workers.executor import Outcome, Result, Task, TaskFunction
+from facepipe.workers.nursery import context, prepare
 
 
 def usable_cores() -> int:
@@ -110,7 +111,7 @@ class ProcessEngine:
     losses = 2
 
     def __init__(self, workers: int) -> None:
-        self._context = multiprocessing.get_context("spawn")
+        self._context = context()
         # Frames that each worker has done: written by it alone, so that no lock outlives its death.
         self._done = self._context.RawArray("q", workers)
         self._pools: list[ProcessPoolExecutor | None] = [None] * workers
@@ -179,6 +180,7 @@ class ProcessEngine:
     def _pool(self, number: int) -> ProcessPoolExecutor:
         pool = self._pools[number]
         if pool is None:
+            prepare()  # again, should it have been killed
             pool = self._pools[number] = ProcessPoolExecutor(
                 1, mp_context=self._context, initializer=_begin, initargs=(self._done, number)
             )
