@@ -32,9 +32,9 @@ from skimage import data
 from facepipe.batch.report import BatchSummary
 from facepipe.batch.work import run_batch
 from facepipe.configs.settings import Settings
+from facepipe.files import IMAGE_SUFFIXES
 from facepipe.frames import Span
 from facepipe.media import decode, probe
-from facepipe.media.images import IMAGE_SUFFIXES
 from facepipe.trials.film import write_film
 from facepipe.workers.local import LocalExecutor
 

@@ -1,10 +1,20 @@
-"""Files that appear whole or not at all."""
+"""Files: which are pictures, and how they appear whole or not at all."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from facepipe.errors import OutputError
+
+#: Suffixes of the pictures that are read and written.
+IMAGE_SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"]
+)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture, by its name."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def is_there(path: Path) -> bool:

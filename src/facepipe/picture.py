@@ -7,17 +7,12 @@ from pathlib import Path
 from facepipe.configs.settings import Settings
 from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.files import is_there
-from facepipe.media.images import IMAGE_SUFFIXES, MOST_PIXELS
+from facepipe.media.images import MOST_PIXELS
 from facepipe.pipeline.stills import Still, StillDone, StillsTask, enhance_stills
 from facepipe.prepare import check_output, check_restorer
 
 #: Suffixes that mean the same kind of picture.
 _SAME = {".jpeg": ".jpg", ".tiff": ".tif", ".heif": ".heic"}
-
-
-def is_picture(source: Path) -> bool:
-    """Whether a file is a picture, by its name."""
-    return source.suffix.lower() in IMAGE_SUFFIXES
 
 
 def enhance_picture_file(

@@ -10,12 +10,12 @@ from pathlib import Path
 from facepipe import __version__
 from facepipe.configs.settings import Settings
 from facepipe.errors import InputError
+from facepipe.files import is_picture
 from facepipe.frames import Analysis
 from facepipe.guards import check_unchanged, told_plainly
 from facepipe.media import mux
 from facepipe.models.registry import sha256_of
 from facepipe.passes import OnEvent, analyze_pass, check_damage, render_pass
-from facepipe.picture import enhance_picture_file, is_picture
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.choose import choose
 from facepipe.pipeline.limits import check_crowd
@@ -118,6 +118,8 @@ def analyze(
 
 
 def _picture(source: Path, target: Path, settings: Settings, overwrite: bool) -> Summary:
+    from facepipe.picture import enhance_picture_file  # its codecs are many, and no film needs them
+
     done = enhance_picture_file(source, target, settings, overwrite=overwrite)
     return Summary(
         target=target,

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from facepipe.batch.remote import listed
 from facepipe.errors import InputError, UsageError
+from facepipe.files import IMAGE_SUFFIXES
 from facepipe.media.archives import Limits, Refused, is_archive_name, opened
 from facepipe.media.containers import WRITTEN_SUFFIXES, is_address
-from facepipe.media.images import IMAGE_SUFFIXES
 
 FILM_SUFFIXES = WRITTEN_SUFFIXES | {
     *(".mts", ".avi", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".mxf", ".ogv", ".3gp"),

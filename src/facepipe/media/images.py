@@ -17,9 +17,6 @@ from facepipe.media.image_containers import PNG_HEAD, heif_kind
 from facepipe.media.image_tags import resized
 from facepipe.media.image_xmp import stamped
 
-IMAGE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"]
-)
 #: What `read_picture` opens unless it is told otherwise.
 MOST_PIXELS = 200_000_000
 Kind = Literal["jpeg", "png", "webp", "tiff", "avif", "heic"]

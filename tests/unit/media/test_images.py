@@ -23,8 +23,9 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import get_sampling
 
 from facepipe.errors import InputError, MediaError
+from facepipe.files import IMAGE_SUFFIXES
 from facepipe.media.formats import pixel_format
-from facepipe.media.images import IMAGE_SUFFIXES, read_picture, write_picture
+from facepipe.media.images import read_picture, write_picture
 
 
 @pytest.mark.parametrize("kind", ["png", "tiff"])
