@@ -56,8 +56,8 @@ def grown(mask: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
 
 def around(points: NDArray[np.float32], reach: NDArray[np.float32], within: Box) -> list[Box]:
     """A patch around each of (N, 2) points, x and y, that reaches (N,) pixels, cut to `within`."""
-    low = np.maximum(points - reach[:, None], within[:2]).astype(int)
-    high = np.minimum(points + reach[:, None] + 1, within[2:]).astype(int)
+    low = np.clip(points - reach[:, None], within[:2], within[2:]).astype(int)
+    high = np.clip(points + reach[:, None] + 1, within[:2], within[2:]).astype(int)
     boxes = np.concatenate((low, high), 1)
     return [(a, b, c, d) for a, b, c, d in boxes.tolist() if a < c and b < d]
 

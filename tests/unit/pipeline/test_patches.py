@@ -47,8 +47,8 @@ def test_patches_that_lie_close_are_one_and_those_far_apart_two() -> None:
 
 
 def test_a_patch_around_a_point_is_cut_to_what_it_lies_in() -> None:
-    points = np.array([[10, 10], [100, 50], [400, 50]], np.float32)
-    reach = np.array([20, 5, 12], np.float32)
+    points = np.array([[10, 10], [100, 50], [400, 50], [1e30, -1e30]], np.float32)
+    reach = np.array([20, 5, 12, 3], np.float32)
     assert around(points, reach, (0, 0, 320, 180)) == [(0, 0, 31, 31), (95, 45, 106, 56)]
 
 
