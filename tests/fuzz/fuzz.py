@@ -12,7 +12,7 @@ from pathlib import Path
 
 import atheris
 
-NAMES = ("settings", "analysis", "manifest", "archive", "film", "picture", "kept")
+NAMES = ("settings", "analysis", "manifest", "archive", "film", "picture", "kept", "bitstream")
 
 
 def main() -> None:

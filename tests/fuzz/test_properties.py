@@ -11,6 +11,7 @@ from typing import Any
 
 import fuzz_analysis
 import fuzz_archive
+import fuzz_bitstream
 import fuzz_film
 import fuzz_kept
 import fuzz_manifest
@@ -267,7 +268,7 @@ def edited(seed: bytes, edits: list[tuple[float, int]], kept: float) -> bytes:
 
 @pytest.mark.parametrize(
     "harness",
-    [fuzz_archive, fuzz_film, fuzz_kept, fuzz_settings, fuzz_analysis],
+    [fuzz_archive, fuzz_bitstream, fuzz_film, fuzz_kept, fuzz_settings, fuzz_analysis],
     ids=lambda harness: harness.__name__,
 )
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import fuzz_analysis
 import fuzz_archive
+import fuzz_bitstream
 import fuzz_film
 import fuzz_kept
 import fuzz_manifest
@@ -16,7 +17,7 @@ import pytest
 
 HARNESSES = (
     *(fuzz_settings, fuzz_analysis, fuzz_manifest, fuzz_archive),
-    *(fuzz_film, fuzz_picture, fuzz_kept),
+    *(fuzz_film, fuzz_picture, fuzz_kept, fuzz_bitstream),
 )
 SEEDS = [
     pytest.param(harness, data, id=f"{harness.__name__}-{name}")

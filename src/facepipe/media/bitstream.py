@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 _START = b"\x00\x00\x00\x01"
 _START_CODE = re.compile(rb"\x00\x00\x01")
@@ -32,8 +33,8 @@ def nal_units(data: bytes, length_size: int | None) -> Iterator[bytes]:
     """The NAL units of a packet without their wrapping, but for a last one that is cut short."""
     if length_size is None:
         starts = [match.end() for match in _START_CODE.finditer(data)]
-        for start, stop in zip(starts, [at - 3 for at in starts[1:]] + [len(data)], strict=True):
-            yield data[start:stop].rstrip(b"\0")
+        for start, after in pairwise([*starts, len(data) + 3]):
+            yield data[start : after - 3].rstrip(b"\0")
         return
     at = 0
     while at + length_size <= len(data):
@@ -162,6 +163,8 @@ def _hvcc(record: bytes) -> Iterator[bytes]:
         count = int.from_bytes(record[at + 1 : at + 3], "big")
         at += 3
         for _ in range(count):
+            if at >= len(record):
+                return
             size = int.from_bytes(record[at : at + 2], "big")
             yield record[at + 2 : at + 2 + size]
             at += 2 + size

@@ -8,11 +8,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar, cast
 
 import av
 import fsspec
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError, UsageError
 from facepipe.frames import VideoInfo
@@ -60,6 +62,7 @@ _HELD = {
     "mpegts": ("h264", "hevc"),
     "nut": ("h264", "hevc", "av1", "vp9", "ffv1"),
 }
+StreamT = TypeVar("StreamT", bound=Stream)
 _ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect ratio
 _TABLED = frozenset(codec for codecs in _HELD.values() for codec in codecs)
 #: Suffixes of films that can be written.
@@ -106,6 +109,20 @@ def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputC
         raise InputError(f"{path} is empty; give a video file")
     # An absolute path cannot be mistaken for a protocol such as "concat:a|b".
     return _opened(path, str(path.absolute()), most_pixels)
+
+
+def demuxed(opened: InputContainer, *streams: StreamT) -> Iterator[Packet[StreamT]]:
+    """The packets of those streams, or of all that the film began with.
+
+    Transport streams may begin others midway, in damaged ones by mistake. PyAV ends with an
+    IndexError at their first packet; what comes after is read on.
+    """
+    while True:
+        try:
+            yield from cast("Iterator[Packet[StreamT]]", opened.demux(*streams))
+            return
+        except IndexError:
+            continue
 
 
 def _opened(path: Path | str, file: str | BinaryIO, most_pixels: int | None) -> InputContainer:

@@ -16,6 +16,7 @@ from av.stream import Stream
 
 from facepipe.frames import VideoInfo
 from facepipe.media.captions import Captions
+from facepipe.media.containers import demuxed
 from facepipe.media.holding import is_cover
 from facepipe.media.targets import keeps_negative_times
 
@@ -78,7 +79,7 @@ class Copier:
         wanted = [source for _, source in self._copies.values()]
         if not wanted:
             return
-        packets = islice(self._opened.demux(wanted), self._most)
+        packets = islice(demuxed(self._opened, *wanted), self._most)
         while True:
             try:
                 packet = next(packets)

@@ -12,7 +12,7 @@ from av.container import InputContainer
 
 from facepipe.frames import Frame, PixelFormat, Span, VideoInfo
 from facepipe.media.changes import ParameterSets, conformed
-from facepipe.media.containers import open_source
+from facepipe.media.containers import demuxed, open_source
 from facepipe.media.damage import DecodeReport
 from facepipe.media.decoders import decoder_of
 from facepipe.media.formats import colour_of, views, working_format
@@ -132,7 +132,7 @@ def _pictures(
             return  # this container cannot seek there: the caller tries from further back
         # A flush forgets how far pictures are reordered, and the first ones would be lost.
         context.reorder_depth = max(context.reorder_depth, depth)
-    packets = container.demux(stream)
+    packets = demuxed(container, stream)
     sets = ParameterSets(info.codec, stream.codec_context.extradata or b"")
     while True:
         try:

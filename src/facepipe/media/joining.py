@@ -16,7 +16,7 @@ from facepipe.media.bitstream import (
     parameter_sets,
 )
 from facepipe.media.choosing import PRORES
-from facepipe.media.containers import muxer_of, open_source
+from facepipe.media.containers import demuxed, muxer_of, open_source
 from facepipe.media.encoders import EncodeSettings, find_encoder
 from facepipe.media.formats import same_layout
 
@@ -95,7 +95,7 @@ def _own_sets(info: VideoInfo) -> tuple[bytes, ...]:
         extradata = stream.codec_context.extradata or b""
         units = list(parameter_sets(info.codec, extradata))
         size = length_size(info.codec, extradata)
-        for packet in opened.demux(stream):
+        for packet in demuxed(opened, stream):
             if packet.is_keyframe:
                 units += nal_units(bytes(packet), size)
                 break

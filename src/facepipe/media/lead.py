@@ -18,7 +18,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-from facepipe.media.containers import open_source
+from facepipe.media.containers import demuxed, open_source
 from facepipe.media.probe import has_decoder
 
 _PACKETS = 1000  # among which each sound's first one is looked for
@@ -48,7 +48,7 @@ def lead_ins(source: Path, opened: InputContainer, muxer: str) -> dict[int, Frac
         suppress(av.FFmpegError),
     ):  # probe tells of what cannot be read
         streams = [fresh.streams[index] for index in sounds]
-        for packet in islice(fresh.demux(streams), _PACKETS):
+        for packet in islice(demuxed(fresh, *streams), _PACKETS):
             index = packet.stream.index
             if index in waiting and packet.size and packet.pts is not None:
                 waiting.discard(index)

@@ -18,7 +18,7 @@ from av.stream import Stream
 from facepipe.errors import MediaError, OutputError
 from facepipe.frames import Part, VideoInfo
 from facepipe.media.captions import Captions, converted_to
-from facepipe.media.containers import as_facepipe_error, muxer_of, open_source, replacing
+from facepipe.media.containers import as_facepipe_error, demuxed, muxer_of, open_source, replacing
 from facepipe.media.copying import Copier, shifted_chapters
 from facepipe.media.decoders import has_alpha_beside
 from facepipe.media.encoders import EncodeSettings, find_encoder, side_data
@@ -280,7 +280,7 @@ def _add_video(
 def _attach_cover(out: OutputContainer, source: Path, stream: Stream) -> None:
     # Matroska keeps covers as attachments, and they need their bytes before the header.
     with open_source(source) as opened:
-        packets = opened.demux(opened.streams[stream.index])
+        packets = demuxed(opened, opened.streams[stream.index])
         picture = next((bytes(packet) for packet in packets if packet.size), None)
     if picture is not None:
         codec = codec_name(stream)

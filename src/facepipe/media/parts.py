@@ -21,7 +21,7 @@ from facepipe.media.bitstream import (
     length_size,
     parameter_sets,
 )
-from facepipe.media.containers import open_source
+from facepipe.media.containers import demuxed, open_source
 from facepipe.media.encode import part_shift
 from facepipe.media.timing import decode_times, usual_duration
 
@@ -87,7 +87,7 @@ class FilmPackets:
                     continue
                 if own is None:
                     opened = stack.enter_context(open_source(self._source))
-                    own = opened.demux(opened.streams[self._info.stream_index])
+                    own = demuxed(opened, opened.streams[self._info.stream_index])
                 for packet in _copied(own, part, self._source):
                     assert packet.pts is not None
                     yield packet.pts, packet, part

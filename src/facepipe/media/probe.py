@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +19,7 @@ from facepipe.frames import Damage, StreamInfo, VideoInfo
 from facepipe.media.bitstream import begins_anew, length_size
 from facepipe.media.changes import tags_of
 from facepipe.media.chroma import chroma_location
-from facepipe.media.containers import describe, open_source
+from facepipe.media.containers import demuxed, describe, open_source
 from facepipe.media.damage import merged
 from facepipe.media.decoders import decoder_of
 from facepipe.media.formats import pixel_format
@@ -59,7 +59,7 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
         untimed = repeats = lasting = 0
         first: av.VideoFrame | None = None
         head = 0
-        packets = container.demux()
+        packets: Iterator[Packet[Stream]] = demuxed(container)
         while True:
             try:
                 packet = next(packets)

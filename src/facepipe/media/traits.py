@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
 
-from facepipe.media.containers import open_source
+from facepipe.media.containers import demuxed, open_source
 from facepipe.media.encoders import side_data
 from facepipe.media.holding import is_cover, is_made_anew
 from facepipe.media.probe import codec_name, has_decoder
@@ -141,7 +141,7 @@ def traits_of(path: Path, film: int) -> Traits:
 def _packets(opened: InputContainer, video: av.VideoStream) -> Iterator[av.Packet[av.VideoStream]]:
     video.codec_context.thread_count = 1
     with suppress(av.FFmpegError):
-        yield from islice(opened.demux(video), _PACKETS)
+        yield from islice(demuxed(opened, video), _PACKETS)
 
 
 def _matrix(picture: av.VideoFrame | None) -> tuple[int, ...]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -29,6 +29,7 @@ def boxes_within(draw: st.DrawFn) -> Box:
     return left, top, draw(st.integers(left + 1, 320)), draw(st.integers(top + 1, 180))
 
 
+@settings(deadline=None)
 @given(st.lists(boxes_within(), max_size=12), st.integers(0, 64))
 def test_merged_patches_hold_every_box_once_and_cost_no_more(boxes: list[Box], margin: int) -> None:
     patches = merged(boxes, WHOLE, margin=margin)
@@ -52,6 +53,7 @@ def test_a_patch_around_a_point_is_cut_to_what_it_lies_in() -> None:
     assert around(points, reach, (0, 0, 320, 180)) == [(0, 0, 31, 31), (95, 45, 106, 56)]
 
 
+@settings(deadline=None)
 @given(boxes_within(), st.integers(1, 4), st.integers(60_000, 200_000))
 def test_tiles_share_out_a_patch_and_none_is_too_large(patch: Box, scale: int, most: int) -> None:
     cores = list(tiles(patch, scale, margin=64, most=most))

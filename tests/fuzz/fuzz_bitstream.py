@@ -1,0 +1,65 @@
+"""What is read of H.264, HEVC and AV1 packets and headers, and of transport streams' tables."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import av
+
+import synthetic
+from facepipe.media import bitstream
+from facepipe.media.boxes import lacks_index
+from facepipe.media.transport import transport_of
+
+CODECS = ("h264", "hevc", "av1")
+PACKETS = 3
+
+
+@cache
+def seeds() -> dict[str, bytes]:
+    """The header and first packets of made films, each part after its length, then their files."""
+    with tempfile.TemporaryDirectory() as folder:
+        films = {
+            "avc1": synthetic.plain(Path(folder) / "a.mp4", 4),
+            "annex_b": synthetic.film(Path(folder) / "b.ts", frames=4),
+            "hvc1": synthetic.film(Path(folder) / "c.mp4", codec="libx265", frames=4),
+        }
+        return {name: parts_of(film) + film.read_bytes()[:3000] for name, film in films.items()}
+
+
+def parts_of(film: Path) -> bytes:
+    with av.open(str(film)) as opened:
+        video = opened.streams.video[0]
+        codec = CODECS.index(video.codec_context.name)
+        packets = [bytes(packet) for packet, _ in zip(opened.demux(video), range(PACKETS))]  # noqa: B905
+        parts = [video.codec_context.extradata or b"", *packets]
+    return bytes([codec]) + b"".join(len(one).to_bytes(2, "big") + one[:65535] for one in parts)
+
+
+def try_one(data: bytes) -> None:
+    """Read all of it in every way that the product does."""
+    codec = CODECS[data[0] % len(CODECS)] if data else "h264"
+    rest, parts = data[1:], []
+    while rest and len(parts) <= PACKETS:
+        size = int.from_bytes(rest[:2], "big")
+        parts.append(rest[2 : 2 + size])
+        rest = rest[2 + size :]
+    extradata, *packets = parts or [b""]
+    size = bitstream.length_size(codec, extradata)
+    sets = bitstream.parameter_sets(codec, extradata) if codec != "av1" else ()
+    units = [unit for packet in packets for unit in bitstream.nal_units(packet, size)]
+    bitstream.h264_set_ids([*sets, *units])
+    bitstream.h264_is_lossless([*sets, *units])
+    bitstream.in_annex_b(sets)
+    for packet in packets:
+        bitstream.begins_anew(codec, packet, size)
+        bitstream.brings_sets("hevc" if codec == "hevc" else "h264", packet, size)
+        assert bitstream.annex_b(packet, None) == packet
+        bitstream.annex_b(packet, size)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "film"
+        file.write_bytes(rest)
+        lacks_index(file)
+        transport_of(file)
