@@ -48,9 +48,9 @@ def analyze_frames(
     `frames` come by rising pts and may hold one frame beyond the span, the next anchor: faces are
     followed to it, and the span that it begins looks at it. Looked at are each anchor and every
     `every`-th frame after it, both sides of a scene cut, and the last frame; through the frames
-    between, faces are followed. What is looked at is made `quiet` by the frames beside it. `score`, `min_face`, `max_face` and `enlarge` are as in `find_faces`; the
-    picture is turned by `rotation` degrees counter-clockwise before it is searched.
-    `parser` parses those that have a score below `doubted_below`. Holds a handful of frames.
+    between, faces are followed. What is looked at is made `quiet` by the frames beside it.
+    `score`, `min_face`, `max_face` and `enlarge` are as in `find_faces`; the picture is turned by
+    `rotation` degrees counter-clockwise before it is searched. `parser` parses those that have a score below `doubted_below`. Holds a handful of frames.
     Raises ValueError when `every` is below 1.
     """
     if every < 1:
