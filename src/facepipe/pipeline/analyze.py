@@ -50,7 +50,8 @@ def analyze_frames(
     `every`-th frame after it, both sides of a scene cut, and the last frame; through the frames
     between, faces are followed. What is looked at is made `quiet` by the frames beside it.
     `score`, `min_face`, `max_face` and `enlarge` are as in `find_faces`; the picture is turned by
-    `rotation` degrees counter-clockwise before it is searched. `parser` parses those that have a score below `doubted_below`. Holds a handful of frames.
+    `rotation` degrees counter-clockwise before it is searched. `parser` parses those that have a
+    score below `doubted_below`. Holds a handful of frames.
     Raises ValueError when `every` is below 1.
     """
     if every < 1:
