@@ -23,7 +23,6 @@ from facepipe.pipeline.patches import (
     cells,
     changed,
     grown,
-    merged,
     tiles,
 )
 
@@ -31,6 +30,7 @@ OVERLAP = 0.35  # of two boxes that say the same face
 NET_PIXELS = 2_100_000  # of one input of the network: bounds memory; 1920x1080 still fits
 SMALLEST, LARGEST = 16, 96  # net px: from the plain pass up, from the tiled passes down
 MARGIN = 64  # net px of context around what a tile answers for: half the largest face and some
+HINT_MARGIN = 48  # net px of context around a place that is seen enlarged
 PLAIN_MARGIN = 32  # net px of context around a patch that is seen as it is
 GRID = 32  # net px: the network's largest stride
 LOOK_SIDE, LOOK_FACE = 192, 64  # the second look's input, and the face's size in it, net px
@@ -45,10 +45,12 @@ SAME_PLACE = 0.3  # overlap of the second look's face with the first's
 # both, which is given to all, so that scores keep their meaning (200 boxed photographs).
 DIFFER, DIFFER_MOST, MISSHAPE, MISSHAPE_MOST, USUAL = 1.5, 0.1, 0.75, 0.3, 0.1
 CANDIDATE = 0.2  # how far below the asked score the second look may still raise a face
-# The score from which the picture as it is hints at a face, and where faces below TINY px are asked
-# for, and how far from a hint its face may be: of 764 faces of 8 px and more that 200 boxed
-# photographs show enlarged, none was without one. Larger ones need not be seen enlarged.
-HINT, TINY_HINT, TINY = 0.03, 0.02, 8
+# The score from which the picture as it is hints at a face: in the first picture of a run, in any
+# other, and there where faces below TINY px are asked for. Of the faces of 8 to 48 px that pictures
+# show when enlarged, none of 764 in boxed photographs is without such a hint, and in drawn crowds
+# behind a codec 4 and 29 of 630; but a face that was found is looked for again without one.
+FIRST_HINT, HINT, TINY_HINT, TINY = 0.005, 0.03, 0.02, 8
+# How far from a hint its face may be, px; larger ones by so much need not be seen enlarged.
 HINT_REACH, HINTED = 12, 1.5
 
 
@@ -106,9 +108,10 @@ class FaceFinder:
 
     def look(self, bgr: NDArray[np.uint8]) -> Faces:
         """The faces of the next (H, W, 3) BGR picture, best first."""
+        faintest = FIRST_HINT if self._seen is None else self._faintest
         patches = self._changed(bgr, cells(bgr))
         if patches:
-            candidates = self._search(bgr, patches)
+            candidates = self._search(bgr, patches, faintest)
             refined = second_look(bgr, candidates, self._detector, score=self._score)
             standing = self._found.take(~_inside_any(self._found, patches, bgr))
             self._found = suppress(join([standing, refined]), OVERLAP)
@@ -128,14 +131,17 @@ class FaceFinder:
         if not differs.any():
             return []
         differs = grown(differs, LARGEST // (2 * self._enlarge))
-        patches = apart(differs, (height, width), margin=PLAIN_MARGIN)
+        patches = apart(differs, (0, 0, width, height), margin=PLAIN_MARGIN)
         for patch in patches:
             x0, y0, x1, y1 = (-(-side // CELL) for side in patch)
             self._seen[y0:y1, x0:x1] = now[y0:y1, x0:x1]
         return patches
 
-    def _search(self, bgr: NDArray[np.uint8], patches: list[Box]) -> Faces:
-        """Candidates with their centre in one of the `patches`, from every pass."""
+    def _search(self, bgr: NDArray[np.uint8], patches: list[Box], faintest: float) -> Faces:
+        """Candidates with their centre in one of the `patches`, from every pass.
+
+        Scores from `faintest` up, and faces that were there before, hint at where to look closer.
+        """
         height, width = bgr.shape[:2]
         fit = min(1.0, (NET_PIXELS / (width * height)) ** 0.5)
         standing = self._found.take(_inside_any(self._found, patches, bgr))
@@ -143,33 +149,34 @@ class FaceFinder:
         context = max([PLAIN_MARGIN / fit, *sizes(standing.boxes).tolist()])
         parts = []
         for patch in patches:
-            plain = self._pass(bgr, patch, fit, round(context), self._faintest)
+            plain = self._pass(bgr, patch, fit, round(context), faintest)
             parts.append(plain.take(sizes(plain.boxes) * fit >= SMALLEST))
             if fit < 1:
-                plain = self._tiled(bgr, patch, 1, self._faintest)
+                plain = self._tiled(bgr, patch, 1, faintest, MARGIN)
                 parts.append(plain)
             if self._enlarge > 1:
-                for place in self._hinted(plain, patch):
-                    parts.append(self._tiled(bgr, place, self._enlarge, FLOOR))
+                for place in self._hinted(join([plain, standing]), patch):
+                    parts.append(self._tiled(bgr, place, self._enlarge, FLOOR, HINT_MARGIN))
         found = join(parts)
         likely = found.scores >= max(self._score - CANDIDATE, FLOOR)
         return suppress(found.take(likely & _inside_any(found, patches, bgr)), OVERLAP)
 
-    def _hinted(self, plain: Faces, patch: Box) -> list[Box]:
-        """Where in `patch` to look closer, by what a pass over it found at its own size."""
+    def _hinted(self, hints: Faces, patch: Box) -> list[Box]:
+        """Where in `patch` to look closer."""
         if not self._detector.hints:
             return [patch]
-        small = plain.take(sizes(plain.boxes) <= HINTED * LARGEST / self._enlarge)
+        small = hints.take(sizes(hints.boxes) <= HINTED * LARGEST / self._enlarge)
         middles = np.asarray((small.boxes[:, :2] + small.boxes[:, 2:]) / 2, np.float32)
         reach = np.maximum(sizes(small.boxes) / 2, HINT_REACH)
-        places = around(middles, reach, patch)
-        return merged(places, patch, margin=-(-MARGIN // self._enlarge)) if places else []
+        return around(middles, reach, patch, margin=-(-HINT_MARGIN // self._enlarge))
 
-    def _tiled(self, bgr: NDArray[np.uint8], patch: Box, scale: int, floor: float) -> Faces:
+    def _tiled(
+        self, bgr: NDArray[np.uint8], patch: Box, scale: int, floor: float, margin: int
+    ) -> Faces:
         """Faces of `patch` that are not too large for it, seen at `scale` tile by tile."""
         parts = []
-        for core in tiles(patch, scale, margin=MARGIN, most=NET_PIXELS):
-            tile = self._pass(bgr, core, scale, -(-MARGIN // scale), floor)
+        for core in tiles(patch, scale, margin=margin + GRID // 2, most=NET_PIXELS):
+            tile = self._pass(bgr, core, scale, -(-margin // scale), floor)
             small = sizes(tile.boxes) * scale <= LARGEST
             parts.append(tile.take(small & _inside(tile, core, bgr)))
         return join(parts)

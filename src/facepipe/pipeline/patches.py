@@ -54,23 +54,34 @@ def grown(mask: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.dilate(mask, np.ones((side, side), np.uint8)), np.uint8)
 
 
-def around(points: NDArray[np.float32], reach: NDArray[np.float32], within: Box) -> list[Box]:
-    """A patch around each of (N, 2) points, x and y, that reaches (N,) pixels, cut to `within`."""
-    low = np.clip(points - reach[:, None], within[:2], within[2:]).astype(int)
-    high = np.clip(points + reach[:, None] + 1, within[:2], within[2:]).astype(int)
-    boxes = np.concatenate((low, high), 1)
-    return [(a, b, c, d) for a, b, c, d in boxes.tolist() if a < c and b < d]
+def around(
+    points: NDArray[np.float32], reach: NDArray[np.float32], within: Box, *, margin: int
+) -> list[Box]:
+    """Patches of `within` that reach (N,) pixels around (N, 2) points, x and y, as `merged`."""
+    low = np.clip(points - reach[:, None], within[:2], within[2:]) - within[:2]
+    high = np.clip(points + reach[:, None] + 1, within[:2], within[2:]) - within[:2]
+    there = (high > low).all(1)
+    first = np.floor(low[there] / CELL).astype(int)
+    stop = np.ceil(high[there] / CELL).astype(int)
+    width, height = within[2] - within[0], within[3] - within[1]
+    mask = np.zeros((-(-height // CELL), -(-width // CELL)), np.uint8)
+    for (x0, y0), (x1, y1) in zip(first.tolist(), stop.tolist(), strict=True):
+        mask[y0:y1, x0:x1] = 1
+    return apart(mask, within, margin=margin)
 
 
-def apart(mask: NDArray[np.uint8], shape: tuple[int, int], *, margin: int) -> list[Box]:
-    """Patches around all cells that are set, as `merged`; `shape` is the picture's (H, W)."""
-    height, width = shape
+def apart(mask: NDArray[np.uint8], within: Box, *, margin: int) -> list[Box]:
+    """Patches around all cells of `within` that are set, as `merged`."""
+    left, top, right, bottom = within
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     boxes = [
-        (x * CELL, y * CELL, min((x + w) * CELL, width), min((y + h) * CELL, height))
+        (
+            *(left + x * CELL, top + y * CELL),
+            *(min(left + (x + w) * CELL, right), min(top + (y + h) * CELL, bottom)),
+        )
         for x, y, w, h, _ in stats[1:].tolist()
     ]
-    return merged(boxes, (0, 0, width, height), margin=margin)
+    return merged(boxes, within, margin=margin)
 
 
 def merged(boxes: Sequence[Box], whole: Box, *, margin: int) -> list[Box]:

@@ -50,7 +50,9 @@ def test_patches_that_lie_close_are_one_and_those_far_apart_two() -> None:
 def test_a_patch_around_a_point_is_cut_to_what_it_lies_in() -> None:
     points = np.array([[10, 10], [100, 50], [400, 50], [1e30, -1e30]], np.float32)
     reach = np.array([20, 5, 12, 3], np.float32)
-    assert around(points, reach, (0, 0, 320, 180)) == [(0, 0, 31, 31), (95, 45, 106, 56)]
+    patches = around(points, reach, (2, 0, 320, 178), margin=0)
+    assert sorted(patches) == [(2, 0, 34, 32), (94, 44, 106, 56)]
+    assert around(points[:0], reach[:0], WHOLE, margin=8) == []
 
 
 @settings(deadline=None)
