@@ -31,10 +31,10 @@ def models(ctx: typer.Context) -> None:
 
 @models_app.command("list")
 def list_models() -> None:
-    """Restorers and networks of the comparison, their size, cost, source and licence."""
-    from facepipe.models.registry import RESTORERS, SYSTEMS
+    """The networks that ship and those of the comparison: size, cost, source and licence."""
+    from facepipe.models.registry import PARSER, RESTORERS, SYSTEMS
 
-    for spec in RESTORERS:
+    for spec in (*RESTORERS, PARSER):
         names = ", also ".join((spec.name, *spec.aliases))
         print(f"{names}: {spec.summary}")
         print(f"  {spec.parameters / 1e6:.2f} M parameters, {spec.gmacs:.2f} GMACs a face")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import synthetic
+from facepipe.models.registry import PARSER, RESTORERS
 
 FACEPIPE = [sys.executable, "-m", "facepipe.cli"]
 QUICK = ["--preset", "ultrafast", "--workers", "1"]
@@ -181,8 +182,10 @@ def test_a_stopped_run_can_be_resumed(kind: signal.Signals, tmp_path: Path) -> N
 
 def test_models_are_listed() -> None:
     done = facepipe("models")
-    assert "fishsrnet" in done.stdout
     assert "GMACs" in done.stdout
+    for spec in (*RESTORERS, PARSER):
+        for file, digest in spec.files:
+            assert f"{file} sha256 {digest}" in done.stdout
 
 
 def test_the_version_is_told() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from facepipe.models.registry import RESTORERS, WEIGHTS_VARIABLE
+from facepipe.models.registry import WEIGHTS_VARIABLE
 
 DOCTOR = [sys.executable, "-m", "facepipe.cli", "doctor"]
 
@@ -39,9 +39,16 @@ def test_as_json_and_true() -> None:
     assert rows["extras", "test"]["works"]
 
 
-@pytest.mark.parametrize("file", [name for name, _ in RESTORERS[0].files])
+@pytest.mark.parametrize(
+    ("file", "reasons"),
+    [
+        ("fishsrnet.safetensors", ["restorer", "fishsrnet", "parsingnet"]),
+        ("fishsrnet.onnx", ["restorer", "fishsrnet"]),
+        ("fishsrnet-parse.onnx", ["parsingnet"]),
+    ],
+)
 def test_damaged_weights_are_the_reason(
-    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: str, reasons: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(str(files("facepipe.models").joinpath("weights", file)), tmp_path)
     with (tmp_path / file).open("r+b") as weights:
@@ -55,7 +62,7 @@ def test_damaged_weights_are_the_reason(
     told = json.loads(done.stdout)
     assert told["code"] == 5
     broken = [row["name"] for row in told["rows"] if row["code"]]
-    assert broken == ["restorer", "fishsrnet"]
+    assert broken == reasons
     assert "libx264" in [row["name"] for row in told["rows"] if row["works"]]
 
 

@@ -147,7 +147,7 @@ def _try_device(kind: str) -> Trial:
             try:
                 HWAccel(kind, allow_software_fallback=False).create(Codec(codec, "r"))
                 usable.append(codec)
-            except NotImplementedError:
+            except NotImplementedError:  # PyAV's word for a codec that this kind never decodes
                 continue
             except (av.FFmpegError, ValueError) as error:
                 why = next((text.strip() for _, _, text in log if text.strip()), describe(error))

@@ -17,7 +17,7 @@ import numpy as np
 
 from facepipe.apart import hear, tell
 from facepipe.errors import FacepipeError, ModelError
-from facepipe.models.registry import RESTORERS, find_model
+from facepipe.models.registry import PARSER, RESTORERS, find_model, verified
 
 #: Seconds without a word after which what is being tried is held to hang: PyTorch loads slowly.
 _PATIENCE = 60.0
@@ -54,14 +54,14 @@ def facts() -> Iterator[Fact]:
 
 
 def weights() -> Iterator[Fact]:
-    """The weights of each restorer, and whether they are what they should be."""
-    for spec in RESTORERS:
+    """The weights that ship, and whether they are what they should be."""
+    for spec in (*RESTORERS, PARSER):
         if not spec.files:
             continue
         try:
-            find_model(spec.name)
+            verified(spec)
         except FacepipeError as error:
-            needed = error.exit_code if spec is RESTORERS[0] else 0
+            needed = error.exit_code if spec in (RESTORERS[0], PARSER) else 0
             yield Fact(spec.name, False, str(error), needed)
         else:
             yield Fact(spec.name, True, "sha256 as expected")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from facepipe.frames import Crops
-from facepipe.models.registry import find_parser
+from facepipe.models.registry import PARSER, verified
 from facepipe.models.runtime import Floats, onnx_session
 
 #: Faces that go through the network at once.
@@ -20,7 +20,7 @@ class Parser:
 
     def __init__(self, *, threads: int = 1) -> None:
         """Raises ModelError when the weights are missing or damaged."""
-        self._session = onnx_session(find_parser().paths[1], threads=threads)
+        self._session = onnx_session(verified(PARSER).paths[1], threads=threads)
 
     def __call__(self, crops: Crops) -> Floats:
         """(N, 8, 32, 32): each canvas's shares of background, skin, brows, eyes, nose and so on."""

@@ -18,7 +18,7 @@ WEIGHTS_VARIABLE = "FACEPIPE_WEIGHTS"
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One restorer: what it takes, what it gives, and the files that hold it.
+    """One network that ships: what it takes, what it gives, and the files that hold it.
 
     `files` are (name, sha256); the first holds the weights, a second the graph that runs them.
     Inputs and outputs are RGB canvases of `canvas` px a side in [0, 1].
@@ -90,6 +90,8 @@ PARSER = ModelSpec(
             "1c15a0a125061ffae2b66f27247564debe9525bc3a8e680869c4ffa20ed0c9a1",
         ),
     ),
+    parameters=544_896,
+    gmacs=0.17,
 )
 
 
@@ -147,15 +149,11 @@ def find_model(name: str) -> ModelFiles:
     if spec is None:
         known = ", ".join(name for spec in RESTORERS for name in (spec.name, *spec.aliases))
         raise UsageError(f"unknown restorer {name!r}; there are {known}, or a .safetensors file")
-    return _verified(spec)
+    return verified(spec)
 
 
-def find_parser() -> ModelFiles:
-    """The files of ParsingNet. Raises ModelError for missing or damaged ones."""
-    return _verified(PARSER)
-
-
-def _verified(spec: ModelSpec) -> ModelFiles:
+def verified(spec: ModelSpec) -> ModelFiles:
+    """The files of `spec`. Raises ModelError for missing or damaged ones."""
     paths = tuple(_resolve(file) for file, _ in spec.files)
     for path, (_, expected) in zip(paths, spec.files, strict=True):
         found = sha256_of(path)

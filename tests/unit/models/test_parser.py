@@ -31,7 +31,7 @@ def test_parses_as_the_default_restorer_does(count: int) -> None:
 
 def test_damaged_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, _ in registry.PARSER.files:
-        shutil.copy(registry.find_parser().paths[0].with_name(name), tmp_path)
+        shutil.copy(registry.verified(registry.PARSER).paths[0].with_name(name), tmp_path)
     monkeypatch.setenv(registry.WEIGHTS_VARIABLE, str(tmp_path))
     Parser()
     (tmp_path / registry.PARSER.files[1][0]).write_bytes(b"no graph")

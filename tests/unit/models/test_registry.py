@@ -8,17 +8,24 @@ from pathlib import Path
 import pytest
 
 from facepipe.errors import ModelError, UsageError
-from facepipe.models.registry import RESTORERS, WEIGHTS_VARIABLE, find_model, sha256_of
+from facepipe.models.registry import (
+    PARSER,
+    RESTORERS,
+    WEIGHTS_VARIABLE,
+    find_model,
+    sha256_of,
+    verified,
+)
 
 
 def test_shipped_weights_are_there_and_small() -> None:
-    total = 0
-    for spec in RESTORERS:
-        files = find_model(spec.name)
-        total += sum(path.stat().st_size for path in files.paths)
+    shipped = set()
+    for spec in (*RESTORERS, PARSER):
+        files = verified(spec)
+        shipped.update(files.paths)
         assert files.sha256 == tuple(sha256_of(path) for path in files.paths)
         assert spec.gmacs <= 1.2
-    assert 0 < total <= 25e6
+    assert 0 < sum(path.stat().st_size for path in shipped) <= 25e6
 
 
 def test_both_trainings_of_fishsrnet_go_by_name() -> None:
@@ -37,11 +44,12 @@ def test_what_the_table_says_of_fishsrnet_is_true() -> None:
     from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, guided_fishsrnet
 
     network = guided_fishsrnet()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, SEEN_CHANNELS, 128, 128))
     (spec,) = [spec for spec in RESTORERS if spec.name == "fishsrnet"]
-    assert spec.parameters == sum(p.numel() for p in network.parameters())
-    assert spec.gmacs == pytest.approx(counter.get_total_flops() / 2e9, abs=0.005)
+    for said, part, channels in ((spec, network, SEEN_CHANNELS), (PARSER, network.parsing, 3)):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            part(torch.zeros(1, channels, 128, 128))
+        assert said.parameters == sum(p.numel() for p in part.parameters())
+        assert said.gmacs == pytest.approx(counter.get_total_flops() / 2e9, abs=0.005)
 
 
 def test_a_folder_of_weights_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
