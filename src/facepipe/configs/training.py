@@ -46,6 +46,7 @@ class TrainSettings(BaseModel):
         None, gt=0, description="10^15 multiply-accumulates to spend, instead of steps"
     )
     batch: int = Field(32, gt=0)
+    optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: float = Field(1e-3, gt=0)
     warmup_steps: int = Field(100, ge=0)
     gradient_clip: float = Field(0.5, gt=0)

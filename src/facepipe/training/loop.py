@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -23,6 +23,7 @@ from facepipe.models.weights import load_weights, save_weights
 from facepipe.training.data import FaceBatches, batches
 from facepipe.training.faces import FaceArchive
 from facepipe.training.losses import judge_loss
+from facepipe.training.muon import Muon, is_matrix
 from facepipe.training.tasks import Task, create_task
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
@@ -77,17 +78,13 @@ def train(settings: TrainSettings) -> Iterator[Progress]:
     if settings.start_from:
         load_weights(network, settings.start_from)
     average = AveragedModel(network, multi_avg_fn=_ramped_ema(settings.ema)).eval()
-    optimizer = _optimizer(network, settings)
-    parts: dict[str, Stateful] = {
-        "network": network,
-        "average": average,
-        "optimizer": optimizer,
-        "chance": _Chance(),
-    }
+    optimizers = _optimizers(network, settings)
+    parts: dict[str, Stateful] = {"network": network, "average": average, "chance": _Chance()}
+    parts |= optimizers
     judge: nn.Module | None = None
     if task.judge is not None:
         judge = task.judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        judge_optimizer = _optimizer(judge, settings)
+        judge_optimizer = _adam(judge.parameters(), settings)
         parts |= {"judge": judge, "judge_optimizer": judge_optimizer}
     checkpoint = settings.out / "checkpoint.pt"
     step = _resume(checkpoint, parts)
@@ -109,19 +106,19 @@ def train(settings: TrainSettings) -> Iterator[Progress]:
     running, since = 0.0, 0
     for batch in batches(dataset, first=step, workers=settings.loader_workers):
         batch = batch.to(device)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, step)
+        for optimizer in optimizers.values():
+            _set_learning_rate(optimizer, learning_rate(settings, step))
         with autocast:
             loss, shown = task.loss(learner, batch)
-        optimizer.zero_grad(set_to_none=True)
+        network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
         if math.isfinite(float(norm)):
-            optimizer.step()
+            for optimizer in optimizers.values():
+                optimizer.step()
             average.update_parameters(network)
         if judge is not None and shown is not None:
-            for group in judge_optimizer.param_groups:
-                group["lr"] = learning_rate(settings, step)
+            _set_learning_rate(judge_optimizer, learning_rate(settings, step))
             with autocast:
                 verdict = judge_loss(judge, shown.detach(), batch.truth, batch.valid)
             judge_optimizer.zero_grad(set_to_none=True)
@@ -190,11 +187,28 @@ def _dataset(settings: TrainSettings, task: Task, share: tuple[int, int]) -> Fac
     )
 
 
-def _optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+def _optimizers(network: nn.Module, settings: TrainSettings) -> dict[str, torch.optim.Optimizer]:
+    """What learns the network, by the names that a checkpoint gives them."""
     learning = [p for p in network.parameters() if p.requires_grad]
+    if settings.optimizer == "adam":
+        return {"optimizer": _adam(learning, settings)}
+    matrices = [p for p in learning if is_matrix(p)]
+    rest = [p for p in learning if not is_matrix(p)]
+    return {
+        "muon": Muon(matrices, settings.learning_rate),
+        "optimizer": _adam(rest, settings),
+    }
+
+
+def _adam(parameters: Iterable[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
-        learning, settings.learning_rate, betas=(0.9, 0.99), weight_decay=0, fused=True
+        parameters, settings.learning_rate, betas=(0.9, 0.99), weight_decay=0, fused=True
     )
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 class _Chance:

@@ -50,6 +50,7 @@ def recipe(faces_folder: Path, masks_folder: Path, parsing_weights: Path) -> dic
     [
         ("parsingnet", {}),
         ("fishsrnet", {}),
+        ("fishsrnet", {"optimizer": "muon"}),
         ("srcnn", {"grid_weight": 1.0}),
         pytest.param(
             "srcnn",
@@ -60,7 +61,7 @@ def recipe(faces_folder: Path, masks_folder: Path, parsing_weights: Path) -> dic
     ],
 )
 def test_stopped_run_ends_with_the_same_weights(
-    network: str, terms: dict[str, float], recipe: dict[str, Any], tmp_path: Path
+    network: str, terms: dict[str, Any], recipe: dict[str, Any], tmp_path: Path
 ) -> None:
     whole = TrainSettings(network=network, out=tmp_path / "whole", **recipe | terms)
     reports = list(train(whole))
