@@ -41,7 +41,7 @@ def _speeds(key: str, fast: str, slow: str) -> dict[Speed, dict[str, str]]:
 
 _X26X_SPEEDS = _speeds("preset", "veryfast", "slow")
 _X264 = Recipe(_numbers(24, 18, 12, "crf"), _X26X_SPEEDS, ("crf",), _X26X)
-_X265_NUMBERS = _numbers(23, 17, 11, "crf")
+_X265_NUMBERS = _numbers(23, 17, 14, "crf")
 # What moves stays as near to the source as what rests.
 _X265_NUMBERS["archive"] |= {"x265-params": "cutree=0:qcomp=0.7"}
 _X265 = Recipe(_X265_NUMBERS, _X26X_SPEEDS, ("crf",), _X26X)
