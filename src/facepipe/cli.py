@@ -51,6 +51,7 @@ from facepipe.options import (
     Tracks,
     Workers,
     begin,
+    settings_of,
 )
 from facepipe.progress import reporting
 
@@ -128,7 +129,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Enhance the faces of INPUT and write the film to OUTPUT, with a report beside it."""
-    settings = begin(ctx)
+    settings = settings_of(ctx) if dry_run else begin(ctx, source)
     from facepipe import run as passes
     from facepipe.prepare import make_plan
 
@@ -165,7 +166,7 @@ def analyze(
     quiet: Quiet = False,
 ) -> None:
     """Find and follow the faces of INPUT; write what was found, to read, edit and render."""
-    settings = begin(ctx)
+    settings = begin(ctx, source)
     from facepipe import run as passes
     from facepipe.media.damage import in_words
 
@@ -214,7 +215,7 @@ def render(
     quiet: Quiet = False,
 ) -> None:
     """Write INPUT to OUTPUT with the faces enhanced that ANALYSIS names."""
-    settings = begin(ctx)
+    settings = begin(ctx, source)
     from facepipe import run as passes
 
     with reporting(progress, quiet) as on_event:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from facepipe.configs.settings import Settings
+    from facepipe.files import is_picture
+from facepipe.configs.settings import Settings
 
 
 class ProgressKind(StrEnum):
@@ -157,12 +158,12 @@ def settings_of(ctx: typer.Context) -> Settings:
     )
 
 
-def begin(ctx: typer.Context) -> Settings:
-    """The same, where workers will be needed: what they import is begun beside our own imports."""
+def begin(ctx: typer.Context, source: Path) -> Settings:
+    """The same; what workers need for a film begins to be imported, beside our own imports."""
     from facepipe.workers.local import usable_cores
     from facepipe.workers.nursery import prepare
 
     settings = settings_of(ctx)
-    if (settings.workers or usable_cores()) > 1:
+    if (settings.workers or usable_cores()) > 1 and not is_picture(source):
         prepare()
     return settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -73,6 +74,7 @@ def analyze_pass(
     ]
 
     failed: list[BaseException | None] = []
+    imports = Thread(target=_import_linking, daemon=True)
 
     def keep(outcome: Outcome[SpanFaces]) -> None:
         span = tasks[outcome.number].span
@@ -86,10 +88,12 @@ def analyze_pass(
             result = SpanFaces(span, (), (), (warning,))
         else:
             job.keep_faces(result)
+            # Beside the workers' work; what links takes half a second to import.
+            shows = any(len(sighting.faces) for sighting in result.sightings)
+            if shows and executor.workers > 1 and imports.ident is None:
+                imports.start()
         found[span.index] = result
 
-    # What links takes half a second to import, and here nothing is done while workers look.
-    Thread(target=import_module, args=("scipy.optimize",)).start()
     _work(executor, analyze_span, tasks, keep, "analyze", planned, on_event)
     ordered = [found[span.index] for span in spans]
     tracks = link(ordered, detect=settings.detect, settings=settings.link, info=info)
@@ -105,6 +109,11 @@ def analyze_pass(
         warnings=tuple(dict.fromkeys(w for part in ordered for w in part.warnings)),
         damage=merged([*info.damage, *(d for part in ordered for d in part.damage)], info.pts),
     )
+
+
+def _import_linking() -> None:
+    with suppress(ImportError):  # told where it is used
+        import_module("scipy.optimize")
 
 
 def render_pass(

@@ -25,6 +25,7 @@ def seeds() -> dict[str, bytes]:
             "avc1": synthetic.plain(Path(folder) / "a.mp4", 4),
             "annex_b": synthetic.film(Path(folder) / "b.ts", frames=4),
             "hvc1": synthetic.film(Path(folder) / "c.mp4", codec="libx265", frames=4),
+            "av01": synthetic.film(Path(folder) / "d.mkv", codec="libsvtav1", frames=4),
         }
         return {name: parts_of(film) + film.read_bytes()[:3000] for name, film in films.items()}
 
@@ -32,10 +33,11 @@ def seeds() -> dict[str, bytes]:
 def parts_of(film: Path) -> bytes:
     with av.open(str(film)) as opened:
         video = opened.streams.video[0]
-        codec = CODECS.index(video.codec_context.name)
+        codec = CODECS.index(video.codec_context.codec.canonical_name)
         packets = [bytes(packet) for packet, _ in zip(opened.demux(video), range(PACKETS))]  # noqa: B905
         parts = [video.codec_context.extradata or b"", *packets]
-    return bytes([codec]) + b"".join(len(one).to_bytes(2, "big") + one[:65535] for one in parts)
+    cut = [one[:65535] for one in parts]
+    return bytes([codec]) + b"".join(len(one).to_bytes(2, "big") + one for one in cut)
 
 
 def try_one(data: bytes) -> None:

@@ -114,15 +114,11 @@ def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputC
 def demuxed(opened: InputContainer, *streams: StreamT) -> Iterator[Packet[StreamT]]:
     """The packets of those streams, or of all that the film began with.
 
-    Transport streams may begin others midway, in damaged ones by mistake. PyAV ends with an
-    IndexError at their first packet; what comes after is read on.
+    Transport streams may begin others midway, in damaged ones by mistake. After the last packet
+    PyAV gives an empty one for each stream, to empty its decoder, and may ask for one of those.
     """
-    while True:
-        try:
-            yield from cast("Iterator[Packet[StreamT]]", opened.demux(*streams))
-            return
-        except IndexError:
-            continue
+    with suppress(IndexError):
+        yield from cast("Iterator[Packet[StreamT]]", opened.demux(*streams))
 
 
 def _opened(path: Path | str, file: str | BinaryIO, most_pixels: int | None) -> InputContainer:

@@ -204,7 +204,7 @@ def last_duration(source: Path, info: VideoInfo, last: int) -> int:
             with suppress(av.FFmpegError):
                 opened.seek(info.keyframe_pts[-1], stream=stream)
         with suppress(av.FFmpegError):
-            for packet in opened.demux(stream):
+            for packet in demuxed(opened, stream):
                 if packet.pts is None or not packet.size:
                     continue
                 if packet.pts > last:

@@ -21,7 +21,8 @@ class ModelSpec:
     """One network that ships: what it takes, what it gives, and the files that hold it.
 
     `files` are (name, sha256); the first holds the weights, a second the graph that runs them.
-    Inputs and outputs are RGB canvases of `canvas` px a side in [0, 1].
+    Inputs are RGB canvases of `canvas` px a side in [0, 1]; outputs too, but for the guide's, which
+    are shares of the parts of a face.
     """
 
     name: str

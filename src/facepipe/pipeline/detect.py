@@ -7,6 +7,8 @@ cut out and enlarged on its own.
 
 from __future__ import annotations
 
+from math import gcd
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +177,8 @@ class FaceFinder:
     ) -> Faces:
         """Faces of `patch` that are not too large for it, seen at `scale` tile by tile."""
         parts = []
-        for core in tiles(patch, scale, margin=margin + GRID // 2, most=NET_PIXELS):
+        room = margin + _grid(scale) * scale // 2  # as `_pass` begins where the grid does
+        for core in tiles(patch, scale, margin=room, most=NET_PIXELS):
             tile = self._pass(bgr, core, scale, -(-margin // scale), floor)
             small = sizes(tile.boxes) * scale <= LARGEST
             parts.append(tile.take(small & _inside(tile, core, bgr)))
@@ -187,7 +190,7 @@ class FaceFinder:
         """Faces of `core` and `margin` px around it, seen at `scale`, in pixels of the picture."""
         # The network's own grid lies as in a pass over the whole picture, whatever the core is:
         # else a face at rest would seem to move with it.
-        grid = round(GRID / scale) if scale >= 1 else 1
+        grid = _grid(scale)
         left, top = (max(side - margin, 0) // grid * grid for side in core[:2])
         cut = bgr[top : core[3] + margin, left : core[2] + margin]
         if scale == 1:
@@ -203,6 +206,11 @@ class FaceFinder:
         boxes = (faces.boxes.reshape(-1, 2, 2) * ratio + shift).reshape(-1, 4)
         points = faces.landmarks * ratio + shift
         return Faces(boxes.astype(np.float32), faces.scores, points.astype(np.float32))
+
+
+def _grid(scale: float) -> int:
+    """Px of the picture after which a pixel at `scale` lies on the network's grid again."""
+    return GRID // gcd(GRID, int(scale)) if scale >= 1 else 1
 
 
 def second_look(

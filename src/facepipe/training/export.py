@@ -52,7 +52,7 @@ def export(
     graph = target.with_suffix(".onnx")
     _write_graph(network, target, graph)
     parse = target.with_name(f"{target.stem}-parse.onnx")
-    write_parse_graph(graph, parse)
+    _write_parse_graph(graph, parse)
     return [(path, sha256_of(path)) for path in (target, graph, parse)]
 
 
@@ -91,7 +91,7 @@ def _write_graph(network: GuidedFishSRNet, weights: Path, graph: Path) -> None:
     _write(model, graph)
 
 
-def write_parse_graph(graph: Path, target: Path) -> None:
+def _write_parse_graph(graph: Path, target: Path) -> None:
     """Write that part of a restorer's `graph` which parses, for the same weights beside it."""
     whole = onnx.load(graph, load_external_data=False)
     _write(onnx.utils.Extractor(whole).extract_model(["seen"], ["parse"]), target)

@@ -19,15 +19,16 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from facepipe.errors import FacepipeError, OutOfMemoryError, WorkerError
+from facepipe.errors import FacepipeError, OutOfMemoryError, WorkerError, reason_of
 from facepipe.workers.dispatch import ATTEMPTS, STALLED_SECONDS, EngineExecutor, WorkerLost
 from facepipe.workers.executor import Outcome, Result, Task, TaskFunction
-from facepipe.workers.nursery import context, prepare
+from facepipe.workers.nursery import contexts
 
 
 def usable_cores() -> int:
@@ -111,9 +112,8 @@ class ProcessEngine:
     losses = 2
 
     def __init__(self, workers: int) -> None:
-        self._context = context()
         # Frames that each worker has done: written by it alone, so that no lock outlives its death.
-        self._done = self._context.RawArray("q", workers)
+        self._done = RawArray("q", workers)
         self._pools: list[ProcessPoolExecutor | None] = [None] * workers
         self._free = list(range(workers))
         self._lock = threading.Lock()
@@ -131,10 +131,10 @@ class ProcessEngine:
             number = self._free.pop(0)
             self._heard[number] = int(self._done[number])
             try:
-                future = self._pool(number).submit(_there, function, task)
-            except BrokenProcessPool:  # it died while it had nothing to do
-                self._end(number)
-                future = self._pool(number).submit(_there, function, task)
+                future = self._submit(number, function, task)
+            except BaseException:
+                self._free.append(number)
+                raise
             self._busy[future] = number
             return future
 
@@ -177,14 +177,24 @@ class ProcessEngine:
             for number in range(len(self._pools)):
                 self._end(number)
 
-    def _pool(self, number: int) -> ProcessPoolExecutor:
+    def _submit(self, number: int, function: TaskFunction[Any, Any], task: Any) -> Future[Any]:
         pool = self._pools[number]
-        if pool is None:
-            prepare()  # again, should it have been killed
+        if pool is not None:
+            try:
+                return pool.submit(_there, function, task)
+            except BrokenProcessPool:  # it died while it had nothing to do
+                self._end(number)
+        why: Exception | None = None
+        for context in contexts():
             pool = self._pools[number] = ProcessPoolExecutor(
-                1, mp_context=self._context, initializer=_begin, initargs=(self._done, number)
+                1, mp_context=context, initializer=_begin, initargs=(self._done, number)
             )
-        return pool
+            try:
+                return pool.submit(_there, function, task)
+            except (BrokenProcessPool, EOFError, OSError) as error:
+                self._end(number)
+                why = error
+        raise WorkerError(f"no worker process begins here: {reason_of(why)}") from why
 
     def _kill(self, number: int) -> None:
         pool = self._pools[number]

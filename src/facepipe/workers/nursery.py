@@ -1,7 +1,8 @@
 """Where worker processes come from: one process imports what they need, and they are its forks.
 
-So each starts at once, shares those pages, and the imports run beside this process's own. Systems
-whose libraries do not outlast a fork start each worker afresh instead.
+So each starts at once, shares those pages, and the imports run beside this process's own. There is
+one such process to a program, Python's fork server, so only a program that is facepipe begins it;
+in others, and on systems whose libraries do not outlast a fork, each worker starts afresh.
 """
 
 from __future__ import annotations
@@ -21,16 +22,23 @@ _NEEDED = ("facepipe.pipeline.spans", "facepipe.models.detectors.yunet")
 _SINGLE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def context() -> BaseContext:
-    """How worker processes are started here."""
-    return multiprocessing.get_context("forkserver" if prepare() else "spawn")
+_begun = False
+
+
+def contexts() -> Iterator[BaseContext]:
+    """How a worker process is to be started here, and how where that fails."""
+    if _begun and prepare():  # begun again, should it have been killed
+        yield multiprocessing.get_context("forkserver")
+    yield multiprocessing.get_context("spawn")
 
 
 def prepare() -> bool:
     """Begin to import what workers will need, in a process that ends with this one.
 
-    Gives whether there is such a process now; one that has begun before is not begun again.
+    To be called by programs of facepipe's own. Gives whether there is such a process now; one that
+    has begun before is not begun again. Workers have the environment of the first call.
     """
+    global _begun
     if sys.platform != "linux":
         return False
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(_NEEDED))
@@ -40,21 +48,19 @@ def prepare() -> bool:
             forkserver.ensure_running()
     except OSError:  # a socket is needed in the folder for temporary files, and memory
         return False
+    _begun = True
     return True
 
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _SINGLE}
-    os.environ.update(dict.fromkeys(_SINGLE, "1"))
+    ours = [name for name in _SINGLE if name not in os.environ]
+    os.environ.update(dict.fromkeys(ours, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in ours:
+            del os.environ[name]
 
 
 @contextmanager

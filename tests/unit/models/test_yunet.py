@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import portraits
 from facepipe.errors import ModelError
-from facepipe.models.detectors import create_detector, yunet
+from facepipe.models.detectors import FLOOR, create_detector, yunet
 from facepipe.models.detectors.boxes import overlaps, suppress
 from facepipe.models.detectors.yunet import YuNet, embedded_model, free_size
 
@@ -118,3 +118,13 @@ def test_suppression_keeps_the_best_of_each_heap(detector: YuNet) -> None:
     kept = suppress(heap, 0.35)
     np.testing.assert_array_equal(kept.scores, np.array([0.9, 0.4], np.float32))
     assert overlaps(kept.boxes[:1], kept.boxes[1:]) == 0
+
+
+def test_noise_is_bounded_and_nothing_clear_is_lost_by_it(detector: YuNet) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (640, 960, 3)).astype(np.uint8)
+    noise[200:400, 300:500] = bgr_portrait(200)
+    faint, clear = detector(noise, floor=0.005), detector(noise)
+    assert len(detector(noise[:160, :160], floor=0.005)) > 100  # so many are at each place
+    assert len(faint) <= yunet.MOST_FAINT + len(clear)
+    found = faint.take(faint.scores >= FLOOR)
+    np.testing.assert_array_equal(found.boxes, clear.boxes)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from multiprocessing import forkserver
+from pathlib import Path
 
 import psutil
 import pytest
@@ -30,7 +31,7 @@ if __name__ == "__main__":
     before = dict(os.environ)
     assert nursery.prepare()
     assert dict(os.environ) == before
-    context = nursery.context()
+    context = next(nursery.contexts())
     queue = context.Queue()
     process = context.Process(target=told, args=(queue,))
     process.start()
@@ -42,7 +43,9 @@ if __name__ == "__main__":
 """
 
 
-def started(tmp_path: os.PathLike[str], seconds: float) -> subprocess.Popen[str]:
+def started(
+    tmp_path: os.PathLike[str], seconds: float, **environment: str
+) -> subprocess.Popen[str]:
     script = os.path.join(tmp_path, "find.py")  # noqa: PTH118
     with open(script, "w", encoding="utf-8") as file:  # noqa: PTH123
         file.write(FIND)
@@ -52,6 +55,7 @@ def started(tmp_path: os.PathLike[str], seconds: float) -> subprocess.Popen[str]
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, **environment},
     )
 
 
@@ -95,13 +99,17 @@ def test_ctrl_c_during_the_imports_is_not_heard() -> None:
         [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     family: list[psutil.Process] = []
-    while not family:
+    deadline = time.monotonic() + 20
+    while not family and time.monotonic() < deadline:
         family = [
             one
             for one in psutil.Process(process.pid).children()
             if "forkserver" in " ".join(one.cmdline())
         ]
         time.sleep(0.01)
+    status = Path(f"/proc/{family[0].pid}/status").read_text()
+    (blocked,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigBlk")]
+    assert int(blocked, 16) >> (signal.SIGINT - 1) & 1
     family[0].send_signal(signal.SIGINT)
     process.kill()
     assert process.stderr
@@ -115,5 +123,51 @@ def test_without_a_place_for_its_socket_workers_start_afresh(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(forkserver, "ensure_running", full)
+    monkeypatch.setattr(nursery, "_begun", True)
     assert not nursery.prepare()
-    assert nursery.context() is multiprocessing.get_context("spawn")
+    assert list(nursery.contexts()) == [multiprocessing.get_context("spawn")]
+
+
+def test_a_program_that_is_not_ours_keeps_its_fork_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nursery, "_begun", False)
+    assert list(nursery.contexts()) == [multiprocessing.get_context("spawn")]
+
+
+@linux
+def test_what_the_user_says_of_threads_holds(tmp_path: os.PathLike[str]) -> None:
+    out, _ = started(tmp_path, 0, OMP_NUM_THREADS="3").communicate(timeout=60)
+    assert out.split()[1] == "3"
+
+
+DYING = """
+import os
+from facepipe.workers import nursery
+from facepipe.workers.local import LocalExecutor
+
+def where(task, progress):
+    return task, os.getppid()
+
+if __name__ == "__main__":
+    nursery._NEEDED = ("dies_here",)
+    assert nursery.prepare()
+    with LocalExecutor(2) as workers:
+        outcomes = list(workers.map(where, [1, 2, 3], progress=lambda frames: None))
+    assert sorted(outcome.result for outcome in outcomes) == [(n, os.getpid()) for n in (1, 2, 3)]
+    print("done")
+"""
+
+
+@linux
+def test_where_the_imports_end_the_process_workers_start_afresh(tmp_path: Path) -> None:
+    (tmp_path / "dies_here.py").write_text("import os\nos._exit(3)\n")
+    script = tmp_path / "dying.py"
+    script.write_text(DYING)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.stdout == "done\n", done.stderr
