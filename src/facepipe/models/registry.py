@@ -44,9 +44,9 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "cad0646bc458eb43ad18d607e7c3ad71abd61ae7f2165a1b73c3002636ec3316",
+                "dd771531faa645987eee7852694befe51af1ab272b9bea45ceb57b4cb7e93618",
             ),
-            ("fishsrnet.onnx", "cc41605814876919126f5773e55081cd487131bebb738da75d1a927b9f214765"),
+            ("fishsrnet.onnx", "57d3c23625076a6b41fd3baa2d2ca543cc1e8b2074d73c7de3508113b4ba5612"),
         ),
         parameters=3_251_818,
         gmacs=1.20,
@@ -88,7 +88,7 @@ PARSER = ModelSpec(
         RESTORERS[0].files[0],
         (
             "fishsrnet-parse.onnx",
-            "1c15a0a125061ffae2b66f27247564debe9525bc3a8e680869c4ffa20ed0c9a1",
+            "cbba8f959c761f791857120f7be578a75627a15e00314082791c4e3236145e44",
         ),
     ),
     parameters=544_896,
