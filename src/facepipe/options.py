@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facepipe.files import is_picture
+
 if TYPE_CHECKING:
-    from facepipe.files import is_picture
-from facepipe.configs.settings import Settings
+    from facepipe.configs.settings import Settings
 
 
 class ProgressKind(StrEnum):
