@@ -6,7 +6,6 @@ The commands of those who train and measure networks are in `laboratory`.
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facepipe import __version__, bulk, laboratory
+from facepipe.ending import Stopped, stoppable
 from facepipe.errors import FacepipeError, OutOfMemoryError
 from facepipe.options import (
     AllowLoss,
@@ -251,10 +251,6 @@ app.add_typer(laboratory.models_app, name="models")
 app.add_typer(laboratory.evaluate_app, name="evaluate")
 
 
-#: What ends a run in good order: Ctrl-C, a request to end, a terminal that closes.
-_ENDINGS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
-
-
 #: What loaders say where a library finds no room.
 _NO_ROOM = ("map segment", "bad_alloc", "Cannot allocate")
 
@@ -278,31 +274,13 @@ def _check_space() -> None:
         )
 
 
-class Stopped(BaseException):
-    """Ctrl-C or a request to end; no KeyboardInterrupt, which the command line would swallow."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.exit_code = 128 + signum
-
-
-def _stop(signum: int, _frame: object) -> None:
-    # Once is enough: a second one must not land in the midst of clearing up.
-    for kind in _ENDINGS:
-        signal.signal(kind, signal.SIG_IGN)
-    raise Stopped(signum)
-
-
 def main() -> None:
     """The console script: runs the command and turns what it raises into an exit code."""
-    for kind in _ENDINGS:
-        # Under nohup a closed terminal is to be ignored.
-        if kind in _ENDINGS[:2] or signal.getsignal(kind) is not signal.SIG_IGN:
-            signal.signal(kind, _stop)
     try:
-        if len(sys.argv) > 1 and sys.argv[1] in ("run", "analyze", "render", "batch"):
-            _check_space()
-        app()
+        with stoppable():
+            if len(sys.argv) > 1 and sys.argv[1] in ("run", "analyze", "render", "batch"):
+                _check_space()
+            app()
     except FacepipeError as error:
         print(f"facepipe: {_shown(error)}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -1,0 +1,140 @@
+"""A request to end the process holds until it is met, and never breaks into clearing up."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from facepipe import ending
+from facepipe.ending import Stopped, stoppable
+
+PATIENCE = 0.1
+
+
+@pytest.fixture(autouse=True)
+def _handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(ending, "_PATIENCE", PATIENCE)
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+    yield
+    for kind, handler in before.items():
+        signal.signal(kind, handler)
+
+
+def _ask(kind: signal.Signals = signal.SIGINT) -> None:
+    signal.raise_signal(kind)
+
+
+def _work() -> None:
+    """As long as work may go on that has not heard; it is interrupted, or the test fails."""
+    time.sleep(100 * PATIENCE)
+    pytest.fail("the request was lost")
+
+
+class _AskedAtItsEnd:
+    def __del__(self) -> None:
+        _ask()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_request_raises_where_it_finds_the_work(kind: signal.Signals) -> None:
+    with pytest.raises(Stopped) as told, stoppable():
+        _ask(kind)
+    assert told.value.exit_code == 128 + kind
+    assert signal.getsignal(kind) is signal.SIG_IGN
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_without_a_request_all_is_as_before() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyError), stoppable():
+        raise KeyError("its own")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_one_that_is_ignored_stays_so() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with stoppable():
+        _ask(signal.SIGHUP)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_a_finalizer_drops_is_made_again() -> None:
+    @stoppable()
+    def run() -> None:
+        _AskedAtItsEnd()
+        _work()
+
+    with pytest.raises(Stopped):
+        run()
+
+
+def test_one_that_another_error_hides_is_made_again() -> None:
+    @stoppable()
+    def run() -> None:
+        with suppress(ValueError):
+            _fail_to_close()
+        _work()
+
+    with pytest.raises(Stopped):
+        run()
+
+
+def test_one_that_another_error_hides_to_the_end_is_told() -> None:
+    with pytest.raises(Stopped) as told, stoppable():
+        _fail_to_close()
+    assert told.value.exit_code == 128 + signal.SIGINT
+    assert isinstance(told.value.__cause__, ValueError)
+
+
+def _fail_to_close() -> None:
+    try:
+        _ask()
+    finally:
+        raise ValueError("what was open could not be closed")
+
+
+def test_clearing_up_is_left_in_peace() -> None:
+    cleared = []
+
+    @stoppable()
+    def run() -> None:
+        try:
+            _ask()
+        finally:
+            _ask(signal.SIGTERM)
+            time.sleep(3 * PATIENCE)
+            cleared.append("before another error")
+            with suppress(ValueError):
+                raise ValueError
+            time.sleep(3 * PATIENCE)
+            cleared.append("after it")
+
+    with pytest.raises(Stopped) as told:
+        run()
+    assert cleared == ["before another error", "after it"]
+    assert told.value.exit_code == 128 + signal.SIGINT
+
+
+def test_a_generator_that_is_closed_is_left_in_peace() -> None:
+    cleared = []
+
+    def frames() -> Iterator[int]:
+        try:
+            yield 0
+        finally:
+            _ask()
+            time.sleep(3 * PATIENCE)
+            cleared.append("frames")
+
+    @stoppable()
+    def run() -> None:
+        for _ in frames():
+            break
+        _work()
+
+    with pytest.raises(Stopped):
+        run()
+    assert cleared == ["frames"]
