@@ -40,6 +40,7 @@ def stoppable() -> Iterator[None]:
     def answer(signum: int, _frame: FrameType | None) -> None:
         if not asked:
             asked.append(signum)
+            sys.unraisablehook = lambda _: None  # what finalizers meet when all is broken off
             if hasattr(signal, "setitimer"):
                 signal.signal(signal.SIGALRM, answer)
                 signal.setitimer(signal.ITIMER_REAL, _PATIENCE, _PATIENCE)

@@ -1,6 +1,7 @@
 """A request to end the process holds until it is met, and never breaks into clearing up."""
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +17,7 @@ PATIENCE = 0.1
 @pytest.fixture(autouse=True)
 def _handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(ending, "_PATIENCE", PATIENCE)
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
     before = {kind: signal.getsignal(kind) for kind in kinds}
     yield
@@ -60,8 +62,7 @@ def test_one_that_is_ignored_stays_so() -> None:
         _ask(signal.SIGHUP)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_one_that_a_finalizer_drops_is_made_again() -> None:
+def test_one_that_a_finalizer_drops_is_made_again(capfd: pytest.CaptureFixture[str]) -> None:
     @stoppable()
     def run() -> None:
         _AskedAtItsEnd()
@@ -69,6 +70,7 @@ def test_one_that_a_finalizer_drops_is_made_again() -> None:
 
     with pytest.raises(Stopped):
         run()
+    assert capfd.readouterr().err == ""
 
 
 def test_one_that_another_error_hides_is_made_again() -> None:
