@@ -261,8 +261,11 @@ def _size(path: Path) -> int:
 @contextlib.contextmanager
 def _written(path: Path) -> Iterator[Path]:
     partial = path.with_name(f"{path.name}.partial")
-    yield partial
-    partial.replace(path)
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def fingerprint(

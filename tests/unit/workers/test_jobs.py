@@ -121,6 +121,14 @@ def test_another_job_begins_anew(tmp_path: Path) -> None:
         assert job.kept_faces(SPAN) is None
 
 
+def test_what_is_broken_off_leaves_nothing(tmp_path: Path) -> None:
+    with open_job(tmp_path / "out.mp4", "mark") as job:
+        before = sorted(job.folder.iterdir())
+        with pytest.raises(OverflowError):
+            job.keep_faces(replace(found(), cuts=(2**70,)))
+        assert sorted(job.folder.iterdir()) == before
+
+
 def test_unfinished_files_are_swept(tmp_path: Path) -> None:
     with open_job(tmp_path / "out.mp4", "mark") as job:
         job.keep_faces(found())
