@@ -18,14 +18,15 @@ from pathlib import Path
 
 from av.stream import Disposition
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / place) for place in ("", "unit/media")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import rich_films  # noqa: E402
-from rich_films import Track  # noqa: E402
-
-import synthetic  # noqa: E402
 from facepipe.errors import MediaError  # noqa: E402
 from facepipe.media import EncodeSettings, check_target, probe  # noqa: E402
+from media import (
+    rich_films,  # noqa: E402
+    synthetic,  # noqa: E402
+)
+from media.rich_films import Track  # noqa: E402
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".nut")
 X264 = EncodeSettings("libx264", (("preset", "ultrafast"),))

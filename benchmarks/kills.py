@@ -38,13 +38,12 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-import portraits
-import synthetic
 from facepipe import enhance
 from facepipe.configs.settings import Settings, load_settings
 from facepipe.passes import Event
 from facepipe.pipeline import spans
 from facepipe.workers.local import LocalExecutor
+from media import portraits, synthetic
 
 #: Steps on the disk: audit events of the interpreter, and which of their arguments is the path.
 WATCHED = {"open": 0, "os.rename": 1, "os.remove": 0, "os.mkdir": 0, "os.rmdir": 0}

@@ -63,8 +63,7 @@ class Verdict:
 def make_clips(folder: Path, media: str | None) -> list[Path]:
     """Whole films to be damaged: real ones cut short and in other containers, and made ones."""
     sys.path.insert(0, str(TESTS))
-    import portraits
-    import synthetic
+    from media import portraits, synthetic
 
     real = sorted(Path(media).iterdir()) if media else []
     for clip in real:

@@ -29,8 +29,8 @@ import cv2
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-import portraits
 from facepipe import cli, ending
+from media import portraits
 
 cv2.setNumThreads(1)  # before any are made: a fork does not bring them along
 PATIENCE = 90.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import portraits
+from media import portraits
 
 
 @pytest.fixture(autouse=True)

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import codec_cases
-import copy_cases
-import face_cases
-import format_cases
-import stream_cases
-import time_cases
-from cases import Case
+from conformance import codec_cases, copy_cases, face_cases, format_cases, stream_cases, time_cases
+from conformance.cases import Case
 
 GROUPS: Mapping[str, Sequence[Case]] = {
     "Codecs and containers": codec_cases.CASES,

@@ -20,7 +20,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-import synthetic
+from media import synthetic
 
 MS = Fraction(1, 1000)
 Packets = "list[Packet[Stream]]"

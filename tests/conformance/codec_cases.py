@@ -5,9 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import partial
 
-from cases import AV1, DEFAULT, FFV1, PRORES, VP9, X264, X265, Case, Make
-
-import synthetic
+from conformance.cases import AV1, DEFAULT, FFV1, PRORES, VP9, X264, X265, Case, Make
+from media import synthetic
 
 RATE = Fraction(1, 25)
 FRAMES = 45  # cut into two spans where keyframes are 20 frames apart

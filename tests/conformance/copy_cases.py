@@ -7,16 +7,12 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
-import codec_cases
-import format_cases
 import numpy as np
-import stream_cases
-import time_cases
-from cases import DEFAULT, Case, Make
 from numpy.typing import NDArray
 
-import portraits
-import synthetic
+from conformance import codec_cases, format_cases, stream_cases, time_cases
+from conformance.cases import DEFAULT, Case, Make
+from media import portraits, synthetic
 
 _RATE = Fraction(2, 25)
 _FRAMES, _SEEN = 60, range(24, 36)  # 4.8 s, of which one has faces

@@ -6,14 +6,14 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import clips
 import numpy as np
-from cases import AV1, FFV1, PRORES, VP9, X264, X264_RGB, X265, Case, Make
-from format_cases import BT709, FULL, MASTERED, PQ, x265
 from numpy.typing import NDArray
 
-import portraits
-from patches import captioned
+from conformance import clips
+from conformance.cases import AV1, FFV1, PRORES, VP9, X264, X264_RGB, X265, Case, Make
+from conformance.format_cases import BT709, FULL, MASTERED, PQ, x265
+from media import portraits
+from media.patches import captioned
 
 _FRAMES = 14
 _EVEN = {"pts": range(_FRAMES), "time_base": Fraction(1, 25)}

@@ -7,10 +7,21 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from cases import AV1, FFV1, PRORES, PRORES_4444, VP9, X264, X264_RGB, X265, Case, Make, refused
-
-import synthetic
-from patches import coloured, encoded_by_program
+from conformance.cases import (
+    AV1,
+    FFV1,
+    PRORES,
+    PRORES_4444,
+    VP9,
+    X264,
+    X264_RGB,
+    X265,
+    Case,
+    Make,
+    refused,
+)
+from media import synthetic
+from media.patches import coloured, encoded_by_program
 
 _WRITTEN = "is written as"
 _LOST_ALPHA, _LOST_DEPTH = "lost: the alpha", "lost: the depth"

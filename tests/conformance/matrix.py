@@ -16,11 +16,11 @@ from pathlib import Path
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("SVT_LOG", "1")  # errors alone
-    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    sys.path[0] = str(Path(__file__).parents[1])
 
-from all_cases import GROUPS
-from properties import PROPERTIES
-from runner import Cell, Row, run
+from conformance.all_cases import GROUPS
+from conformance.properties import PROPERTIES
+from conformance.runner import Cell, Row, run
 
 NAMES = (*PROPERTIES, "faces", "copied")
 _MARKS = {"pass": "ok", "limit": "L", "fail": "X", "-": "."}

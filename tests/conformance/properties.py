@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from readings import (
+from conformance.readings import (
     UNKNOWN,
     chapter_words,
     chroma_moved,
@@ -36,7 +36,7 @@ from readings import (
     told,
     track_difference,
 )
-from witness import Film, complaints
+from conformance.witness import Film, complaints
 
 Verdict = str | None
 

@@ -11,7 +11,8 @@ import av
 import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
-from witness import Film, Picture, Track
+
+from conformance.witness import Film, Picture, Track
 
 #: What ffprobe says of colours that are left open.
 UNKNOWN = {None, "unknown", "unspecified"}

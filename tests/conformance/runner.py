@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 
 from av import FFmpegError
-from cases import Case
-from properties import PROPERTIES, Terms
-from witness import Programs, look
 
+from conformance.cases import Case
+from conformance.properties import PROPERTIES, Terms
+from conformance.witness import Programs, look
 from facepipe import enhance
 from facepipe.configs.settings import load_settings
 from facepipe.errors import FacepipeError

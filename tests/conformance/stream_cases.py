@@ -6,13 +6,13 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import clips
 from av.stream import Disposition
-from cases import FFV1, VP9, Case, Make, refused
-from clips import Attached, Captions, Cover, Data, Extra, Marks, Second, Sound, assemble
 
-import synthetic
-from patches import measured
+from conformance import clips
+from conformance.cases import FFV1, VP9, Case, Make, refused
+from conformance.clips import Attached, Captions, Cover, Data, Extra, Marks, Second, Sound, assemble
+from media import synthetic
+from media.patches import measured
 
 _FILM = partial(synthetic.film, frames=25)
 _VP9 = {"cpu-used": "8", "deadline": "realtime", "crf": "10", "b": "0"}

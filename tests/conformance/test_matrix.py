@@ -7,14 +7,14 @@ from pathlib import Path
 
 import av
 import pytest
-from all_cases import CASES
 from av.stream import Disposition
-from cases import Case
-from properties import PROPERTIES
-from runner import Row, compare, run
-from witness import Programs
 
-import synthetic
+from conformance.all_cases import CASES
+from conformance.cases import Case
+from conformance.properties import PROPERTIES
+from conformance.runner import Row, compare, run
+from conformance.witness import Programs
+from media import synthetic
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

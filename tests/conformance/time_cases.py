@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import av
-import clips
 import numpy as np
-from cases import FFV1, PRORES, VP9, X264, X265, Case, Make, refused
 from numpy.typing import NDArray
 
-import synthetic
-from patches import edited, encoded_by_program, pulldown, timeless
+from conformance import clips
+from conformance.cases import FFV1, PRORES, VP9, X264, X265, Case, Make, refused
+from media import synthetic
+from media.patches import edited, encoded_by_program, pulldown, timeless
 
 _RNG = np.random.default_rng(7)
 UNEVEN = [0, *np.cumsum(_RNG.integers(100, 2000, 29)).tolist()]  # ticks of 1/12800

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import av
 
-import synthetic
 from facepipe.media import bitstream
 from facepipe.media.boxes import lacks_index
 from facepipe.media.transport import transport_of
+from media import synthetic
 
 CODECS = ("h264", "hevc", "av1")
 PACKETS = 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -16,15 +15,13 @@ from facepipe.frames import Span
 from facepipe.media import decode, probe
 from facepipe.pipeline.plan import plan
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 LIMITS = LimitSettings(frame_megapixels=4, frames=2000)
 
 
 @cache
 def seeds() -> dict[str, bytes]:
     """Small films in several containers."""
-    import synthetic
+    from media import synthetic
 
     av.logging.set_level(None)
     with tempfile.TemporaryDirectory() as folder:

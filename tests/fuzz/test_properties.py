@@ -9,24 +9,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fuzz_analysis
-import fuzz_archive
-import fuzz_bitstream
-import fuzz_film
-import fuzz_kept
-import fuzz_manifest
-import fuzz_settings
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-import synthetic
 from facepipe.configs.settings import LimitSettings, Settings, load_settings
 from facepipe.configs.training import load_recipe
 from facepipe.errors import FacepipeError, InputError, UsageError
 from facepipe.options import SETTING_OF_OPTION
 from facepipe.pipeline.analysis_file import read_analysis
 from facepipe.prepare import make_plan
+from fuzz import (
+    fuzz_analysis,
+    fuzz_archive,
+    fuzz_bitstream,
+    fuzz_film,
+    fuzz_kept,
+    fuzz_manifest,
+    fuzz_settings,
+)
+from media import synthetic
 
 SECTIONS = {
     f"{name}.{key}"

@@ -5,15 +5,18 @@ from __future__ import annotations
 import random
 from types import ModuleType
 
-import fuzz_analysis
-import fuzz_archive
-import fuzz_bitstream
-import fuzz_film
-import fuzz_kept
-import fuzz_manifest
-import fuzz_picture
-import fuzz_settings
 import pytest
+
+from fuzz import (
+    fuzz_analysis,
+    fuzz_archive,
+    fuzz_bitstream,
+    fuzz_film,
+    fuzz_kept,
+    fuzz_manifest,
+    fuzz_picture,
+    fuzz_settings,
+)
 
 HARNESSES = (
     *(fuzz_settings, fuzz_analysis, fuzz_manifest, fuzz_archive),

@@ -31,8 +31,8 @@ from facepipe.errors import OutputError, UsageError
 from facepipe.media.archives import ArchiveWriter, Limits, Member, opened
 from facepipe.pipeline.stills import StillsDone, StillsTask, enhance_stills
 from facepipe.workers.local import LocalExecutor
-from portraits import film, portrait
-from synthetic import film as plain_film
+from media.portraits import film, portrait
+from media.synthetic import film as plain_film
 
 
 @pytest.fixture(scope="module")

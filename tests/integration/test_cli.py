@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import synthetic
 from facepipe.models.registry import PARSER, RESTORERS
+from media import synthetic
 
 FACEPIPE = [sys.executable, "-m", "facepipe.cli"]
 QUICK = ["--preset", "ultrafast", "--workers", "1"]

@@ -23,7 +23,7 @@ from facepipe.workers.cluster import RayExecutor  # noqa: E402
 from facepipe.workers.executor import Executor, Outcome  # noqa: E402
 from facepipe.workers.lent import Library  # noqa: E402
 from facepipe.workers.local import LocalExecutor  # noqa: E402
-from portraits import film  # noqa: E402
+from media.portraits import film  # noqa: E402
 
 Progress = Callable[[int], None]
 

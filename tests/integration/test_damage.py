@@ -10,14 +10,13 @@ from pathlib import Path
 import av
 import pytest
 
-import portraits
-import synthetic
 from facepipe import analyze, enhance, render
 from facepipe.configs.settings import Settings, load_settings
 from facepipe.errors import InputError
 from facepipe.frames import Span
 from facepipe.media import DecodeReport, decode, probe
 from facepipe.pipeline.report import sidecar_path
+from media import portraits, synthetic
 
 FACEPIPE = [sys.executable, "-m", "facepipe.cli"]
 

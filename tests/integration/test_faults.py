@@ -15,8 +15,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-import portraits
-import synthetic
 from facepipe import enhance
 from facepipe.configs.settings import Settings, load_settings
 from facepipe.errors import FacepipeError, InputError, OutputError
@@ -26,6 +24,7 @@ from facepipe.passes import Event
 from facepipe.pipeline.report import sidecar_path
 from facepipe.workers.jobs import Job, claim, open_job
 from facepipe.workers.local import LocalExecutor
+from media import portraits, synthetic
 
 resource = pytest.importorskip("resource", reason="no limits of processes here")
 

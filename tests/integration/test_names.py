@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import synthetic
+from media import synthetic
 
 FACEPIPE = [sys.executable, "-m", "facepipe.cli", "run", "--preset", "ultrafast", "--workers", "1"]
 

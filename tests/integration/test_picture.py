@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facepipe import InputError, OutputError, Settings, UsageError, enhance
-from portraits import portrait
+from media.portraits import portrait
 
 
 def photograph(side: int = 120) -> NDArray[np.uint8]:

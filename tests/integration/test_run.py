@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from av.sidedata.sidedata import Type
 
-import portraits
-import synthetic
 from facepipe import Settings, analyze, enhance, render
 from facepipe.configs.settings import load_settings
 from facepipe.errors import InputError, OutputError, UsageError
@@ -24,6 +22,7 @@ from facepipe.media.encoders import side_data
 from facepipe.passes import Event
 from facepipe.pipeline.report import sidecar_path
 from facepipe.workers.local import LocalExecutor
+from media import portraits, synthetic
 
 LOSSLESS = ["output.codec=libx264", "output.options.qp=0", "output.preset=ultrafast"]
 

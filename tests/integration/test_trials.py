@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import portraits
-import synthetic
 from facepipe.cli import app
 from facepipe.configs.settings import load_settings
 from facepipe.errors import InputError, UsageError
 from facepipe.trials.reduced import evaluate_film
+from media import portraits, synthetic
 
 SETTINGS = load_settings(overrides={"output.scale": 2})
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-import synthetic
 from facepipe.configs.settings import load_settings
 from facepipe.errors import UsageError
 from facepipe.media import EncodeSettings
 from facepipe.prepare import ENCODER_THREADS, Plan, make_plan
+from media import synthetic
 
 
 def plan(source: Path, target: str | None, **output: object) -> Plan:

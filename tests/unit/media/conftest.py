@@ -1,20 +1,15 @@
-"""Puts tests/synthetic.py, which makes the clips, within reach, and renders films untouched."""
+"""Renders films untouched."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-sys.path.insert(0, str(Path(__file__).parent))
-
-from film_checks import LOSSLESS, Render, at_keyframes, rendered
-
 from facepipe.frames import VideoInfo
 from facepipe.media import EncodeSettings, mux, probe
+from media.film_checks import LOSSLESS, Render, at_keyframes, rendered
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from image_samples import KINDS, NOTE, again, double, opened, pillow, pixels, png, vips
 from PIL import Image, ImageCms, PngImagePlugin
 
 from facepipe.errors import MediaError
 from facepipe.media.image_tags import DamagedError, orientation_of, resized, upright
 from facepipe.media.image_xmp import SOURCE_TYPE, stamped
 from facepipe.media.images import read_picture, write_picture
+from media.image_samples import KINDS, NOTE, again, double, opened, pillow, pixels, png, vips
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b"""<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_samples import KINDS, NOTE, again, opened, pillow, pixels, png, sample, vips
 from PIL import Image
 
 from facepipe.errors import InputError, MediaError
 from facepipe.media.images import read_picture, write_picture
+from media.image_samples import KINDS, NOTE, again, opened, pillow, pixels, png, sample, vips
 
 
 def refusal(source: bytes, **options: Any) -> str:

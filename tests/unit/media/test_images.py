@@ -7,7 +7,14 @@ import struct
 
 import numpy as np
 import pytest
-from image_samples import (
+from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import get_sampling
+
+from facepipe.errors import InputError, MediaError
+from facepipe.files import IMAGE_SUFFIXES
+from facepipe.media.formats import pixel_format
+from facepipe.media.images import read_picture, write_picture
+from media.image_samples import (
     KINDS,
     NOTE,
     again,
@@ -19,13 +26,6 @@ from image_samples import (
     stacked,
     vips,
 )
-from PIL import Image, ImageOps
-from PIL.JpegImagePlugin import get_sampling
-
-from facepipe.errors import InputError, MediaError
-from facepipe.files import IMAGE_SUFFIXES
-from facepipe.media.formats import pixel_format
-from facepipe.media.images import read_picture, write_picture
 
 
 @pytest.mark.parametrize("kind", ["png", "tiff"])

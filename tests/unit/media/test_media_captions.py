@@ -13,10 +13,10 @@ from pathlib import Path
 import av
 import pytest
 from av.subtitles.stream import SubtitleStream
-from film_checks import Render
 
-import synthetic
 from facepipe.media import EncodeSettings, check_target, probe
+from media import synthetic
+from media.film_checks import Render
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 WEB = EncodeSettings("libvpx-vp9", (("deadline", "realtime"), ("cpu-used", "8")))

@@ -9,15 +9,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from film_checks import Render, at_keyframes, whole
 
-import synthetic
 from facepipe.errors import MediaError, UsageError
 from facepipe.frames import VideoInfo
 from facepipe.media import EncodeSettings, check_target, decode, output_pix_fmt, probe
 from facepipe.media.choosing import KEPT, Chosen, choose_encoder, named_encoder
 from facepipe.media.containers import holds_video
 from facepipe.media.encoders import find_encoder
+from media import synthetic
+from media.film_checks import Render, at_keyframes, whole
 
 
 @pytest.fixture

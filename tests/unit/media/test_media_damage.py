@@ -9,13 +9,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from film_checks import at_keyframes, whole
 
-import synthetic
 from facepipe.errors import InputError
 from facepipe.frames import Damage, VideoInfo
 from facepipe.media import DecodeReport, decode, probe
 from facepipe.media.damage import in_words, merged, places, refuse_damage
+from media import synthetic
+from media.film_checks import at_keyframes, whole
 
 FILM = range(0, 4000, 40)
 MS = Fraction(1, 1000)

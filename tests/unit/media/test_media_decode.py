@@ -12,13 +12,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from film_checks import at_keyframes, digest, digests, whole
 
-import patches
-import synthetic
 from facepipe.frames import Span
 from facepipe.media import DecodeReport, decode, probe
 from facepipe.media.formats import views
+from media import patches, synthetic
+from media.film_checks import at_keyframes, digest, digests, whole
 
 
 def _open_gop_265(path: Path) -> Path:

@@ -10,15 +10,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from film_checks import LOSSLESS, Render, digests, whole
 
-import synthetic
 from facepipe.errors import InputError, MediaError, UsageError
 from facepipe.frames import Colour, Frame, Part, PixelFormat, Plane, VideoInfo
 from facepipe.media import EncodeSettings, check_encoder, decode, encode, output_pix_fmt, probe
 from facepipe.media.chroma import chroma_location
 from facepipe.media.encode import part_shift, tags_of
 from facepipe.media.parts import FilmPackets
+from media import synthetic
+from media.film_checks import LOSSLESS, Render, digests, whole
 
 
 def times_of(part: Path, info: VideoInfo) -> list[int]:

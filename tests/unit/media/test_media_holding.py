@@ -11,10 +11,7 @@ import av
 import pytest
 from av.sidedata.sidedata import Type
 from av.stream import AttachmentStream, Disposition
-from film_checks import Render
-from rich_films import RICH, Track, film
 
-import synthetic
 from facepipe.errors import MediaError
 from facepipe.media import EncodeSettings, Fit, check_target, probe
 from facepipe.media.captions import TEXT_CODECS
@@ -22,6 +19,9 @@ from facepipe.media.encoders import side_data
 from facepipe.media.holding import is_cover, is_made_anew
 from facepipe.media.languages import same_language
 from facepipe.media.probe import codec_name
+from media import synthetic
+from media.film_checks import Render
+from media.rich_films import RICH, Track, film
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 WEB = EncodeSettings("libvpx-vp9", (("deadline", "realtime"), ("cpu-used", "8")))

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import av
 import pytest
-from film_checks import digest, rendered, whole
 
-import synthetic
 from facepipe.errors import MediaError
 from facepipe.frames import Part, Span, VideoInfo
 from facepipe.media import EncodeSettings, copyable, decode, joining, mux, output_pix_fmt, probe
 from facepipe.media.bitstream import annex_b, length_size, nal_units
+from media import synthetic
+from media.film_checks import digest, rendered, whole
 
 X264 = EncodeSettings("libx264", (("crf", "16"), ("preset", "fast")), threads=1)
 X265 = EncodeSettings("libx265", (("preset", "ultrafast"), ("crf", "20")), threads=1)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import av
 import pytest
-from film_checks import Render, packets
-from rich_films import Track, film
 
-import synthetic
 from facepipe.media import EncodeSettings, check_target, probe
 from facepipe.media.lead import lead_ins, with_lead_in
+from media import synthetic
+from media.film_checks import Render, packets
+from media.rich_films import Track, film
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 

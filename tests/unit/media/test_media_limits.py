@@ -9,12 +9,12 @@ import av
 import numpy as np
 import pytest
 
-import synthetic
 from facepipe.configs.settings import LimitSettings, load_settings
 from facepipe.errors import InputError
 from facepipe.frames import Span
 from facepipe.media import DecodeReport, decode, probe
 from facepipe.media.probe import check_size
+from media import synthetic
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import av
 import pytest
-from rich_films import Track, film
 
-import synthetic
 from facepipe.errors import MediaError, OutputError, UsageError
 from facepipe.media import EncodeSettings, Fit, check_target, probe
+from media import synthetic
+from media.rich_films import Track, film
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 

@@ -15,15 +15,14 @@ import av
 import pytest
 from av.sidedata.sidedata import Type
 from av.stream import AttachmentStream
-from film_checks import LOSSLESS, Render, packets, rendered, whole
 
-import patches
-import synthetic
 from facepipe.errors import InputError, MediaError, OutputError
 from facepipe.frames import Part, Span, VideoInfo
 from facepipe.media import EncodeSettings, decode, mux, probe
 from facepipe.media.encoders import side_data
 from facepipe.media.parts import last_duration as lasting
+from media import patches, synthetic
+from media.film_checks import LOSSLESS, Render, packets, rendered, whole
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 

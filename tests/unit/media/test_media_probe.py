@@ -8,13 +8,12 @@ from pathlib import Path
 
 import av
 import pytest
-from film_checks import whole
 
-import patches
-import synthetic
 from facepipe.errors import InputError
 from facepipe.frames import StreamInfo
 from facepipe.media import decode, probe
+from media import patches, synthetic
+from media.film_checks import whole
 
 
 def test_a_plain_film(tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from film_checks import whole
 
-import synthetic
 from facepipe.configs.settings import load_settings
 from facepipe.errors import UsageError
 from facepipe.media import EncodeSettings, check_encoder, decode, encode, probe
 from facepipe.media.encoders import find_encoder
 from facepipe.media.quality import RECIPES, encoder_options_of
+from media import synthetic
+from media.film_checks import whole
 
 SOFTWARE = ("libx264", "libx264rgb", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks")
 QUALITIES = ("small", "visually-lossless", "archive")

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import av
 import pytest
-import rich_films
-from film_checks import Render
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import synthetic
 from facepipe.media import EncodeSettings, check_target, probe
 from facepipe.media.transport import Program, transport_of
+from media import rich_films, synthetic
+from media.film_checks import Render
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 SHOWN = Program(28106, 768, "Das Örtliche", "ACME")

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-import synthetic
 from facepipe.errors import FacepipeError, InputError
 from facepipe.frames import Span
 from facepipe.media import decode, probe
+from media import synthetic
 
 _OPENED = 0x20  # inotify's IN_OPEN
 

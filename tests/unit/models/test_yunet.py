@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import portraits
 from facepipe.errors import ModelError
 from facepipe.models.detectors import FLOOR, create_detector, yunet
 from facepipe.models.detectors.boxes import overlaps, suppress
 from facepipe.models.detectors.yunet import YuNet, embedded_model, free_size
+from media import portraits
 
 
 @pytest.fixture(scope="module")

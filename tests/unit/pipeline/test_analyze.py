@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import portraits
 from facepipe.frames import Colour, Faces, Frame, PixelFormat, Span, SpanFaces
 from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.yunet import YuNet
 from facepipe.pipeline.analyze import analyze_frames, turned_back
 from facepipe.pipeline.cuts import is_cut, likeness, thumbnail
 from facepipe.pipeline.quiet import quiet
+from media import portraits
 
 RGB = PixelFormat("gbrp", "rgb", 8)
 

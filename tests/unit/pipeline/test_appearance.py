@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-import portraits
 from facepipe.models.detectors.yunet import YuNet
 from facepipe.pipeline.appearance import prints, unlike
 from facepipe.pipeline.detect import find_faces
+from media import portraits
 
 
 def looked(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:

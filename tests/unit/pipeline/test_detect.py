@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import portraits
 from facepipe.frames import Faces
 from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.boxes import overlaps, sizes
@@ -13,6 +12,7 @@ from facepipe.models.detectors.yunet import YuNet
 from facepipe.pipeline import detect
 from facepipe.pipeline.align import roll
 from facepipe.pipeline.detect import USUAL, FaceFinder, find_faces, second_look
+from media import portraits
 
 Picture = NDArray[np.uint8]
 

@@ -14,7 +14,7 @@ from facepipe.models.parser import Parser
 from facepipe.pipeline.align import TEMPLATE
 from facepipe.pipeline.detect import find_faces
 from facepipe.pipeline.evidence import detail, features, parts_shown
-from portraits import portrait
+from media.portraits import portrait
 
 parse = Parser()
 

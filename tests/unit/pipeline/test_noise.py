@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from facepipe.pipeline.noise import noise, noise_in_cells
-from noisy import frame, land
+from media.noisy import frame, land
 
 
 @pytest.mark.parametrize("sigma", [2.0, 6.0, 15.0])

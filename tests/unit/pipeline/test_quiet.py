@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from facepipe.pipeline.colour import to_bgr8
 from facepipe.pipeline.noise import NOISY, noise
 from facepipe.pipeline.quiet import quiet
-from noisy import frame, land
+from media.noisy import frame, land
 
 Rgb = NDArray[np.uint8]
 

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-import portraits
 from facepipe.errors import ModelError
 from facepipe.pipeline.align import CANVAS, TEMPLATE
 from facepipe.training import identity
 from facepipe.training.identity import IdentityMetric, _chip, find_identity_weights
+from media import portraits
 
 
 def test_chip_shows_the_face_where_dlib_would_put_it() -> None:

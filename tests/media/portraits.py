@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
-from synthetic import film as write_film
+from media.synthetic import film as write_film
 
 WIDTH, HEIGHT = 240, 136
 

@@ -1,6 +1,6 @@
-"""Run one harness under atheris, from its seeds on: python tests/fuzz/fuzz.py NAME [libFuzzer's].
+"""Run one harness under atheris, from its seeds on: python tests/fuzz NAME [libFuzzer's].
 
-python tests/fuzz/fuzz.py analysis -max_total_time=300
+python tests/fuzz analysis -max_total_time=300
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import atheris
 
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 NAMES = ("settings", "analysis", "manifest", "archive", "film", "picture", "kept", "bitstream")
 
 
@@ -20,7 +22,7 @@ def main() -> None:
         sys.exit(f"name one of {', '.join(NAMES)}")
     name, options = sys.argv[1], sys.argv[2:]
     with atheris.instrument_imports(include=["facepipe", "tomllib", "zipfile", "tarfile"]):
-        harness = import_module(f"fuzz_{name}")
+        harness = import_module(f"fuzz.fuzz_{name}")
     with tempfile.TemporaryDirectory() as corpus:
         for seed, data in harness.seeds().items():
             (Path(corpus) / seed).write_bytes(data)

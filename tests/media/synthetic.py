@@ -15,7 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from drawing import HEIGHT, WIDTH, frames_of, picture, shape
+from media.drawing import HEIGHT, WIDTH, frames_of, picture, shape
 
 TICKS = Fraction(1, 12800)
 STEP = 512  # 25 frames a second in TICKS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 
-import synthetic
+from media import synthetic
 
 
 def encoded_by_program(path: Path, *, codec: str, pix_fmt: str, options: Sequence[str]) -> Path:

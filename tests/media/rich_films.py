@@ -13,7 +13,7 @@ import numpy as np
 from av.stream import Disposition
 from PIL import Image
 
-import synthetic
+from media import synthetic
 
 STYLES = (
     "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\n"

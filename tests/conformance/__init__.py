@@ -1,0 +1,1 @@
+"""Films of every kind through the whole program, each property held against the source."""

@@ -1,0 +1,1 @@
+"""Hostile input: harnesses for a fuzzer, whose seeds run as tests."""

@@ -1,0 +1,1 @@
+"""Helpers of the tests: they make films and photographs on the fly, and look at them."""
