@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Faces
+from facepipe.datatypes import Faces
 from facepipe.models.detectors import create_detector
 from facepipe.models.detectors.boxes import overlaps, sizes
 from facepipe.pipeline.detect import find_faces

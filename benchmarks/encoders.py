@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from facepipe.configs.settings import load_settings
+from facepipe.datatypes import Frame, Plane, Span, VideoInfo
 from facepipe.errors import UsageError
-from facepipe.frames import Frame, Plane, Span, VideoInfo
 from facepipe.media import EncodeSettings, check_encoder, decode, encode, probe
 from facepipe.media.quality import encoder_options_of
 from facepipe.prepare import ENCODER_THREADS

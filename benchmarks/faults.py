@@ -29,11 +29,11 @@ import numpy as np
 import psutil
 from skimage import data
 
+from facepipe._files import IMAGE_SUFFIXES
 from facepipe.batch.report import BatchSummary
 from facepipe.batch.work import run_batch
 from facepipe.configs.settings import Settings
-from facepipe.files import IMAGE_SUFFIXES
-from facepipe.frames import Span
+from facepipe.datatypes import Span
 from facepipe.media import decode, probe
 from facepipe.trials.film import write_film
 from facepipe.workers.local import LocalExecutor

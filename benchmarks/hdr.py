@@ -21,7 +21,7 @@ from av.sidedata.sidedata import Type
 
 from facepipe import enhance
 from facepipe.configs.settings import load_settings
-from facepipe.frames import Span
+from facepipe.datatypes import Span
 from facepipe.media import decode, probe
 from facepipe.media.encoders import side_data
 from facepipe.pipeline.report import sidecar_path

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from facepipe.configs.settings import Settings
-from facepipe.frames import Faces, Sighting, Span, SpanFaces, Track, VideoInfo
+from facepipe.datatypes import Faces, Sighting, Span, SpanFaces, Track, VideoInfo
 from facepipe.media.probe import probe
 from facepipe.pipeline.gates import LEAST_LOOKS, LONG, PATIENCE
 from facepipe.pipeline.link import link

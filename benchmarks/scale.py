@@ -37,7 +37,7 @@ import simpy
 
 from facepipe.batch.journal import journal
 from facepipe.configs.settings import Settings
-from facepipe.frames import Part, SpanFaces
+from facepipe.datatypes import Part, SpanFaces
 from facepipe.media import decode, probe
 from facepipe.media.encode import part_shift
 from facepipe.models.registry import sha256_of

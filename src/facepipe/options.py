@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facepipe.files import is_picture
+from facepipe._files import is_picture
 
 if TYPE_CHECKING:
     from facepipe.configs.settings import Settings

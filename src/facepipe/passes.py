@@ -12,8 +12,8 @@ from threading import Thread
 from typing import TypeVar
 
 from facepipe.configs.settings import Settings
+from facepipe.datatypes import Analysis, Damage, Part, Span, SpanFaces, VideoInfo
 from facepipe.errors import FacepipeError, WorkerError, reason_of
-from facepipe.frames import Analysis, Damage, Part, Span, SpanFaces, VideoInfo
 from facepipe.guards import check_unchanged
 from facepipe.media import joining
 from facepipe.media.damage import merged, refuse_damage

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facepipe.configs.settings import OutputSettings, Settings
+from facepipe.datatypes import Span, VideoInfo
 from facepipe.errors import InputError, OutputError, UsageError
-from facepipe.frames import Span, VideoInfo
 from facepipe.media import (
     Copying,
     EncodeSettings,

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facepipe import __version__
+from facepipe._files import is_picture
 from facepipe.configs.settings import Settings
+from facepipe.datatypes import Analysis
 from facepipe.errors import InputError
-from facepipe.files import is_picture
-from facepipe.frames import Analysis
 from facepipe.guards import check_unchanged, told_plainly
 from facepipe.media import mux
 from facepipe.models.registry import sha256_of

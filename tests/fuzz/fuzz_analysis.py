@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from facepipe.configs.settings import ChooseSettings, LimitSettings
+from facepipe.datatypes import Analysis, Colour, Frame, PixelFormat, Span, Track, VideoInfo
 from facepipe.errors import FacepipeError
-from facepipe.frames import Analysis, Colour, Frame, PixelFormat, Span, Track, VideoInfo
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.choose import choose
 from facepipe.pipeline.crop import crop

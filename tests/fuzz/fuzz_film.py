@@ -10,8 +10,8 @@ from pathlib import Path
 import av
 
 from facepipe.configs.settings import LimitSettings
+from facepipe.datatypes import Span
 from facepipe.errors import FacepipeError
-from facepipe.frames import Span
 from facepipe.media import decode, probe
 from facepipe.pipeline.plan import plan
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from facepipe.datatypes import Damage, Faces, Part, Sighting, Span, SpanFaces
 from facepipe.errors import FacepipeError
-from facepipe.frames import Damage, Faces, Part, Sighting, Span, SpanFaces
 from facepipe.workers.jobs import claim, open_job
 
 SPAN = Span(0, 100, 200)

@@ -12,8 +12,8 @@ import pytest
 
 from facepipe import analyze, enhance, render
 from facepipe.configs.settings import Settings, load_settings
+from facepipe.datatypes import Span
 from facepipe.errors import InputError
-from facepipe.frames import Span
 from facepipe.media import DecodeReport, decode, probe
 from facepipe.pipeline.report import sidecar_path
 from media import portraits, synthetic

@@ -17,8 +17,8 @@ import pytest
 
 from facepipe import enhance
 from facepipe.configs.settings import Settings, load_settings
+from facepipe.datatypes import Span
 from facepipe.errors import FacepipeError, InputError, OutputError
-from facepipe.frames import Span
 from facepipe.media import probe
 from facepipe.passes import Event
 from facepipe.pipeline.report import sidecar_path

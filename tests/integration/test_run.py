@@ -15,8 +15,8 @@ from av.sidedata.sidedata import Type
 
 from facepipe import Settings, analyze, enhance, render
 from facepipe.configs.settings import load_settings
+from facepipe.datatypes import Span, VideoInfo
 from facepipe.errors import InputError, OutputError, UsageError
-from facepipe.frames import Span, VideoInfo
 from facepipe.media import decode, probe
 from facepipe.media.encoders import side_data
 from facepipe.passes import Event

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import av
 
-from facepipe.frames import Frame, Part, Span, VideoInfo
+from facepipe.datatypes import Frame, Part, Span, VideoInfo
 from facepipe.media import EncodeSettings, decode, encode
 
 LOSSLESS = EncodeSettings("libx264", (("qp", "0"), ("preset", "ultrafast")), threads=1)

@@ -12,7 +12,7 @@ import numpy as np
 import pyvips
 from PIL import Image
 
-from facepipe.frames import Frame
+from facepipe.datatypes import Frame
 from facepipe.media.images import read_picture, write_picture
 
 KINDS = ("jpeg", "png", "webp", "tiff", "avif")

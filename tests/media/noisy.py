@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Colour, Frame, PixelFormat
+from facepipe.datatypes import Colour, Frame, PixelFormat
 
 
 def land(seed: int, shift: float = 0.0, size: tuple[int, int] = (96, 160)) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import av
 from av.video.reformatter import ColorRange, Colorspace
 
-from facepipe.frames import Matrix, VideoInfo
+from facepipe.datatypes import Matrix, VideoInfo
 from facepipe.media.bitstream import begins_anew, is_set, length_size, nal_units
 from facepipe.media.formats import (
     FULL_RANGE,

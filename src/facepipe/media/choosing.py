@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from facepipe.datatypes import VideoInfo
 from facepipe.errors import UsageError
-from facepipe.frames import VideoInfo
 from facepipe.media.containers import holds_video, loses_aspect, muxer_of
 from facepipe.media.encoders import (
     EncodeSettings,

@@ -16,8 +16,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from facepipe.datatypes import VideoInfo
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError, UsageError
-from facepipe.frames import VideoInfo
 from facepipe.media.boxes import lacks_index
 
 # Files that hold a film by themselves. Playlists (hls, dash, concat, ...) are left out on

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from facepipe.frames import VideoInfo
+from facepipe.datatypes import VideoInfo
 from facepipe.media.captions import Captions
 from facepipe.media.containers import demuxed
 from facepipe.media.holding import is_cover

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import groupby
 
+from facepipe.datatypes import Damage
 from facepipe.errors import InputError
-from facepipe.frames import Damage
 
 #: Damage of one kind that lies no further apart is told as one place, seconds.
 _NEAR = Fraction(1, 2)

@@ -10,7 +10,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 
-from facepipe.frames import Frame, PixelFormat, Span, VideoInfo
+from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
 from facepipe.media.changes import ParameterSets, conformed
 from facepipe.media.containers import demuxed, open_source
 from facepipe.media.damage import DecodeReport

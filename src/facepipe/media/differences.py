@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from av.stream import Disposition
 
+from facepipe.datatypes import VideoInfo
 from facepipe.errors import InputError
-from facepipe.frames import VideoInfo
 from facepipe.media.captions import TEXT_CODECS
 from facepipe.media.encoders import EncodeSettings, find_encoder
 from facepipe.media.formats import working_format

@@ -12,8 +12,8 @@ from av.bitstream import BitStreamFilterContext
 from av.codec.context import Flags
 from av.video.frame import PictureType
 
+from facepipe.datatypes import Frame, Span, VideoInfo
 from facepipe.errors import MediaError
-from facepipe.frames import Frame, Span, VideoInfo
 from facepipe.media.containers import as_facepipe_error, replacing
 from facepipe.media.encoders import (
     EncodeSettings,

@@ -16,8 +16,8 @@ from av.buffer import Buffer
 from av.codec import Codec
 from av.sidedata.sidedata import Type
 
+from facepipe.datatypes import PixelFormat, VideoInfo
 from facepipe.errors import InputError, UsageError
-from facepipe.frames import PixelFormat, VideoInfo
 from facepipe.media.containers import describe
 from facepipe.media.formats import pixel_format, same_layout, working_format
 from facepipe.media.listening import listening

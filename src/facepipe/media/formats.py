@@ -10,8 +10,8 @@ from __future__ import annotations
 import av
 import numpy as np
 
+from facepipe.datatypes import Colour, Matrix, PixelFormat, Plane
 from facepipe.errors import InputError
-from facepipe.frames import Colour, Matrix, PixelFormat, Plane
 
 # H.273 code points, as libavutil numbers them
 RGB_MATRIX, BT709_MATRIX, UNSPECIFIED = 0, 1, 2

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Damage
+from facepipe.datatypes import Damage
 
 #: Containers whose index leads to every packet: bytes between them mean nothing.
 _INDEXED = "mov,mp4"

@@ -9,8 +9,8 @@ from typing import Literal, cast
 
 import numpy as np
 
+from facepipe.datatypes import Colour, Frame, PixelFormat, Plane
 from facepipe.errors import InputError, MediaError
-from facepipe.frames import Colour, Frame, PixelFormat, Plane
 from facepipe.media import image_codecs as codecs
 from facepipe.media import image_heif as heif
 from facepipe.media.image_containers import PNG_HEAD, heif_kind

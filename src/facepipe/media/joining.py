@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from facepipe.frames import VideoInfo
+from facepipe.datatypes import VideoInfo
 from facepipe.media.bitstream import (
     h264_is_lossless,
     h264_set_ids,

@@ -11,8 +11,8 @@ from pathlib import Path
 from av.container import InputContainer
 from av.stream import Stream
 
+from facepipe.datatypes import VideoInfo
 from facepipe.errors import MediaError, OutputError, UsageError
-from facepipe.frames import VideoInfo
 from facepipe.media.captions import converted_to, loses_style
 from facepipe.media.containers import muxer_of, open_source
 from facepipe.media.differences import (

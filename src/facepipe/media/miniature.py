@@ -9,8 +9,8 @@ from pathlib import Path
 
 import av
 
+from facepipe.datatypes import Frame, Part, Span, VideoInfo
 from facepipe.errors import FacepipeError, MediaError, OutputError
-from facepipe.frames import Frame, Part, Span, VideoInfo
 from facepipe.media.containers import muxer_of, open_source
 from facepipe.media.decode import decode
 from facepipe.media.encode import encode

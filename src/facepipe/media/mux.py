@@ -15,8 +15,8 @@ from av.packet import Packet
 from av.sidedata.sidedata import Type
 from av.stream import Stream
 
+from facepipe.datatypes import Part, VideoInfo
 from facepipe.errors import MediaError, OutputError
-from facepipe.frames import Part, VideoInfo
 from facepipe.media.captions import Captions, converted_to
 from facepipe.media.containers import as_facepipe_error, demuxed, muxer_of, open_source, replacing
 from facepipe.media.copying import Copier, shifted_chapters

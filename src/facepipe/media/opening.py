@@ -15,10 +15,10 @@ import av
 from av.codec import Codec
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
-from facepipe.apart import hear, tell
+from facepipe._subprocess import hear, tell
 from facepipe.configs.settings import OutputSettings
+from facepipe.datatypes import VideoInfo
 from facepipe.errors import UsageError
-from facepipe.frames import VideoInfo
 from facepipe.media.containers import describe
 from facepipe.media.encoders import (
     EncodeSettings,

@@ -12,8 +12,8 @@ import av
 from av.packet import Packet, PacketSideData, packet_sidedata_type_from_literal
 from av.stream import Stream
 
+from facepipe.datatypes import Part, Span, VideoInfo
 from facepipe.errors import MediaError
-from facepipe.frames import Part, Span, VideoInfo
 from facepipe.media.bitstream import (
     annex_b,
     brings_sets,

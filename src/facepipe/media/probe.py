@@ -14,8 +14,8 @@ from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 
 from facepipe.configs.settings import LimitSettings
+from facepipe.datatypes import Damage, StreamInfo, VideoInfo
 from facepipe.errors import InputError
-from facepipe.frames import Damage, StreamInfo, VideoInfo
 from facepipe.media.bitstream import begins_anew, length_size
 from facepipe.media.changes import tags_of
 from facepipe.media.chroma import chroma_location

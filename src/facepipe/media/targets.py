@@ -10,7 +10,7 @@ import av
 from av.container import InputContainer
 from av.stream import Stream
 
-from facepipe.frames import VideoInfo
+from facepipe.datatypes import VideoInfo
 from facepipe.media.encode import tags_of
 from facepipe.media.formats import UNSPECIFIED
 from facepipe.media.holding import is_cover, is_made_anew, is_timecode

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from facepipe.apart import hear, tell
+from facepipe._subprocess import hear, tell
 from facepipe.errors import FacepipeError, ModelError
 from facepipe.models.registry import PARSER, RESTORERS, find_model, verified
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facepipe.frames import Crops
+from facepipe.datatypes import Crops
 from facepipe.models.registry import PARSER, verified
 from facepipe.models.runtime import Floats, onnx_session
 

@@ -9,8 +9,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from facepipe._files import is_there
 from facepipe.errors import ModelError, UsageError
-from facepipe.files import is_there
 
 #: A folder that is searched before the package, for weights under the names of the table.
 WEIGHTS_VARIABLE = "FACEPIPE_WEIGHTS"

@@ -16,8 +16,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from facepipe.configs.settings import LimitSettings
+from facepipe.datatypes import Analysis, Damage, Track
 from facepipe.errors import InputError
-from facepipe.frames import Analysis, Damage, Track
 from facepipe.pipeline.limits import check_tracks
 
 FORMAT = "facepipe-analysis/1"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Crops, Faces, Frame, Moves, Sighting, Span, SpanFaces
+from facepipe.datatypes import Crops, Faces, Frame, Moves, Sighting, Span, SpanFaces
 from facepipe.models.detectors import Detector
 from facepipe.pipeline.appearance import prints
 from facepipe.pipeline.cuts import AFTER, BEFORE, Thumbnail, is_cut, thumbnail

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facepipe._files import is_there
 from facepipe.configs.settings import ChooseSettings
+from facepipe.datatypes import Track, VideoInfo
 from facepipe.errors import UsageError
-from facepipe.files import is_there
-from facepipe.frames import Track, VideoInfo
 
 Floats = NDArray[np.float64]
 #: (N, 2) points of the film as it is shown, to (N,) whether faces are wanted there.

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Frame, Plane
+from facepipe.datatypes import Frame, Plane
 from facepipe.pipeline.planes import LUMA_WEIGHTS
 
 Box = tuple[int, int, int, int]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import SEQUENCE, Crops, Frame, Track
+from facepipe.datatypes import SEQUENCE, Crops, Frame, Track
 from facepipe.pipeline.align import (
     CANVAS,
     canvas_bounds,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Frame
+from facepipe.datatypes import Frame
 
 BEFORE, AFTER = 3, 2  # thumbnails that a decision looks back and ahead
 LEAST_CHANGE = 6.0  # mean code values of 8 bits under which nothing is a cut

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Faces
+from facepipe.datatypes import Faces
 from facepipe.models.detectors import FLOOR, Detector
 from facepipe.models.detectors.boxes import join, overlaps, sizes, suppress
 from facepipe.pipeline.align import misshape, roll

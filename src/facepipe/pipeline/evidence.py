@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Crops, Faces
+from facepipe.datatypes import Crops, Faces
 from facepipe.pipeline.align import CANVAS, canvas_to_frame, resampled
 from facepipe.pipeline.planes import LUMA_WEIGHTS
 

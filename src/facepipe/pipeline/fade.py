@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
-from facepipe.frames import Track, VideoInfo
+from facepipe.datatypes import Track, VideoInfo
 
 #: Seconds over which a face comes or goes, at most a third of its track.
 FADE_SECONDS = 0.16

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import BESIDE_CHANNELS, SEQUENCE
+from facepipe.datatypes import BESIDE_CHANNELS, SEQUENCE
 from facepipe.pipeline.align import CANVAS
 from facepipe.pipeline.alike import alike, cells
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.configs.settings import DetectSettings, LinkSettings
-from facepipe.frames import Track
+from facepipe.datatypes import Track
 from facepipe.pipeline.align import CANVAS_FACE, frontality
 
 LEAST_LOOKS = 2  # one glimpse is too little, where there were more looks

@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from facepipe.configs.settings import LimitSettings
+from facepipe.datatypes import Track
 from facepipe.errors import InputError
-from facepipe.frames import Track
 
 
 def check_tracks(count: int, limits: LimitSettings, where: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.configs.settings import DetectSettings, LinkSettings
-from facepipe.frames import Faces, Sighting, SpanFaces, Track, VideoInfo
+from facepipe.datatypes import Faces, Sighting, SpanFaces, Track, VideoInfo
 from facepipe.models.detectors.boxes import overlaps
 from facepipe.pipeline.appearance import unlike
 from facepipe.pipeline.carry import Knots, Way, carried, moved_box

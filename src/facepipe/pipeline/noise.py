@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Frame
+from facepipe.datatypes import Frame
 from facepipe.pipeline.align import frame_px_per_canvas_px
 from facepipe.pipeline.medians import median
 

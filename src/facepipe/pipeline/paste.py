@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Crops, Frame, PixelFormat, Plane, Restored
+from facepipe.datatypes import Crops, Frame, PixelFormat, Plane, Restored
 from facepipe.pipeline.align import CANVAS, canvas_bounds, frame_px_per_canvas_px
 from facepipe.pipeline.planes import change_in_planes
 

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from facepipe.frames import Span, VideoInfo
+from facepipe.datatypes import Span, VideoInfo
 
 #: Shortest time between two anchors, of a short film and of a long one. At each the whole picture
 #: is searched.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Colour, PixelFormat
+from facepipe.datatypes import Colour, PixelFormat
 
 #: Weights of red and blue in luma, by H.273's matrices.
 LUMA_WEIGHTS = {

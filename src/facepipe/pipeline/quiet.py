@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Frame
+from facepipe.datatypes import Frame
 from facepipe.pipeline.colour import to_bgr8
 from facepipe.pipeline.noise import NOISY, noise
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Faces, Frame
+from facepipe.datatypes import Faces, Frame
 from facepipe.pipeline.align import after, inverse
 
 Floats = NDArray[np.float32]

@@ -9,9 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from facepipe._files import write_whole
 from facepipe.configs.settings import Settings
-from facepipe.files import write_whole
-from facepipe.frames import Analysis, Part, Track, VideoInfo
+from facepipe.datatypes import Analysis, Part, Track, VideoInfo
 from facepipe.media import EncodeSettings
 from facepipe.media.damage import in_words, merged, places
 from facepipe.models.registry import ModelFiles

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Crops, Frame, Restored
+from facepipe.datatypes import Crops, Frame, Restored
 from facepipe.pipeline.align import CANVAS
 from facepipe.pipeline.alike import alike, cells
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.configs.settings import DetectSettings, RestoreSettings
-from facepipe.frames import (
+from facepipe.datatypes import (
     SEQUENCE,
     Crops,
     Frame,

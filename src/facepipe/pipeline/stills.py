@@ -16,10 +16,10 @@ from typing import Any
 import cv2
 import fsspec
 
+from facepipe._files import write_whole
 from facepipe.configs.settings import Settings
+from facepipe.datatypes import Analysis, Frame, Part, Span, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError
-from facepipe.files import write_whole
-from facepipe.frames import Analysis, Frame, Part, Span, VideoInfo
 from facepipe.media.containers import is_address
 from facepipe.media.images import Picture, read_picture, write_picture
 from facepipe.models.registry import ModelFiles

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from facepipe.datatypes import BESIDE_CHANNELS, SEQUENCE
 from facepipe.errors import InputError
-from facepipe.frames import BESIDE_CHANNELS, SEQUENCE
 from facepipe.models.networks.parsingnet import PARTS
 from facepipe.pipeline.align import CANVAS
 from facepipe.pipeline.fuse import fuse

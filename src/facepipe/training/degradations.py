@@ -18,7 +18,7 @@ from cv2.typing import MatLike
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepipe.frames import SEQUENCE
+from facepipe.datatypes import SEQUENCE
 from facepipe.pipeline.align import CANVAS, resampled
 from facepipe.training.faces import ALIGNED_SIZE, MARGIN
 

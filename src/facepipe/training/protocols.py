@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import BESIDE_CHANNELS
+from facepipe.datatypes import BESIDE_CHANNELS
 from facepipe.pipeline.align import CANVAS
 from facepipe.training.data import what_is_beside
 from facepipe.training.degradations import (

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from facepipe.datatypes import Crops
 from facepipe.errors import ModelError
-from facepipe.frames import Crops
 from facepipe.models.networks.cost import gigamacs, parameters
 from facepipe.models.networks.systems import CANVAS, small_network, small_networks
 from facepipe.models.registry import find_model

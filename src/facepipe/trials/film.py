@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Span
+from facepipe.datatypes import Span
 from facepipe.media.decode import decode
 from facepipe.media.probe import probe
 from facepipe.pipeline.colour import to_rgb

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.optimize import linear_sum_assignment
 
-from facepipe.frames import Faces, Track
+from facepipe.datatypes import Faces, Track
 from facepipe.models.detectors.boxes import overlaps, sizes
 from facepipe.pipeline.align import TEMPLATE, canvas_to_frame
 from facepipe.trials.crowd import Shown

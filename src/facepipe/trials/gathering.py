@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from facepipe import run
 from facepipe.configs.settings import Settings
+from facepipe.datatypes import Analysis, Faces, Track
 from facepipe.errors import InputError, UsageError
-from facepipe.frames import Analysis, Faces, Track
 from facepipe.media.probe import probe
 from facepipe.models.detectors import create_detector
 from facepipe.pipeline.align import CANVAS_FACE, frame_px_per_canvas_px, resampled

@@ -18,8 +18,8 @@ import torch
 
 from facepipe import run
 from facepipe.configs.settings import Settings
+from facepipe.datatypes import Track, VideoInfo
 from facepipe.errors import InputError, UsageError
-from facepipe.frames import Track, VideoInfo
 from facepipe.media.probe import probe
 from facepipe.pipeline.analysis_file import read_analysis
 from facepipe.training.stlpips import StLpips, find_stlpips_weights, load_stlpips

@@ -16,8 +16,8 @@ from typing import Any, Protocol, Self
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from facepipe._files import write_whole
 from facepipe.errors import UsageError, WorkerError
-from facepipe.files import write_whole
 from facepipe.workers.dispatch import STALLED_SECONDS, EngineExecutor, WorkerLost
 from facepipe.workers.executor import TaskFunction
 from facepipe.workers.lent import Library

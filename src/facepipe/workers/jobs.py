@@ -20,8 +20,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from facepipe.configs.settings import Settings
+from facepipe.datatypes import Analysis, Damage, Faces, Moves, Part, Sighting, Span, SpanFaces
 from facepipe.errors import OutputError
-from facepipe.frames import Analysis, Damage, Faces, Moves, Part, Sighting, Span, SpanFaces
 from facepipe.models.registry import sha256_of
 
 #: What a sighting may know of each of its faces, or not.

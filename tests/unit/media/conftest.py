@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facepipe.frames import VideoInfo
+from facepipe.datatypes import VideoInfo
 from facepipe.media import EncodeSettings, mux, probe
 from media.film_checks import LOSSLESS, Render, at_keyframes, rendered
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import get_sampling
 
+from facepipe._files import IMAGE_SUFFIXES
 from facepipe.errors import InputError, MediaError
-from facepipe.files import IMAGE_SUFFIXES
 from facepipe.media.formats import pixel_format
 from facepipe.media.images import read_picture, write_picture
 from media.image_samples import (

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
+from facepipe.datatypes import VideoInfo
 from facepipe.errors import MediaError, UsageError
-from facepipe.frames import VideoInfo
 from facepipe.media import EncodeSettings, check_target, decode, output_pix_fmt, probe
 from facepipe.media.choosing import KEPT, Chosen, choose_encoder, named_encoder
 from facepipe.media.containers import holds_video

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
+from facepipe.datatypes import Damage, VideoInfo
 from facepipe.errors import InputError
-from facepipe.frames import Damage, VideoInfo
 from facepipe.media import DecodeReport, decode, probe
 from facepipe.media.damage import in_words, merged, places, refuse_damage
 from media import synthetic

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from facepipe.frames import Span
+from facepipe.datatypes import Span
 from facepipe.media import DecodeReport, decode, probe
 from facepipe.media.formats import views
 from media import patches, synthetic

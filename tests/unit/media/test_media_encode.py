@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 
+from facepipe.datatypes import Colour, Frame, Part, PixelFormat, Plane, VideoInfo
 from facepipe.errors import InputError, MediaError, UsageError
-from facepipe.frames import Colour, Frame, Part, PixelFormat, Plane, VideoInfo
 from facepipe.media import EncodeSettings, check_encoder, decode, encode, output_pix_fmt, probe
 from facepipe.media.chroma import chroma_location
 from facepipe.media.encode import part_shift, tags_of

@@ -11,8 +11,8 @@ from pathlib import Path
 import av
 import pytest
 
+from facepipe.datatypes import Part, Span, VideoInfo
 from facepipe.errors import MediaError
-from facepipe.frames import Part, Span, VideoInfo
 from facepipe.media import EncodeSettings, copyable, decode, joining, mux, output_pix_fmt, probe
 from facepipe.media.bitstream import annex_b, length_size, nal_units
 from media import synthetic

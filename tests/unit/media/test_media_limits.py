@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from facepipe.configs.settings import LimitSettings, load_settings
+from facepipe.datatypes import Span
 from facepipe.errors import InputError
-from facepipe.frames import Span
 from facepipe.media import DecodeReport, decode, probe
 from facepipe.media.probe import check_size
 from media import synthetic

@@ -16,8 +16,8 @@ import pytest
 from av.sidedata.sidedata import Type
 from av.stream import AttachmentStream
 
+from facepipe.datatypes import Part, Span, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError
-from facepipe.frames import Part, Span, VideoInfo
 from facepipe.media import EncodeSettings, decode, mux, probe
 from facepipe.media.encoders import side_data
 from facepipe.media.parts import last_duration as lasting

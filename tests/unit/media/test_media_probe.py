@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 import pytest
 
+from facepipe.datatypes import StreamInfo
 from facepipe.errors import InputError
-from facepipe.frames import StreamInfo
 from facepipe.media import decode, probe
 from media import patches, synthetic
 from media.film_checks import whole

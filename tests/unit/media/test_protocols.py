@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from facepipe.datatypes import Span
 from facepipe.errors import FacepipeError, InputError
-from facepipe.frames import Span
 from facepipe.media import decode, probe
 from media import synthetic
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from facepipe.datatypes import BESIDE_CHANNELS
 from facepipe.errors import UsageError
-from facepipe.frames import BESIDE_CHANNELS
 from facepipe.models.networks.cost import gigamacs, parameters
 from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, FishSRNet, GuidedFishSRNet
 from facepipe.models.networks.msab import MSAB, ChannelMask, MultiScaleUnit, SpatialMask

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facepipe.datatypes import Crops
 from facepipe.errors import ModelError
-from facepipe.frames import Crops
 from facepipe.models import registry
 from facepipe.models.parser import Parser
 from facepipe.models.restorers import create_restorer

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from facepipe.datatypes import Crops
 from facepipe.errors import ModelError, UsageError
-from facepipe.frames import Crops
 from facepipe.models.networks.fishsrnet import SEEN_CHANNELS
 from facepipe.models.registry import find_model
 from facepipe.models.restorers import create_restorer

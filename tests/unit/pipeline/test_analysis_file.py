@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facepipe.datatypes import Analysis, Damage, Track
 from facepipe.errors import InputError
-from facepipe.frames import Analysis, Damage, Track
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facepipe.frames import Colour, Faces, Frame, PixelFormat, Span, SpanFaces
+from facepipe.datatypes import Colour, Faces, Frame, PixelFormat, Span, SpanFaces
 from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.yunet import YuNet
 from facepipe.pipeline.analyze import analyze_frames, turned_back

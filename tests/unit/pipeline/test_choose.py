@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from facepipe.configs.settings import ChooseSettings, load_settings
+from facepipe.datatypes import Track, VideoInfo
 from facepipe.errors import UsageError
-from facepipe.frames import Track, VideoInfo
 from facepipe.pipeline.choose import choose
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facepipe.frames import Colour, ColourModel, Frame, Matrix, PixelFormat, Plane
+from facepipe.datatypes import Colour, ColourModel, Frame, Matrix, PixelFormat, Plane
 from facepipe.pipeline.colour import to_bgr8, to_rgb
 from facepipe.pipeline.planes import LUMA_WEIGHTS, change_in_planes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facepipe.frames import Colour, Crops, Frame, PixelFormat, Track
+from facepipe.datatypes import Colour, Crops, Frame, PixelFormat, Track
 from facepipe.pipeline.align import CANVAS, TEMPLATE
 from facepipe.pipeline.crop import crop, sample
 

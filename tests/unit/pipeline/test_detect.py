@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facepipe.frames import Faces
+from facepipe.datatypes import Faces
 from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.boxes import overlaps, sizes
 from facepipe.models.detectors.yunet import YuNet

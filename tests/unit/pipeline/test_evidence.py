@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from facepipe.frames import Crops, Faces
+from facepipe.datatypes import Crops, Faces
 from facepipe.models.detectors import create_detector
 from facepipe.models.parser import Parser
 from facepipe.pipeline.align import TEMPLATE

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from facepipe.frames import Track, VideoInfo
+from facepipe.datatypes import Track, VideoInfo
 from facepipe.pipeline.fade import faded
 
 FILM = VideoInfo(

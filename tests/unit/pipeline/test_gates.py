@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facepipe.configs.settings import DetectSettings, LinkSettings
-from facepipe.frames import Track
+from facepipe.datatypes import Track
 from facepipe.pipeline.align import TEMPLATE
 from facepipe.pipeline.gates import Seen, refusal
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facepipe.configs.settings import DetectSettings, LinkSettings
-from facepipe.frames import Faces, Moves, Sighting, Span, SpanFaces, Track, VideoInfo
+from facepipe.datatypes import Faces, Moves, Sighting, Span, SpanFaces, Track, VideoInfo
 from facepipe.pipeline.link import link
 from facepipe.pipeline.smooth import path, whittaker
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facepipe.frames import Colour, Crops, Frame, PixelFormat, Restored
+from facepipe.datatypes import Colour, Crops, Frame, PixelFormat, Restored
 from facepipe.pipeline.paste import enlarge, face_mask, paste
 
 FORMATS = [

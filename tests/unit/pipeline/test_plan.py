@@ -9,7 +9,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facepipe.frames import VideoInfo
+from facepipe.datatypes import VideoInfo
 from facepipe.pipeline.plan import anchors, plan, with_copies
 
 

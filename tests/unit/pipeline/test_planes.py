@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
-from facepipe.frames import Colour, Matrix, PixelFormat
+from facepipe.datatypes import Colour, Matrix, PixelFormat
 from facepipe.pipeline.planes import change_in_planes
 
 SPACES: dict[Matrix, Colorspace] = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709}

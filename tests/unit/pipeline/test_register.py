@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facepipe.frames import Colour, Faces, Frame, PixelFormat
+from facepipe.datatypes import Colour, Faces, Frame, PixelFormat
 from facepipe.pipeline.align import after
 from facepipe.pipeline.register import Follower, luma
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facepipe.frames import Colour, Crops, Frame, PixelFormat, Restored
+from facepipe.datatypes import Colour, Crops, Frame, PixelFormat, Restored
 from facepipe.pipeline.settle import settled
 
 GRAY = PixelFormat("gray", "gray", 8)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facepipe.configs.settings import RestoreSettings
-from facepipe.frames import Span, Track, VideoInfo
+from facepipe.datatypes import Span, Track, VideoInfo
 from facepipe.media import EncodeSettings
 from facepipe.pipeline.spans import FACE_WORK, RenderTask, rendering_work
 

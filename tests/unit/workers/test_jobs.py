@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facepipe.datatypes import Damage, Faces, Moves, Part, Sighting, Span, SpanFaces
 from facepipe.errors import OutputError
-from facepipe.frames import Damage, Faces, Moves, Part, Sighting, Span, SpanFaces
 from facepipe.workers.jobs import open_job
 
 SPAN = Span(3, 100, 200)

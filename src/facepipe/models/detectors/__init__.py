@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from facepipe.datatypes import Faces
 from facepipe.errors import ModelError
-from facepipe.frames import Faces
 
 DetectorName = Literal["yunet", "scrfd"]
 #: The lowest score that may be a face's.

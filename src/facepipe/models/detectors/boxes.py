@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.frames import Faces
+from facepipe.datatypes import Faces
 
 
 def sizes(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

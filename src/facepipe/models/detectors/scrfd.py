@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facepipe._files import is_there
+from facepipe.datatypes import Faces
 from facepipe.errors import ModelError
-from facepipe.files import is_there
-from facepipe.frames import Faces
 from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.boxes import join, sizes, suppress
 

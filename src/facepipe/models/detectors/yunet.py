@@ -14,8 +14,8 @@ import numpy as np
 import onnxruntime as ort  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
+from facepipe.datatypes import Faces
 from facepipe.errors import ModelError
-from facepipe.frames import Faces
 from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.boxes import join, suppress
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from facepipe.frames import BESIDE_CHANNELS
+from facepipe.datatypes import BESIDE_CHANNELS
 from facepipe.models.networks.msab import MSAB
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet, parse_of
 from facepipe.models.networks.parts import DownModule, UpModule, conv, stage

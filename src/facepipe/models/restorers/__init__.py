@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from facepipe.frames import Crops, Restored
+from facepipe.datatypes import Crops, Restored
 from facepipe.models.registry import find_model
 from facepipe.models.restorers.bicubic import BicubicRestorer
 from facepipe.models.restorers.fishsrnet import FishSRNetRestorer

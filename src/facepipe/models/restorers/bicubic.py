@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facepipe.frames import Crops, Restored
+from facepipe.datatypes import Crops, Restored
 
 
 class BicubicRestorer:

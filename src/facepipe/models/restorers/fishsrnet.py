@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facepipe.frames import Crops, Restored
+from facepipe.datatypes import Crops, Restored
 from facepipe.models.runtime import Floats, Runner
 
 #: Faces that go through the network at once; bounds memory at about 10 MB a face.

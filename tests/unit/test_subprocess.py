@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from facepipe.apart import hear
+from facepipe._subprocess import hear
 
 MODULES = {
     "whole": "tell('one')\nprint('a driver', end='')\ntell('two, é')",
@@ -23,7 +23,7 @@ MODULES = {
 @pytest.fixture(autouse=True)
 def _modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, body in MODULES.items():
-        (tmp_path / f"{name}.py").write_text(f"from facepipe.apart import tell\n{body}\n")
+        (tmp_path / f"{name}.py").write_text(f"from facepipe._subprocess import tell\n{body}\n")
     given = os.environ.get("PYTHONPATH", "")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), given])))
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from facepipe.frames import Colour, Faces, Frame, PixelFormat, Track, VideoInfo
+from facepipe.datatypes import Colour, Faces, Frame, PixelFormat, Track, VideoInfo
 
 GRAY = PixelFormat("gray", "gray", 8)
 
