@@ -7,7 +7,7 @@ from pathlib import Path
 from facepipe._files import is_there
 from facepipe.configs.settings import Settings
 from facepipe.errors import InputError, OutputError, UsageError
-from facepipe.media.images import MOST_PIXELS
+from facepipe.images.picture import MOST_PIXELS
 from facepipe.pipeline.stills import Still, StillDone, StillsTask, enhance_stills
 from facepipe.prepare import check_output, check_restorer
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from facepipe.errors import FacepipeError
-from facepipe.media.images import read_picture
+from facepipe.images.picture import read_picture
 
 
 def seeds() -> dict[str, bytes]:

@@ -13,7 +13,7 @@ import pyvips
 from PIL import Image
 
 from facepipe.datatypes import Frame
-from facepipe.media.images import read_picture, write_picture
+from facepipe.images.picture import read_picture, write_picture
 
 KINDS = ("jpeg", "png", "webp", "tiff", "avif")
 NOTE = "faces restored by facepipe"

@@ -13,8 +13,8 @@ from facepipe.batch.ledger import Row
 from facepipe.batch.remote import deliver
 from facepipe.configs.settings import Settings
 from facepipe.errors import FacepipeError, OutputError, WorkerError
+from facepipe.images.picture import MOST_PIXELS
 from facepipe.media.archives import Limits
-from facepipe.media.images import MOST_PIXELS
 from facepipe.pipeline.report import sidecar_path
 from facepipe.workers.executor import Executor
 

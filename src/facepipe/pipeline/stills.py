@@ -20,8 +20,8 @@ from facepipe._files import write_whole
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError
+from facepipe.images.picture import Picture, read_picture, write_picture
 from facepipe.media.containers import is_address
-from facepipe.media.images import Picture, read_picture, write_picture
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.choose import choose
 from facepipe.pipeline.link import link

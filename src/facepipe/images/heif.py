@@ -22,8 +22,8 @@ import pyvips
 from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile
 
-from facepipe.media import image_tags as tags
-from facepipe.media.image_codecs import (
+from facepipe.images import exif as tags
+from facepipe.images.codecs import (
     Allow,
     Decoded,
     Details,
@@ -34,7 +34,7 @@ from facepipe.media.image_codecs import (
     vips_image,
     vips_pixels,
 )
-from facepipe.media.image_containers import EXIF_HEAD, heif_sizes, nclx, with_nclx
+from facepipe.images.containers import EXIF_HEAD, heif_sizes, nclx, with_nclx
 
 AVIF_QUALITY = 90
 HEIC_QUALITY = 90

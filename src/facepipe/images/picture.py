@@ -11,11 +11,10 @@ import numpy as np
 
 from facepipe.datatypes import Colour, Frame, PixelFormat, Plane
 from facepipe.errors import InputError, MediaError
-from facepipe.media import image_codecs as codecs
-from facepipe.media import image_heif as heif
-from facepipe.media.image_containers import PNG_HEAD, heif_kind
-from facepipe.media.image_tags import resized
-from facepipe.media.image_xmp import stamped
+from facepipe.images import codecs, heif
+from facepipe.images.containers import PNG_HEAD, heif_kind
+from facepipe.images.exif import resized
+from facepipe.images.xmp import stamped
 
 #: What `read_picture` opens unless it is told otherwise.
 MOST_PIXELS = 200_000_000

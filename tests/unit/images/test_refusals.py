@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facepipe.errors import InputError, MediaError
-from facepipe.media.images import read_picture, write_picture
+from facepipe.images.picture import read_picture, write_picture
 from media.image_samples import KINDS, NOTE, again, opened, pillow, pixels, png, sample, vips
 
 
@@ -42,7 +42,7 @@ def bombs() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", ["png", "tiff", "jpeg"])
 def test_a_bomb_is_refused_by_its_header(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facepipe.media.image_codecs.vips_pixels", lambda _: pytest.fail("decoded"))
+    monkeypatch.setattr("facepipe.images.codecs.vips_pixels", lambda _: pytest.fail("decoded"))
     told = refusal(bombs()[kind])
     assert "100000x100000" in told or "60000x60000" in told
     assert "more than the 200,000,000 allowed" in told

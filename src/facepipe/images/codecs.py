@@ -21,10 +21,10 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from facepipe.media import image_containers as containers
-from facepipe.media import image_tags as tags
-from facepipe.media.image_containers import EXIF_HEAD, Block
-from facepipe.media.image_tags import DamagedError, Tag
+from facepipe.images import containers
+from facepipe.images import exif as tags
+from facepipe.images.containers import EXIF_HEAD, Block
+from facepipe.images.exif import DamagedError, Tag
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 #: Takes width, height and the number of pages; raises RefusedError where they are too many.

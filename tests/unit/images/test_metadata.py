@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
 from facepipe.errors import MediaError
-from facepipe.media.image_tags import DamagedError, orientation_of, resized, upright
-from facepipe.media.image_xmp import SOURCE_TYPE, stamped
-from facepipe.media.images import read_picture, write_picture
+from facepipe.images.exif import DamagedError, orientation_of, resized, upright
+from facepipe.images.picture import read_picture, write_picture
+from facepipe.images.xmp import SOURCE_TYPE, stamped
 from media.image_samples import KINDS, NOTE, again, double, opened, pillow, pixels, png, vips
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from facepipe.media.image_tags import DamagedError
+from facepipe.images.exif import DamagedError
 
 #: A block: its name (of PNG and WebP four letters, of JPEG one byte) and what it holds.
 Block = tuple[bytes, bytes]
