@@ -31,7 +31,7 @@ from skimage import data
 
 from facepipe._files import IMAGE_SUFFIXES
 from facepipe.batch.report import BatchSummary
-from facepipe.batch.work import run_batch
+from facepipe.batch.runner import run_batch
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Span
 from facepipe.media import decode, probe

@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facepipe.batch.desk import BatchSettings
-from facepipe.batch.work import open_ledger
+from facepipe.batch.runner import open_ledger
+from facepipe.batch.session import BatchSettings
 from facepipe.configs.settings import Settings
 
 

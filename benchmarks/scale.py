@@ -35,7 +35,7 @@ import av
 import numpy as np
 import simpy
 
-from facepipe.batch.journal import journal
+from facepipe.batch.event_log import journal
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Part, SpanFaces
 from facepipe.media import decode, probe

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from faults import make
 
-from facepipe.batch.work import run_batch
+from facepipe.batch.runner import run_batch
 from facepipe.configs.settings import Settings
 from facepipe.workers.executor import Executor
 from facepipe.workers.local import LocalExecutor, usable_cores

@@ -48,8 +48,8 @@ from facepipe.options import (
 from facepipe.progress import batch_reporting
 
 if TYPE_CHECKING:
-    from facepipe.batch.desk import BatchSettings
     from facepipe.batch.report import BatchSummary
+    from facepipe.batch.session import BatchSettings
     from facepipe.configs.settings import Settings
     from facepipe.workers.executor import Executor
 
@@ -110,8 +110,8 @@ def batch(
     quiet: Quiet = False,
 ) -> None:
     """Enhance every film and picture of SOURCE... into a folder; the same command goes on."""
-    from facepipe.batch.desk import BatchSettings
-    from facepipe.batch.work import run_batch
+    from facepipe.batch.runner import run_batch
+    from facepipe.batch.session import BatchSettings
     from facepipe.media.containers import is_address
 
     settings = settings_of(ctx)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from facepipe.options import ProgressKind
 
 if TYPE_CHECKING:
-    from facepipe.batch.work import BatchEvent
+    from facepipe.batch.runner import BatchEvent
     from facepipe.passes import Event
 
 

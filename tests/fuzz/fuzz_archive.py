@@ -9,8 +9,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from facepipe.batch.archives import Limits, Refused, opened
 from facepipe.errors import FacepipeError
-from facepipe.media.archives import Limits, Refused, opened
 
 _KINDS = (".zip", ".tar", ".tar.gz", ".tar.bz2", ".tar.xz")
 

@@ -6,10 +6,10 @@ import contextlib
 import tempfile
 from pathlib import Path, PurePosixPath
 
+from facepipe.batch.archives import Limits
+from facepipe.batch.archives.names import safe_name
 from facepipe.batch.sources import Item, items
 from facepipe.errors import FacepipeError
-from facepipe.media.archives import Limits
-from facepipe.media.archives.names import safe_name
 
 
 def seeds() -> dict[str, bytes]:

@@ -22,13 +22,15 @@ import fsspec
 import numpy as np
 import pytest
 
-from facepipe.batch import desk, films, pictures
-from facepipe.batch.desk import BatchSettings
+from facepipe.batch import images as pictures
+from facepipe.batch import session as desk
+from facepipe.batch import videos as films
+from facepipe.batch.archives import ArchiveWriter, Limits, Member, opened
 from facepipe.batch.report import BatchSummary
-from facepipe.batch.work import run_batch
+from facepipe.batch.runner import run_batch
+from facepipe.batch.session import BatchSettings
 from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError, UsageError
-from facepipe.media.archives import ArchiveWriter, Limits, Member, opened
 from facepipe.pipeline.stills import StillsDone, StillsTask, enhance_stills
 from facepipe.workers.local import LocalExecutor
 from media.portraits import film, portrait

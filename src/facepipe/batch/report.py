@@ -7,8 +7,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from facepipe.batch.desk import MEMBERS
 from facepipe.batch.ledger import Count, Ledger, Row
+from facepipe.batch.session import MEMBERS
 from facepipe.errors import OutputError
 from facepipe.pipeline.report import NOTICE
 

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from facepipe._files import IMAGE_SUFFIXES
+from facepipe.batch.archives import Limits, Refused, is_archive_name, opened
 from facepipe.batch.remote import listed
 from facepipe.errors import InputError, UsageError
-from facepipe.media.archives import Limits, Refused, is_archive_name, opened
 from facepipe.media.containers import WRITTEN_SUFFIXES, is_address
 
 FILM_SUFFIXES = WRITTEN_SUFFIXES | {

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from facepipe.batch.archives import Limits
 from facepipe.batch.sources import Item, Skipped, items
 from facepipe.errors import InputError, UsageError
-from facepipe.media.archives import Limits
 
 
 def made(folder: Path, *names: str) -> Path:

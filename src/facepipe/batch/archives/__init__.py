@@ -6,10 +6,10 @@ on every disk is refused while the rest goes on. Zip's directory is held in memo
 of a tar only 16 to 32 bytes for each name are, by which doubles are found.
 """
 
-from facepipe.media.archives.members import Limits, Member, Refused
-from facepipe.media.archives.names import ARCHIVE_SUFFIXES, is_archive_name
-from facepipe.media.archives.reading import Archive, opened
-from facepipe.media.archives.writing import ArchiveWriter
+from facepipe.batch.archives.members import Limits, Member, Refused
+from facepipe.batch.archives.names import ARCHIVE_SUFFIXES, is_archive_name
+from facepipe.batch.archives.reading import Archive, opened
+from facepipe.batch.archives.writing import ArchiveWriter
 
 __all__ = [
     "ARCHIVE_SUFFIXES",

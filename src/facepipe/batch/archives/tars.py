@@ -8,8 +8,8 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO
 
-from facepipe.media.archives.members import Limits, Member
-from facepipe.media.archives.unpack import STEP, TarStream, steps
+from facepipe.batch.archives.members import Limits, Member
+from facepipe.batch.archives.unpack import STEP, TarStream, steps
 
 _BLOCK = tarfile.BLOCKSIZE
 _LONGEST_HEADER = 2**20  # bytes of a tar's long name or PAX header

@@ -9,12 +9,12 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from facepipe.batch.archives import Limits
 from facepipe.batch.ledger import Row
 from facepipe.batch.remote import deliver
 from facepipe.configs.settings import Settings
 from facepipe.errors import FacepipeError, OutputError, WorkerError
 from facepipe.images.picture import MOST_PIXELS
-from facepipe.media.archives import Limits
 from facepipe.pipeline.report import sidecar_path
 from facepipe.workers.executor import Executor
 

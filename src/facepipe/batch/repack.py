@@ -7,10 +7,10 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from facepipe.batch.desk import MEMBERS, Desk
+from facepipe.batch.archives import ArchiveWriter, Member, opened
 from facepipe.batch.ledger import Ledger, Row
+from facepipe.batch.session import MEMBERS, Desk
 from facepipe.errors import InputError
-from facepipe.media.archives import ArchiveWriter, Member, opened
 from facepipe.pipeline.report import sidecar_path
 
 #: What follows an archive's name in that of its reports, by which it is known as one of ours.

@@ -19,9 +19,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from facepipe.errors import InputError, OutputError
-from facepipe.media import archives
-from facepipe.media.archives import (
+from facepipe.batch import archives
+from facepipe.batch.archives import (
     ARCHIVE_SUFFIXES,
     ArchiveWriter,
     Limits,
@@ -30,6 +29,7 @@ from facepipe.media.archives import (
     is_archive_name,
     opened,
 )
+from facepipe.errors import InputError, OutputError
 
 LIMITS = Limits()
 FILES = {"a.png": b"one" * 500, "folder/b.jpg": bytes(range(256)) * 9, "folder/empty.bmp": b""}

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import IO
 
-from facepipe.media.archives.members import Limits, Member, Packing
-from facepipe.media.archives.unpack import STEP, Window, steps, zip_stream
+from facepipe.batch.archives.members import Limits, Member, Packing
+from facepipe.batch.archives.unpack import STEP, Window, steps, zip_stream
 
 _LOCAL_HEADER = 30  # bytes of a zip's local header without name and extra fields
 _ENCRYPTED, _PATCHED, _MARKED_UTF8 = 0x2041, 0x20, 0x800  # flags of a zip's member

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Protocol
 
-from facepipe.media.archives.members import Limits
+from facepipe.batch.archives.members import Limits
 
 STEP = 2**20  # bytes unpacked at a time; no ratio is judged below that
 _SIP = 2**14  # compressed bytes taken at a time

@@ -16,15 +16,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from facepipe import __version__
-from facepipe.batch.desk import FOLDER, MEMBERS, BatchSettings, Desk
-from facepipe.batch.films import Films
-from facepipe.batch.journal import journal
+from facepipe.batch.event_log import journal
+from facepipe.batch.images import Pictures
 from facepipe.batch.ledger import Count, Ledger
-from facepipe.batch.packing import REPORTS, pack
-from facepipe.batch.pictures import Pictures
 from facepipe.batch.remote import check_address
+from facepipe.batch.repack import REPORTS, pack
 from facepipe.batch.report import BatchSummary, write_reports
+from facepipe.batch.session import FOLDER, MEMBERS, BatchSettings, Desk
 from facepipe.batch.sources import Item, Skipped, items
+from facepipe.batch.videos import Films
 from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError, UsageError
 from facepipe.prepare import check_restorer

@@ -17,9 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from facepipe.errors import OutputError
-from facepipe.media.archives.members import Limits
-from facepipe.media.archives.names import (
+from facepipe.batch.archives.members import Limits
+from facepipe.batch.archives.names import (
     ARCHIVE_SUFFIXES,
     DUPLICATE,
     Names,
@@ -27,6 +26,7 @@ from facepipe.media.archives.names import (
     printable,
     safe_name,
 )
+from facepipe.errors import OutputError
 
 _BLOCK = tarfile.BLOCKSIZE
 _FIRST_ZIP_TIME, _LAST_ZIP_TIME = 315532800, 4354819198  # seconds: 1980 to 2107

@@ -9,11 +9,11 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from facepipe.batch.desk import Desk, refused
+from facepipe.batch.archives import Archive, Limits, Member, opened
 from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.remote import fetch
+from facepipe.batch.session import Desk, refused
 from facepipe.errors import InputError, OutputError
-from facepipe.media.archives import Archive, Limits, Member, opened
 from facepipe.media.containers import is_address
 from facepipe.pipeline.stills import (
     Still,

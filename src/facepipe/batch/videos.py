@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from facepipe.batch.desk import Desk, since
-from facepipe.batch.journal import item
+from facepipe.batch.event_log import item
 from facepipe.batch.ledger import Row
 from facepipe.batch.remote import fetched
+from facepipe.batch.session import Desk, since
 from facepipe.errors import FacepipeError
 from facepipe.media.containers import is_address
 from facepipe.passes import Event

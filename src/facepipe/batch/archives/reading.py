@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from facepipe.batch.archives.members import Limits, Member, Refused
+from facepipe.batch.archives.names import DUPLICATE, Names, printable, safe_name, too_big
+from facepipe.batch.archives.tars import TarReader
+from facepipe.batch.archives.zips import ZipReader
 from facepipe.errors import InputError
-from facepipe.media.archives.members import Limits, Member, Refused
-from facepipe.media.archives.names import DUPLICATE, Names, printable, safe_name, too_big
-from facepipe.media.archives.tars import TarReader
-from facepipe.media.archives.zips import ZipReader
 
 #: What damage makes the standard library raise; zipfile raises NotImplementedError for features
 #: that a flipped bit asks for.

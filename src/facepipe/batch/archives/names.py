@@ -7,8 +7,8 @@ import re
 import unicodedata
 from array import array
 
-from facepipe.media.archives.members import Limits, Member
-from facepipe.media.archives.unpack import STEP
+from facepipe.batch.archives.members import Limits, Member
+from facepipe.batch.archives.unpack import STEP
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 DUPLICATE = "a member before it has the same name, but for case or the form of accents"
