@@ -3,7 +3,7 @@
     python benchmarks/containers.py
 
 Each row is a small film that holds one thing; each cell says what becomes of it in a container, as
-`facepipe.media.check_target` finds it, which writes the film's beginning and reads it back.
+`facepipe.video.check_target` finds it, which writes the film's beginning and reads it back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from av.stream import Disposition
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from facepipe.errors import MediaError  # noqa: E402
-from facepipe.media import EncodeSettings, check_target, probe  # noqa: E402
+from facepipe.video import EncodeSettings, check_target, probe  # noqa: E402
 from media import (
     rich_films,  # noqa: E402
     synthetic,  # noqa: E402

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import av
 
-from facepipe.media import probe
 from facepipe.pipeline.report import sidecar_path
+from facepipe.video import probe
 
 
 def packets(path: Path) -> dict[int, bytes]:

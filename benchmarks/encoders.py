@@ -22,9 +22,9 @@ import numpy as np
 from facepipe.configs.settings import load_settings
 from facepipe.datatypes import Frame, Plane, Span, VideoInfo
 from facepipe.errors import UsageError
-from facepipe.media import EncodeSettings, check_encoder, decode, encode, probe
-from facepipe.media.quality import encoder_options_of
 from facepipe.prepare import ENCODER_THREADS
+from facepipe.video import EncodeSettings, check_encoder, decode, encode, probe
+from facepipe.video.encoders.quality import encoder_options_of
 
 ENCODERS = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks")
 QUALITIES = ("small", "visually-lossless", "archive")

@@ -34,8 +34,8 @@ from facepipe.batch.report import BatchSummary
 from facepipe.batch.runner import run_batch
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Span
-from facepipe.media import decode, probe
 from facepipe.trials.film import write_film
+from facepipe.video import decode, probe
 from facepipe.workers.local import LocalExecutor
 
 SIZE = (320, 180)

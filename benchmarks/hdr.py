@@ -22,9 +22,9 @@ from av.sidedata.sidedata import Type
 from facepipe import enhance
 from facepipe.configs.settings import load_settings
 from facepipe.datatypes import Span
-from facepipe.media import decode, probe
-from facepipe.media.encoders import side_data
 from facepipe.pipeline.report import sidecar_path
+from facepipe.video import decode, probe
+from facepipe.video.encoders.settings import side_data
 
 PARAMETERS = (
     "log-level=none:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)"

@@ -26,7 +26,6 @@ import numpy as np
 
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Faces, Sighting, Span, SpanFaces, Track, VideoInfo
-from facepipe.media.probe import probe
 from facepipe.pipeline.gates import LEAST_LOOKS, LONG, PATIENCE
 from facepipe.pipeline.link import link
 from facepipe.pipeline.plan import anchors
@@ -35,6 +34,7 @@ from facepipe.trials.cast import installed_photographs, read_faces
 from facepipe.trials.crowd import Crowd, Plan, Shown
 from facepipe.trials.film import write_film
 from facepipe.trials.following import Looked, measure_following
+from facepipe.video.probe import probe
 
 #: Twenty people of 14 to 40 px who walk half as fast again as usual.
 PLAN = Plan(faces=20, frames=150, sizes=(14.0, 40.0), motion=1.6, noise=6.0, crf=28)

@@ -38,8 +38,6 @@ import simpy
 from facepipe.batch.event_log import journal
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Part, SpanFaces
-from facepipe.media import decode, probe
-from facepipe.media.encode import part_shift
 from facepipe.models.registry import sha256_of
 from facepipe.pipeline.link import link
 from facepipe.pipeline.plan import anchors
@@ -52,6 +50,8 @@ from facepipe.pipeline.spans import (
 )
 from facepipe.prepare import Plan, make_plan
 from facepipe.run import enhance
+from facepipe.video import decode, probe
+from facepipe.video.encode import part_shift
 from facepipe.workers.executor import Outcome
 
 MB = 1e6

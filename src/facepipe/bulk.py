@@ -112,7 +112,7 @@ def batch(
     """Enhance every film and picture of SOURCE... into a folder; the same command goes on."""
     from facepipe.batch.runner import run_batch
     from facepipe.batch.session import BatchSettings
-    from facepipe.media.containers import is_address
+    from facepipe.video.sources import is_address
 
     settings = settings_of(ctx)
     address = output if is_address(output) else None

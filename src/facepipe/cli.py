@@ -168,7 +168,7 @@ def analyze(
     """Find and follow the faces of INPUT; write what was found, to read, edit and render."""
     settings = begin(ctx, source)
     from facepipe import run as passes
-    from facepipe.media.damage import in_words
+    from facepipe.video.damage import in_words
 
     with reporting(progress, quiet) as on_event:
         found = passes.analyze(source, output, settings, overwrite=overwrite, on_event=on_event)
@@ -356,7 +356,7 @@ def _print_plan(plan: Plan, output: Path) -> None:
         start = float((span.start - info.pts[0]) * info.time_base)
         stop = float((span.stop - info.pts[0]) * info.time_base)
         print(f"  {span.index}: {start:.2f} s to {stop:.2f} s")
-    from facepipe.media.damage import in_words
+    from facepipe.video.damage import in_words
 
     for note in (*info.warnings, *in_words(info.damage, info.time_base), *plan.notes):
         print(f"warning: {_shown(note)}")

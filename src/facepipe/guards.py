@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from facepipe.errors import InputError, OutOfMemoryError
-from facepipe.media.containers import as_facepipe_error
 from facepipe.models.registry import sha256_of
+from facepipe.video.sources import as_facepipe_error
 
 
 def check_unchanged(source: Path, sha256: str) -> None:

@@ -15,8 +15,6 @@ from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Damage, Part, Span, SpanFaces, VideoInfo
 from facepipe.errors import FacepipeError, WorkerError, reason_of
 from facepipe.guards import check_unchanged
-from facepipe.media import joining
-from facepipe.media.damage import merged, refuse_damage
 from facepipe.pipeline.choose import choose
 from facepipe.pipeline.fade import faded
 from facepipe.pipeline.limits import check_tracks
@@ -33,6 +31,8 @@ from facepipe.pipeline.spans import (
     tracks_within,
 )
 from facepipe.prepare import Plan
+from facepipe.video import joining
+from facepipe.video.damage import merged, refuse_damage
 from facepipe.workers.executor import Executor, Outcome
 from facepipe.workers.jobs import Job
 

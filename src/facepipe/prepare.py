@@ -10,7 +10,12 @@ from pathlib import Path
 from facepipe.configs.settings import OutputSettings, Settings
 from facepipe.datatypes import Span, VideoInfo
 from facepipe.errors import InputError, OutputError, UsageError
-from facepipe.media import (
+from facepipe.models.detectors import create_detector
+from facepipe.models.registry import ModelFiles, find_model
+from facepipe.models.runtime import choose
+from facepipe.pipeline.choose import region_of
+from facepipe.pipeline.plan import plan
+from facepipe.video import (
     Copying,
     EncodeSettings,
     Fit,
@@ -20,16 +25,11 @@ from facepipe.media import (
     output_pix_fmt,
     probe,
 )
-from facepipe.media.choosing import choose_encoder, named_encoder
-from facepipe.media.damage import refuse_damage
-from facepipe.media.formats import pixel_format, working_format
-from facepipe.media.opening import require_usable
-from facepipe.media.quality import encoder_options_of
-from facepipe.models.detectors import create_detector
-from facepipe.models.registry import ModelFiles, find_model
-from facepipe.models.runtime import choose
-from facepipe.pipeline.choose import region_of
-from facepipe.pipeline.plan import plan
+from facepipe.video.damage import refuse_damage
+from facepipe.video.encoders.quality import encoder_options_of
+from facepipe.video.encoders.selection import choose_encoder, named_encoder
+from facepipe.video.encoders.selftest import require_usable
+from facepipe.video.pixel_formats import pixel_format, working_format
 from facepipe.workers.local import affordable_workers, check_memory
 
 #: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.

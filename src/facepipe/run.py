@@ -13,7 +13,6 @@ from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis
 from facepipe.errors import InputError
 from facepipe.guards import check_unchanged, told_plainly
-from facepipe.media import mux
 from facepipe.models.registry import sha256_of
 from facepipe.passes import OnEvent, analyze_pass, check_damage, render_pass
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
@@ -27,6 +26,7 @@ from facepipe.pipeline.report import (
     write_sidecar,
 )
 from facepipe.prepare import check_output, check_restorer, make_plan
+from facepipe.video import mux
 from facepipe.workers.executor import Executor
 from facepipe.workers.jobs import claim, fingerprint, is_left, open_job
 from facepipe.workers.local import LocalExecutor

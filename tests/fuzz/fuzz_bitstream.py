@@ -8,9 +8,9 @@ from pathlib import Path
 
 import av
 
-from facepipe.media import bitstream
-from facepipe.media.boxes import lacks_index
-from facepipe.media.transport import transport_of
+from facepipe.video import bitstream
+from facepipe.video.pyav.isobmff import lacks_index
+from facepipe.video.pyav.mpegts import transport_of
 from media import synthetic
 
 CODECS = ("h264", "hevc", "av1")

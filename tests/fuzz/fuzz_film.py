@@ -12,8 +12,8 @@ import av
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Span
 from facepipe.errors import FacepipeError
-from facepipe.media import decode, probe
 from facepipe.pipeline.plan import plan
+from facepipe.video import decode, probe
 
 LIMITS = LimitSettings(frame_megapixels=4, frames=2000)
 

@@ -17,8 +17,8 @@ ray = pytest.importorskip("ray")
 from facepipe import enhance  # noqa: E402
 from facepipe.datatypes import Span  # noqa: E402
 from facepipe.errors import InputError, UsageError, WorkerError  # noqa: E402
-from facepipe.media import decode, probe  # noqa: E402
-from facepipe.media.containers import open_source  # noqa: E402
+from facepipe.video import decode, probe  # noqa: E402
+from facepipe.video.sources import open_source  # noqa: E402
 from facepipe.workers.cluster import RayExecutor  # noqa: E402
 from facepipe.workers.executor import Executor, Outcome  # noqa: E402
 from facepipe.workers.lent import Library  # noqa: E402

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 
 from facepipe.datatypes import Frame, Part, Span, VideoInfo
-from facepipe.media import EncodeSettings, decode, encode
+from facepipe.video import EncodeSettings, decode, encode
 
 LOSSLESS = EncodeSettings("libx264", (("qp", "0"), ("preset", "ultrafast")), threads=1)
 

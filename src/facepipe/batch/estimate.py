@@ -8,8 +8,8 @@ from pathlib import Path
 
 from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import FacepipeError
-from facepipe.media.containers import is_address
-from facepipe.media.probe import Head, glance
+from facepipe.video.probe import Head, glance
+from facepipe.video.sources import is_address
 
 #: Seconds of one core for a million px of a film, looked through and written at its own size, and
 #: for a picture (benchmarks/speed.py's clips without faces; a face costs another 0.02 s a frame).

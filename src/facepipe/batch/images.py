@@ -14,7 +14,6 @@ from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.remote import fetch
 from facepipe.batch.session import Desk, refused
 from facepipe.errors import InputError, OutputError
-from facepipe.media.containers import is_address
 from facepipe.pipeline.stills import (
     Still,
     StillDone,
@@ -24,6 +23,7 @@ from facepipe.pipeline.stills import (
     pass_stills_through,
 )
 from facepipe.prepare import check_restorer
+from facepipe.video.sources import is_address
 from facepipe.workers.executor import Outcome
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 
 from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import OutputError
-from facepipe.media.containers import is_address
 from facepipe.models.registry import sha256_of
+from facepipe.video.sources import is_address
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);

@@ -16,7 +16,7 @@ from facepipe._files import IMAGE_SUFFIXES
 from facepipe.batch.archives import Limits, Refused, is_archive_name, opened
 from facepipe.batch.remote import listed
 from facepipe.errors import InputError, UsageError
-from facepipe.media.containers import WRITTEN_SUFFIXES, is_address
+from facepipe.video.sources import WRITTEN_SUFFIXES, is_address
 
 FILM_SUFFIXES = WRITTEN_SUFFIXES | {
     *(".mts", ".avi", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".mxf", ".ogv", ".3gp"),

@@ -15,9 +15,9 @@ from facepipe.batch.ledger import Row
 from facepipe.batch.remote import fetched
 from facepipe.batch.session import Desk, since
 from facepipe.errors import FacepipeError
-from facepipe.media.containers import is_address
 from facepipe.passes import Event
 from facepipe.run import enhance
+from facepipe.video.sources import is_address
 
 log = logging.getLogger(__name__)
 

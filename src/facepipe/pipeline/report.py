@@ -12,12 +12,12 @@ from typing import Any
 from facepipe._files import write_whole
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part, Track, VideoInfo
-from facepipe.media import EncodeSettings
-from facepipe.media.damage import in_words, merged, places
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.align import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.pipeline.analysis_file import track_summary
 from facepipe.pipeline.paste import scaled
+from facepipe.video import EncodeSettings
+from facepipe.video.damage import in_words, merged, places
 
 NOTICE = (
     "Enhanced faces are plausible inventions of a neural network. They are no evidence of what a "

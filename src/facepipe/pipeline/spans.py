@@ -29,7 +29,6 @@ from facepipe.datatypes import (
     Track,
     VideoInfo,
 )
-from facepipe.media import DecodeReport, EncodeSettings, decode, encode
 from facepipe.models.detectors import Detector, create_detector
 from facepipe.models.parser import Parser
 from facepipe.models.restorers import Restorer, create_restorer
@@ -39,6 +38,7 @@ from facepipe.pipeline.gates import doubted_below
 from facepipe.pipeline.limits import most_at_once
 from facepipe.pipeline.paste import enlarge, paste
 from facepipe.pipeline.settle import REACH, settled
+from facepipe.video import DecodeReport, EncodeSettings, decode, encode
 
 #: Frames further apart in time than this are not seen beside each other.
 BESIDE_SECONDS = 0.15

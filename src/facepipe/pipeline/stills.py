@@ -21,7 +21,6 @@ from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError
 from facepipe.images.picture import Picture, read_picture, write_picture
-from facepipe.media.containers import is_address
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.choose import choose
 from facepipe.pipeline.link import link
@@ -34,6 +33,7 @@ from facepipe.pipeline.report import (
     write_sidecar,
 )
 from facepipe.pipeline.spans import render_frames, restorer_of, search
+from facepipe.video.sources import is_address
 
 _SPAN = Span(0, 0, 1)
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.datatypes import Span
-from facepipe.media.decode import decode
-from facepipe.media.probe import probe
 from facepipe.pipeline.colour import to_rgb
+from facepipe.video.decode import decode
+from facepipe.video.probe import probe
 
 Rgb = NDArray[np.uint8]
 

@@ -17,7 +17,6 @@ from facepipe import run
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Faces, Track
 from facepipe.errors import InputError, UsageError
-from facepipe.media.probe import probe
 from facepipe.models.detectors import create_detector
 from facepipe.pipeline.align import CANVAS_FACE, frame_px_per_canvas_px, resampled
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
@@ -28,6 +27,7 @@ from facepipe.training.tables import cell, table
 from facepipe.trials.crowd import BOX, Crowd, Shown
 from facepipe.trials.film import Rgb, enlarged, read_film, write_film
 from facepipe.trials.following import EDGES, Following, Looked, measure_following
+from facepipe.video.probe import probe
 
 Floats = NDArray[np.float32]
 

@@ -20,11 +20,11 @@ from facepipe import run
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Track, VideoInfo
 from facepipe.errors import InputError, UsageError
-from facepipe.media.probe import probe
 from facepipe.pipeline.analysis_file import read_analysis
 from facepipe.training.stlpips import StLpips, find_stlpips_weights, load_stlpips
 from facepipe.training.tables import cell, table
 from facepipe.trials.film import Rgb, enlarged, read_film, reduced, write_film
+from facepipe.video.probe import probe
 
 Box = tuple[int, int, int, int]
 BICUBIC = "bicubic"

@@ -13,7 +13,7 @@ from PIL.JpegImagePlugin import get_sampling
 from facepipe._files import IMAGE_SUFFIXES
 from facepipe.errors import InputError, MediaError
 from facepipe.images.picture import read_picture, write_picture
-from facepipe.media.formats import pixel_format
+from facepipe.video.pixel_formats import pixel_format
 from media.image_samples import (
     KINDS,
     NOTE,

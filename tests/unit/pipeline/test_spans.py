@@ -9,8 +9,8 @@ import numpy as np
 
 from facepipe.configs.settings import RestoreSettings
 from facepipe.datatypes import Span, Track, VideoInfo
-from facepipe.media import EncodeSettings
 from facepipe.pipeline.spans import FACE_WORK, RenderTask, rendering_work
+from facepipe.video import EncodeSettings
 
 FILM = VideoInfo(
     path="film.mp4", container="mp4", stream_index=0, codec="h264", width=64, height=64,

@@ -1,0 +1,211 @@
+"""What a film has that another, made of it, has not: each as a loss, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+from av.stream import Disposition
+
+from facepipe.datatypes import VideoInfo
+from facepipe.errors import InputError
+from facepipe.video.compatibility.properties import StreamTraits, Traits
+from facepipe.video.encoders.settings import EncodeSettings, find_encoder
+from facepipe.video.muxing.languages import same_language
+from facepipe.video.muxing.subtitles import TEXT_CODECS
+from facepipe.video.pixel_formats import working_format
+
+#: Ticks of containers that have but one length of them.
+TICKS = {
+    "matroska": Fraction(1, 1000),
+    "webm": Fraction(1, 1000),
+    "mpegts": Fraction(1, 90000),
+}
+# Matrices and the like that mean the same by two numbers of H.273.
+_SAME = {5: 6}
+# Marks that readers derive from others, and the one that makes a stream a cover.
+_IMPLIED = Disposition.captions | Disposition.descriptions | Disposition.attached_pic
+#: What players take so many channels for where nothing is said.
+_USUAL_LAYOUTS = (
+    *(None, "mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1"),
+    *(f"{count} channels" for count in range(65)),
+)
+_CHAPTERS = "the chapters"
+_WAYS = 4  # that are told of, at most
+_SLACK = 0.0015  # seconds by which a chapter may move: half a tick of the coarsest container
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One thing of the source that would not be in the target.
+
+    `what` names it ("stream 2 (subtitle, hdmv_pgs_subtitle)"), `why` says what is in its way,
+    `instead` what would keep it: suffixes of containers, or options; empty where nothing does.
+    `stream` is the index of the stream that is left out, None: no whole stream is lost. `part_of`
+    names what it is a part of, and is lost with.
+    """
+
+    what: str
+    why: str
+    instead: tuple[str, ...] = ()
+    stream: int | None = None
+    part_of: str | None = None
+
+    @property
+    def avoidable(self) -> bool:
+        """Whether there is a way to keep it: only then it is worth asking about."""
+        return bool(self.instead)
+
+
+def in_words(losses: Sequence[Loss]) -> tuple[str, ...]:
+    """Losses as a user is told of them, those of one kind together."""
+    alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for loss in losses:
+        verb = "lost" if loss.stream is None else "left out"
+        alike.setdefault((verb, loss.why, loss.instead), []).append(loss.what)
+    return tuple(
+        f"{verb}: {', '.join(whats)} ({why})"
+        + (f"; {either(ways[:_WAYS])} would keep it" if ways else "")
+        for (verb, why, ways), whats in alike.items()
+    )
+
+
+def either(names: Collection[str]) -> str:
+    """Names as a choice: a, b or c."""
+    *most, last = names or [""]
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def differences(
+    before: Traits, after: Traits, left_out: Collection[int | None], where: str
+) -> Iterator[Loss]:
+    """What `after` has not of `before`, apart from streams that were left out.
+
+    `where` names the container and what is in it.
+    """
+    why = f"{where} does not keep it"
+    for key in sorted(before.keys - after.keys):
+        yield Loss(f"the metadata {key}", why)
+    if before.programs > max(after.programs, 1):
+        yield Loss(f"the division into {before.programs} programs", why)
+    yield from _of_chapters(before, after, why)
+    if before.matrix != after.matrix:
+        yield Loss("the rotation", why)
+    if before.aspect != after.aspect:
+        yield Loss(f"the pixel aspect ratio {before.aspect}", why)
+    yield from _of_colour(before, after, why)
+    for said in sorted(before.said - after.said):
+        yield Loss(said, why)
+    if before.interlaced and not after.interlaced:
+        yield Loss("the marks of interlaced pictures", why)
+    for what in _of_stream(before.film, after.film, first=True):
+        yield Loss(f"{what} of the film", why)
+    yield from _of_streams(before.streams, after.streams, left_out, where)
+
+
+def of_times(info: VideoInfo, muxer: str) -> Iterator[Loss]:
+    """Whether pictures stand closer together than a container can tell."""
+    tick = TICKS.get(muxer)
+    if tick is not None:
+        closest = min((b - a for a, b in pairwise(info.pts) if b > a), default=None)
+        if closest is not None and closest * info.time_base < tick:
+            words = f"times closer than {float(tick) * 1000:.3g} ms"
+            yield Loss(words, f"{muxer} counts in ticks of 1/{tick.denominator} s")
+
+
+def of_pixels(
+    info: VideoInfo, settings: EncodeSettings, before: Traits, after: Traits
+) -> Iterator[Loss]:
+    """What the encoder drops of each pixel, where nobody asked for a pixel format."""
+    if settings.pix_fmt is not None or after.pix_fmt is None:
+        return
+    try:
+        source, target = working_format(info.pix_fmt), working_format(after.pix_fmt)
+    except InputError:  # no format that facepipe can judge
+        return
+    # FFmpeg reads ProRes 4444 as 12 bits and writes it from 10: the stream itself has no depth.
+    prores = (
+        info.codec == "prores" == find_encoder(settings.codec).canonical_name and source.bits <= 12
+    )
+    coloured = target.model != "gray" or source.model == "gray"
+    finer = target.shift_x <= source.shift_x and target.shift_y <= source.shift_y
+    kept = {
+        "the alpha": target.alpha
+        or after.alpha_beside
+        or not (source.alpha or before.alpha_beside),
+        f"the depth of {source.bits} bits": target.bits >= source.bits or prores,
+        f"the colour of {info.pix_fmt}": coloured and (finer or source.model == "gray"),
+    }
+    for what, held in kept.items():
+        if not held:
+            yield Loss(what, f"{settings.codec} writes {after.pix_fmt}")
+
+
+def _of_chapters(before: Traits, after: Traits, why: str) -> Iterator[Loss]:
+    if len(before.chapters) != len(after.chapters):
+        if before.chapters:
+            yield Loss(_CHAPTERS, why)
+        return
+    pairs = list(zip(before.chapters, after.chapters, strict=True))
+    if any(abs(one[0] - two[0]) > _SLACK for one, two in pairs):
+        yield Loss("the times of chapters", why, part_of=_CHAPTERS)
+    if any(one[1] != two[1] for one, two in pairs):
+        yield Loss("the titles of chapters", why, part_of=_CHAPTERS)
+    for key in sorted({key for one, two in pairs for key in one[2] - two[2]}):
+        yield Loss(f"the metadata {key} of chapters", why, part_of=_CHAPTERS)
+
+
+def _of_colour(before: Traits, after: Traits, why: str) -> Iterator[Loss]:
+    if before.full_range and not after.full_range and not before.rgb:
+        yield Loss("the mark of full range", why)
+    names = ("matrix", "primaries", "transfer")
+    for name, one, two in zip(names, before.colour, after.colour, strict=True):
+        converted = name == "matrix" and (before.rgb or after.rgb)  # RGB has none
+        if one != 2 and not converted and _SAME.get(one, one) != _SAME.get(two, two):
+            yield Loss(f"the colour {name} ({one} of H.273)", why)
+
+
+def _of_streams(
+    before: Collection[StreamTraits],
+    after: Collection[StreamTraits],
+    left_out: Collection[int | None],
+    where: str,
+) -> Iterator[Loss]:
+    """Streams against what became of them: containers sort by kind, and keep the order within."""
+    kept = [stream for stream in before if stream.index not in left_out]
+    for kind in dict.fromkeys(stream.kind for stream in kept):
+        made = iter([stream for stream in after if stream.kind == kind])
+        for number, stream in enumerate(stream for stream in kept if stream.kind == kind):
+            named = f"stream {stream.index} ({stream.kind}, {stream.codec})"
+            why = f"{where} does not keep it"
+            twin = next(made, None)
+            if twin is None:
+                yield Loss(named, why, stream=stream.index)
+                continue
+            if not _same_codec(stream, twin):
+                reads = f"{where} gives it back as {twin.codec}"
+                yield Loss(named, reads, stream=stream.index)
+                continue
+            for what in _of_stream(stream, twin, first=number == 0):
+                yield Loss(f"{what} of {named}", why, part_of=named)
+
+
+def _same_codec(stream: StreamTraits, made: StreamTraits) -> bool:
+    """Whether a stream is what it was, captions in the container's own codec included."""
+    captions = stream.codec in TEXT_CODECS and made.codec in TEXT_CODECS
+    layers = {stream.codec, made.codec} <= {"mp2", "mp3"}  # one name in mp4, one decoder
+    return stream.codec == made.codec or captions or layers
+
+
+def _of_stream(stream: StreamTraits, made: StreamTraits, *, first: bool) -> Iterator[str]:
+    if stream.language and not same_language(stream.language, made.language or ""):
+        yield f"the language {stream.language}"
+    unsaid = _IMPLIED | (Disposition.default if first else 0)  # the first is one anyway
+    for mark in stream.marks & ~made.marks & ~unsaid:
+        yield f"the mark {mark.name}"
+    for key in sorted(stream.keys - made.keys):
+        yield f"the metadata {key}"
+    if stream.layout != made.layout and stream.layout not in _USUAL_LAYOUTS:
+        yield f"the channel layout {stream.layout}"

@@ -1,0 +1,144 @@
+"""Pictures that are not what the film began with: of another size, pixel format or colour."""
+
+from __future__ import annotations
+
+import av
+from av.video.reformatter import ColorRange, Colorspace
+
+from facepipe.datatypes import Matrix, VideoInfo
+from facepipe.video.bitstream import begins_anew, is_set, length_size, nal_units
+from facepipe.video.pixel_formats import (
+    FULL_RANGE,
+    LIMITED_RANGE,
+    UNSPECIFIED,
+    matrix_of,
+    pixel_format,
+    same_layout,
+    working_format,
+)
+
+_SEQUENCE = b"\x00\x00\x01\xb3"  # begins a sequence header of MPEG-1 and 2
+_COLOURSPACES: dict[Matrix, Colorspace] = {
+    "bt601": Colorspace.ITU601,
+    "bt709": Colorspace.ITU709,
+    "bt2020": Colorspace.BT2020,
+}
+
+
+class ParameterSets:
+    """Tells where H.264, HEVC or MPEG-2 go on with other parameter sets than before.
+
+    Of MPEG-2 that is another size in its sequence header.
+    """
+
+    def __init__(self, codec: str, extradata: bytes) -> None:
+        self._codec = codec
+        self._wrapping = length_size(codec, extradata)
+        self._last: tuple[bytes, ...] | None = None
+
+    def change(self, packet: av.Packet[av.VideoStream]) -> bool:
+        """Whether the film begins anew with this packet, by other sets than the last ones seen."""
+        if not packet.is_keyframe:
+            return False
+        found: tuple[bytes, ...] = ()
+        if self._codec in ("h264", "hevc"):
+            data = bytes(packet)
+            if begins_anew(self._codec, data, self._wrapping):
+                units = nal_units(data, self._wrapping)
+                found = tuple(unit for unit in units if is_set(self._codec, unit))
+        elif self._codec in ("mpeg1video", "mpeg2video"):
+            _, code, rest = bytes(packet).partition(_SEQUENCE)
+            found = (rest[:3],) if code else ()  # 12 bits of width, 12 of height
+        if not found:
+            return False
+        last, self._last = self._last, found
+        return last not in (None, found)
+
+
+def tags_of(picture: av.VideoFrame) -> tuple[int, int, int, int]:
+    """Range, matrix, primaries and transfer of a picture, by H.273's numbers."""
+    return (
+        int(picture.color_range),
+        int(picture.colorspace),
+        int(picture.color_primaries),
+        int(picture.color_trc),
+    )
+
+
+def conformed(picture: av.VideoFrame, info: VideoInfo) -> tuple[av.VideoFrame, tuple[str, ...]]:
+    """The picture as the film's first one is, and what had to be changed for that.
+
+    Most often it is so already, and comes back itself. Another size is resampled, another range or
+    matrix worked out; of other primaries or another transfer the tag alone is changed.
+    """
+    troubles: list[str] = []
+    resized = (picture.width, picture.height) != (info.width, info.height)
+    if resized:
+        troubles.append(
+            f"are of {picture.width}x{picture.height} and were scaled to {info.width}x{info.height}"
+        )
+    reshaped = not same_layout(picture.format.name, info.pix_fmt)
+    if reshaped:
+        troubles.append(f"are {picture.format.name} and were converted to {info.pix_fmt}")
+    recoloured = _means_else(picture, info)
+    if recoloured:
+        troubles.append("are coloured otherwise and were converted to the film's first colours")
+    elif _is_tagged_else(picture, info):
+        troubles.append("are tagged with other colours than the film's first, which is not kept")
+    if resized or reshaped or recoloured:
+        picture = _converted(picture, info, recoloured)
+    if tags_of(picture) != info.tags:
+        picture.color_range, picture.colorspace = info.tags[:2]
+        picture.color_primaries, picture.color_trc = info.tags[2:]
+    return picture, tuple(troubles)
+
+
+def _means_else(picture: av.VideoFrame, info: VideoInfo) -> bool:
+    """Whether the same values would be another colour, as far as both are told."""
+    models = {pixel_format(name).model for name in (picture.format.name, info.pix_fmt)}
+    if models != {"yuv"}:
+        return len(models) > 1
+    if _is_full(picture.format.name, int(picture.color_range)) != _is_full(
+        info.pix_fmt, info.tags[0]
+    ):
+        return True
+    matrices = matrix_of(int(picture.colorspace)), matrix_of(info.tags[1])
+    return None not in matrices and matrices[0] != matrices[1]
+
+
+def _is_full(pix_fmt: str, tagged: int) -> bool:
+    return tagged == FULL_RANGE or pix_fmt.startswith("yuvj")
+
+
+def _is_tagged_else(picture: av.VideoFrame, info: VideoInfo) -> bool:
+    given = zip(tags_of(picture)[2:], info.tags[2:], strict=True)
+    return any(own not in (UNSPECIFIED, first) for own, first in given)
+
+
+def _converted(picture: av.VideoFrame, info: VideoInfo, recoloured: bool) -> av.VideoFrame:
+    target = working_format(info.pix_fmt).name.replace("yuvj", "yuv")
+    if not recoloured:
+        # Without a range or matrix asked for, a change of layout leaves every value as it is.
+        return picture.reformat(info.width, info.height, target, interpolation="BICUBIC", threads=1)
+    source = picture
+    if source.format.name.startswith("yuvj"):
+        source = source.reformat(format=source.format.name.replace("yuvj", "yuv"), threads=1)
+    guess: Matrix = "bt601" if info.height < 720 else "bt709"
+    own = matrix_of(int(picture.colorspace)) or guess
+    first = matrix_of(info.tags[1]) or guess
+    return source.reformat(
+        info.width,
+        info.height,
+        target,
+        src_colorspace=_COLOURSPACES[own],
+        dst_colorspace=_COLOURSPACES[first],
+        src_color_range=_range(picture.format.name, int(picture.color_range)),
+        dst_color_range=_range(info.pix_fmt, info.tags[0]),
+        interpolation="BICUBIC",
+        threads=1,
+    )
+
+
+def _range(pix_fmt: str, tagged: int) -> ColorRange:
+    full = _is_full(pix_fmt, tagged) or pixel_format(pix_fmt).model == "rgb"
+    return ColorRange(FULL_RANGE if full else LIMITED_RANGE)

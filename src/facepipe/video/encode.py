@@ -1,0 +1,265 @@
+"""Turn the frames of one span into a part on disk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import av
+from av.bitstream import BitStreamFilterContext
+from av.codec.context import Flags
+from av.video.frame import PictureType
+
+from facepipe.datatypes import Frame, Span, VideoInfo
+from facepipe.errors import MediaError
+from facepipe.video.encoders.settings import (
+    EncodeSettings,
+    check_encoder,
+    configure,
+    encoder_options,
+    output_pix_fmt,
+    part_format,
+)
+from facepipe.video.pixel_formats import (
+    BT709_MATRIX,
+    LIMITED_RANGE,
+    RGB_MATRIX,
+    SMPTE170M_MATRIX,
+    UNSPECIFIED,
+    pixel_format,
+    views,
+    writable_views,
+)
+from facepipe.video.sources import as_facepipe_error, replacing
+
+__all__ = ["EncodeSettings", "check_encoder", "encode", "output_pix_fmt", "part_shift"]
+
+# No encoder moves a picture further than this from its place in the order of showing.
+_MOST_REORDERED = 16
+_INTERLACING = ("libx264", "mpeg2video", "mpeg4", "prores_ks", "prores", "prores_aw")
+
+
+def encode(
+    frames: Iterator[Frame],
+    target: Path,
+    *,
+    info: VideoInfo,
+    span: Span,
+    settings: EncodeSettings,
+) -> int:
+    """Encode one span to a file that appears whole or not at all; the number of frames.
+
+    The few codecs that NUT does not take (ProRes) go to QuickTime. Times are the source's, moved
+    by `part_shift`. Frames must rise by pts; where one does not,
+    it is moved up by a tick. Errors: MediaError with the encoder's own message, OutputError when
+    the disk refuses.
+    """
+    first = next(frames, None)
+    if first is None:
+        raise MediaError(f"span {span.index} (pts {span.start} to {span.stop}) gave no frame")
+    with replacing(target) as temporary:
+        return _write(chain([first], frames), first, temporary, info, settings)
+
+
+def part_shift(info: VideoInfo) -> int:
+    """What is added to pts in a part: NUT cannot hold negative times."""
+    return -min(0, info.pts[0]) if info.pts else 0
+
+
+def _write(
+    frames: Iterator[Frame],
+    first: Frame,
+    target: Path,
+    info: VideoInfo,
+    settings: EncodeSettings,
+) -> int:
+    pix_fmt, _ = output_pix_fmt(settings, info)
+    shift = part_shift(info)
+    format = part_format(settings.codec)
+    options = _part_options(format, pix_fmt, info)
+    with av.open(str(target), "w", format=format, container_options=options) as container:
+        stream = _add_stream(container, first, info, settings, pix_fmt)
+        # NUT wants decoding times that rise and stay below pts; nobody reads them back.
+        due: deque[int] = deque()
+        given = written = 0
+        last: int | None = None
+        packets: list[av.Packet[av.VideoStream]]
+        for frame in chain(frames, [None]):
+            if frame is None:
+                packets = _send(stream, None, settings)
+            else:
+                pts = frame.pts if last is None else max(frame.pts, last + 1)
+                if last is None:
+                    due.extend(pts - back for back in range(_MOST_REORDERED, 0, -1))
+                last = pts
+                due.append(pts)
+                picture = _picture(frame, pix_fmt, info)
+                picture.pts = pts
+                picture.time_base = info.time_base
+                # The decoder's picture type would force the encoder to use the same.
+                picture.pict_type = PictureType.NONE
+                given += 1
+                packets = _send(stream, picture, settings)
+            for packet in packets:
+                assert packet.pts is not None
+                early = due.popleft()
+                packet.dts = (packet.pts if format == "mov" else min(early, packet.pts)) + shift
+                packet.pts += shift
+                packet.time_base = info.time_base
+                container.mux_one(packet)
+                written += 1
+    if written != given:
+        raise MediaError(f"{settings.codec} made {written} packets of {given} frames")
+    return given
+
+
+def _part_options(format: str, pix_fmt: str, info: VideoInfo) -> dict[str, str]:
+    """Options with which a part keeps exact times, and what packets carry beside themselves."""
+    options = {"avoid_negative_ts": "disabled"}
+    if format == "mov":
+        ticks = str(info.time_base.denominator)
+        return options | {"video_track_timescale": ticks, "movie_timescale": ticks}
+    if pixel_format(pix_fmt).alpha:  # VP9 codes transparency beside its packets
+        return options | {"syncpoints": "timestamped", "strict": "experimental"}
+    return options
+
+
+def _add_stream(
+    container: av.container.OutputContainer,
+    first: Frame,
+    info: VideoInfo,
+    settings: EncodeSettings,
+    pix_fmt: str,
+) -> av.VideoStream:
+    picture = first.handle if isinstance(first.handle, av.VideoFrame) else None
+    options = encoder_options(settings, picture) | _chroma(info, pix_fmt)
+    stream = container.add_stream(settings.codec, options=options)
+    assert isinstance(stream, av.VideoStream)
+    context = stream.codec_context
+    configure(context, settings, info, pix_fmt)
+    stream.time_base = info.time_base
+    if picture is not None:
+        tags = tags_of(picture, pix_fmt, info, context.height)
+        context.color_range, context.colorspace = tags
+        context.color_primaries = picture.color_primaries
+        context.color_trc = picture.color_trc
+        if picture.interlaced_frame and settings.codec in _INTERLACING:
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+    try:
+        context.open()
+    except av.FFmpegError as error:
+        raise as_facepipe_error(error, f"opening {settings.codec}") from error
+    if context.codec.canonical_name == "h264" and context.color_range == LIMITED_RANGE:
+        _tag_limited_range(context)
+    return stream
+
+
+def _chroma(info: VideoInfo, pix_fmt: str) -> dict[str, str]:
+    """The option that says where chroma lies, where it is not on the left as it is by default."""
+    place = info.chroma_location
+    both = [pixel_format(name) for name in (info.pix_fmt, pix_fmt)]
+    if place in (None, "left") or not all((f.shift_x, f.shift_y) == (1, 1) for f in both):
+        return {}
+    return {"chroma_sample_location": place}
+
+
+def _tag_limited_range(context: av.VideoCodecContext) -> None:
+    """Write the range into H.264 parameter sets: x264 leaves it out if nothing else is tagged."""
+    tagging = BitStreamFilterContext("h264_metadata=video_full_range_flag=0", "h264")
+    tagged = tagging.filter(av.Packet(context.extradata or b""))
+    context.extradata = b"".join(bytes(packet) for packet in tagged) or context.extradata
+
+
+def tags_of(picture: av.VideoFrame, pix_fmt: str, info: VideoInfo, height: int) -> tuple[int, int]:
+    """Range and matrix to write: the source's, unless RGB has to become something else.
+
+    `picture` is the source's, `height` that of the film to be written. A matrix that the source
+    leaves open stays open, but for a small film enlarged to a size at which players would guess
+    another one.
+    """
+    guess = SMPTE170M_MATRIX if info.height < 720 else BT709_MATRIX
+    if picture.format.is_rgb and not av.VideoFormat(pix_fmt).is_rgb:
+        return LIMITED_RANGE, guess
+    if av.VideoFormat(pix_fmt).is_rgb:
+        return int(picture.color_range), RGB_MATRIX
+    matrix = int(picture.colorspace)
+    if matrix in (RGB_MATRIX, UNSPECIFIED):
+        matrix = guess if info.height < 720 <= height else UNSPECIFIED
+    return int(picture.color_range), matrix
+
+
+def _send(
+    stream: av.VideoStream, picture: av.VideoFrame | None, settings: EncodeSettings
+) -> list[av.Packet[av.VideoStream]]:
+    try:
+        return stream.encode(picture)
+    except av.FFmpegError as error:
+        at = "at its end" if picture is None else f"at pts {picture.pts}"
+        raise as_facepipe_error(error, f"encoding with {settings.codec} {at}") from error
+
+
+def _picture(frame: Frame, pix_fmt: str, info: VideoInfo) -> av.VideoFrame:
+    """The picture to encode: the decoder's own if nothing in it was changed."""
+    handle = frame.handle if isinstance(frame.handle, av.VideoFrame) else None
+    if handle is not None and handle.format.name == pix_fmt and _untouched(frame, handle):
+        return handle
+    layout = frame.format.name
+    if layout.replace("yuvj", "yuv") == pix_fmt.replace("yuvj", "yuv"):
+        layout = pix_fmt
+    fresh = _blank(handle, frame.width, frame.height, layout)
+    for plane, pixels in zip(writable_views(fresh), frame.planes, strict=True):
+        plane[...] = pixels
+    if layout == pix_fmt:
+        return fresh
+    to_yuv = frame.format.model == "rgb" and pixel_format(pix_fmt).model != "rgb"
+    matrix = ("ITU601" if info.height < 720 else "ITU709") if to_yuv else None
+    return fresh.reformat(
+        format=pix_fmt,
+        dst_colorspace=matrix,
+        dst_color_range="MPEG" if to_yuv else None,
+        interpolation="BICUBIC",
+        threads=1,
+    )
+
+
+def _untouched(frame: Frame, handle: av.VideoFrame) -> bool:
+    # The handle keeps its buffers alive, so equal addresses are the same pixels.
+    own = views(handle)
+    return len(own) == len(frame.planes) and all(
+        mine.shape == theirs.shape
+        and mine.strides == theirs.strides
+        and mine.ctypes.data == theirs.ctypes.data
+        for mine, theirs in zip(own, frame.planes, strict=True)
+    )
+
+
+def _blank(handle: av.VideoFrame | None, width: int, height: int, layout: str) -> av.VideoFrame:
+    """A picture with buffers of its own and the handle's tags; its pixels are to be filled."""
+    if handle is not None and (handle.interlaced_frame or len(handle.side_data)):
+        # Field flags, captions and the like can only be had by a conversion. Asking for another
+        # matrix forces one where size and format are the same; the pixels do not matter.
+        fresh = handle.reformat(
+            width,
+            height,
+            layout,
+            src_colorspace="ITU601",
+            dst_colorspace="ITU709",
+            interpolation="POINT",
+            threads=1,
+        )
+        if fresh is not handle:
+            _copy_tags(handle, fresh)
+            return fresh
+    fresh = av.VideoFrame(width, height, layout)
+    if handle is not None:
+        _copy_tags(handle, fresh)
+    return fresh
+
+
+def _copy_tags(source: av.VideoFrame, target: av.VideoFrame) -> None:
+    target.color_range = source.color_range
+    target.colorspace = source.colorspace
+    target.color_primaries = source.color_primaries
+    target.color_trc = source.color_trc

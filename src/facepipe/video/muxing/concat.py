@@ -1,0 +1,214 @@
+"""The film's video packets in order: of rendered parts, and of the source where it is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.packet import Packet, PacketSideData, packet_sidedata_type_from_literal
+from av.stream import Stream
+
+from facepipe.datatypes import Part, Span, VideoInfo
+from facepipe.errors import MediaError
+from facepipe.video.bitstream import annex_b, brings_sets, in_annex_b, length_size, parameter_sets
+from facepipe.video.encode import part_shift
+from facepipe.video.sources import demuxed, open_source
+from facepipe.video.timestamps import decode_times, usual_duration
+
+_ANNEX_B = ("h264", "hevc")
+_ALPHA: Literal["matroska_block_additional"] = "matroska_block_additional"
+
+
+class FilmPackets:
+    """The packets that the parts stand for.
+
+    Where parts of H.264 or HEVC that were rendered and such that are copied meet (`mixed`), all
+    packets come after start codes, and `extradata` is what the target's stream begins with; None:
+    what the stream that it is made after has.
+    """
+
+    def __init__(self, parts: Sequence[Part], source: Path, info: VideoInfo) -> None:
+        """Raises MediaError for a part that is damaged, or that goes with no other."""
+        self._parts = parts
+        self._source = source
+        self._info = info
+        rendered = [Path(part.path) for part in parts if not part.span.copied]
+        self._headers = {str(path): _header(path) for path in rendered}
+        self._codec = _codec(rendered[0]) if rendered else info.codec
+        self._differ = len(set(self._headers.values())) > 1
+        if self._differ and self._codec not in _ANNEX_B:
+            raise MediaError("parts were encoded with different settings; render them again")
+        self.sample = rendered[0] if rendered else None
+        self.copies = len(rendered) < len(parts)
+        self.mixed = len(rendered) not in (0, len(parts)) and self._codec in _ANNEX_B
+        self.extradata: bytes | None = None
+        self._own_sets, self._wrapping = b"", None
+        if self.mixed:
+            with open_source(source) as opened:
+                own = opened.streams[info.stream_index].codec_context.extradata or b""
+            self._wrapping = length_size(info.codec, own)
+            self._own_sets = in_annex_b(parameter_sets(info.codec, own))
+            ours = self._headers[str(rendered[0])] if info.codec == "h264" else b""
+            self.extradata = self._own_sets + ours
+
+    def times(self) -> list[int]:
+        """The pts of every packet, in decoding order and the source's time base."""
+        return [pts for pts, _, _ in self._read()]
+
+    def timed(
+        self, times: Sequence[int], lasting: Mapping[int, int], earliest: int | None = None
+    ) -> Iterator[Packet[Stream]]:
+        """The packets with the times they have in the target; `earliest` as of `decode_times`."""
+        schedule = iter(zip(times, decode_times(times, earliest), strict=True))
+        for _, packet, part in self._read():
+            pts, dts = next(schedule)
+            wrapped = self._wrapped(packet, part)
+            wrapped.time_base = self._info.time_base
+            wrapped.pts, wrapped.dts, wrapped.duration = pts, dts, lasting[pts]
+            yield wrapped
+
+    def _read(self) -> Iterator[tuple[int, Packet[Stream], Part]]:
+        with ExitStack() as stack:
+            own: Iterator[Packet[Stream]] | None = None
+            for part in self._parts:
+                if not part.span.copied:
+                    for pts, packet in _part_packets(Path(part.path), self._info):
+                        yield pts, packet, part
+                    continue
+                if own is None:
+                    opened = stack.enter_context(open_source(self._source))
+                    own = demuxed(opened, opened.streams[self._info.stream_index])
+                for packet in _copied(own, part, self._source):
+                    assert packet.pts is not None
+                    yield packet.pts, packet, part
+
+    def _wrapped(self, packet: Packet[Stream], part: Part) -> Packet[Stream]:
+        """The packet with the parameter sets that it needs in its place, if it does."""
+        sets = b""
+        if not part.span.copied:
+            # Parts differ where some spans are interlaced and others are not.
+            if packet.is_keyframe and (self._differ or (self.mixed and self._codec == "hevc")):
+                sets = self._headers[part.path]
+            return _with_sets(packet, sets, bytes(packet)) if sets else packet
+        if not self.mixed:
+            return packet
+        data = bytes(packet)
+        if packet.is_keyframe and self._codec == "hevc":
+            sets = b"" if brings_sets(self._codec, data, self._wrapping) else self._own_sets
+        if not sets and self._wrapping is None:
+            return packet
+        return _with_sets(packet, sets, annex_b(data, self._wrapping))
+
+
+def _with_sets(packet: Packet[Stream], sets: bytes, data: bytes) -> Packet[Stream]:
+    fuller: Packet[Stream] = Packet(sets + data)
+    fuller.is_keyframe = packet.is_keyframe
+    return fuller
+
+
+def _copied(
+    packets: Iterator[Packet[Stream]], part: Part, source: Path
+) -> Iterator[Packet[Stream]]:
+    """The next packets of the source that lie within the part's span."""
+    span: Span = part.span
+    left = part.frames
+    while left:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError) as error:
+            raise MediaError(
+                f"{source}: {left} packets from pts {span.start} to {span.stop} are no longer there"
+            ) from error
+        inside = packet.size and packet.pts is not None and span.start <= packet.pts < span.stop
+        if inside and not packet.is_discard:
+            left -= 1
+            yield packet
+
+
+def _part_packets(part: Path, info: VideoInfo) -> Iterator[tuple[int, Packet[Stream]]]:
+    shift = part_shift(info)
+    try:
+        with av.open(str(part.absolute())) as container:
+            packet: Packet[Stream]
+            for packet in container.demux(container.streams.video[0]):  # type: ignore[assignment]
+                if packet.size and packet.pts is not None:
+                    # NUT may have made the time base finer, never coarser.
+                    ticks = packet.pts * Fraction(packet.time_base) / info.time_base
+                    _mend_alpha(packet)
+                    yield round(ticks) - shift, packet
+    except (av.FFmpegError, IndexError) as error:
+        raise _damaged(part, error) from error
+
+
+def _header(part: Path) -> bytes:
+    try:
+        with av.open(str(part.absolute())) as container:
+            return container.streams.video[0].codec_context.extradata or b""
+    except (av.FFmpegError, IndexError) as error:
+        raise _damaged(part, error) from error
+
+
+def _codec(part: Path) -> str:
+    with av.open(str(part.absolute())) as container:
+        return str(container.streams.video[0].codec_context.codec.canonical_name)
+
+
+def _damaged(part: Path, error: Exception) -> MediaError:
+    return MediaError(f"part {part.name} is damaged: {error}; render it again")
+
+
+def has_alpha_packets(part: Path) -> bool:
+    """Whether a part keeps transparency beside its packets, as VP9 does."""
+    with av.open(str(part.absolute())) as container:
+        first = next(packet for packet in container.demux(container.streams.video[0]))
+        return first.has_sidedata(_ALPHA)
+
+
+def _mend_alpha(packet: Packet[Stream]) -> None:
+    """Take off the number that NUT reads in front of what VP9 keeps beside a packet.
+
+    FFmpeg's muxer writes it as part of the data, its demuxer puts it there once more.
+    """
+    if not packet.has_sidedata(_ALPHA):
+        return
+    given = bytes(packet.get_sidedata(_ALPHA))
+    if given[:8] != given[8:16]:
+        return
+    kind = packet_sidedata_type_from_literal(_ALPHA)
+    mended = PacketSideData(kind, len(given) - 8)  # type: ignore[call-arg]
+    mended.update(given[8:])
+    packet.set_sidedata(mended)
+
+
+def last_duration(source: Path, info: VideoInfo, last: int) -> int:
+    """How long the last frame is shown: up to the source's next one, or as the source says."""
+    after = [time for time in info.pts if time > last]
+    if after:
+        return after[0] - last
+    told: tuple[int, int] | None = None  # pts and length of the last packet that has one
+    hidden: int | None = None  # pts of the first packet behind the end of an edit list
+    with open_source(source) as opened:
+        stream = opened.streams[info.stream_index]
+        end = (stream.start_time or 0) + (stream.duration or 0)
+        if info.keyframe_pts:
+            with suppress(av.FFmpegError):
+                opened.seek(info.keyframe_pts[-1], stream=stream)
+        with suppress(av.FFmpegError):
+            for packet in demuxed(opened, stream):
+                if packet.pts is None or not packet.size:
+                    continue
+                if packet.pts > last:
+                    hidden = packet.pts if hidden is None else min(hidden, packet.pts)
+                elif packet.duration:
+                    told = max(told or (packet.pts, 0), (packet.pts, packet.duration))
+    if info.container.startswith("mov") and not info.damage and end > last:
+        # There a packet's own length says when the next one is decoded.
+        return (end if hidden is None else min(end, hidden)) - last
+    # The last frame may have been moved by a tick from another's time.
+    if told is None or told[0] + told[1] <= last:
+        return usual_duration(info.pts)
+    return told[0] + told[1] - last

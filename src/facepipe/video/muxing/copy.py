@@ -1,0 +1,184 @@
+"""Packets of the streams that are not enhanced: copied as they are, at their own times."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from facepipe.datatypes import VideoInfo
+from facepipe.video.containers import is_cover
+from facepipe.video.muxing.options import keeps_negative_times
+from facepipe.video.muxing.subtitles import Captions
+from facepipe.video.sources import demuxed
+
+#: Muxers that take packets of one stream at equal decoding times.
+_EQUAL_TIMES = ("matroska", "webm")
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter  # known to type checkers alone
+
+
+class Copier:
+    """Gives the source's packets of the copied streams, cut to the window where there is one.
+
+    `copies` are (target, source) by the source's index; those in `captions` become another codec.
+    The target must be started, so that its time bases are settled. `most` packets are read, None:
+    all.
+    """
+
+    def __init__(
+        self,
+        opened: InputContainer,
+        copies: Mapping[int, tuple[Stream, Stream]],
+        captions: Mapping[int, Captions],
+        info: VideoInfo,
+        window: tuple[int, int] | None,
+        muxer: str,
+        most: int | None = None,
+    ) -> None:
+        self._opened = opened
+        self._copies = copies
+        self._captions = captions
+        self._window = window
+        self._base = info.time_base
+        self._muxer = muxer
+        self._most = most
+        self._last_dts: dict[int, int] = {}
+        self._last_pts: dict[int, int] = {}
+        self._begun: Counter[int] = Counter()
+
+    def packets(self) -> Iterator[Packet[Stream]]:
+        """Packets in the source's order, each bound to its target stream."""
+        for packet in self._read():
+            target, source = self._copies[packet.stream.index]
+            if not self._fit(packet, source):
+                continue
+            captions = self._captions.get(source.index)
+            for made in captions.packets(packet) if captions else [packet]:
+                self._last(made, source)
+                self._order(made, source, target)
+                made.stream = target
+                yield made
+        for index, captions in self._captions.items():
+            target, source = self._copies[index]
+            for made in captions.rest():
+                self._order(made, source, target)
+                made.stream = target
+                yield made
+
+    def _read(self) -> Iterator[Packet[Stream]]:
+        wanted = [source for _, source in self._copies.values()]
+        if not wanted:
+            return
+        packets = islice(demuxed(self._opened, *wanted), self._most)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.FFmpegError):  # probe has told of what cannot be read
+                return
+            if packet.size:
+                yield packet
+
+    def _fit(self, packet: Packet[Stream], source: Stream) -> bool:
+        """Move a packet to the window's time; False when it lies outside."""
+        if is_cover(source):
+            packet.pts = packet.dts = 0
+            return True
+        if self._window is None or source.time_base is None:
+            return True
+        base = source.time_base
+        start, stop = (Fraction(time) * self._base / base for time in self._window)
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is None:
+            return False
+        lasting = packet.duration or 1
+        if time >= stop or time + lasting <= start:
+            if source.type != "video" or time >= stop:
+                return False
+            # earlier pictures are needed to decode later ones, where they can be hidden
+            if not keeps_negative_times(self._muxer):
+                return False
+        if source.type == "video" and not self._begun[source.index]:
+            if not packet.is_keyframe:
+                return False
+            self._begun[source.index] = 1
+        if time < start and not keeps_negative_times(self._muxer) and source.type != "subtitle":
+            return False
+        shift = round(start)
+        packet.pts = time - shift
+        packet.dts = packet.dts - shift if packet.dts is not None else None
+        if source.type == "subtitle":
+            end = min(time + lasting, math.ceil(stop)) - shift
+            packet.pts = packet.dts = max(packet.pts, 0)
+            packet.duration = max(end - packet.pts, 1)
+        return True
+
+    def _last(self, packet: Packet[Stream], source: Stream) -> None:
+        """Say how long sound and data last where the source does not: mov drops a last one."""
+        if source.type not in ("audio", "data") or packet.pts is None:
+            return
+        before = self._last_pts.get(source.index)
+        if not packet.duration and before is not None and packet.pts > before:
+            packet.duration = packet.pts - before
+        self._last_pts[source.index] = packet.pts
+
+    def _order(self, packet: Packet[Stream], source: Stream, target: Stream) -> None:
+        """Give a packet a decoding time above its predecessor's, as muxers demand.
+
+        It is moved by ticks of the target: those of the source may be so coarse that moving by
+        them would add up, as with TrueHD in Matroska.
+        """
+        if is_cover(source):
+            return
+        if packet.dts is None:
+            if source.type == "video":
+                return  # pictures are reordered: the muxer works it out
+            packet.dts = packet.pts
+        base = target.time_base
+        if packet.dts is None or base is None:
+            return
+        last = self._last_dts.get(source.index)
+        due = _rescaled(packet.dts, packet.time_base, base)
+        lowest = None if last is None else last + (self._muxer not in _EQUAL_TIMES)
+        if lowest is not None and due < lowest:
+            shown = None if packet.pts is None else _rescaled(packet.pts, packet.time_base, base)
+            if packet.duration:
+                packet.duration = _rescaled(packet.duration, packet.time_base, base)
+            packet.time_base = base
+            packet.dts = due = lowest
+            packet.pts = None if shown is None else max(shown, due)
+        self._last_dts[source.index] = due
+
+
+def _rescaled(ticks: int, old: Fraction, new: Fraction) -> int:
+    """Ticks of one time base in another, rounded as FFmpeg rounds them."""
+    exact = ticks * Fraction(old) / new
+    return math.floor(abs(exact) + Fraction(1, 2)) * (1 if exact >= 0 else -1)
+
+
+def shifted_chapters(
+    chapters: list[Chapter], info: VideoInfo, window: tuple[int, int] | None
+) -> list[Chapter]:
+    """Chapters as they are, or cut to the window and moved to its start."""
+    if window is None:
+        return chapters
+    kept: list[Chapter] = []
+    for chapter in chapters:
+        base = chapter["time_base"] or Fraction(1, 1000)
+        start, stop = (round(time * info.time_base / base) for time in window)
+        if chapter["end"] <= start or chapter["start"] >= stop:
+            continue
+        moved = chapter.copy()
+        moved["start"] = max(chapter["start"], start) - start
+        moved["end"] = min(chapter["end"], stop) - start
+        kept.append(moved)
+    return kept

@@ -1,0 +1,106 @@
+"""Sounds that begin before the film: their lead-in, told to Matroska.
+
+mp4 keeps the samples by which an encoder warms up at times below zero, where nobody hears them.
+Matroska keeps them too, where its header says how many there are (CodecDelay). FFmpeg's muxer
+writes that for streams that come from Matroska, so the stream is given a header of Matroska first.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from facepipe.video.probe import has_decoder
+from facepipe.video.sources import demuxed, open_source
+
+_PACKETS = 1000  # among which each sound's first one is looked for
+_SEGMENT, _TRACKS, _ENTRY = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae"
+_CLUSTER, _TIME, _BLOCK = b"\x1f\x43\xb6\x75", b"\xe7", b"\xa3"
+_DELAY = b"\x56\xaa"
+_UNKNOWN_SIZE = b"\x01" + b"\xff" * 7
+_TOLD = ("matroska", "webm")  # muxers that write it
+_TELLS_ITSELF = ("opus",)  # codecs whose own headers tell of their lead-in
+
+
+def lead_ins(source: Path, opened: InputContainer, muxer: str) -> dict[int, Fraction]:
+    """Seconds before zero at which sounds begin, by index; those that a muxer must be told of."""
+    if muxer not in _TOLD or _TOLD[0] in opened.format.name:
+        return {}
+    sounds = [
+        stream.index
+        for stream in opened.streams.audio
+        if has_decoder(stream) and stream.codec_context.codec.canonical_name not in _TELLS_ITSELF
+    ]
+    found: dict[int, Fraction] = {}
+    waiting = set(sounds)
+    if not waiting:
+        return {}
+    with (
+        open_source(source) as fresh,
+        suppress(av.FFmpegError),
+    ):  # probe tells of what cannot be read
+        streams = [fresh.streams[index] for index in sounds]
+        for packet in islice(demuxed(fresh, *streams), _PACKETS):
+            index = packet.stream.index
+            if index in waiting and packet.size and packet.pts is not None:
+                waiting.discard(index)
+                if packet.pts < 0:
+                    found[index] = -packet.pts * Fraction(packet.time_base)
+            if not waiting:
+                break
+    return found
+
+
+def with_lead_in(stream: av.AudioStream, seconds: Fraction) -> InputContainer:
+    """A container whose one stream is `stream`, but knows its lead-in."""
+    context = stream.codec_context
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as out:
+        out.add_stream_from_template(stream, opaque=True)
+        out.start_encoding()
+    made = file.getvalue()
+    parts = dict(_elements(made, 0, len(made)))
+    begin, end = parts[_SEGMENT]
+    tracks = dict(_elements(made, begin, end))[_TRACKS]
+    entry = dict(_elements(made, *tracks))[_ENTRY]
+    kept = b"".join(
+        _element(name, made[a:b]) for name, (a, b) in _elements(made, *entry) if name != _DELAY
+    )
+    samples = math.ceil(seconds * context.sample_rate)
+    delay = round(Fraction(samples, context.sample_rate) * 10**9)
+    told = kept + _element(_DELAY, delay.to_bytes(8, "big"))
+    cluster = _element(_TIME, b"\0") + _element(_BLOCK, b"\x81\0\0\x80\0")
+    header = next(made[:b] for _, (_, b) in _elements(made, 0, len(made)))
+    whole = header + _SEGMENT + _UNKNOWN_SIZE
+    whole += _element(_TRACKS, _element(_ENTRY, told)) + _element(_CLUSTER, cluster)
+    return av.open(io.BytesIO(whole), "r", format="matroska")
+
+
+def _elements(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, tuple[int, int]]]:
+    """Names of Matroska's elements, and where each one's content begins and ends."""
+    while at < end:
+        name = data[at : at + _length(data[at])]
+        at += len(name)
+        size_bytes = _length(data[at])
+        mask = (1 << 7 * size_bytes) - 1
+        size = int.from_bytes(data[at : at + size_bytes], "big") & mask
+        begin = at + size_bytes
+        at = end if size == mask else min(begin + size, end)
+        yield name, (begin, at)
+
+
+def _length(first: int) -> int:
+    """How many bytes a number has, by its first one."""
+    return 9 - first.bit_length()
+
+
+def _element(name: bytes, content: bytes) -> bytes:
+    return name + (len(content) | 1 << 56).to_bytes(8, "big") + content

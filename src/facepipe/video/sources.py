@@ -1,0 +1,221 @@
+"""Opening sources safely, and writing targets that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, TypeVar, cast
+
+import av
+import fsspec
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from facepipe.datatypes import VideoInfo
+from facepipe.errors import FacepipeError, InputError, MediaError, OutputError, UsageError
+from facepipe.video.pyav.isobmff import lacks_index
+
+# Files that hold a film by themselves. Playlists (hls, dash, concat, ...) are left out on
+# purpose: they make a reader open other files and addresses that the user never named.
+_DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2",
+    "matroska,webm",
+    "mpegts",
+    "mpeg",
+    "avi",
+    "flv",
+    "asf",
+    "nut",
+    "mxf",
+    "ogg",
+    "gif",
+    "yuv4mpegpipe",
+    "ivf",
+    "dv",
+    "rm",
+    "wtv",
+    "apng",
+)
+#: Bytes that are fetched at once of a source on another machine.
+_BLOCK = 2**20
+_MUXERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".ts": "mpegts",
+    ".m2ts": "mpegts",
+    ".nut": "nut",
+}
+#: Of the codecs that facepipe writes unasked, those that each container takes and gives back.
+_HELD = {
+    "mp4": ("h264", "hevc", "av1", "vp9", "ffv1"),
+    "mov": ("h264", "hevc", "prores"),
+    "matroska": ("h264", "hevc", "av1", "vp9", "ffv1", "prores"),
+    "webm": ("av1", "vp9"),
+    "mpegts": ("h264", "hevc"),
+    "nut": ("h264", "hevc", "av1", "vp9", "ffv1"),
+}
+StreamT = TypeVar("StreamT", bound=Stream)
+_ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect ratio
+_TABLED = frozenset(codec for codecs in _HELD.values() for codec in codecs)
+#: Suffixes of films that can be written.
+WRITTEN_SUFFIXES = frozenset(_MUXERS)
+_SYSTEM_ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
+    errno.ENAMETOOLONG,
+)
+
+
+def is_address(name: str) -> bool:
+    """Whether a source or a target is an address that fsspec knows, and no path."""
+    return "://" in name
+
+
+def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputContainer:
+    """Open a media file; InputError says what is wrong with it otherwise.
+
+    No frame of more than `most_pixels` is decoded while FFmpeg learns what the file holds.
+    An address such as `workers.lent` gives ("scheme://...") is read through fsspec, which opens
+    nothing but that.
+    """
+    if isinstance(source, str) and is_address(source):
+        system, place = fsspec.core.url_to_fs(source)
+        file = system.open(place, "rb", block_size=_BLOCK, cache_type="blockcache")
+        return _opened(source, file, most_pixels)
+    path = Path(source)
+    if str(path) == "-":
+        raise InputError(
+            "- is no file: a source is read twice, so it cannot be stdin; give a video file"
+        )
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise InputError(f"{path} does not exist; give a video file") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path} is a directory; give a video file")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} is no regular file; give a video file")
+    if status.st_size == 0:
+        raise InputError(f"{path} is empty; give a video file")
+    # An absolute path cannot be mistaken for a protocol such as "concat:a|b".
+    return _opened(path, str(path.absolute()), most_pixels)
+
+
+def demuxed(opened: InputContainer, *streams: StreamT) -> Iterator[Packet[StreamT]]:
+    """The packets of those streams, or of all that the film began with.
+
+    Transport streams may begin others midway, in damaged ones by mistake. After the last packet
+    PyAV gives an empty one for each stream, to empty its decoder, and may ask for one of those.
+    """
+    with suppress(IndexError):
+        yield from cast("Iterator[Packet[StreamT]]", opened.demux(*streams))
+
+
+def _opened(path: Path | str, file: str | BinaryIO, most_pixels: int | None) -> InputContainer:
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": ",".join(_DEMUXERS),
+    }
+    try:
+        return av.open(
+            file,
+            "r",
+            options={} if most_pixels is None else {"max_pixels": str(most_pixels)},
+            container_options=options,
+            metadata_errors="surrogateescape",
+        )
+    except av.PermissionError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except av.ArgumentError as error:
+        raise InputError(
+            f"{path} is a playlist or another format that facepipe does not read; "
+            "give a file that holds the video itself, such as mp4, mkv, mov, webm, ts or avi"
+        ) from error
+    except av.FFmpegError as error:
+        why = describe(error)
+        if isinstance(path, Path) and lacks_index(path):
+            why = (
+                "its index (the moov box) is missing, which cameras write last; "
+                "the recording or the copy was cut short"
+            )
+        raise InputError(f"{path} is not a readable media file: {why}") from error
+
+
+def muxer_of(target: Path) -> str:
+    """The name of FFmpeg's muxer for a target's suffix; UsageError for others."""
+    try:
+        return _MUXERS[target.suffix.lower()]
+    except KeyError:
+        raise UsageError(
+            f"cannot tell the container of {target.name!r} by its suffix; "
+            f"use one of {', '.join(_MUXERS)}"
+        ) from None
+
+
+def holds_video(muxer: str, codec: str) -> bool:
+    """Whether a container takes video of a codec; of codecs that are not in the table, it may.
+
+    FFmpeg's muxers say of some that they take them, and fail, or write what no one reads.
+    """
+    return codec in _HELD[muxer] or codec not in _TABLED
+
+
+def loses_aspect(info: VideoInfo, codec: str, muxer: str) -> bool:
+    """Whether a film of that codec would lose the shape of its pixels in a container."""
+    # PyAV cannot set a stream's own aspect ratio, which is where these muxers look for it.
+    square = info.sample_aspect_ratio in (None, 1)
+    return not square and muxer not in ("mp4", "mov") and codec in _ASPECTLESS
+
+
+def describe(error: Exception) -> str:
+    """FFmpeg's own message, without error numbers where it gives words."""
+    if isinstance(error, av.FFmpegError):
+        return _last_words(error.log) or str(error.strerror or error)
+    return str(error)
+
+
+def _last_words(log: object) -> str | None:
+    """The message of a log entry, which ends with it: (level, component, message)."""
+    while isinstance(log, tuple) and log:
+        log = log[-1]
+    return log.strip() if isinstance(log, str) else None
+
+
+def as_facepipe_error(error: Exception, doing: str) -> FacepipeError:
+    """OutputError for what the system refuses (disk, permission), else MediaError."""
+    number = error.errno if isinstance(error, OSError | av.FFmpegError) else None
+    if number in _SYSTEM_ERRORS:
+        return OutputError(f"{doing} failed: {describe(error)}")
+    return MediaError(f"{doing} failed: {describe(error)}")
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A hidden name beside the target that takes its place only if all goes well.
+
+    The file reaches the disk before it is renamed; after any exception nothing is left behind.
+    """
+    # Absolute, because FFmpeg takes what stands before a colon for a protocol.
+    target = target.absolute()
+    temporary = target.with_name(f".{target.stem}.partial{target.suffix}")
+    try:
+        temporary.unlink(missing_ok=True)
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        temporary.replace(target)
+    except (OSError, av.FFmpegError) as error:
+        raise as_facepipe_error(error, f"writing {target}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
