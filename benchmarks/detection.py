@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.datatypes import Faces
+from facepipe.faces.detection.finder import find_faces
 from facepipe.models.detectors import create_detector
 from facepipe.models.detectors.boxes import overlaps, sizes
-from facepipe.pipeline.detect import find_faces
 
 EDGES = (0.0, 8.0, 12.0, 16.0, 24.0, 48.0, float("inf"))
 FLOOR = 0.3

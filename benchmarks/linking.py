@@ -26,8 +26,8 @@ import numpy as np
 
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Faces, Sighting, Span, SpanFaces, Track, VideoInfo
-from facepipe.pipeline.gates import LEAST_LOOKS, LONG, PATIENCE
-from facepipe.pipeline.link import link
+from facepipe.faces.tracking.acceptance import LEAST_LOOKS, LONG, PATIENCE
+from facepipe.faces.tracking.link import link
 from facepipe.pipeline.plan import anchors
 from facepipe.pipeline.spans import AnalyzeTask, analyze_span
 from facepipe.trials.cast import installed_photographs, read_faces

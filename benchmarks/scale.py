@@ -38,8 +38,8 @@ import simpy
 from facepipe.batch.event_log import journal
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Part, SpanFaces
+from facepipe.faces.tracking.link import link
 from facepipe.models.registry import sha256_of
-from facepipe.pipeline.link import link
 from facepipe.pipeline.plan import anchors
 from facepipe.pipeline.spans import (
     AnalyzeTask,

@@ -14,11 +14,11 @@ from typing import TypeVar
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Damage, Part, Span, SpanFaces, VideoInfo
 from facepipe.errors import FacepipeError, WorkerError, reason_of
+from facepipe.faces.tracking.fade import faded
+from facepipe.faces.tracking.link import link
+from facepipe.faces.tracking.selection import choose
 from facepipe.guards import check_unchanged
-from facepipe.pipeline.choose import choose
-from facepipe.pipeline.fade import faded
 from facepipe.pipeline.limits import check_tracks
-from facepipe.pipeline.link import link
 from facepipe.pipeline.plan import anchors, with_copies
 from facepipe.pipeline.spans import (
     AnalyzeTask,

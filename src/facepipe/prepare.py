@@ -10,10 +10,10 @@ from pathlib import Path
 from facepipe.configs.settings import OutputSettings, Settings
 from facepipe.datatypes import Span, VideoInfo
 from facepipe.errors import InputError, OutputError, UsageError
+from facepipe.faces.tracking.selection import region_of
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
-from facepipe.pipeline.choose import region_of
 from facepipe.pipeline.plan import plan
 from facepipe.video import (
     Copying,

@@ -12,11 +12,11 @@ from facepipe._files import is_picture
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis
 from facepipe.errors import InputError
+from facepipe.faces.tracking.selection import choose
 from facepipe.guards import check_unchanged, told_plainly
 from facepipe.models.registry import sha256_of
 from facepipe.passes import OnEvent, analyze_pass, check_damage, render_pass
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
-from facepipe.pipeline.choose import choose
 from facepipe.pipeline.limits import check_crowd
 from facepipe.pipeline.report import (
     CONTAINER_TAG,

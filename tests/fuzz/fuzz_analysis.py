@@ -17,10 +17,10 @@ import numpy as np
 from facepipe.configs.settings import ChooseSettings, LimitSettings
 from facepipe.datatypes import Analysis, Colour, Frame, PixelFormat, Span, Track, VideoInfo
 from facepipe.errors import FacepipeError
+from facepipe.faces.restoration.crop import crop
+from facepipe.faces.tracking.fade import faded
+from facepipe.faces.tracking.selection import choose
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
-from facepipe.pipeline.choose import choose
-from facepipe.pipeline.crop import crop
-from facepipe.pipeline.fade import faded
 from facepipe.pipeline.limits import check_crowd
 from facepipe.pipeline.report import changed_box, scale_advice
 from facepipe.pipeline.spans import tracks_within

@@ -14,7 +14,7 @@ from facepipe.cli import app
 from facepipe.configs.settings import load_settings
 from facepipe.datatypes import Faces
 from facepipe.errors import InputError, UsageError
-from facepipe.pipeline.align import TEMPLATE
+from facepipe.faces.canvas import TEMPLATE
 from facepipe.trials.cast import installed_photographs, portrait, read_faces, read_photographs
 from facepipe.trials.crowd import HEIGHT, WIDTH, Crowd, Plan, Shown
 from facepipe.trials.following import Looked, measure_following, misplaced

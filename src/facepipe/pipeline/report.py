@@ -12,10 +12,10 @@ from typing import Any
 from facepipe._files import write_whole
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part, Track, VideoInfo
+from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
+from facepipe.faces.restoration.paste import scaled
 from facepipe.models.registry import ModelFiles
-from facepipe.pipeline.align import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.pipeline.analysis_file import track_summary
-from facepipe.pipeline.paste import scaled
 from facepipe.video import EncodeSettings
 from facepipe.video.damage import in_words, merged, places
 

@@ -29,15 +29,15 @@ from facepipe.datatypes import (
     Track,
     VideoInfo,
 )
+from facepipe.faces.analyze import analyze_frames
+from facepipe.faces.restoration.crop import crop
+from facepipe.faces.restoration.paste import enlarge, paste
+from facepipe.faces.restoration.temporal import REACH, settled
+from facepipe.faces.tracking.acceptance import doubted_below
 from facepipe.models.detectors import Detector, create_detector
 from facepipe.models.parser import Parser
 from facepipe.models.restorers import Restorer, create_restorer
-from facepipe.pipeline.analyze import analyze_frames
-from facepipe.pipeline.crop import crop
-from facepipe.pipeline.gates import doubted_below
 from facepipe.pipeline.limits import most_at_once
-from facepipe.pipeline.paste import enlarge, paste
-from facepipe.pipeline.settle import REACH, settled
 from facepipe.video import DecodeReport, EncodeSettings, decode, encode
 
 #: Frames further apart in time than this are not seen beside each other.

@@ -20,11 +20,11 @@ from facepipe._files import write_whole
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError
+from facepipe.faces.restoration.paste import enlarge
+from facepipe.faces.tracking.link import link
+from facepipe.faces.tracking.selection import choose
 from facepipe.images.picture import Picture, read_picture, write_picture
 from facepipe.models.registry import ModelFiles
-from facepipe.pipeline.choose import choose
-from facepipe.pipeline.link import link
-from facepipe.pipeline.paste import enlarge
 from facepipe.pipeline.report import (
     CONTAINER_TAG,
     scale_advice,

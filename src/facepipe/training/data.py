@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from facepipe.datatypes import BESIDE_CHANNELS, SEQUENCE
 from facepipe.errors import InputError
+from facepipe.faces.canvas import CANVAS
+from facepipe.faces.restoration.fusion import fuse
 from facepipe.models.networks.parsingnet import PARTS
-from facepipe.pipeline.align import CANVAS
-from facepipe.pipeline.fuse import fuse
 from facepipe.training.degradations import (
     REACH,
     Sighted,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facepipe.datatypes import SEQUENCE
-from facepipe.pipeline.align import CANVAS, resampled
+from facepipe.faces.canvas import CANVAS, resampled
 from facepipe.training.faces import ALIGNED_SIZE, MARGIN
 
 #: Frames on each side of the middle one that a sequence shows.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from facepipe.errors import InputError, ModelError, OutputError, UsageError
-from facepipe.pipeline.align import CANVAS
+from facepipe.faces.canvas import CANVAS
 from facepipe.training.faces import FaceArchive, canvas_of
 from facepipe.training.identity import IdentityMetric, find_identity_weights
 from facepipe.training.metrics import Fidelity, measurable, measure

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from facepipe.errors import InputError
+from facepipe.faces.canvas import CANVAS
 from facepipe.models.networks.parsingnet import PARTS
-from facepipe.pipeline.align import CANVAS
 from facepipe.training.degradations import bicubic_reduced
 from facepipe.training.faces import IGNORED, FaceArchive, canvas_of
 from facepipe.training.tables import cell, table

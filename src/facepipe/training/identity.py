@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.errors import ModelError
-from facepipe.pipeline.align import resampled
+from facepipe.faces.canvas import resampled
 
 #: dlib's chip, px a side, and the square of the canvas that it shows: where its own landmarks put
 #: it in the median of a hundred aligned photographs.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.datatypes import BESIDE_CHANNELS
-from facepipe.pipeline.align import CANVAS
+from facepipe.faces.canvas import CANVAS
 from facepipe.training.data import what_is_beside
 from facepipe.training.degradations import (
     bicubic_reduced,

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from facepipe.errors import InputError, UsageError
+from facepipe.faces.canvas import canvas_to_frame, resampled
+from facepipe.faces.detection.finder import find_faces
 from facepipe.models.detectors import create_detector
-from facepipe.pipeline.align import canvas_to_frame, resampled
-from facepipe.pipeline.detect import find_faces
 from facepipe.training.evaluate import evenly_spaced
 from facepipe.training.faces import ALIGNED_SIZE, MARGIN, FaceArchive
 from facepipe.trials.film import Rgb

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.datatypes import Span
-from facepipe.pipeline.colour import to_rgb
+from facepipe.faces.colour import to_rgb
 from facepipe.video.decode import decode
 from facepipe.video.probe import probe
 

@@ -11,8 +11,8 @@ from scipy.ndimage import uniform_filter1d
 from scipy.optimize import linear_sum_assignment
 
 from facepipe.datatypes import Faces, Track
+from facepipe.faces.canvas import TEMPLATE, canvas_to_frame
 from facepipe.models.detectors.boxes import overlaps, sizes
-from facepipe.pipeline.align import TEMPLATE, canvas_to_frame
 from facepipe.trials.crowd import Shown
 
 #: Edges of the ranges of size by which recall is told, px of the film.

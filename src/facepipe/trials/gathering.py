@@ -17,11 +17,11 @@ from facepipe import run
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Faces, Track
 from facepipe.errors import InputError, UsageError
+from facepipe.faces.canvas import CANVAS_FACE, frame_px_per_canvas_px, resampled
+from facepipe.faces.detection.finder import find_faces
+from facepipe.faces.restoration.paste import scaled
 from facepipe.models.detectors import create_detector
-from facepipe.pipeline.align import CANVAS_FACE, frame_px_per_canvas_px, resampled
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
-from facepipe.pipeline.detect import find_faces
-from facepipe.pipeline.paste import scaled
 from facepipe.training.stlpips import StLpips, find_stlpips_weights, load_stlpips
 from facepipe.training.tables import cell, table
 from facepipe.trials.crowd import BOX, Crowd, Shown

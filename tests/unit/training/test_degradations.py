@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facepipe.pipeline.align import resampled
+from facepipe.faces.canvas import resampled
 from facepipe.training.degradations import (
     CANVAS,
     FILM,

@@ -1,0 +1,98 @@
+"""Bring together what several frames show of one face.
+
+A face that moves falls on other places of the sensor's grid in every frame, so that five frames
+hold more than one: each pixel of each frame is a sample of its own. The frames beside are
+registered by dense optical flow (what the five landmarks say is off by too much), and every place
+of the canvas is told what the samples nearest to it say ("drizzle", Fruchter and Hook, 2002), and
+their plain mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facepipe.datatypes import BESIDE_CHANNELS, SEQUENCE
+from facepipe.faces.canvas import CANVAS
+from facepipe.faces.similarity import alike, cells
+
+Floats = NDArray[np.float32]
+
+#: How near a sample must lie to a place to speak for it: sigma, px of the frame.
+_NEAR = 0.15
+#: Share that every frame has wherever its samples lie.
+_FLOOR = 1e-3
+#: Cells taken together, where canvases are compared.
+_CELLS = 5
+_PLACES = np.stack(np.meshgrid(np.arange(CANVAS), np.arange(CANVAS)), -1).astype(np.float32)
+
+
+def fuse(
+    canvas: Floats,
+    to_frame: NDArray[np.float64],
+    beside: Sequence[tuple[Floats, NDArray[np.float64]]],
+    *,
+    noise: float = 0.0,
+) -> Floats:
+    """(128, 128, 7) float32: what the frames `beside` add to `canvas`, all zero where nothing.
+
+    Canvases are (128, 128, 3) float32 RGB in [0, 1], each with its (2, 3) from canvas points to
+    frame points. Channels 0 to 2: the mean of all frames less `canvas`; 3 to 5: the nearest samples
+    of all frames less `canvas`; 6: the share of frames, of four, that show the same thing there.
+    `noise` is as `alike`'s.
+    """
+    fused = np.zeros((CANVAS, CANVAS, BESIDE_CHANNELS), np.float32)
+    if not beside:
+        return fused
+    gray, own = _gray(canvas), cells(canvas)
+    nearest = _nearness(_PLACES, to_frame)
+    # Sums over the frames of how they differ from the canvas, which itself differs by nothing.
+    mean_sum, near_sum = np.zeros_like(canvas), np.zeros_like(canvas)
+    count, near_count = np.ones((CANVAS, CANVAS), np.float32), nearest
+    for other, other_to_frame in beside:
+        places = _PLACES + _flow().calc(gray, _gray(other), None)  # type: ignore[call-overload]
+        seen = _seen_from(other, places)
+        share = alike(own, cells(seen), together=_CELLS, noise=noise) * _within(places)
+        near = share * _nearness(places, other_to_frame)
+        difference = seen - canvas
+        mean_sum += share[..., None] * difference
+        near_sum += near[..., None] * difference
+        count, near_count = count + share, near_count + near
+    fused[..., 0:3] = mean_sum / count[..., None]
+    fused[..., 3:6] = near_sum / near_count[..., None]
+    fused[..., 6] = (count - 1) / (SEQUENCE - 1)
+    return fused
+
+
+@cache
+def _flow() -> cv2.DISOpticalFlow:
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+
+def _gray(canvas: Floats) -> NDArray[np.uint8]:
+    gray = cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.convertScaleAbs(gray, alpha=255), np.uint8)
+
+
+def _seen_from(other: Floats, places: Floats) -> Floats:
+    """(128, 128, 3): what stands at `places` of the other canvas."""
+    across, down = np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
+    seen = cv2.remap(other, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(seen, np.float32)
+
+
+def _nearness(places: Floats, to_frame: NDArray[np.float64]) -> Floats:
+    """(128, 128): 1 where a place of the canvas lies on a pixel's centre, less between them."""
+    points = np.asarray(cv2.transform(places, to_frame.astype(np.float32)), np.float32)
+    off = points - np.rint(points)
+    squared = off[..., 0] ** 2 + off[..., 1] ** 2
+    return np.asarray(np.exp(squared * np.float32(-0.5 / _NEAR**2)) + np.float32(_FLOOR))
+
+
+def _within(places: Floats) -> NDArray[np.bool_]:
+    """(128, 128): where the flow does not leave the canvas."""
+    return np.asarray(cv2.inRange(places, (0, 0), (CANVAS - 1, CANVAS - 1))) > 0

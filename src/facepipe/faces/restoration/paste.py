@@ -1,0 +1,261 @@
+"""Bring restored faces back into the frame: what changed, and nothing else.
+
+What is pasted is the difference that the restorer made, faded out along the mask. So the source's
+own detail stays where it was, a seam cannot arise from two samplings of the same pixels, and every
+pixel outside the canvas is the source's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facepipe.datatypes import Crops, Frame, PixelFormat, Plane, Restored
+from facepipe.faces.canvas import CANVAS, canvas_bounds, frame_px_per_canvas_px
+from facepipe.pipeline.planes import change_in_planes
+
+Floats = NDArray[np.float32]
+
+#: Canvas px over which a paste fades in from the canvas's border.
+_FEATHER = 14
+#: Blur, in px of the frame, that parts what the source itself shows from what is finer.
+_SOURCE_SIGMA = 0.35
+#: Canvas px of the blur below which colour and light are the source's, not the restorer's.
+_COLOUR_SIGMA = 30.0
+#: Frame px per canvas px between which a growing face is handed over to the source.
+_HANDOVER = (0.85, 1.0)
+#: Mean chroma of the crop, as a share of white, between which footage counts as grey or coloured.
+_GREY = (0.012, 0.03)
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What one face changes, on its canvas: `rgb` (128, 128, 3) faded by `alpha` (128, 128)."""
+
+    rgb: Floats
+    alpha: Floats
+    to_frame: NDArray[np.float64]
+
+
+def paste(
+    frames: Sequence[Frame],
+    crops: Crops,
+    restored: Restored,
+    *,
+    strength: float,
+    fidelity: float,
+    scale: int,
+) -> list[Frame]:
+    """The frames, enlarged `scale` times, with the restored faces in them.
+
+    `strength` is the share of the restorer's change that is pasted; `fidelity` the share of what
+    the source shows at its own resolution that stays the source's, artefacts included: at 1 only
+    finer detail is added.
+
+    Frames without a face are, at scale 1, the very same objects.
+    """
+    changes: list[list[Change]] = [[] for _ in frames]
+    for k in range(len(crops)):
+        parse = None if restored.parse is None else restored.parse[k]
+        share = strength if crops.weights is None else strength * float(crops.weights[k])
+        if share == 0:
+            continue
+        crop = crops.pixels[k]
+        shown = crop if restored.shown is None else restored.shown[k]
+        changes[crops.frame[k]].append(
+            _change(crop, shown, restored.pixels[k], parse, crops.to_frame[k], share, fidelity)
+        )
+    return [
+        _apply(frame if scale == 1 else enlarge(frame, scale), found, scale)
+        for frame, found in zip(frames, changes, strict=True)
+    ]
+
+
+def enlarge(frame: Frame, scale: int) -> Frame:
+    """The frame `scale` times as large, bicubic, in its own pixel format."""
+    width, height = frame.width * scale, frame.height * scale
+    to_out = scaled(np.array([[1.0, 0, 0], [0, 1, 0]]), scale)
+    planes: list[Plane] = []
+    for number, plane in enumerate(frame.planes):
+        shifts = _shifts(frame.format, number)
+        large = cv2.warpAffine(
+            plane,
+            _between_planes(to_out, shifts),
+            (-(-width >> shifts[0]), -(-height >> shifts[1])),
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        if frame.format.bits > 8:
+            # Cubic overshoot: 16-bit arithmetic saturates far above ten or twelve bits.
+            large = np.minimum(large, (1 << frame.format.bits) - 1)
+        eight = frame.format.bits == 8
+        planes.append(large.astype(np.uint8) if eight else large.astype(np.uint16))
+    return frame.with_planes(tuple(planes))
+
+
+def face_mask(parse: Floats | None) -> Floats:
+    """(128, 128) in [0, 1]: where the restored face may show, from the parse (8, 32, 32).
+
+    All but the background counts, so that hair and glasses are of one piece with the face; what
+    the parse does not take for a part of a person (a hand, a microphone) stays the source's.
+    """
+    ramp = np.clip((np.arange(CANVAS) + 0.5) / _FEATHER, 0, 1)
+    ramp = np.minimum(ramp, ramp[::-1])
+    ramp = ramp * ramp * (3 - 2 * ramp)
+    window = np.outer(ramp, ramp).astype(np.float32)
+    if parse is None:
+        return window
+    person = cv2.GaussianBlur(1 - parse[0], (0, 0), 1.0)
+    person = cv2.resize(person, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(window * np.clip(person * 1.25 - 0.125, 0, 1), np.float32)
+
+
+def _change(
+    crop: Floats,
+    shown: Floats,
+    restored: Floats,
+    parse: Floats | None,
+    to_frame: NDArray[np.float64],
+    strength: float,
+    fidelity: float,
+) -> Change:
+    alpha = face_mask(parse)
+    size = frame_px_per_canvas_px(to_frame)
+    fade = np.clip((_HANDOVER[1] - size) / (_HANDOVER[1] - _HANDOVER[0]), 0, 1)
+    invented = restored - shown
+    known = cv2.GaussianBlur(invented, (0, 0), _SOURCE_SIGMA / size)
+    invented = invented - np.float32(fidelity) * known
+    difference = shown - crop + invented - _drift(invented, alpha)
+    chroma = float((crop.max(2) - crop.min(2)).mean())
+    colourful = float(np.clip((chroma - _GREY[0]) / (_GREY[1] - _GREY[0]), 0, 1))
+    if colourful < 1:
+        # Grey and infrared footage stays grey: the change is one of light alone.
+        light = difference @ np.array([0.299, 0.587, 0.114], np.float32)
+        difference = colourful * difference + (1 - colourful) * light[..., None]
+    amount = np.float32(strength * fade)
+    return Change(difference * (amount * alpha)[..., None], amount * alpha, to_frame)
+
+
+def _drift(difference: Floats, alpha: Floats) -> Floats:
+    """(128, 128, 3): the mean of `difference` within `alpha` about each place, as it slowly varies.
+
+    Blurred at a quarter of the size, which so wide a blur does not show.
+    """
+    stacked = np.dstack([difference * alpha[..., None], alpha])
+    small = cv2.resize(stacked, (CANVAS // 4, CANVAS // 4), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), _COLOUR_SIGMA / 4)
+    mean = small[..., :3] / np.maximum(small[..., 3:], 1e-3)
+    return np.asarray(cv2.resize(mean, (CANVAS, CANVAS)), np.float32)
+
+
+def _apply(frame: Frame, changes: list[Change], scale: int) -> Frame:
+    if not changes:
+        return frame
+    # The nearest face first: where two meet, it covers the ones behind it.
+    changes = sorted(changes, key=lambda c: -frame_px_per_canvas_px(c.to_frame))
+    planes = list(frame.planes)
+    copied = [False] * len(planes)
+    placed: list[_Placed] = []
+    for change in changes:
+        place = _Placed.of(change, frame, scale)
+        if place is None:
+            continue
+        rgb = change.rgb
+        for nearer in placed:
+            rgb = rgb * (1 - nearer.alpha_on(place))[..., None]
+        values = change_in_planes(rgb, frame.format, frame.colour)
+        for number, value in enumerate(values):
+            if not copied[number]:
+                planes[number], copied[number] = planes[number].copy(), True
+            _add(planes[number], value, place.to_out, _shifts(frame.format, number), frame.format)
+        placed.append(place)
+    return frame.with_planes(tuple(planes))
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """A change and where it lies in the output frame."""
+
+    change: Change
+    to_out: NDArray[np.float64]
+    bounds: tuple[int, int, int, int]
+
+    @staticmethod
+    def of(change: Change, frame: Frame, scale: int) -> _Placed | None:
+        to_out = scaled(change.to_frame, scale)
+        bounds = canvas_bounds(to_out, frame.width, frame.height)
+        if bounds[0] >= bounds[2] or bounds[1] >= bounds[3]:
+            return None
+        return _Placed(change, to_out, bounds)
+
+    def alpha_on(self, other: _Placed) -> Floats:
+        """This face's mask as it lies on the other face's canvas, 0 where they do not meet."""
+        a, b = self.bounds, other.bounds
+        if a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3]:
+            return np.zeros((CANVAS, CANVAS), np.float32)
+        between = cv2.invertAffineTransform(other.to_out) @ np.vstack([self.to_out, [0, 0, 1]])
+        alpha = cv2.warpAffine(self.change.alpha, between, (CANVAS, CANVAS))
+        return np.asarray(alpha, np.float32)
+
+
+def scaled(to_frame: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
+    """The same transform into a frame `scale` times as large; pixel centres are at integers."""
+    out = to_frame * scale
+    out[:, 2] += (scale - 1) / 2
+    return out
+
+
+def _shifts(pixel: PixelFormat, plane: int) -> tuple[int, int]:
+    chroma = pixel.model == "yuv" and plane in (1, 2)
+    return (pixel.shift_x, pixel.shift_y) if chroma else (0, 0)
+
+
+def _to_plane(shifts: tuple[int, int]) -> NDArray[np.float64]:
+    """(2, 3): places of luma samples as places in a subsampled plane, where MPEG puts its samples.
+
+    Across, beside every second luma sample; down, halfway between two rows.
+    """
+    across, down = 1 << shifts[0], 1 << shifts[1]
+    return np.array([[1 / across, 0, 0], [0, 1 / down, (1 - down) / (2 * down)]])
+
+
+def _between_planes(to_out: NDArray[np.float64], shifts: tuple[int, int]) -> NDArray[np.float64]:
+    """(2, 3): a transform of luma places as one of places in a subsampled plane."""
+    to_plane = _to_plane(shifts)
+    from_plane = cv2.invertAffineTransform(to_plane)
+    through = np.vstack([to_out, [0, 0, 1]]) @ np.vstack([from_plane, [0, 0, 1]])
+    return np.asarray(to_plane @ through, np.float64)
+
+
+def _add(
+    plane: Plane,
+    value: Floats,
+    to_out: NDArray[np.float64],
+    shifts: tuple[int, int],
+    pixel: PixelFormat,
+) -> None:
+    """Add `value` (128, 128), in code values, to `plane` where the canvas lies in it."""
+    to_plane = _to_plane(shifts) @ np.vstack([to_out, [0, 0, 1]])
+    x0, y0, x1, y1 = canvas_bounds(to_plane, plane.shape[1], plane.shape[0])
+    if x0 >= x1 or y0 >= y1:
+        return
+    spacing = np.sqrt(abs(np.linalg.det(to_plane[:, :2])))
+    if spacing < 1:
+        # Fewer pixels than the canvas has: what they cannot show must not alias into them.
+        sigma = 0.5 * np.sqrt(1 / spacing**2 - 1) + 1e-3
+        value = np.asarray(cv2.GaussianBlur(value, (0, 0), sigma), np.float32)
+    to_box = to_plane - np.array([[0, 0, x0], [0, 0, y0]])
+    box = cv2.warpAffine(
+        value,
+        to_box,
+        (x1 - x0, y1 - y0),
+        flags=cv2.INTER_CUBIC if spacing > 1 else cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+    )
+    inside = plane[y0:y1, x0:x1]
+    top = (1 << pixel.bits) - 1
+    plane[y0:y1, x0:x1] = np.clip(np.rint(inside + box), 0, top).astype(plane.dtype)

@@ -1,0 +1,100 @@
+"""Several frames of a face hold more than one, and what is no face of it adds nothing."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facepipe.faces.canvas import CANVAS, resampled
+from facepipe.faces.restoration.fusion import fuse
+
+SCALE = 4  # canvas px of a frame px
+Shown = tuple[NDArray[np.float32], NDArray[np.float64]]
+
+
+@pytest.fixture(scope="module")
+def scene() -> NDArray[np.float32]:
+    """A picture with detail finer than the frame's pixels, and a margin of 16 px."""
+    rng = np.random.default_rng(4)
+    side = CANVAS + 32
+    fine = cv2.GaussianBlur(rng.random((side, side, 3), np.float32), (0, 0), 1.6)
+    coarse = cv2.GaussianBlur(rng.random((side, side, 3), np.float32), (0, 0), 8)
+    picture = 0.5 + 0.6 * (fine - fine.mean()) + 3 * (coarse - coarse.mean())
+    return np.clip(picture, 0, 1).astype(np.float32)
+
+
+def shown(
+    scene: NDArray[np.float32], shift: tuple[float, float], off: tuple[float, float] = (0, 0)
+) -> Shown:
+    """The canvas of a frame whose grid lies `shift` canvas px aside, found `off` by so much."""
+    size = (len(scene) // SCALE,) * 2
+    middle = (SCALE - 1) / 2
+    to_scene = np.array([[SCALE, 0, middle + shift[0]], [0, SCALE, middle + shift[1]]])
+    optical = cv2.GaussianBlur(scene, (0, 0), 0.3 * SCALE)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    frame = cv2.warpAffine(optical, to_scene, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    places = [(16 + off[k] - to_scene[k, 2]) / SCALE for k in range(2)]
+    to_frame = np.array([[1 / SCALE, 0, places[0]], [0, 1 / SCALE, places[1]]])
+    return resampled(np.asarray(frame, np.float32), to_frame), to_frame
+
+
+def error(picture: NDArray[np.float32], scene: NDArray[np.float32]) -> float:
+    truth = scene[16:-16, 16:-16]
+    return float(np.square(picture - truth)[8:-8, 8:-8].mean() ** 0.5)
+
+
+SHIFTS = ((1.0, 1.1), (-1.2, 1.0), (1.1, -1.0), (-1.0, -1.1))
+
+
+def test_frames_on_other_grids_show_what_one_does_not(scene: NDArray[np.float32]) -> None:
+    canvas, to_frame = shown(scene, (0, 0))
+    fused = fuse(canvas, to_frame, [shown(scene, shift) for shift in SHIFTS])
+    alone, mean, nearest = (
+        error(canvas + more, scene) for more in (0 * canvas, fused[..., 0:3], fused[..., 3:6])
+    )
+    assert mean < 0.97 * alone
+    assert nearest < 0.9 * alone
+    assert nearest < mean
+    assert fused[16:-16, 16:-16, 6].mean() > 0.95
+
+
+def test_frames_that_were_found_a_little_off_are_registered(scene: NDArray[np.float32]) -> None:
+    canvas, to_frame = shown(scene, (0, 0))
+    offs = ((1.5, 0.8), (-1.3, 1.2), (0.9, -1.4), (-1.6, -0.7))
+    pairs = zip(SHIFTS, offs, strict=True)
+    fused = fuse(canvas, to_frame, [shown(scene, shift, off) for shift, off in pairs])
+    assert error(canvas + fused[..., 3:6], scene) < 0.93 * error(canvas, scene)
+
+
+def test_the_same_frame_adds_nothing(scene: NDArray[np.float32]) -> None:
+    canvas, to_frame = shown(scene, (0, 0))
+    fused = fuse(canvas, to_frame, [(canvas, to_frame)] * 4)
+    np.testing.assert_allclose(fused[..., :6], 0, atol=1e-4)
+    np.testing.assert_allclose(fused[..., 6], 1)
+    assert not fuse(canvas, to_frame, []).any()
+
+
+def test_what_something_else_covers_adds_nothing(scene: NDArray[np.float32]) -> None:
+    canvas, to_frame = shown(scene, (0, 0))
+    others = [shown(scene, shift) for shift in SHIFTS]
+    for other, _ in others:
+        other[:, 64:] = 0.9  # a hand comes in from the right
+    fused = fuse(canvas, to_frame, others)
+    assert not fused[16:-16, 104:-8].any()
+    assert fused[16:-16, 8:32, 6].min() > 0.9
+
+
+def test_noise_is_averaged(scene: NDArray[np.float32]) -> None:
+    rng = np.random.default_rng(1)
+    clean, to_frame = shown(scene, (0, 0))
+
+    def noisy() -> NDArray[np.float32]:
+        grain = cv2.resize(rng.normal(0, 0.03, (32, 32, 3)), (CANVAS, CANVAS))
+        return np.asarray(clean + grain, np.float32)
+
+    canvas = noisy()
+    fused = fuse(canvas, to_frame, [(noisy(), to_frame) for _ in range(4)])
+    left = np.std(canvas + fused[..., 0:3] - clean) / np.std(canvas - clean)
+    assert left < 0.75
