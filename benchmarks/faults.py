@@ -122,7 +122,7 @@ def on_a_cluster(asked: argparse.Namespace, source: Path, results: Path) -> None
     import ray
     from ray.cluster_utils import Cluster
 
-    from facepipe.workers.cluster import RayExecutor
+    from facepipe.workers.ray_executor import RayExecutor
 
     with LocalExecutor(2, apart=True) as local:
         print(told("local", run_batch([str(source)], results / "local", Settings(), local)))

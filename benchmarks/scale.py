@@ -52,7 +52,7 @@ from facepipe.prepare import Plan, make_plan
 from facepipe.run import enhance
 from facepipe.video import decode, probe
 from facepipe.video.encode import part_shift
-from facepipe.workers.executor import Outcome
+from facepipe.workers.base import Outcome
 
 MB = 1e6
 SETTINGS = Settings()
@@ -371,7 +371,7 @@ def measure_driver(done: WorkDone, folder: Path) -> dict[str, float]:
 
 def measure_reading(short_film: Path, film: Path) -> dict[str, float]:
     """Bytes that a worker reads for one span in the middle, of a short film and of a long one."""
-    from facepipe.workers import lent
+    from facepipe.workers import ray_files as lent
 
     fetched = 0
 
@@ -436,8 +436,8 @@ def measure_dispatch(film: Path, folder: Path) -> dict[str, float]:
     import psutil
     import ray
 
-    from facepipe.workers.cluster import RayExecutor
     from facepipe.workers.dispatch import _POLL_SECONDS
+    from facepipe.workers.ray_executor import RayExecutor
 
     def each(tasks: Sequence[Nothing]) -> float:
         before = time.thread_time()

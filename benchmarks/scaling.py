@@ -17,7 +17,7 @@ from faults import make
 
 from facepipe.batch.runner import run_batch
 from facepipe.configs.settings import Settings
-from facepipe.workers.executor import Executor
+from facepipe.workers.base import Executor
 from facepipe.workers.local import LocalExecutor, usable_cores
 
 
@@ -51,7 +51,7 @@ def main() -> None:
         two = rate(LocalExecutor(2, apart=True), folder, "two")
         print(f"one worker {one:.1f} frames/s, two {two:.1f}: {two / one:.2f} times as fast")
         if not asked.no_ray:
-            from facepipe.workers.cluster import RayExecutor
+            from facepipe.workers.ray_executor import RayExecutor
 
             ray = rate(RayExecutor("local", workers=2), folder, "ray")
             print(f"two workers of Ray {ray:.1f} frames/s: {two / ray - 1:+.1%} time over local")

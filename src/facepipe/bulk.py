@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from facepipe.batch.report import BatchSummary
     from facepipe.batch.session import BatchSettings
     from facepipe.configs.settings import Settings
-    from facepipe.workers.executor import Executor
+    from facepipe.workers.base import Executor
 
 #: The exit code of a batch of which items failed.
 ITEMS_FAILED = 8
@@ -140,7 +140,7 @@ def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) ->
         from facepipe.workers.local import LocalExecutor, affordable_workers
 
         return LocalExecutor(settings.workers or affordable_workers(_WORKER_BYTES), apart=True)
-    from facepipe.workers.cluster import RayExecutor
+    from facepipe.workers.ray_executor import RayExecutor
 
     return RayExecutor(ray, workers=settings.workers, gpus=gpus, shared=shared)
 

@@ -33,7 +33,7 @@ from facepipe.pipeline.spans import (
 from facepipe.prepare import Plan
 from facepipe.video import joining
 from facepipe.video.damage import merged, refuse_damage
-from facepipe.workers.executor import Executor, Outcome
+from facepipe.workers.base import Executor, Outcome
 from facepipe.workers.jobs import Job
 
 Result = TypeVar("Result")

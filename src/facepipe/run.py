@@ -27,7 +27,7 @@ from facepipe.pipeline.report import (
 )
 from facepipe.prepare import check_output, check_restorer, make_plan
 from facepipe.video import mux
-from facepipe.workers.executor import Executor
+from facepipe.workers.base import Executor
 from facepipe.workers.jobs import claim, fingerprint, is_left, open_job
 from facepipe.workers.local import LocalExecutor
 

@@ -19,10 +19,10 @@ from facepipe.datatypes import Span  # noqa: E402
 from facepipe.errors import InputError, UsageError, WorkerError  # noqa: E402
 from facepipe.video import decode, probe  # noqa: E402
 from facepipe.video.sources import open_source  # noqa: E402
-from facepipe.workers.cluster import RayExecutor  # noqa: E402
-from facepipe.workers.executor import Executor, Outcome  # noqa: E402
-from facepipe.workers.lent import Library  # noqa: E402
+from facepipe.workers.base import Executor, Outcome  # noqa: E402
 from facepipe.workers.local import LocalExecutor  # noqa: E402
+from facepipe.workers.ray_executor import RayExecutor  # noqa: E402
+from facepipe.workers.ray_files import Library  # noqa: E402
 from media.portraits import film  # noqa: E402
 
 Progress = Callable[[int], None]
@@ -168,7 +168,7 @@ def test_no_cluster_is_an_error(address: str) -> None:
 
 
 def test_a_cluster_without_room_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from facepipe.workers import cluster as module
+    from facepipe.workers import ray_executor as module
 
     monkeypatch.setattr(module, "_FIRST_SECONDS", 3.0)
     with pytest.raises(WorkerError, match=r"each needs a processor and 1 of a GPU"):

@@ -24,7 +24,7 @@ from facepipe.pipeline.stills import (
 )
 from facepipe.prepare import check_restorer
 from facepipe.video.sources import is_address
-from facepipe.workers.executor import Outcome
+from facepipe.workers.base import Outcome
 
 log = logging.getLogger(__name__)
 

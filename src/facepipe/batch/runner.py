@@ -28,7 +28,7 @@ from facepipe.batch.videos import Films
 from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError, UsageError
 from facepipe.prepare import check_restorer
-from facepipe.workers.executor import Executor
+from facepipe.workers.base import Executor
 from facepipe.workers.jobs import settings_mark
 
 _POLL_SECONDS = 0.2

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 from facepipe.errors import FacepipeError, WorkerError
-from facepipe.workers.executor import Outcome, Result, Task, TaskFunction
+from facepipe.workers.base import Outcome, Result, Task, TaskFunction
 
 #: A task is tried this often before the error that it raises is given up to the caller.
 ATTEMPTS = 2

@@ -26,9 +26,9 @@ from typing import Any
 import psutil
 
 from facepipe.errors import FacepipeError, OutOfMemoryError, WorkerError, reason_of
+from facepipe.workers.base import Outcome, Result, Task, TaskFunction
 from facepipe.workers.dispatch import ATTEMPTS, STALLED_SECONDS, EngineExecutor, WorkerLost
-from facepipe.workers.executor import Outcome, Result, Task, TaskFunction
-from facepipe.workers.nursery import contexts
+from facepipe.workers.forkserver import contexts
 
 
 def usable_cores() -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from facepipe.errors import MediaError, WorkerError
-from facepipe.workers.executor import Outcome
+from facepipe.workers.base import Outcome
 from facepipe.workers.local import LocalExecutor, affordable_workers, free_memory, usable_cores
 
 Progress = Callable[[int], None]

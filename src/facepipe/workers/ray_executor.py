@@ -18,11 +18,11 @@ from ray.exceptions import RayError, RayTaskError
 
 from facepipe._files import write_whole
 from facepipe.errors import UsageError, WorkerError
+from facepipe.workers.base import TaskFunction
 from facepipe.workers.dispatch import STALLED_SECONDS, EngineExecutor, WorkerLost
-from facepipe.workers.executor import TaskFunction
-from facepipe.workers.lent import Library
 from facepipe.workers.local import return_memory
-from facepipe.workers.metering import Meter
+from facepipe.workers.ray_files import Library
+from facepipe.workers.ray_metrics import Meter
 
 #: Seconds between looks at how many workers the cluster could hold.
 _COUNT_SECONDS = 5.0

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from facepipe.workers import nursery
+from facepipe.workers import forkserver as nursery
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers start afresh")
 
