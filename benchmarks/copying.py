@@ -20,7 +20,7 @@ from pathlib import Path
 
 import av
 
-from facepipe.pipeline.report import sidecar_path
+from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.video import probe
 
 

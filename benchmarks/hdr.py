@@ -22,7 +22,7 @@ from av.sidedata.sidedata import Type
 from facepipe import enhance
 from facepipe.configs.settings import load_settings
 from facepipe.datatypes import Span
-from facepipe.pipeline.report import sidecar_path
+from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.video import decode, probe
 from facepipe.video.encoders.settings import side_data
 

@@ -40,8 +40,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from facepipe import enhance
 from facepipe.configs.settings import Settings, load_settings
-from facepipe.passes import Event
-from facepipe.pipeline import spans
+from facepipe.pipeline import tasks as spans
+from facepipe.pipeline.passes import Event
 from facepipe.workers.local import LocalExecutor
 from media import portraits, synthetic
 

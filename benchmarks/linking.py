@@ -28,8 +28,8 @@ from facepipe.configs.settings import Settings
 from facepipe.datatypes import Faces, Sighting, Span, SpanFaces, Track, VideoInfo
 from facepipe.faces.tracking.acceptance import LEAST_LOOKS, LONG, PATIENCE
 from facepipe.faces.tracking.link import link
-from facepipe.pipeline.plan import anchors
-from facepipe.pipeline.spans import AnalyzeTask, analyze_span
+from facepipe.pipeline.spans import anchors
+from facepipe.pipeline.tasks import AnalyzeTask, analyze_span
 from facepipe.trials.cast import installed_photographs, read_faces
 from facepipe.trials.crowd import Crowd, Plan, Shown
 from facepipe.trials.film import write_film

@@ -40,16 +40,16 @@ from facepipe.configs.settings import Settings
 from facepipe.datatypes import Part, SpanFaces
 from facepipe.faces.tracking.link import link
 from facepipe.models.registry import sha256_of
-from facepipe.pipeline.plan import anchors
-from facepipe.pipeline.spans import (
+from facepipe.pipeline.api import enhance
+from facepipe.pipeline.preflight import Plan, make_plan
+from facepipe.pipeline.spans import anchors
+from facepipe.pipeline.tasks import (
     AnalyzeTask,
     RenderTask,
     analyze_span,
     render_span,
     tracks_within,
 )
-from facepipe.prepare import Plan, make_plan
-from facepipe.run import enhance
 from facepipe.video import decode, probe
 from facepipe.video.encode import part_shift
 from facepipe.workers.base import Outcome

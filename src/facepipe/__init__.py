@@ -27,7 +27,7 @@ from facepipe.errors import (
 
 if TYPE_CHECKING:
     from facepipe.configs.settings import Settings
-    from facepipe.run import analyze, enhance, render
+    from facepipe.pipeline.api import analyze, enhance, render
 
 __all__ = [
     "FacepipeError",
@@ -52,9 +52,9 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 # Loaded when first used: a program that only catches errors need not import OpenCV and PyAV.
 _LAZY = {
     "Settings": "facepipe.configs.settings",
-    "analyze": "facepipe.run",
-    "enhance": "facepipe.run",
-    "render": "facepipe.run",
+    "analyze": "facepipe.pipeline.api",
+    "enhance": "facepipe.pipeline.api",
+    "render": "facepipe.pipeline.api",
 }
 
 

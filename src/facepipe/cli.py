@@ -57,8 +57,8 @@ from facepipe.progress import reporting
 
 if TYPE_CHECKING:
     from facepipe.doctor import Health
-    from facepipe.prepare import Plan
-    from facepipe.run import Summary
+    from facepipe.pipeline.api import Summary
+    from facepipe.pipeline.preflight import Plan
 
 NOTICE = "Enhanced faces are plausible inventions, no evidence."
 
@@ -130,8 +130,8 @@ def run(
 ) -> None:
     """Enhance the faces of INPUT and write the film to OUTPUT, with a report beside it."""
     settings = settings_of(ctx) if dry_run else begin(ctx, source)
-    from facepipe import run as passes
-    from facepipe.prepare import make_plan
+    from facepipe.pipeline import api as passes
+    from facepipe.pipeline.preflight import make_plan
 
     if dry_run:
         _print_plan(make_plan(source, settings, target=output, overwrite=overwrite), output)
@@ -167,7 +167,7 @@ def analyze(
 ) -> None:
     """Find and follow the faces of INPUT; write what was found, to read, edit and render."""
     settings = begin(ctx, source)
-    from facepipe import run as passes
+    from facepipe.pipeline import api as passes
     from facepipe.video.damage import in_words
 
     with reporting(progress, quiet) as on_event:
@@ -216,7 +216,7 @@ def render(
 ) -> None:
     """Write INPUT to OUTPUT with the faces enhanced that ANALYSIS names."""
     settings = begin(ctx, source)
-    from facepipe import run as passes
+    from facepipe.pipeline import api as passes
 
     with reporting(progress, quiet) as on_event:
         summary = passes.render(

@@ -8,8 +8,8 @@ from facepipe._files import is_there
 from facepipe.configs.settings import Settings
 from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.images.picture import MOST_PIXELS
+from facepipe.pipeline.preflight import check_output, check_restorer
 from facepipe.pipeline.stills import Still, StillDone, StillsTask, enhance_stills
-from facepipe.prepare import check_output, check_restorer
 
 #: Suffixes that mean the same kind of picture.
 _SAME = {".jpeg": ".jpg", ".tiff": ".tif", ".heif": ".heic"}

@@ -14,7 +14,7 @@ from facepipe.options import ProgressKind
 
 if TYPE_CHECKING:
     from facepipe.batch.runner import BatchEvent
-    from facepipe.passes import Event
+    from facepipe.pipeline.passes import Event
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from conformance.witness import Programs, look
 from facepipe import enhance
 from facepipe.configs.settings import load_settings
 from facepipe.errors import FacepipeError
-from facepipe.passes import Event
-from facepipe.pipeline.report import sidecar_path
+from facepipe.pipeline.passes import Event
+from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.video.sources import describe
 from facepipe.workers.local import LocalExecutor
 

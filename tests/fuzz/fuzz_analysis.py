@@ -22,8 +22,8 @@ from facepipe.faces.tracking.fade import faded
 from facepipe.faces.tracking.selection import choose
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.limits import check_crowd
-from facepipe.pipeline.report import changed_box, scale_advice
-from facepipe.pipeline.spans import tracks_within
+from facepipe.pipeline.sidecar import changed_box, scale_advice
+from facepipe.pipeline.tasks import tracks_within
 
 PTS = tuple(range(0, 40 * 512, 512))
 FILM = VideoInfo(

@@ -12,7 +12,7 @@ import av
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Span
 from facepipe.errors import FacepipeError
-from facepipe.pipeline.plan import plan
+from facepipe.pipeline.spans import plan
 from facepipe.video import decode, probe
 
 LIMITS = LimitSettings(frame_megapixels=4, frames=2000)

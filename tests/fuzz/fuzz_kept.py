@@ -10,7 +10,7 @@ import numpy as np
 
 from facepipe.datatypes import Damage, Faces, Part, Sighting, Span, SpanFaces
 from facepipe.errors import FacepipeError
-from facepipe.workers.jobs import claim, open_job
+from facepipe.pipeline.checkpoint import claim, open_job
 
 SPAN = Span(0, 100, 200)
 

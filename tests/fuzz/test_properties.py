@@ -18,7 +18,7 @@ from facepipe.configs.training import load_recipe
 from facepipe.errors import FacepipeError, InputError, UsageError
 from facepipe.options import SETTING_OF_OPTION
 from facepipe.pipeline.analysis_file import read_analysis
-from facepipe.prepare import make_plan
+from facepipe.pipeline.preflight import make_plan
 from fuzz import (
     fuzz_analysis,
     fuzz_archive,

@@ -14,7 +14,7 @@ from facepipe import analyze, enhance, render
 from facepipe.configs.settings import Settings, load_settings
 from facepipe.datatypes import Span
 from facepipe.errors import InputError
-from facepipe.pipeline.report import sidecar_path
+from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.video import DecodeReport, decode, probe
 from media import portraits, synthetic
 

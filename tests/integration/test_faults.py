@@ -19,10 +19,10 @@ from facepipe import enhance
 from facepipe.configs.settings import Settings, load_settings
 from facepipe.datatypes import Span
 from facepipe.errors import FacepipeError, InputError, OutputError
-from facepipe.passes import Event
-from facepipe.pipeline.report import sidecar_path
+from facepipe.pipeline.checkpoint import Job, claim, open_job
+from facepipe.pipeline.passes import Event
+from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.video import probe
-from facepipe.workers.jobs import Job, claim, open_job
 from facepipe.workers.local import LocalExecutor
 from media import portraits, synthetic
 

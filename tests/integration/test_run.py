@@ -17,8 +17,8 @@ from facepipe import Settings, analyze, enhance, render
 from facepipe.configs.settings import load_settings
 from facepipe.datatypes import Span, VideoInfo
 from facepipe.errors import InputError, OutputError, UsageError
-from facepipe.passes import Event
-from facepipe.pipeline.report import sidecar_path
+from facepipe.pipeline.passes import Event
+from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.video import decode, probe
 from facepipe.video.encoders.settings import side_data
 from facepipe.workers.local import LocalExecutor

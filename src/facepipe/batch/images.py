@@ -14,6 +14,7 @@ from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.remote import fetch
 from facepipe.batch.session import Desk, refused
 from facepipe.errors import InputError, OutputError
+from facepipe.pipeline.preflight import check_restorer
 from facepipe.pipeline.stills import (
     Still,
     StillDone,
@@ -22,7 +23,6 @@ from facepipe.pipeline.stills import (
     enhance_stills,
     pass_stills_through,
 )
-from facepipe.prepare import check_restorer
 from facepipe.video.sources import is_address
 from facepipe.workers.base import Outcome
 

@@ -11,7 +11,7 @@ from facepipe.batch.archives import ArchiveWriter, Member, opened
 from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.session import MEMBERS, Desk
 from facepipe.errors import InputError
-from facepipe.pipeline.report import sidecar_path
+from facepipe.pipeline.sidecar import sidecar_path
 
 #: What follows an archive's name in that of its reports, by which it is known as one of ours.
 REPORTS = ".facepipe.jsonl"

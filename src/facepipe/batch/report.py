@@ -10,7 +10,7 @@ from pathlib import Path
 from facepipe.batch.ledger import Count, Ledger, Row
 from facepipe.batch.session import MEMBERS
 from facepipe.errors import OutputError
-from facepipe.pipeline.report import NOTICE
+from facepipe.pipeline.sidecar import NOTICE
 
 #: Name of both reports in the output folder, without suffix.
 NAME = "facepipe-batch"

@@ -27,9 +27,9 @@ from facepipe.batch.sources import Item, Skipped, items
 from facepipe.batch.videos import Films
 from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError, UsageError
-from facepipe.prepare import check_restorer
+from facepipe.pipeline.checkpoint import settings_mark
+from facepipe.pipeline.preflight import check_restorer
 from facepipe.workers.base import Executor
-from facepipe.workers.jobs import settings_mark
 
 _POLL_SECONDS = 0.2
 

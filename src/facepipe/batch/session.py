@@ -15,7 +15,7 @@ from facepipe.batch.remote import deliver
 from facepipe.configs.settings import Settings
 from facepipe.errors import FacepipeError, OutputError, WorkerError
 from facepipe.images.picture import MOST_PIXELS
-from facepipe.pipeline.report import sidecar_path
+from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.workers.base import Executor
 
 #: Free bytes under which a refused write means that the disk is full, for all items alike.

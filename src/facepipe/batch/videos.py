@@ -15,8 +15,8 @@ from facepipe.batch.ledger import Row
 from facepipe.batch.remote import fetched
 from facepipe.batch.session import Desk, since
 from facepipe.errors import FacepipeError
-from facepipe.passes import Event
-from facepipe.run import enhance
+from facepipe.pipeline.api import enhance
+from facepipe.pipeline.passes import Event
 from facepipe.video.sources import is_address
 
 log = logging.getLogger(__name__)

@@ -1,341 +1,124 @@
-"""The two passes over one span, as a worker runs them: a task in, a noun out.
-
-A task is plain data and a pure function of it is the result, so the same call serves this process,
-another process and a cluster.
-"""
+"""Cut the film into spans: to be searched, and to be rendered or copied."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from itertools import chain, islice
-from pathlib import Path
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from facepipe.datatypes import Span, VideoInfo
 
-from facepipe.configs.settings import DetectSettings, RestoreSettings
-from facepipe.datatypes import (
-    SEQUENCE,
-    Crops,
-    Frame,
-    Part,
-    Restored,
-    Span,
-    SpanFaces,
-    Track,
-    VideoInfo,
-)
-from facepipe.faces.analyze import analyze_frames
-from facepipe.faces.restoration.crop import crop
-from facepipe.faces.restoration.paste import enlarge, paste
-from facepipe.faces.restoration.temporal import REACH, settled
-from facepipe.faces.tracking.acceptance import doubted_below
-from facepipe.models.detectors import Detector, create_detector
-from facepipe.models.parser import Parser
-from facepipe.models.restorers import Restorer, create_restorer
-from facepipe.pipeline.limits import most_at_once
-from facepipe.video import DecodeReport, EncodeSettings, decode, encode
-
-#: Frames further apart in time than this are not seen beside each other.
-BESIDE_SECONDS = 0.15
-#: Frames on each side of a span that bear on it: averaged with its own, or fused with those.
-BESIDE = REACH + SEQUENCE // 2
-#: Bytes of pixels that a window of frames may hold, counted at the output's size.
-WINDOW_BYTES = 96 * 2**20
-#: Faces that a window of frames may hold: each takes a megabyte, and a crowd has hundreds.
-WINDOW_FACES = 512
-#: What a face costs in the render pass, in frames (of 640x360, on one core).
-FACE_WORK = 3
-
-Progress = Callable[[int], None]
+#: Shortest time between two anchors, of a short film and of a long one. At each the whole picture
+#: is searched.
+ANCHOR_SECONDS, FAR_SECONDS = 1.0, 4.0
+#: A film is cut into so many spans at least where its keyframes allow, for cores to share evenly.
+#: A number of the film, not of the cores: the same film comes out of every machine.
+FEWEST_SPANS = 8
+#: Spans of short films stay so long, for each begins with a keyframe.
+LEAST_SECONDS = 1.5
+#: Shortest time that is copied between two rendered spans: each join costs a keyframe.
+COPIED_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class AnalyzeTask:
-    """Find the faces of one span; `beyond` says how many frames after it are seen too."""
+def anchors(info: VideoInfo) -> tuple[int, ...]:
+    """Keyframes at which the search for faces starts anew, a second apart, four in a long film.
 
-    info: VideoInfo
-    span: Span
-    anchors: frozenset[int]
-    settings: DetectSettings
-    beyond: int
-
-    @property
-    def home(self) -> None:
-        """It writes nothing."""
-        return
-
-    def sent(self, address: Callable[[str], str], folder: Path) -> AnalyzeTask:  # noqa: ARG002
-        """The same for a machine that reads the source at its address."""
-        return replace(self, info=replace(self.info, path=address(self.info.path)))
-
-
-@dataclass(frozen=True, eq=False)
-class RenderTask:
-    """Write one span with its faces restored. `tracks` are those that the span shows."""
-
-    info: VideoInfo
-    span: Span
-    tracks: tuple[Track, ...]
-    settings: RestoreSettings
-    encode: EncodeSettings
-    target: Path
-
-    @property
-    def home(self) -> Path:
-        """The folder that it writes to."""
-        return self.target.parent
-
-    def sent(self, address: Callable[[str], str], folder: Path) -> RenderTask:
-        """The same for a machine that reads the source at its address, writing to `folder`."""
-        info = replace(self.info, path=address(self.info.path))
-        return replace(self, info=info, target=folder / self.target.name)
-
-
-@dataclass(frozen=True, eq=False)
-class PassThroughTask:
-    """A span that could not be rendered, and why."""
-
-    render: RenderTask
-    reason: str
-
-    @property
-    def home(self) -> Path:
-        """The folder that it writes to."""
-        return self.render.home
-
-    def sent(self, address: Callable[[str], str], folder: Path) -> PassThroughTask:
-        """As RenderTask's."""
-        return replace(self, render=self.render.sent(address, folder))
-
-
-def tracks_within(tracks: Sequence[Track], span: Span, info: VideoInfo) -> tuple[Track, ...]:
-    """The enhanced tracks that `span` shows, each with no more knots than the span needs.
-
-    It needs those of the frames beside it too, which are seen and restored.
+    They depend on the source alone, and spans are cut only at anchors: so which frames are
+    searched does not depend on how the film is cut.
     """
-    reach = BESIDE
-    begin, end = bisect_left(info.pts, span.start), bisect_left(info.pts, span.stop)
-    start, stop = info.pts[max(begin - reach, 0)], info.pts[min(end + reach, len(info.pts)) - 1]
-    inside = []
-    for track in tracks:
-        if not track.enhance or track.last < span.start or track.first >= span.stop:
+    if not info.pts:
+        return ()
+    share = info.seconds / (4 * FEWEST_SPANS)
+    apart = min(max(share, ANCHOR_SECONDS), FAR_SECONDS) / float(info.time_base)
+    chosen = [info.pts[0]]
+    for pts in info.keyframe_pts:
+        if pts - chosen[-1] >= apart:
+            chosen.append(pts)
+    return tuple(chosen)
+
+
+def plan(
+    info: VideoInfo, *, span_seconds: float, window: tuple[int, int] | None = None
+) -> tuple[Span, ...]:
+    """Half-open spans that cover the film, each about `span_seconds` long or one group of pictures.
+
+    Those of a film too short for FEWEST_SPANS of that length are shorter.
+    With `window` (start, stop) in pts, only what lies inside is covered; the first span then begins
+    at the first frame inside, which need not be a keyframe.
+    """
+    if not info.pts:
+        return ()
+    start, stop = window or (info.pts[0], info.pts[-1] + 1)
+    inside = [pts for pts in info.pts if start <= pts < stop]
+    if not inside:
+        return ()
+    base = float(info.time_base)
+    share = (inside[-1] - inside[0]) * base / FEWEST_SPANS
+    wanted = min(span_seconds, max(share, LEAST_SECONDS)) / base
+    starts = [inside[0]]
+    for pts in anchors(info):
+        if pts - starts[-1] >= wanted and pts <= inside[-1]:
+            starts.append(pts)
+    stops = [*starts[1:], inside[-1] + 1]
+    return tuple(Span(k, a, b) for k, (a, b) in enumerate(zip(starts, stops, strict=True)))
+
+
+def with_copies(
+    info: VideoInfo, spans: Sequence[Span], changed: Iterable[tuple[int, int]]
+) -> tuple[Span, ...]:
+    """The same stretch of film cut anew: what holds nothing `changed` is to be copied.
+
+    `changed` are inclusive pts ranges. Copied are whole closed groups of pictures, a second at
+    least between two rendered spans; which they are depends on the film and on what changes in it,
+    not on how `spans` were cut.
+    """
+    start, stop = spans[0].start, spans[-1].stop
+    least = COPIED_SECONDS / float(info.time_base)
+    runs = [
+        (a, b)
+        for a, b in _untouched(info, start, stop, changed)
+        if b - a >= least or (a, b) == (start, stop)
+    ]
+    joints = sorted({edge for run in runs for edge in run})
+    copied = frozenset(runs)
+    kept = (
+        span.start
+        for span in spans
+        if _lies_apart(span.start, joints, least) and not _within(span.start, runs)
+    )
+    edges = sorted({start, stop, *joints, *kept})
+    return tuple(Span(k, a, b, copied=(a, b) in copied) for k, (a, b) in enumerate(pairwise(edges)))
+
+
+def _lies_apart(time: int, joints: Sequence[int], least: float) -> bool:
+    """Whether `time` is `least` away from every joint, so that no span becomes tiny."""
+    at = bisect_left(joints, time)
+    return all(abs(joint - time) >= least for joint in joints[max(at - 1, 0) : at + 1])
+
+
+def _within(time: int, runs: Sequence[tuple[int, int]]) -> bool:
+    at = bisect_left(runs, (time, time)) - 1
+    return at >= 0 and time < runs[at][1]
+
+
+def _untouched(
+    info: VideoInfo, start: int, stop: int, changed: Iterable[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Runs of closed groups within start .. stop in which nothing changes."""
+    busy: list[tuple[int, int]] = []
+    for first, last in sorted(changed):
+        if busy and first <= busy[-1][1]:
+            busy[-1] = busy[-1][0], max(busy[-1][1], last)
+        else:
+            busy.append((first, last))
+    ends = [last for _, last in busy]
+    runs: list[tuple[int, int]] = []
+    for a, b in info.closed_groups:
+        at = bisect_left(ends, a)
+        if a < start or b > stop or (at < len(busy) and busy[at][0] < b):
             continue
-        before = int(np.searchsorted(track.pts, start, "right")) - 1
-        after = int(np.searchsorted(track.pts, stop, "left")) + 1
-        cut = slice(max(before, 0), after)
-        inside.append(
-            replace(
-                track,
-                pts=track.pts[cut],
-                boxes=track.boxes[cut],
-                landmarks=track.landmarks[cut],
-                scores=track.scores[cut],
-            )
-        )
-    return tuple(inside)
-
-
-def rendering_work(task: RenderTask) -> float:
-    """About how long `task` takes, in frames without a face."""
-    pts, span = task.info.pts, task.span
-    shown = pts[bisect_left(pts, span.start) : bisect_left(pts, span.stop)]
-    faces = sum(
-        bisect_right(shown, track.last) - bisect_left(shown, track.first) for track in task.tracks
-    )
-    return len(shown) + FACE_WORK * faces
-
-
-def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
-    """Decode a span and look for faces; `progress` is called with the frames done since."""
-    cv2.setNumThreads(1)
-    report = DecodeReport()
-    frames = decode(task.info, task.span, beyond=task.beyond, report=report)
-    found = search(
-        _counted(frames, progress, task.span),
-        task.span,
-        anchors=task.anchors,
-        settings=task.settings,
-        rotation=task.info.rotation,
-    )
-    return replace(found, damage=report.damage(task.info.pts))
-
-
-def search(
-    frames: Iterable[Frame],
-    span: Span,
-    *,
-    anchors: frozenset[int],
-    settings: DetectSettings,
-    rotation: int = 0,
-) -> SpanFaces:
-    """The faces of these frames by the settings, with this process's detector; see analyze_frames.
-
-    What is a little less sure than asked for is found too: a track may go on over it.
-    """
-    return analyze_frames(
-        frames,
-        span,
-        anchors=anchors,
-        detector=_detector(settings.detector, settings.pack),
-        every=settings.every,
-        enlarge=settings.enlarge,
-        score=max(settings.score - 0.2, 0.3),
-        min_face=settings.min_face,
-        rotation=rotation,
-        parser=_parse,
-        doubted_below=doubted_below(settings.score),
-    )
-
-
-def render_span(task: RenderTask, progress: Progress) -> Part:
-    """Decode, restore, paste and encode one span into `task.target`."""
-    cv2.setNumThreads(1)
-    report = DecodeReport()
-    beside = BESIDE if task.tracks else 0
-    frames = decode(task.info, task.span, before=beside, beyond=beside, report=report)
-    counted = _counted(frames, progress, task.span)
-    faces, runs_on = 0, ""
-    if task.tracks:
-        restorer = restorer_of(task.settings)
-        runs_on = restorer.description
-
-        def counting(count: int) -> None:
-            nonlocal faces
-            faces += count
-
-        pictures = render_frames(
-            counted,
-            task.span,
-            task.tracks,
-            restorer,
-            apart=BESIDE_SECONDS / float(task.info.time_base),
-            window=max(1, min(task.settings.window, WINDOW_FACES // most_at_once(task.tracks)[0])),
-            strength=task.settings.strength,
-            fidelity=task.settings.fidelity,
-            scale=task.encode.scale,
-            restored=counting,
-        )
-    else:
-        pictures = enlarged(counted, task.encode.scale)
-    first = next(pictures, None)
-    if first is None:
-        return Part(task.span, str(task.target), 0, 0, damage=report.damage(task.info.pts))
-    pictures = chain([first], pictures)
-    written = encode(pictures, task.target, info=task.info, span=task.span, settings=task.encode)
-    damage = report.damage(task.info.pts)
-    return Part(task.span, str(task.target), written, faces, runs_on=runs_on, damage=damage)
-
-
-def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:
-    """The span as it is, no face restored: what is left to do when restoring it keeps failing."""
-    part = render_span(replace(task.render, tracks=()), progress)
-    return replace(part, passed_through=task.reason)
-
-
-def render_frames(
-    frames: Iterator[Frame],
-    span: Span,
-    tracks: Sequence[Track],
-    restorer: Restorer,
-    *,
-    apart: float,
-    window: int,
-    strength: float,
-    fidelity: float,
-    scale: int,
-    restored: Callable[[int], None],
-) -> Iterator[Frame]:
-    """The core of the render pass: windows of frames, all their faces in one batch.
-
-    Of `frames`, those within the span come out; of those beside it, three are averaged with it, and
-    two more seen, on each side, no more than `apart` in pts. Holds `window` frames and those
-    beside, or fewer where they are large (WINDOW_BYTES at the output's size). `restored` is told
-    how many faces each frame had.
-    """
-
-    def batches() -> Iterator[tuple[Sequence[Frame], Crops, Restored]]:
-        for shown, inner in _windows(frames, span, window, scale):
-            crops = crop(shown, tracks, window=inner, apart=apart)
-            yield shown[inner.start : inner.stop], crops, restorer(crops)
-
-    for frame, crops, faces in settled(batches(), apart=apart):
-        if span.start <= frame.pts < span.stop:
-            restored(len(crops))
-            yield from paste(
-                [frame], crops, faces, strength=strength, fidelity=fidelity, scale=scale
-            )
-
-
-def enlarged(frames: Iterator[Frame], scale: int) -> Iterator[Frame]:
-    """The frames `scale` times as large."""
-    for frame in frames:
-        yield frame if scale == 1 else enlarge(frame, scale)
-
-
-def _windows(
-    frames: Iterator[Frame], span: Span, window: int, scale: int
-) -> Iterator[tuple[list[Frame], range]]:
-    """Runs of frames with two more on each side where there are, and which ones are the run.
-
-    Runs begin REACH frames before the span and end as many after it.
-    """
-    seen = SEQUENCE // 2
-    lead: list[Frame] = []
-    ahead = list(islice(frames, 1))
-    while ahead and ahead[0].pts < span.start:
-        lead = [*lead, *ahead][-BESIDE:]
-        ahead = list(islice(frames, 1))
-    before, ahead = lead[:-REACH], lead[-REACH:] + ahead
-    after = REACH
-    while ahead and (ahead[0].pts < span.stop or after):
-        size = sum(plane.nbytes for plane in ahead[0].planes) * (1 + scale * scale)
-        count = max(1, min(window, WINDOW_BYTES // max(size, 1)))
-        ahead += islice(frames, max(count + seen - len(ahead), 0))
-        within = sum(frame.pts < span.stop for frame in ahead[:count])
-        beyond = min(len(ahead[:count]) - within, after)
-        inner = ahead[: within + beyond]
-        shown = before + ahead
-        yield shown, range(len(before), len(before) + len(inner))
-        after -= beyond
-        before, ahead = (before + inner)[-seen:], ahead[len(inner) :]
-
-
-def _counted(frames: Iterator[Frame], progress: Progress, span: Span) -> Iterator[Frame]:
-    for frame in frames:
-        if span.start <= frame.pts < span.stop:
-            progress(1)
-        yield frame
-
-
-@cache
-def _detector(name: str, pack: Path | None) -> Detector:
-    """The detector of this process."""
-    return create_detector(name, pack=pack, threads=1)  # type: ignore[arg-type]
-
-
-@cache
-def restorer_of(settings: RestoreSettings) -> Restorer:
-    """The restorer of this process."""
-    return create_restorer(
-        settings.restorer,
-        device=settings.device,
-        runtime=settings.runtime,
-        threads=1,
-        mirrored=settings.mirrored,
-    )
-
-
-@cache
-def _parser() -> Parser:
-    """The parser of this process."""
-    return Parser(threads=1)
-
-
-def _parse(crops: Crops) -> NDArray[np.float32]:
-    """The parse of doubtful faces, whatever restores them later; loaded where there is one."""
-    return _parser()(crops)
+        if runs and runs[-1][1] == a:
+            runs[-1] = runs[-1][0], b
+        else:
+            runs.append((a, b))
+    return runs

@@ -25,14 +25,14 @@ from facepipe.faces.tracking.link import link
 from facepipe.faces.tracking.selection import choose
 from facepipe.images.picture import Picture, read_picture, write_picture
 from facepipe.models.registry import ModelFiles
-from facepipe.pipeline.report import (
+from facepipe.pipeline.sidecar import (
     CONTAINER_TAG,
     scale_advice,
     sidecar,
     sidecar_path,
     write_sidecar,
 )
-from facepipe.pipeline.spans import render_frames, restorer_of, search
+from facepipe.pipeline.tasks import render_frames, restorer_of, search
 from facepipe.video.sources import is_address
 
 _SPAN = Span(0, 0, 1)

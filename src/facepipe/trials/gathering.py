@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facepipe import run
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Faces, Track
 from facepipe.errors import InputError, UsageError
@@ -21,6 +20,7 @@ from facepipe.faces.canvas import CANVAS_FACE, frame_px_per_canvas_px, resampled
 from facepipe.faces.detection.finder import find_faces
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.detectors import create_detector
+from facepipe.pipeline import api as run
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.training.stlpips import StLpips, find_stlpips_weights, load_stlpips
 from facepipe.training.tables import cell, table

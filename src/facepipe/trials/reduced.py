@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facepipe import run
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Track, VideoInfo
 from facepipe.errors import InputError, UsageError
+from facepipe.pipeline import api as run
 from facepipe.pipeline.analysis_file import read_analysis
 from facepipe.training.stlpips import StLpips, find_stlpips_weights, load_stlpips
 from facepipe.training.tables import cell, table

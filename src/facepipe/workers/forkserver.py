@@ -17,7 +17,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 
 #: What every worker imports sooner or later, but for what is heavy and seldom needed.
-_NEEDED = ("facepipe.pipeline.spans", "facepipe.models.detectors.yunet")
+_NEEDED = ("facepipe.pipeline.tasks", "facepipe.models.detectors.yunet")
 #: Read when these libraries are first imported: their threads would be many, and die in a fork.
 _SINGLE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

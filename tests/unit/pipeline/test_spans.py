@@ -1,45 +1,106 @@
-"""What a span costs, before it is rendered."""
+"""Spans cover the film once, whatever their length; anchors depend on the source alone."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
+from itertools import pairwise
 
-import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from facepipe.configs.settings import RestoreSettings
-from facepipe.datatypes import Span, Track, VideoInfo
-from facepipe.pipeline.spans import FACE_WORK, RenderTask, rendering_work
-from facepipe.video import EncodeSettings
-
-FILM = VideoInfo(
-    path="film.mp4", container="mp4", stream_index=0, codec="h264", width=64, height=64,
-    pix_fmt="yuv420p", time_base=Fraction(1, 25), pts=tuple(range(0, 200, 2)), keyframe_pts=(0,),
-    rotation=0, sample_aspect_ratio=None, others=(),
-)  # fmt: skip
+from facepipe.datatypes import VideoInfo
+from facepipe.pipeline.spans import anchors, plan, with_copies
 
 
-def track(first: int, last: int) -> Track:
-    return Track(
-        1,
-        np.array([first, last]),
-        np.zeros((2, 4), np.float32),
-        np.zeros((2, 5, 2), np.float32),
-        np.ones(2, np.float32),
-    )
+def info(pts: list[int], keys: list[int], base: Fraction = Fraction(1, 25)) -> VideoInfo:
+    return VideoInfo(
+        path="film.mp4", container="mp4", stream_index=0, codec="h264", width=64, height=64,
+        pix_fmt="yuv420p", time_base=base, pts=tuple(pts), keyframe_pts=tuple(keys), rotation=0,
+        sample_aspect_ratio=None, others=(),
+    )  # fmt: skip
 
 
-def task(start: int, stop: int, *tracks: Track) -> RenderTask:
-    settings = EncodeSettings("libx264", (), "yuv420p")
-    return RenderTask(
-        FILM, Span(0, start, stop), tracks, RestoreSettings(), settings, Path("part.nut")
-    )
+@st.composite
+def films(draw: st.DrawFn) -> VideoInfo:
+    steps = draw(st.lists(st.integers(1, 40), min_size=1, max_size=120))
+    start = draw(st.integers(-100, 100))
+    pts = [start + sum(steps[:k]) for k in range(len(steps))]
+    keys = [pts[0], *(p for p in pts[1:] if draw(st.booleans()))]
+    return info(pts, keys)
 
 
-def test_a_faceless_span_costs_its_frames() -> None:
-    assert rendering_work(task(10, 60)) == 25
+@given(films(), st.floats(0.1, 30))
+def test_spans_cover_every_frame_once(film: VideoInfo, seconds: float) -> None:
+    spans = plan(film, span_seconds=seconds)
+    covered = [p for span in spans for p in film.pts if span.start <= p < span.stop]
+    assert covered == list(film.pts)
+    assert {span.start for span in spans} <= set(anchors(film))
+    assert [span.index for span in spans] == list(range(len(spans)))
 
 
-def test_faces_cost_where_the_span_shows_them() -> None:
-    inside, over_the_edge = track(20, 28), track(50, 150)
-    assert rendering_work(task(10, 60, inside, over_the_edge)) == 25 + FACE_WORK * (5 + 5)
+@given(films(), st.floats(0.1, 30), st.integers(-150, 1000), st.integers(1, 500))
+def test_a_window_covers_what_lies_inside(
+    film: VideoInfo, seconds: float, start: int, length: int
+) -> None:
+    spans = plan(film, span_seconds=seconds, window=(start, start + length))
+    inside = [p for p in film.pts if start <= p < start + length]
+    assert [p for span in spans for p in film.pts if span.start <= p < span.stop] == inside
+
+
+@given(films())
+def test_anchors_are_a_second_apart(film: VideoInfo) -> None:
+    chosen = anchors(film)
+    assert chosen[0] == film.pts[0]
+    assert all(b - a >= 25 for a, b in pairwise(chosen))
+
+
+@given(
+    films(),
+    st.floats(0.1, 30),
+    st.lists(st.tuples(st.integers(-50, 900), st.integers(0, 90)), max_size=6),
+    st.data(),
+)
+def test_copies_are_whole_groups_in_which_nothing_changes(
+    film: VideoInfo, seconds: float, starts: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    ends = [*film.keyframe_pts[1:], film.pts[-1] + 1]
+    every = list(zip(film.keyframe_pts, ends, strict=True))
+    closed = tuple(group for group in every if data.draw(st.booleans()))
+    film = replace(film, closed_groups=closed)
+    changed = [(first, first + lasting) for first, lasting in starts]
+    spans = with_copies(film, plan(film, span_seconds=seconds), changed)
+    assert [p for s in spans for p in film.pts if s.start <= p < s.stop] == list(film.pts)
+    assert [s.index for s in spans] == list(range(len(spans)))
+    whole = len(spans) == 1
+    for span in spans:
+        if span.copied:
+            assert not any(a < span.stop and b >= span.start for a, b in changed)
+            assert sum(b - a for a, b in closed if span.start <= a and b <= span.stop) == (
+                span.stop - span.start
+            )
+            assert whole or span.stop - span.start >= 25
+    copied = {(s.start, s.stop) for s in spans if s.copied}
+    for a, b in closed:
+        free = not any(first < b and last >= a for first, last in changed)
+        assert not (free and b - a >= 25) or any(s <= a and b <= e for s, e in copied)
+    other = with_copies(film, plan(film, span_seconds=1), changed)
+    assert copied == {(s.start, s.stop) for s in other if s.copied}
+
+
+def test_an_empty_film_has_no_spans() -> None:
+    assert plan(info([], []), span_seconds=4) == ()
+    assert anchors(info([], [])) == ()
+
+
+def test_streams_of_keyframes_alone_are_cut_by_time() -> None:
+    spans = plan(info(list(range(250)), list(range(250))), span_seconds=2)
+    assert [span.stop - span.start for span in spans] == [50] * 5
+
+
+def test_a_short_film_is_cut_finer_for_cores_to_share() -> None:
+    keys = list(range(0, 500, 25))  # twenty seconds, a keyframe each
+    spans = plan(info(list(range(500)), keys), span_seconds=6)
+    assert [span.stop - span.start for span in spans] == [75] * 6 + [50]
+    short = plan(info(list(range(100)), keys[:4]), span_seconds=6)
+    assert [span.stop - span.start for span in short] == [50, 50]

@@ -24,7 +24,7 @@ from facepipe.workers import nursery
 
 def told(queue):
     from multiprocessing import parent_process
-    names = [name for name in ("facepipe.pipeline.spans", "onnxruntime") if name in sys.modules]
+    names = [name for name in ("facepipe.pipeline.tasks", "onnxruntime") if name in sys.modules]
     queue.put((names, os.environ["OMP_NUM_THREADS"], os.getppid()))
 
 if __name__ == "__main__":
@@ -37,7 +37,7 @@ if __name__ == "__main__":
     process.start()
     names, threads, parent = queue.get()
     process.join()
-    assert "facepipe.pipeline.spans" not in sys.modules, "this process imported it itself"
+    assert "facepipe.pipeline.tasks" not in sys.modules, "this process imported it itself"
     print(",".join(names), threads, parent, flush=True)
     time.sleep(float(sys.argv[1]))
 """
@@ -64,7 +64,7 @@ def test_workers_begin_with_what_they_need_and_one_thread(tmp_path: os.PathLike[
     out, errors = started(tmp_path, 0).communicate(timeout=60)
     assert "Traceback" not in errors
     names, threads, parent = out.split()
-    assert names == "facepipe.pipeline.spans,onnxruntime"
+    assert names == "facepipe.pipeline.tasks,onnxruntime"
     assert threads == "1"
     deadline = time.monotonic() + 10
     while psutil.pid_exists(int(parent)) and time.monotonic() < deadline:

@@ -18,9 +18,11 @@ from facepipe.faces.tracking.fade import faded
 from facepipe.faces.tracking.link import link
 from facepipe.faces.tracking.selection import choose
 from facepipe.guards import check_unchanged
+from facepipe.pipeline.checkpoint import Job
 from facepipe.pipeline.limits import check_tracks
-from facepipe.pipeline.plan import anchors, with_copies
-from facepipe.pipeline.spans import (
+from facepipe.pipeline.preflight import Plan
+from facepipe.pipeline.spans import anchors, with_copies
+from facepipe.pipeline.tasks import (
     AnalyzeTask,
     PassThroughTask,
     RenderTask,
@@ -30,11 +32,9 @@ from facepipe.pipeline.spans import (
     rendering_work,
     tracks_within,
 )
-from facepipe.prepare import Plan
 from facepipe.video import joining
 from facepipe.video.damage import merged, refuse_damage
 from facepipe.workers.base import Executor, Outcome
-from facepipe.workers.jobs import Job
 
 Result = TypeVar("Result")
 

@@ -10,7 +10,7 @@ import pytest
 
 from facepipe.datatypes import Damage, Faces, Moves, Part, Sighting, Span, SpanFaces
 from facepipe.errors import OutputError
-from facepipe.workers.jobs import open_job
+from facepipe.pipeline.checkpoint import open_job
 
 SPAN = Span(3, 100, 200)
 DAMAGE = (Damage(100, 110, 2, "do not decode"), Damage(150, 150, 1, "are damaged"))

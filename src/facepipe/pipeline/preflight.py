@@ -14,7 +14,7 @@ from facepipe.faces.tracking.selection import region_of
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
-from facepipe.pipeline.plan import plan
+from facepipe.pipeline.spans import plan
 from facepipe.video import (
     Copying,
     EncodeSettings,

@@ -8,7 +8,7 @@ import pytest
 
 from facepipe.configs.settings import load_settings
 from facepipe.errors import UsageError
-from facepipe.prepare import ENCODER_THREADS, Plan, make_plan
+from facepipe.pipeline.preflight import ENCODER_THREADS, Plan, make_plan
 from facepipe.video import EncodeSettings
 from media import synthetic
 

@@ -15,20 +15,20 @@ from facepipe.errors import InputError
 from facepipe.faces.tracking.selection import choose
 from facepipe.guards import check_unchanged, told_plainly
 from facepipe.models.registry import sha256_of
-from facepipe.passes import OnEvent, analyze_pass, check_damage, render_pass
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
+from facepipe.pipeline.checkpoint import claim, fingerprint, is_left, open_job
 from facepipe.pipeline.limits import check_crowd
-from facepipe.pipeline.report import (
+from facepipe.pipeline.passes import OnEvent, analyze_pass, check_damage, render_pass
+from facepipe.pipeline.preflight import check_output, check_restorer, make_plan
+from facepipe.pipeline.sidecar import (
     CONTAINER_TAG,
     scale_advice,
     sidecar,
     sidecar_path,
     write_sidecar,
 )
-from facepipe.prepare import check_output, check_restorer, make_plan
 from facepipe.video import mux
 from facepipe.workers.base import Executor
-from facepipe.workers.jobs import claim, fingerprint, is_left, open_job
 from facepipe.workers.local import LocalExecutor
 
 
