@@ -16,7 +16,7 @@ import cv2
 
 from facepipe import __version__
 from facepipe.errors import MediaError
-from facepipe.models.health import Fact, facts, weights
+from facepipe.models.selftest import Fact, facts, weights
 from facepipe.video.encoders.selftest import ENCODERS, Trial, devices, media_versions, try_all
 from facepipe.workers.local import affordable_workers, free_memory, usable_cores
 

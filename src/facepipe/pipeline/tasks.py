@@ -35,7 +35,7 @@ from facepipe.faces.restoration.paste import enlarge, paste
 from facepipe.faces.restoration.temporal import REACH, settled
 from facepipe.faces.tracking.acceptance import doubted_below
 from facepipe.models.detectors import Detector, create_detector
-from facepipe.models.parser import Parser
+from facepipe.models.face_parser import Parser
 from facepipe.models.restorers import Restorer, create_restorer
 from facepipe.pipeline.limits import most_at_once
 from facepipe.video import DecodeReport, EncodeSettings, decode, encode

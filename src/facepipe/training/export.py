@@ -12,9 +12,9 @@ import onnx.utils
 import torch
 from onnx.external_data_helper import set_external_data
 
+from facepipe.models.networks.factory import CANVAS
 from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, FishSRNet, GuidedFishSRNet
 from facepipe.models.networks.parsingnet import ParsingNet
-from facepipe.models.networks.systems import CANVAS
 from facepipe.models.registry import sha256_of
 from facepipe.models.weights import load_weights, save_weights
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from facepipe.datatypes import Crops
 from facepipe.errors import ModelError
-from facepipe.models.networks.cost import gigamacs, parameters
-from facepipe.models.networks.systems import CANVAS, small_network, small_networks
+from facepipe.models.networks.complexity import gigamacs, parameters
+from facepipe.models.networks.factory import CANVAS, small_network, small_networks
 from facepipe.models.registry import find_model
 from facepipe.models.restorers import create_restorer
 from facepipe.models.runtime import Device, choose

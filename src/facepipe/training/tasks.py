@@ -11,17 +11,18 @@ from torch.nn import functional
 
 from facepipe.configs.training import TrainSettings
 from facepipe.errors import UsageError
-from facepipe.models.networks.cost import gigamacs
-from facepipe.models.networks.paper import GuidedPaperFishSRNet, PaperParsingNet
-from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeacher, parse_of
-from facepipe.models.networks.rivals import Discriminator, FSRNet
-from facepipe.models.networks.systems import (
+from facepipe.models.networks.baselines import Discriminator, FSRNet
+from facepipe.models.networks.complexity import gigamacs
+from facepipe.models.networks.factory import (
     CANVAS,
     SMALL,
     FromCanvas,
     guided_network,
     small_network,
 )
+from facepipe.models.networks.fishsrnet_paper import GuidedPaperFishSRNet, PaperParsingNet
+from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeacher, parse_of
+from facepipe.models.networks.vgg import VggDistance, find_vgg_weights, load_vgg
 from facepipe.models.weights import load_weights
 from facepipe.training.data import Batch
 from facepipe.training.losses import (
@@ -32,7 +33,6 @@ from facepipe.training.losses import (
     soft_jaccard,
     valid_l1,
 )
-from facepipe.training.perceptual import VggDistance, find_vgg_weights, load_vgg
 
 #: Weight of soft Jaccard beside cross-entropy.
 _JACCARD = 0.5

@@ -20,9 +20,9 @@ from facepipe.faces.canvas import CANVAS_FACE, frame_px_per_canvas_px, resampled
 from facepipe.faces.detection.finder import find_faces
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.detectors import create_detector
+from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
 from facepipe.pipeline import api as run
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
-from facepipe.training.stlpips import StLpips, find_stlpips_weights, load_stlpips
 from facepipe.training.tables import cell, table
 from facepipe.trials.crowd import BOX, Crowd, Shown
 from facepipe.trials.film import Rgb, enlarged, read_film, write_film

@@ -8,19 +8,19 @@ from torch import Tensor, nn
 
 from facepipe.datatypes import BESIDE_CHANNELS
 from facepipe.errors import UsageError
-from facepipe.models.networks.cost import gigamacs, parameters
-from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, FishSRNet, GuidedFishSRNet
-from facepipe.models.networks.msab import MSAB, ChannelMask, MultiScaleUnit, SpatialMask
-from facepipe.models.networks.paper import PaperFishSRNet, PaperParsingNet
-from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeacher, parse_of
-from facepipe.models.networks.parts import DownModule, ResidualBlock, UpModule, conv
-from facepipe.models.networks.rivals import Discriminator
-from facepipe.models.networks.systems import (
+from facepipe.models.networks.baselines import Discriminator
+from facepipe.models.networks.complexity import gigamacs, parameters
+from facepipe.models.networks.factory import (
     FromCanvas,
     guided_network,
     small_network,
     small_networks,
 )
+from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, FishSRNet, GuidedFishSRNet
+from facepipe.models.networks.fishsrnet_paper import PaperFishSRNet, PaperParsingNet
+from facepipe.models.networks.layers import DownModule, ResidualBlock, UpModule, conv
+from facepipe.models.networks.msab import MSAB, ChannelMask, MultiScaleUnit, SpatialMask
+from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeacher, parse_of
 from facepipe.models.registry import SYSTEMS, System
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from facepipe.datatypes import BESIDE_CHANNELS
+from facepipe.models.networks.layers import DownModule, UpModule, conv, stage
 from facepipe.models.networks.msab import MSAB
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet, parse_of
-from facepipe.models.networks.parts import DownModule, UpModule, conv, stage
 
 #: Channels of the graph's input: the canvas, then what the frames beside add to it.
 SEEN_CHANNELS = 3 + BESIDE_CHANNELS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from facepipe.models.networks.parts import conv
+from facepipe.models.networks.layers import conv
 
 
 class MultiScaleUnit(nn.Module):

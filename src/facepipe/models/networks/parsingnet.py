@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facepipe.models.networks.parts import DownModule, ResidualBlock, UpModule, conv, stage
+from facepipe.models.networks.layers import DownModule, ResidualBlock, UpModule, conv, stage
 
 #: Classes of the parsing map, in the order of its channels.
 PARTS = ("background", "skin", "brows", "eyes", "nose", "mouth", "hair", "rest")

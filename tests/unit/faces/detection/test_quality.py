@@ -13,7 +13,7 @@ from facepipe.faces.canvas import TEMPLATE
 from facepipe.faces.detection.finder import find_faces
 from facepipe.faces.detection.quality import detail, features, parts_shown
 from facepipe.models.detectors import create_detector
-from facepipe.models.parser import Parser
+from facepipe.models.face_parser import Parser
 from media.portraits import portrait
 
 parse = Parser()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facepipe.training.stlpips import (
+from facepipe.models.networks.stlpips import (
     SCALE,
     SHIFT,
     blur_kernel,

@@ -8,8 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from facepipe.models.networks.msab import MSAB
-from facepipe.models.networks.parts import (
+from facepipe.models.networks.layers import (
     BlockFactory,
     DownModule,
     ResidualBlock,
@@ -17,6 +16,7 @@ from facepipe.models.networks.parts import (
     conv,
     stage,
 )
+from facepipe.models.networks.msab import MSAB
 
 
 class PaperFishSRNet(nn.Module):

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facepipe.models.networks.layers import ResidualBlock, conv, stage
 from facepipe.models.networks.parsingnet import PARTS
-from facepipe.models.networks.parts import ResidualBlock, conv, stage
 
 #: From the papers' input to their output.
 ENLARGEMENT = 8

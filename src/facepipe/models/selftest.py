@@ -1,6 +1,6 @@
 """What runs networks on this machine, told by using it: for `facepipe doctor`.
 
-`python -m facepipe.models.health` tells one fact a line, so that a library that crashes takes no
+`python -m facepipe.models.selftest` tells one fact a line, so that a library that crashes takes no
 other process with it.
 """
 
@@ -44,7 +44,7 @@ class Fact:
 def facts() -> Iterator[Fact]:
     """What runs networks here; whatever crashes is told as such, and the rest not tried."""
     left = list(_PARTS)
-    for line in hear("facepipe.models.health", (), patience=_PATIENCE):
+    for line in hear("facepipe.models.selftest", (), patience=_PATIENCE):
         fact = Fact(**json.loads(line))
         left.remove(fact.name)
         yield fact

@@ -9,11 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facepipe.errors import UsageError
+from facepipe.models.networks.baselines import SRCNN, URDGN, VDSR, FSRNet, SPARNet
 from facepipe.models.networks.fishsrnet import FishSRNet, large_fishsrnet
+from facepipe.models.networks.fishsrnet_paper import (
+    GuidedPaperFishSRNet,
+    PaperFishSRNet,
+    PostUpsampling,
+)
+from facepipe.models.networks.layers import ResidualBlock
 from facepipe.models.networks.msab import MSAB
-from facepipe.models.networks.paper import GuidedPaperFishSRNet, PaperFishSRNet, PostUpsampling
-from facepipe.models.networks.parts import ResidualBlock
-from facepipe.models.networks.rivals import SRCNN, URDGN, VDSR, FSRNet, SPARNet
 
 CANVAS = 128
 #: Px a side of the faces that the papers begin with.

@@ -9,7 +9,7 @@ import pytest
 from facepipe.datatypes import Crops
 from facepipe.errors import ModelError
 from facepipe.models import registry
-from facepipe.models.parser import Parser
+from facepipe.models.face_parser import Parser
 from facepipe.models.restorers import create_restorer
 
 
