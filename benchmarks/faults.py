@@ -34,7 +34,7 @@ from facepipe.batch.report import BatchSummary
 from facepipe.batch.runner import run_batch
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Span
-from facepipe.trials.film import write_film
+from facepipe.evaluation.clips import write_film
 from facepipe.video import decode, probe
 from facepipe.workers.local import LocalExecutor
 

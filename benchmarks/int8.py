@@ -27,12 +27,12 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from facepipe.evaluation.faces import evenly_spaced
+from facepipe.evaluation.protocols import given
 from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, guided_fishsrnet
 from facepipe.models.registry import find_model
 from facepipe.models.weights import load_weights
-from facepipe.training.evaluate import evenly_spaced
 from facepipe.training.faces import FaceArchive, canvas_of
-from facepipe.training.protocols import given
 
 Floats = NDArray[np.float32]
 BATCH = 8

@@ -26,14 +26,14 @@ import numpy as np
 
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Faces, Sighting, Span, SpanFaces, Track, VideoInfo
+from facepipe.evaluation.assets import installed_photographs, read_faces
+from facepipe.evaluation.clips import write_film
+from facepipe.evaluation.synthetic_crowd import Crowd, Plan, Shown
+from facepipe.evaluation.tracking_metrics import Looked, measure_following
 from facepipe.faces.tracking.acceptance import LEAST_LOOKS, LONG, PATIENCE
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline.spans import anchors
 from facepipe.pipeline.tasks import AnalyzeTask, analyze_span
-from facepipe.trials.cast import installed_photographs, read_faces
-from facepipe.trials.crowd import Crowd, Plan, Shown
-from facepipe.trials.film import write_film
-from facepipe.trials.following import Looked, measure_following
 from facepipe.video.probe import probe
 
 #: Twenty people of 14 to 40 px who walk half as fast again as usual.

@@ -13,7 +13,7 @@ from facepipe.options import Device, Protocol
 if TYPE_CHECKING:
     from torch import nn
 
-    from facepipe.training.tables import Figures
+    from facepipe.evaluation.tables import Figures
 
 models_app = typer.Typer(help="The networks that facepipe knows.", invoke_without_command=True)
 evaluate_app = typer.Typer(help="Measure quality on data with known truth.", no_args_is_help=True)
@@ -135,10 +135,10 @@ def evaluate_faces(
     device: Annotated[Device, typer.Option()] = Device.auto,
 ) -> None:
     """Restorers against bicubic enlargement on faces whose truth is known."""
-    from facepipe.training.evaluate import evaluate_faces as evaluate
-    from facepipe.training.evaluate import write_sheet
+    from facepipe.evaluation.faces import evaluate_faces as evaluate
+    from facepipe.evaluation.faces import write_sheet
+    from facepipe.evaluation.restorers import entrant
     from facepipe.training.faces import FaceArchive
-    from facepipe.training.rows import entrant
 
     entrants = {
         _row_name(name): entrant(name, device=device.value, mirrored=mirrored)
@@ -156,7 +156,7 @@ def evaluate_faces(
 
 def _tell(result: Figures | Sequence[Figures], output: Path | None, markdown: Path | None) -> None:
     """Print the tables of `result`, and write them where that was asked for."""
-    from facepipe.training.tables import as_json, write
+    from facepipe.evaluation.tables import as_json, write
 
     several = result if isinstance(result, Sequence) else [result]
     tables = "\n".join(one.to_markdown() for one in several)
@@ -186,11 +186,11 @@ def evaluate_parsing(
     markdown: MarkdownFile = None,
 ) -> None:
     """ParsingNet against masks: intersection over union of every part, by the face's size."""
+    from facepipe.evaluation.parsing import evaluate_parsing as evaluate
     from facepipe.models.networks.fishsrnet import guided_fishsrnet
     from facepipe.models.networks.parsingnet import ParsingNet, ParsingTeacher
     from facepipe.models.registry import find_model
     from facepipe.models.weights import load_weights, read_weights
-    from facepipe.training.evaluate_parsing import evaluate_parsing as evaluate
     from facepipe.training.faces import FaceArchive
 
     if weights is None:
@@ -226,7 +226,7 @@ def evaluate_video(
 ) -> None:
     """The whole of facepipe on clips that are made small and coded, against what they were."""
     from facepipe.configs.settings import load_settings
-    from facepipe.trials.reduced import evaluate_film
+    from facepipe.evaluation.video import evaluate_film
 
     settings = load_settings(overrides={"output.scale": scale})
     found = [
@@ -267,9 +267,14 @@ def evaluate_crowd(
 ) -> None:
     """The whole of facepipe among faces whose places are known: found, followed, restored."""
     from facepipe.configs.settings import load_settings
-    from facepipe.trials.cast import installed_photographs, portrait, read_faces, read_photographs
-    from facepipe.trials.crowd import Crowd, Plan
-    from facepipe.trials.gathering import evaluate_crowd as evaluate
+    from facepipe.evaluation.assets import (
+        installed_photographs,
+        portrait,
+        read_faces,
+        read_photographs,
+    )
+    from facepipe.evaluation.crowd import evaluate_crowd as evaluate
+    from facepipe.evaluation.synthetic_crowd import Crowd, Plan
 
     plan = Plan(
         faces=count,

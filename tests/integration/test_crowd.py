@@ -14,11 +14,11 @@ from facepipe.cli import app
 from facepipe.configs.settings import load_settings
 from facepipe.datatypes import Faces
 from facepipe.errors import InputError, UsageError
+from facepipe.evaluation.assets import installed_photographs, portrait, read_faces, read_photographs
+from facepipe.evaluation.crowd import evaluate_crowd
+from facepipe.evaluation.synthetic_crowd import HEIGHT, WIDTH, Crowd, Plan, Shown
+from facepipe.evaluation.tracking_metrics import Looked, measure_following, misplaced
 from facepipe.faces.canvas import TEMPLATE
-from facepipe.trials.cast import installed_photographs, portrait, read_faces, read_photographs
-from facepipe.trials.crowd import HEIGHT, WIDTH, Crowd, Plan, Shown
-from facepipe.trials.following import Looked, measure_following, misplaced
-from facepipe.trials.gathering import evaluate_crowd
 
 PLAN = Plan(faces=3, frames=24, sizes=(22, 34), motion=0.3, seed=4)
 

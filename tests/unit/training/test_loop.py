@@ -10,13 +10,13 @@ import torch
 
 from facepipe.configs.training import TrainSettings
 from facepipe.errors import ModelError, UsageError
+from facepipe.evaluation.restorers import entrant
 from facepipe.models.networks.factory import small_networks
 from facepipe.models.networks.parsingnet import ParsingNet
 from facepipe.models.networks.vgg import find_vgg_weights
 from facepipe.models.weights import read_weights, save_weights
 from facepipe.training import tasks
 from facepipe.training.loop import learning_rate, train, with_budget
-from facepipe.training.rows import entrant
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from facepipe.errors import ModelError
+from facepipe.evaluation.metrics import PSNR_CEILING, luma, measurable, measure, psnr, ssim_map
 from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
-from facepipe.training.metrics import PSNR_CEILING, luma, measurable, measure, psnr, ssim_map
 
 EVERYWHERE = np.ones((48, 56), np.bool_)
 

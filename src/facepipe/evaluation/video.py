@@ -19,11 +19,11 @@ import torch
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Track, VideoInfo
 from facepipe.errors import InputError, UsageError
+from facepipe.evaluation.clips import Rgb, enlarged, read_film, reduced, write_film
+from facepipe.evaluation.tables import cell, table
 from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
 from facepipe.pipeline import api as run
 from facepipe.pipeline.analysis_file import read_analysis
-from facepipe.training.tables import cell, table
-from facepipe.trials.film import Rgb, enlarged, read_film, reduced, write_film
 from facepipe.video.probe import probe
 
 Box = tuple[int, int, int, int]

@@ -10,19 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facepipe.errors import InputError, ModelError, OutputError, UsageError
-from facepipe.training import evaluate
-from facepipe.training.evaluate import (
-    Evaluation,
-    Row,
-    evaluate_faces,
-    evenly_spaced,
-    write_sheet,
-)
+from facepipe.evaluation import faces as evaluate
+from facepipe.evaluation.faces import Evaluation, Row, evaluate_faces, evenly_spaced, write_sheet
+from facepipe.evaluation.metrics import measure
+from facepipe.evaluation.protocols import given
+from facepipe.evaluation.restorers import Cost
+from facepipe.evaluation.tables import as_json
 from facepipe.training.faces import FaceArchive
-from facepipe.training.metrics import measure
-from facepipe.training.protocols import given
-from facepipe.training.rows import Cost
-from facepipe.training.tables import as_json
 
 DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 Canvases = NDArray[np.float32]

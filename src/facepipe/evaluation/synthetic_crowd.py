@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facepipe.evaluation.clips import Rgb, reduced
 from facepipe.training.faces import ALIGNED_SIZE, MARGIN
-from facepipe.trials.film import Rgb, reduced
 
 Floats = NDArray[np.float32]
 

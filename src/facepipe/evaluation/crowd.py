@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Faces, Track
 from facepipe.errors import InputError, UsageError
+from facepipe.evaluation.clips import Rgb, enlarged, read_film, write_film
+from facepipe.evaluation.synthetic_crowd import BOX, Crowd, Shown
+from facepipe.evaluation.tables import cell, table
+from facepipe.evaluation.tracking_metrics import EDGES, Following, Looked, measure_following
 from facepipe.faces.canvas import CANVAS_FACE, frame_px_per_canvas_px, resampled
 from facepipe.faces.detection.finder import find_faces
 from facepipe.faces.restoration.paste import scaled
@@ -23,10 +27,6 @@ from facepipe.models.detectors import create_detector
 from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
 from facepipe.pipeline import api as run
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
-from facepipe.training.tables import cell, table
-from facepipe.trials.crowd import BOX, Crowd, Shown
-from facepipe.trials.film import Rgb, enlarged, read_film, write_film
-from facepipe.trials.following import EDGES, Following, Looked, measure_following
 from facepipe.video.probe import probe
 
 Floats = NDArray[np.float32]

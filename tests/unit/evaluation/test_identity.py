@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from facepipe.errors import ModelError
+from facepipe.evaluation import identity
+from facepipe.evaluation.identity import IdentityMetric, _chip, find_identity_weights
 from facepipe.faces.canvas import CANVAS, TEMPLATE
-from facepipe.training import identity
-from facepipe.training.identity import IdentityMetric, _chip, find_identity_weights
 from media import portraits
 
 

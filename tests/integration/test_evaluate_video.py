@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from facepipe.cli import app
 from facepipe.configs.settings import load_settings
 from facepipe.errors import InputError, UsageError
-from facepipe.trials.reduced import evaluate_film
+from facepipe.evaluation.video import evaluate_film
 from media import portraits, synthetic
 
 SETTINGS = load_settings(overrides={"output.scale": 2})

@@ -11,9 +11,9 @@ from scipy.ndimage import uniform_filter1d
 from scipy.optimize import linear_sum_assignment
 
 from facepipe.datatypes import Faces, Track
+from facepipe.evaluation.synthetic_crowd import Shown
 from facepipe.faces.canvas import TEMPLATE, canvas_to_frame
 from facepipe.models.detectors.boxes import overlaps, sizes
-from facepipe.trials.crowd import Shown
 
 #: Edges of the ranges of size by which recall is told, px of the film.
 EDGES = (8.0, 12.0, 24.0, 48.0)

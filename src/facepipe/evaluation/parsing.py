@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from facepipe.errors import InputError
+from facepipe.evaluation.tables import cell, table
 from facepipe.faces.canvas import CANVAS
 from facepipe.models.networks.parsingnet import PARTS
 from facepipe.training.degradations import bicubic_reduced
 from facepipe.training.faces import IGNORED, FaceArchive, canvas_of
-from facepipe.training.tables import cell, table
 
 #: What the paper's map marks: the components of a face, without skin, hair and surroundings.
 COMPONENTS = ("brows", "eyes", "nose", "mouth")

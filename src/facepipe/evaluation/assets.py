@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 
 from facepipe.errors import InputError, UsageError
+from facepipe.evaluation.clips import Rgb
+from facepipe.evaluation.faces import evenly_spaced
 from facepipe.faces.canvas import canvas_to_frame, resampled
 from facepipe.faces.detection.finder import find_faces
 from facepipe.models.detectors import create_detector
-from facepipe.training.evaluate import evenly_spaced
 from facepipe.training.faces import ALIGNED_SIZE, MARGIN, FaceArchive
-from facepipe.trials.film import Rgb
 
 
 def read_faces(archives: Sequence[Path], count: int) -> list[Rgb]:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from facepipe.errors import InputError
+from facepipe.evaluation.parsing import evaluate_parsing
+from facepipe.evaluation.tables import as_json
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet
-from facepipe.training.evaluate_parsing import evaluate_parsing
 from facepipe.training.faces import IGNORED, FaceArchive, canvas_of
-from facepipe.training.tables import as_json
 
 MASKED = 5
 
