@@ -32,7 +32,7 @@ from facepipe.evaluation.protocols import given
 from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, guided_fishsrnet
 from facepipe.models.registry import find_model
 from facepipe.models.weights import load_weights
-from facepipe.training.faces import FaceArchive, canvas_of
+from facepipe.training.face_archive import FaceArchive, canvas_of
 
 Floats = NDArray[np.float32]
 BATCH = 8

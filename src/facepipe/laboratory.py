@@ -84,7 +84,7 @@ def label(
 
     from facepipe.models.networks.parsingnet import ParsingTeacher
     from facepipe.models.weights import load_weights
-    from facepipe.training.faces import FaceArchive
+    from facepipe.training.face_archive import FaceArchive
     from facepipe.training.label import label as write
 
     network = ParsingTeacher()
@@ -138,7 +138,7 @@ def evaluate_faces(
     from facepipe.evaluation.faces import evaluate_faces as evaluate
     from facepipe.evaluation.faces import write_sheet
     from facepipe.evaluation.restorers import entrant
-    from facepipe.training.faces import FaceArchive
+    from facepipe.training.face_archive import FaceArchive
 
     entrants = {
         _row_name(name): entrant(name, device=device.value, mirrored=mirrored)
@@ -191,7 +191,7 @@ def evaluate_parsing(
     from facepipe.models.networks.parsingnet import ParsingNet, ParsingTeacher
     from facepipe.models.registry import find_model
     from facepipe.models.weights import load_weights, read_weights
-    from facepipe.training.faces import FaceArchive
+    from facepipe.training.face_archive import FaceArchive
 
     if weights is None:
         guided = guided_fishsrnet()

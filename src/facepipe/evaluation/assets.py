@@ -14,7 +14,7 @@ from facepipe.evaluation.faces import evenly_spaced
 from facepipe.faces.canvas import canvas_to_frame, resampled
 from facepipe.faces.detection.finder import find_faces
 from facepipe.models.detectors import create_detector
-from facepipe.training.faces import ALIGNED_SIZE, MARGIN, FaceArchive
+from facepipe.training.face_archive import ALIGNED_SIZE, MARGIN, FaceArchive
 
 
 def read_faces(archives: Sequence[Path], count: int) -> list[Rgb]:

@@ -25,7 +25,7 @@ from facepipe.evaluation.restorers import Cost, Restore
 from facepipe.evaluation.tables import cell, table
 from facepipe.faces.canvas import CANVAS
 from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
-from facepipe.training.faces import FaceArchive, canvas_of
+from facepipe.training.face_archive import FaceArchive, canvas_of
 
 BICUBIC = "bicubic"
 BATCH = 16

@@ -15,7 +15,7 @@ from facepipe.evaluation.tables import cell, table
 from facepipe.faces.canvas import CANVAS
 from facepipe.models.networks.parsingnet import PARTS
 from facepipe.training.degradations import bicubic_reduced
-from facepipe.training.faces import IGNORED, FaceArchive, canvas_of
+from facepipe.training.face_archive import IGNORED, FaceArchive, canvas_of
 
 #: What the paper's map marks: the components of a face, without skin, hair and surroundings.
 COMPONENTS = ("brows", "eyes", "nose", "mouth")

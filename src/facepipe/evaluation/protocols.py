@@ -16,7 +16,7 @@ from facepipe.training.degradations import (
     degrade_sequence,
     draw_degradation,
 )
-from facepipe.training.faces import canvas_of
+from facepipe.training.face_archive import canvas_of
 
 Protocol = Literal["bicubic8", "bicubic4", "blind", "sequence"]
 Rgb = NDArray[np.uint8]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.evaluation.clips import Rgb, reduced
-from facepipe.training.faces import ALIGNED_SIZE, MARGIN
+from facepipe.training.face_archive import ALIGNED_SIZE, MARGIN
 
 Floats = NDArray[np.float32]
 

@@ -30,7 +30,7 @@ from facepipe.training.degradations import (
     draw_degradation,
     softened,
 )
-from facepipe.training.faces import ALIGNED_SIZE, IGNORED, FaceArchive, canvas_of
+from facepipe.training.face_archive import ALIGNED_SIZE, IGNORED, FaceArchive, canvas_of
 
 #: Share of faces whose truth is itself soft, as most video is, and px of detail that it has.
 _SOFT_SHARE = {"none": 0.35, "jpeg": 0.35, "h264": 0.7, "h265": 0.7}

@@ -20,7 +20,7 @@ from PIL import Image
 
 from facepipe.datatypes import SEQUENCE
 from facepipe.faces.canvas import CANVAS, resampled
-from facepipe.training.faces import ALIGNED_SIZE, MARGIN
+from facepipe.training.face_archive import ALIGNED_SIZE, MARGIN
 
 #: Frames on each side of the middle one that a sequence shows.
 REACH = SEQUENCE // 2

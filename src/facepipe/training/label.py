@@ -14,7 +14,7 @@ from PIL import Image
 
 from facepipe.errors import OutputError
 from facepipe.models.networks.parsingnet import ParsingTeacher
-from facepipe.training.faces import CLASS_OF_PART, IGNORED, FaceArchive
+from facepipe.training.face_archive import CLASS_OF_PART, IGNORED, FaceArchive
 
 BATCH = 32
 

@@ -21,7 +21,7 @@ from facepipe.configs.training import TrainSettings
 from facepipe.errors import ModelError, UsageError
 from facepipe.models.weights import load_weights, save_weights
 from facepipe.training.data import FaceBatches, batches
-from facepipe.training.faces import FaceArchive
+from facepipe.training.face_archive import FaceArchive
 from facepipe.training.losses import judge_loss
 from facepipe.training.muon import Muon, is_matrix
 from facepipe.training.tasks import Task, create_task

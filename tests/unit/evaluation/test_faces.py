@@ -16,7 +16,7 @@ from facepipe.evaluation.metrics import measure
 from facepipe.evaluation.protocols import given
 from facepipe.evaluation.restorers import Cost
 from facepipe.evaluation.tables import as_json
-from facepipe.training.faces import FaceArchive
+from facepipe.training.face_archive import FaceArchive
 
 DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 Canvases = NDArray[np.float32]

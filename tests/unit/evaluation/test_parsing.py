@@ -14,7 +14,7 @@ from facepipe.errors import InputError
 from facepipe.evaluation.parsing import evaluate_parsing
 from facepipe.evaluation.tables import as_json
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet
-from facepipe.training.faces import IGNORED, FaceArchive, canvas_of
+from facepipe.training.face_archive import IGNORED, FaceArchive, canvas_of
 
 MASKED = 5
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facepipe.errors import InputError
 from facepipe.training.data import Batch, FaceBatches, _frames_beside, batches, jitter
 from facepipe.training.degradations import bicubic_reduced
-from facepipe.training.faces import FaceArchive
+from facepipe.training.face_archive import FaceArchive
 
 DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 DRAWN, MASKED = 6, 5

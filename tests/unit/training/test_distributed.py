@@ -13,7 +13,7 @@ from facepipe.models.networks.parsingnet import ParsingNet
 from facepipe.models.weights import read_weights, save_weights
 from facepipe.training.data import FaceBatches
 from facepipe.training.distributed import train_on_workers
-from facepipe.training.faces import FaceArchive
+from facepipe.training.face_archive import FaceArchive
 from facepipe.training.loop import train
 
 

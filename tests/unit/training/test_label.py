@@ -11,7 +11,7 @@ from torch import Tensor
 
 from facepipe.errors import OutputError
 from facepipe.models.networks.parsingnet import PARTS, ParsingTeacher
-from facepipe.training.faces import IGNORED, FaceArchive
+from facepipe.training.face_archive import IGNORED, FaceArchive
 from facepipe.training.label import label
 
 OUTSIDE, OUTSIDE_COLUMNS = 1, 30

@@ -12,7 +12,7 @@ from PIL import Image
 
 from facepipe.errors import InputError
 from facepipe.models.networks.parsingnet import PARTS
-from facepipe.training.faces import FaceArchive
+from facepipe.training.face_archive import FaceArchive
 
 DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 DRAWN, OUTSIDE, OUTSIDE_COLUMNS = 6, 1, 30
