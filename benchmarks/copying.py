@@ -48,7 +48,15 @@ def plays(path: Path, frames: int) -> bool:
 def timed(*arguments: str) -> float:
     """Seconds of one run of the command."""
     began = time.monotonic()
-    command = [sys.executable, "-m", "facepipe.cli", "run", *arguments, "--quiet", "--overwrite"]
+    command = [
+        sys.executable,
+        "-m",
+        "facepipe.cli.main",
+        "run",
+        *arguments,
+        "--quiet",
+        "--overwrite",
+    ]
     subprocess.run(command, check=True)
     return time.monotonic() - began
 

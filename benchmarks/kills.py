@@ -294,7 +294,16 @@ def by_command(asked: argparse.Namespace, out: Path) -> Tally:
     source = portraits.film(out / "longer.mp4", frames=60, options={"g": "10"})
     target, mark = out / "command" / "made.mp4", digest(source)
     target.parent.mkdir()
-    command = [sys.executable, "-m", "facepipe.cli", "run", str(source), "-o", str(target), "-q"]
+    command = [
+        sys.executable,
+        "-m",
+        "facepipe.cli.main",
+        "run",
+        str(source),
+        "-o",
+        str(target),
+        "-q",
+    ]
     command += ["--workers", "2", "--preset", "ultrafast", "--set", "span_seconds=0.4"]
     began = time.monotonic()
     subprocess.run(command, check=True)

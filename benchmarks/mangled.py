@@ -437,7 +437,16 @@ def isolated(clips: list[Path], asked: argparse.Namespace, verdict: Verdict) -> 
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / name
         source.write_bytes(data)
-        command = [sys.executable, "-m", "facepipe.cli", "run", str(source), "-q", "--workers", "2"]
+        command = [
+            sys.executable,
+            "-m",
+            "facepipe.cli.main",
+            "run",
+            str(source),
+            "-q",
+            "--workers",
+            "2",
+        ]
         command += ["-o", f"{folder}/made.mkv", "--preset", "ultrafast"]
         try:
             done = subprocess.run(

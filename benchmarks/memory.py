@@ -32,7 +32,15 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             film, target = Path(folder) / "film.mp4", Path(folder) / "out.mp4"
             make_film(film, minutes * 60 * RATE)
-            command = [sys.executable, "-m", "facepipe.cli", "run", str(film), "-o", str(target)]
+            command = [
+                sys.executable,
+                "-m",
+                "facepipe.cli.main",
+                "run",
+                str(film),
+                "-o",
+                str(target),
+            ]
             peak, took = peak_megabytes([*command, "--preset", "ultrafast", "--quiet"])
             print(f"{minutes:3} min: peak {peak:6.0f} MB, {took:6.1f} s", flush=True)
 

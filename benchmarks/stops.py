@@ -29,7 +29,8 @@ import cv2
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from facepipe import cli, ending
+from facepipe.cli import main as cli
+from facepipe.cli import signals as ending
 from media import portraits
 
 cv2.setNumThreads(1)  # before any are made: a fork does not bring them along

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
+from facepipe.cli.options import SETTING_OF_OPTION
 from facepipe.configs.settings import LimitSettings, Settings, load_settings
 from facepipe.configs.training import load_recipe
 from facepipe.errors import FacepipeError, InputError, UsageError
-from facepipe.options import SETTING_OF_OPTION
 from facepipe.pipeline.analysis_file import read_analysis
 from facepipe.pipeline.preflight import make_plan
 from fuzz import (

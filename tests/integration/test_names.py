@@ -13,7 +13,16 @@ import pytest
 
 from media import synthetic
 
-FACEPIPE = [sys.executable, "-m", "facepipe.cli", "run", "--preset", "ultrafast", "--workers", "1"]
+FACEPIPE = [
+    sys.executable,
+    "-m",
+    "facepipe.cli.main",
+    "run",
+    "--preset",
+    "ultrafast",
+    "--workers",
+    "1",
+]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
 
-from facepipe.options import ProgressKind
+from facepipe.cli.options import ProgressKind
 
 if TYPE_CHECKING:
     from facepipe.batch.runner import BatchEvent

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facepipe import __version__, bulk, laboratory
-from facepipe.ending import Stopped, stoppable
-from facepipe.errors import FacepipeError, OutOfMemoryError
-from facepipe.options import (
+from facepipe import __version__
+from facepipe.cli import batch as bulk
+from facepipe.cli import research as laboratory
+from facepipe.cli.options import (
     AllowLoss,
     Assign,
     Codec,
@@ -53,10 +53,12 @@ from facepipe.options import (
     begin,
     settings_of,
 )
-from facepipe.progress import reporting
+from facepipe.cli.progress import reporting
+from facepipe.cli.signals import Stopped, stoppable
+from facepipe.errors import FacepipeError, OutOfMemoryError
 
 if TYPE_CHECKING:
-    from facepipe.doctor import Health
+    from facepipe.cli.doctor import Health
     from facepipe.pipeline.api import Summary
     from facepipe.pipeline.preflight import Plan
 
@@ -232,7 +234,7 @@ def doctor(
     """Try what this machine has: encoders, devices, runtimes, weights, and whether run can work."""
     from dataclasses import asdict
 
-    from facepipe.doctor import examine
+    from facepipe.cli.doctor import examine
 
     health = examine()
     if as_json:

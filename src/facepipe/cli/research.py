@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facepipe.options import Device, Protocol
+from facepipe.cli.options import Device, Protocol
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facepipe.errors import UsageError
-from facepipe.options import (
+from facepipe.cli.options import (
     AllowLoss,
     Assign,
     Codec,
@@ -45,7 +44,8 @@ from facepipe.options import (
     Workers,
     settings_of,
 )
-from facepipe.progress import batch_reporting
+from facepipe.cli.progress import batch_reporting
+from facepipe.errors import UsageError
 
 if TYPE_CHECKING:
     from facepipe.batch.report import BatchSummary

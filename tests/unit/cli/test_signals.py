@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import pytest
 
-from facepipe import ending
-from facepipe.ending import Stopped, stoppable
+from facepipe.cli import signals as ending
+from facepipe.cli.signals import Stopped, stoppable
 
 PATIENCE = 0.1
 
