@@ -20,13 +20,10 @@ from av.stream import Disposition
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from facepipe.errors import MediaError  # noqa: E402
-from facepipe.video import EncodeSettings, check_target, probe  # noqa: E402
-from media import (
-    rich_films,  # noqa: E402
-    synthetic,  # noqa: E402
-)
-from media.rich_films import Track  # noqa: E402
+from facepipe.errors import MediaError
+from facepipe.video import EncodeSettings, check_target, probe
+from media import rich_films, synthetic
+from media.rich_films import Track
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".nut")
 X264 = EncodeSettings("libx264", (("preset", "ultrafast"),))

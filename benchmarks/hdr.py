@@ -24,7 +24,7 @@ from facepipe.configs.settings import load_settings
 from facepipe.datatypes import Span
 from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.video import decode, probe
-from facepipe.video.encoders.settings import side_data
+from facepipe.video.pixel_formats import side_data
 
 PARAMETERS = (
     "log-level=none:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)"

@@ -35,11 +35,11 @@ import av
 import numpy as np
 import simpy
 
+from facepipe._files import sha256_of
 from facepipe.batch.event_log import journal
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Part, SpanFaces
 from facepipe.faces.tracking.link import link
-from facepipe.models.registry import sha256_of
 from facepipe.pipeline.api import enhance
 from facepipe.pipeline.preflight import Plan, make_plan
 from facepipe.pipeline.spans import anchors

@@ -18,7 +18,8 @@ from faults import make
 from facepipe.batch.runner import run_batch
 from facepipe.configs.settings import Settings
 from facepipe.workers.base import Executor
-from facepipe.workers.local import LocalExecutor, usable_cores
+from facepipe.workers.local import LocalExecutor
+from facepipe.workers.resources import usable_cores
 
 
 def rate(executor: Executor, folder: Path, name: str) -> float:

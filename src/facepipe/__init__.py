@@ -14,6 +14,7 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from facepipe._version import __version__
 from facepipe.errors import (
     FacepipeError,
     InputError,
@@ -44,8 +45,6 @@ __all__ = [
     "enhance",
     "render",
 ]
-
-__version__ = "0.1.0"
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 

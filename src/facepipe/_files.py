@@ -1,7 +1,9 @@
-"""Files: which are pictures, and how they appear whole or not at all."""
+"""Files: which are photographs, their digests, and how they appear whole or not at all."""
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from pathlib import Path
 
 from facepipe.errors import OutputError
@@ -40,3 +42,20 @@ def write_whole(content: bytes, target: Path) -> None:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
+
+
+@cache
+def _digest(path: Path, _size: int, _modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 as 64 hexadecimal digits; remembered while the file does not change."""
+    status = path.stat()
+    return _digest(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+def is_address(name: str) -> bool:
+    """Whether a source or a target is an address that fsspec knows, and no path."""
+    return "://" in name

@@ -20,7 +20,7 @@ from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.pipeline.passes import Event
 from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.video import decode, probe
-from facepipe.video.encoders.settings import side_data
+from facepipe.video.pixel_formats import side_data
 from facepipe.workers.local import LocalExecutor
 from media import portraits, synthetic
 

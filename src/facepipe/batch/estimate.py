@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from facepipe._files import is_address
 from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import FacepipeError
 from facepipe.video.probe import Head, glance
-from facepipe.video.sources import is_address
 
 #: Seconds of one core for a million px of a film, looked through and written at its own size, and
 #: for a picture (benchmarks/speed.py's clips without faces; a face costs another 0.02 s a frame).

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from facepipe._files import is_address
 from facepipe.batch.archives import Archive, Limits, Member, opened
 from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.remote import fetch
@@ -23,7 +24,6 @@ from facepipe.pipeline.stills import (
     enhance_stills,
     pass_stills_through,
 )
-from facepipe.video.sources import is_address
 from facepipe.workers.base import Outcome
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from facepipe._files import is_address, sha256_of
 from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import OutputError
-from facepipe.models.registry import sha256_of
-from facepipe.video.sources import is_address
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);

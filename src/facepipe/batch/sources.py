@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from facepipe._files import IMAGE_SUFFIXES
+from facepipe._files import IMAGE_SUFFIXES, is_address
 from facepipe.batch.archives import Limits, Refused, is_archive_name, opened
 from facepipe.batch.remote import listed
 from facepipe.errors import InputError, UsageError
-from facepipe.video.sources import WRITTEN_SUFFIXES, is_address
+from facepipe.video.containers import WRITTEN_SUFFIXES
 
 FILM_SUFFIXES = WRITTEN_SUFFIXES | {
     *(".mts", ".avi", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".mxf", ".ogv", ".3gp"),

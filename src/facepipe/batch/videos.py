@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from facepipe._files import is_address
 from facepipe.batch.event_log import item
 from facepipe.batch.ledger import Row
 from facepipe.batch.remote import fetched
@@ -17,7 +18,6 @@ from facepipe.batch.session import Desk, since
 from facepipe.errors import FacepipeError
 from facepipe.pipeline.api import enhance
 from facepipe.pipeline.passes import Event
-from facepipe.video.sources import is_address
 
 log = logging.getLogger(__name__)
 

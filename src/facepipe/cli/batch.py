@@ -110,9 +110,9 @@ def batch(
     quiet: Quiet = False,
 ) -> None:
     """Enhance every film and picture of SOURCE... into a folder; the same command goes on."""
+    from facepipe._files import is_address
     from facepipe.batch.runner import run_batch
     from facepipe.batch.session import BatchSettings
-    from facepipe.video.sources import is_address
 
     settings = settings_of(ctx)
     address = output if is_address(output) else None
@@ -137,7 +137,8 @@ def batch(
 
 def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) -> Executor:
     if ray is None:
-        from facepipe.workers.local import LocalExecutor, affordable_workers
+        from facepipe.workers.local import LocalExecutor
+        from facepipe.workers.resources import affordable_workers
 
         return LocalExecutor(settings.workers or affordable_workers(_WORKER_BYTES), apart=True)
     from facepipe.workers.ray_executor import RayExecutor

@@ -18,7 +18,7 @@ from facepipe import __version__
 from facepipe.errors import MediaError
 from facepipe.models.selftest import Fact, facts, weights
 from facepipe.video.encoders.selftest import ENCODERS, Trial, devices, media_versions, try_all
-from facepipe.workers.local import affordable_workers, free_memory, usable_cores
+from facepipe.workers.resources import affordable_workers, free_memory, usable_cores
 
 #: Free disk below which it is told, bytes.
 _LITTLE_DISK = 2**30

@@ -1,6 +1,7 @@
 """argv to settings to a run: prints results and picks exit codes.
 
-The commands of those who train and measure networks are in `laboratory`.
+Here are the commands on one film; those on many, and those that train and measure, have files of
+their own.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facepipe import __version__
-from facepipe.cli import batch as bulk
-from facepipe.cli import research as laboratory
+from facepipe.cli.batch import batch
+from facepipe.cli.evaluate import evaluate_app
+from facepipe.cli.models import models_app
 from facepipe.cli.options import (
     AllowLoss,
     Assign,
@@ -55,6 +57,7 @@ from facepipe.cli.options import (
 )
 from facepipe.cli.progress import reporting
 from facepipe.cli.signals import Stopped, stoppable
+from facepipe.cli.train import COMMANDS as TRAINING_COMMANDS
 from facepipe.errors import FacepipeError, OutOfMemoryError
 
 if TYPE_CHECKING:
@@ -246,11 +249,11 @@ def doctor(
         raise typer.Exit(health.code)
 
 
-app.command()(bulk.batch)
-for part in laboratory.COMMANDS:
-    app.command()(part)
-app.add_typer(laboratory.models_app, name="models")
-app.add_typer(laboratory.evaluate_app, name="evaluate")
+app.command()(batch)
+for command in TRAINING_COMMANDS:
+    app.command()(command)
+app.add_typer(models_app, name="models")
+app.add_typer(evaluate_app, name="evaluate")
 
 
 #: What loaders say where a library finds no room.

@@ -162,7 +162,7 @@ def settings_of(ctx: typer.Context) -> Settings:
 def begin(ctx: typer.Context, source: Path) -> Settings:
     """The same; what workers need for a film begins to be imported, beside our own imports."""
     from facepipe.workers.forkserver import prepare
-    from facepipe.workers.local import usable_cores
+    from facepipe.workers.resources import usable_cores
 
     settings = settings_of(ctx)
     if (settings.workers or usable_cores()) > 1 and not is_picture(source):

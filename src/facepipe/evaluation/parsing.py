@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,13 +14,28 @@ from torch import nn
 from facepipe.errors import InputError
 from facepipe.evaluation.tables import cell, table
 from facepipe.faces.canvas import CANVAS
-from facepipe.models.networks.parsingnet import PARTS
+from facepipe.models.networks.fishsrnet import guided_fishsrnet
+from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeacher
+from facepipe.models.registry import find_model
+from facepipe.models.weights import load_weights, read_weights
 from facepipe.training.degradations import bicubic_reduced
 from facepipe.training.face_archive import IGNORED, FaceArchive, canvas_of
 
 #: What the paper's map marks: the components of a face, without skin, hair and surroundings.
 COMPONENTS = ("brows", "eyes", "nose", "mouth")
 BATCH = 16
+
+
+def parsing_network(weights: Path | None) -> nn.Module:
+    """A ParsingNet or its teacher, by what `weights` holds; None: the default restorer's own."""
+    if weights is None:
+        guided = guided_fishsrnet()
+        load_weights(guided, find_model("fishsrnet").paths[0])
+        return guided.parsing
+    teaches = read_weights(weights)[1].get("network") == "parsing-teacher"
+    network: nn.Module = ParsingTeacher() if teaches else ParsingNet()
+    load_weights(network, weights)
+    return network
 
 
 @dataclass(frozen=True)

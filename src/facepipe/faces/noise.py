@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from facepipe.datatypes import Frame
 from facepipe.faces.canvas import frame_px_per_canvas_px
-from facepipe.pipeline.medians import median
 
 Floats = NDArray[np.float32]
 
@@ -53,3 +52,12 @@ def noise_in_cells(sigma: float, to_frame: NDArray[np.float64], side: int) -> fl
     """
     pixels = (side * frame_px_per_canvas_px(to_frame)) ** 2
     return 2 * (sigma / 255) ** 2 / max(pixels / _GRAIN, 1.0)
+
+
+def median(values: NDArray[np.float32]) -> float:
+    """The upper median of one value or more; a tenth of the time that `np.median` takes.
+
+    That one parts the values three times, to find both middles and what is no number.
+    """
+    middle = values.size // 2
+    return float(np.partition(values, middle, axis=None)[middle])

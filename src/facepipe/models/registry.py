@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from facepipe._files import is_there
+from facepipe._files import is_there, sha256_of
 from facepipe.errors import ModelError, UsageError
 
 #: A folder that is searched before the package, for weights under the names of the table.
@@ -188,15 +186,3 @@ def _resolve(file: str) -> Path:
             f"or name a folder that holds them in {WEIGHTS_VARIABLE}"
         )
     return packaged
-
-
-@cache
-def _digest(path: Path, _size: int, _modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """The file's SHA-256 as 64 hexadecimal digits; remembered while the file does not change."""
-    status = path.stat()
-    return _digest(path.resolve(), status.st_size, status.st_mtime_ns)

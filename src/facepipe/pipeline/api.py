@@ -8,18 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facepipe import __version__
-from facepipe._files import is_picture
+from facepipe._files import is_picture, sha256_of
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis
 from facepipe.errors import InputError
 from facepipe.faces.tracking.selection import choose
-from facepipe.guards import check_unchanged, told_plainly
-from facepipe.models.registry import sha256_of
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.checkpoint import claim, fingerprint, is_left, open_job
 from facepipe.pipeline.limits import check_crowd
 from facepipe.pipeline.passes import OnEvent, analyze_pass, check_damage, render_pass
-from facepipe.pipeline.preflight import check_output, check_restorer, make_plan
+from facepipe.pipeline.preflight import (
+    check_output,
+    check_restorer,
+    check_unchanged,
+    make_plan,
+    told_plainly,
+)
 from facepipe.pipeline.sidecar import (
     CONTAINER_TAG,
     scale_advice,
@@ -118,7 +122,7 @@ def analyze(
 
 
 def _picture(source: Path, target: Path, settings: Settings, overwrite: bool) -> Summary:
-    from facepipe.picture import enhance_picture_file  # its codecs are many, and no film needs them
+    from facepipe.pipeline.stills import enhance_picture_file
 
     done = enhance_picture_file(source, target, settings, overwrite=overwrite)
     return Summary(

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from facepipe._files import sha256_of
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Damage, Faces, Moves, Part, Sighting, Span, SpanFaces
 from facepipe.errors import OutputError
-from facepipe.models.registry import sha256_of
 
 #: What a sighting may know of each of its faces, or not.
 _KNOWN = ("prints", "features", "detail")

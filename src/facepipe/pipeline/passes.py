@@ -17,10 +17,9 @@ from facepipe.errors import FacepipeError, WorkerError, reason_of
 from facepipe.faces.tracking.fade import faded
 from facepipe.faces.tracking.link import link
 from facepipe.faces.tracking.selection import choose
-from facepipe.guards import check_unchanged
 from facepipe.pipeline.checkpoint import Job
 from facepipe.pipeline.limits import check_tracks
-from facepipe.pipeline.preflight import Plan
+from facepipe.pipeline.preflight import Plan, check_unchanged
 from facepipe.pipeline.spans import anchors, with_copies
 from facepipe.pipeline.tasks import (
     AnalyzeTask,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from facepipe._files import sha256_of
 from facepipe.configs.settings import OutputSettings, Settings
 from facepipe.datatypes import Span, VideoInfo
-from facepipe.errors import InputError, OutputError, UsageError
+from facepipe.errors import InputError, OutOfMemoryError, OutputError, UsageError
 from facepipe.faces.tracking.selection import region_of
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
@@ -30,7 +34,8 @@ from facepipe.video.encoders.quality import encoder_options_of
 from facepipe.video.encoders.selection import choose_encoder, named_encoder
 from facepipe.video.encoders.selftest import require_usable
 from facepipe.video.pixel_formats import pixel_format, working_format
-from facepipe.workers.local import affordable_workers, check_memory
+from facepipe.video.sources import as_facepipe_error
+from facepipe.workers.resources import affordable_workers, check_memory
 
 #: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
 ENCODER_THREADS = 2
@@ -207,3 +212,32 @@ def _check_pix_fmt(name: str) -> None:
         pixel_format(name)
     except InputError as error:
         raise UsageError(f"--pix-fmt {name}: {error}; use for instance yuv420p") from error
+
+
+def check_unchanged(source: Path, sha256: str) -> None:
+    """Raise InputError where the source is no longer the file of that digest."""
+    try:
+        changed = sha256_of(source) != sha256
+    except OSError as error:
+        raise InputError(
+            f"{source} went away while facepipe was at work ({error.strerror})"
+        ) from error
+    if changed:
+        raise InputError(f"{source} changed while facepipe was at work; nothing was written")
+
+
+@contextmanager
+def told_plainly(source: Path, target: Path) -> Iterator[None]:
+    """Whatever the system refuses within becomes one of facepipe's errors."""
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemoryError(
+            f"{source}: there is not enough memory for it; fewer --workers need less"
+        ) from error
+    except OSError as error:  # FFmpeg's errors are such too
+        if error.errno == errno.ENOMEM:
+            raise OutOfMemoryError(f"{source}: there is not enough memory for it") from error
+        if error.filename is not None and str(error.filename) == str(source):
+            raise InputError(f"{source}: cannot be read ({error.strerror or error})") from error
+        raise as_facepipe_error(error, f"making {target}") from error

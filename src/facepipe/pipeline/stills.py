@@ -16,15 +16,17 @@ from typing import Any
 import cv2
 import fsspec
 
-from facepipe._files import write_whole
+from facepipe._files import is_address, is_there, write_whole
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, VideoInfo
-from facepipe.errors import InputError, MediaError, OutputError
+from facepipe.errors import InputError, MediaError, OutputError, UsageError
 from facepipe.faces.restoration.paste import enlarge
+from facepipe.faces.restore import render_frames
 from facepipe.faces.tracking.link import link
 from facepipe.faces.tracking.selection import choose
-from facepipe.images.picture import Picture, read_picture, write_picture
+from facepipe.images.picture import MOST_PIXELS, Picture, read_picture, write_picture
 from facepipe.models.registry import ModelFiles
+from facepipe.pipeline.preflight import check_output, check_restorer
 from facepipe.pipeline.sidecar import (
     CONTAINER_TAG,
     scale_advice,
@@ -32,8 +34,7 @@ from facepipe.pipeline.sidecar import (
     sidecar_path,
     write_sidecar,
 )
-from facepipe.pipeline.tasks import render_frames, restorer_of, search
-from facepipe.video.sources import is_address
+from facepipe.pipeline.tasks import restorer_of, search
 
 _SPAN = Span(0, 0, 1)
 
@@ -257,3 +258,38 @@ def _content(still: Still) -> bytes:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+#: Suffixes that mean the same kind of picture.
+_SAME = {".jpeg": ".jpg", ".tiff": ".tif", ".heif": ".heic"}
+
+
+def enhance_picture_file(
+    source: Path,
+    target: Path,
+    settings: Settings,
+    *,
+    overwrite: bool = False,
+    most_pixels: int = MOST_PIXELS,
+) -> StillDone:
+    """Write the picture with its faces made clear to `target`, and a report beside it.
+
+    A picture in which no face is enhanced is copied byte by byte, unless it is enlarged.
+    Raises InputError for what is no picture, UsageError for a target of another kind, OutputError
+    for one that cannot be written.
+    """
+    if not is_there(source) or not source.is_file():
+        raise InputError(f"{source}: there is no such picture")
+    kinds = [_SAME.get(path.suffix.lower(), path.suffix.lower()) for path in (source, target)]
+    if kinds[0] != kinds[1]:
+        raise UsageError(
+            f"{target.name}: a picture keeps its kind; name the output *{source.suffix.lower()}"
+        )
+    check_output(source, target, overwrite)
+    model, _ = check_restorer(settings)
+    still = Still(0, str(source), target)
+    task = StillsTask((still,), target.parent, settings, most_pixels, model)
+    (done,) = enhance_stills(task, lambda _: None).stills
+    if done.failed:
+        raise (OutputError if done.unwritten else InputError)(done.failed)
+    return done

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -19,20 +19,16 @@ from numpy.typing import NDArray
 
 from facepipe.configs.settings import DetectSettings, RestoreSettings
 from facepipe.datatypes import (
-    SEQUENCE,
     Crops,
     Frame,
     Part,
-    Restored,
     Span,
     SpanFaces,
     Track,
     VideoInfo,
 )
 from facepipe.faces.analyze import analyze_frames
-from facepipe.faces.restoration.crop import crop
-from facepipe.faces.restoration.paste import enlarge, paste
-from facepipe.faces.restoration.temporal import REACH, settled
+from facepipe.faces.restore import BESIDE, BESIDE_SECONDS, enlarged, render_frames
 from facepipe.faces.tracking.acceptance import doubted_below
 from facepipe.models.detectors import Detector, create_detector
 from facepipe.models.face_parser import Parser
@@ -40,12 +36,6 @@ from facepipe.models.restorers import Restorer, create_restorer
 from facepipe.pipeline.limits import most_at_once
 from facepipe.video import DecodeReport, EncodeSettings, decode, encode
 
-#: Frames further apart in time than this are not seen beside each other.
-BESIDE_SECONDS = 0.15
-#: Frames on each side of a span that bear on it: averaged with its own, or fused with those.
-BESIDE = REACH + SEQUENCE // 2
-#: Bytes of pixels that a window of frames may hold, counted at the output's size.
-WINDOW_BYTES = 96 * 2**20
 #: Faces that a window of frames may hold: each takes a megabyte, and a crowd has hundreds.
 WINDOW_FACES = 512
 #: What a face costs in the render pass, in frames (of 640x360, on one core).
@@ -235,74 +225,6 @@ def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:
     """The span as it is, no face restored: what is left to do when restoring it keeps failing."""
     part = render_span(replace(task.render, tracks=()), progress)
     return replace(part, passed_through=task.reason)
-
-
-def render_frames(
-    frames: Iterator[Frame],
-    span: Span,
-    tracks: Sequence[Track],
-    restorer: Restorer,
-    *,
-    apart: float,
-    window: int,
-    strength: float,
-    fidelity: float,
-    scale: int,
-    restored: Callable[[int], None],
-) -> Iterator[Frame]:
-    """The core of the render pass: windows of frames, all their faces in one batch.
-
-    Of `frames`, those within the span come out; of those beside it, three are averaged with it, and
-    two more seen, on each side, no more than `apart` in pts. Holds `window` frames and those
-    beside, or fewer where they are large (WINDOW_BYTES at the output's size). `restored` is told
-    how many faces each frame had.
-    """
-
-    def batches() -> Iterator[tuple[Sequence[Frame], Crops, Restored]]:
-        for shown, inner in _windows(frames, span, window, scale):
-            crops = crop(shown, tracks, window=inner, apart=apart)
-            yield shown[inner.start : inner.stop], crops, restorer(crops)
-
-    for frame, crops, faces in settled(batches(), apart=apart):
-        if span.start <= frame.pts < span.stop:
-            restored(len(crops))
-            yield from paste(
-                [frame], crops, faces, strength=strength, fidelity=fidelity, scale=scale
-            )
-
-
-def enlarged(frames: Iterator[Frame], scale: int) -> Iterator[Frame]:
-    """The frames `scale` times as large."""
-    for frame in frames:
-        yield frame if scale == 1 else enlarge(frame, scale)
-
-
-def _windows(
-    frames: Iterator[Frame], span: Span, window: int, scale: int
-) -> Iterator[tuple[list[Frame], range]]:
-    """Runs of frames with two more on each side where there are, and which ones are the run.
-
-    Runs begin REACH frames before the span and end as many after it.
-    """
-    seen = SEQUENCE // 2
-    lead: list[Frame] = []
-    ahead = list(islice(frames, 1))
-    while ahead and ahead[0].pts < span.start:
-        lead = [*lead, *ahead][-BESIDE:]
-        ahead = list(islice(frames, 1))
-    before, ahead = lead[:-REACH], lead[-REACH:] + ahead
-    after = REACH
-    while ahead and (ahead[0].pts < span.stop or after):
-        size = sum(plane.nbytes for plane in ahead[0].planes) * (1 + scale * scale)
-        count = max(1, min(window, WINDOW_BYTES // max(size, 1)))
-        ahead += islice(frames, max(count + seen - len(ahead), 0))
-        within = sum(frame.pts < span.stop for frame in ahead[:count])
-        beyond = min(len(ahead[:count]) - within, after)
-        inner = ahead[: within + beyond]
-        shown = before + ahead
-        yield shown, range(len(before), len(before) + len(inner))
-        after -= beyond
-        before, ahead = (before + inner)[-seen:], ahead[len(inner) :]
 
 
 def _counted(frames: Iterator[Frame], progress: Progress, span: Span) -> Iterator[Frame]:

@@ -12,10 +12,10 @@ import onnx.utils
 import torch
 from onnx.external_data_helper import set_external_data
 
+from facepipe._files import sha256_of
 from facepipe.models.networks.factory import CANVAS
 from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, FishSRNet, GuidedFishSRNet
 from facepipe.models.networks.parsingnet import ParsingNet
-from facepipe.models.registry import sha256_of
 from facepipe.models.weights import load_weights, save_weights
 
 _LARGEST_BATCH = 4096

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import av
-from av.stream import Disposition, Stream
+from av.stream import Stream
 
-from facepipe.video.probe import codec_name, has_decoder, is_chapter_track
-from facepipe.video.sources import holds_video
+from facepipe.datatypes import VideoInfo
+from facepipe.errors import UsageError
+from facepipe.video.streams import codec_name, has_decoder, is_cover
 
 #: Containers that are named where another one holds less, the widespread ones first.
 SUGGESTED = (".mkv", ".mp4", ".mov", ".webm", ".ts", ".m2ts", ".nut")
@@ -57,16 +59,60 @@ def refusal(stream: Stream, muxer: str) -> str | None:
     return None if container_takes(muxer, codec) else f"it takes no {codec}"
 
 
-def is_made_anew(stream: Stream) -> bool:
-    """Whether a stream is not copied because muxers write its content themselves."""
-    return is_chapter_track(stream) or is_timecode(stream)
+_MUXERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".ts": "mpegts",
+    ".m2ts": "mpegts",
+    ".nut": "nut",
+}
 
 
-def is_timecode(stream: Stream) -> bool:
-    """Whether a stream is QuickTime's track of time codes, which the `timecode` key tells anew."""
-    return stream.type == "data" and "timecode" in stream.metadata
+#: Of the codecs that facepipe writes unasked, those that each container takes and gives back.
+_HELD = {
+    "mp4": ("h264", "hevc", "av1", "vp9", "ffv1"),
+    "mov": ("h264", "hevc", "prores"),
+    "matroska": ("h264", "hevc", "av1", "vp9", "ffv1", "prores"),
+    "webm": ("av1", "vp9"),
+    "mpegts": ("h264", "hevc"),
+    "nut": ("h264", "hevc", "av1", "vp9", "ffv1"),
+}
 
 
-def is_cover(stream: Stream) -> bool:
-    """Whether a stream is a single attached picture."""
-    return bool(stream.disposition & Disposition.attached_pic)
+_ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect ratio
+
+
+_TABLED = frozenset(codec for codecs in _HELD.values() for codec in codecs)
+
+
+#: Suffixes of films that can be written.
+WRITTEN_SUFFIXES = frozenset(_MUXERS)
+
+
+def muxer_of(target: Path) -> str:
+    """The name of FFmpeg's muxer for a target's suffix; UsageError for others."""
+    try:
+        return _MUXERS[target.suffix.lower()]
+    except KeyError:
+        raise UsageError(
+            f"cannot tell the container of {target.name!r} by its suffix; "
+            f"use one of {', '.join(_MUXERS)}"
+        ) from None
+
+
+def holds_video(muxer: str, codec: str) -> bool:
+    """Whether a container takes video of a codec; of codecs that are not in the table, it may.
+
+    FFmpeg's muxers say of some that they take them, and fail, or write what no one reads.
+    """
+    return codec in _HELD[muxer] or codec not in _TABLED
+
+
+def loses_aspect(info: VideoInfo, codec: str, muxer: str) -> bool:
+    """Whether a film of that codec would lose the shape of its pixels in a container."""
+    # PyAV cannot set a stream's own aspect ratio, which is where these muxers look for it.
+    square = info.sample_aspect_ratio in (None, 1)
+    return not square and muxer not in ("mp4", "mov") and codec in _ASPECTLESS

@@ -7,8 +7,12 @@ format that holds all of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import av
 import numpy as np
+from av.buffer import Buffer
+from av.sidedata.sidedata import Type
 
 from facepipe.datatypes import Colour, Matrix, PixelFormat, Plane
 from facepipe.errors import InputError
@@ -139,3 +143,9 @@ def _exists(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def side_data(frame: av.VideoFrame, kind: Type) -> bytes:
+    """A frame's side data of one kind, empty where it has none."""
+    found: Mapping[object, Buffer] = frame.side_data  # type: ignore[assignment]
+    return bytes(found[kind]) if kind in found else b""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.packet import Packet
-from av.stream import Discard, Disposition, Stream
+from av.stream import Stream
 
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Damage, StreamInfo, VideoInfo
@@ -25,9 +25,9 @@ from facepipe.video.pixel_formats import pixel_format
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.pyav.chroma import chroma_location
 from facepipe.video.sources import demuxed, describe, open_source
+from facepipe.video.streams import codec_name, is_chapter_track, main_video
 from facepipe.video.timestamps import is_timed_as_decoded, usual_duration, with_missing
 
-_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 #: Seconds that may be missing at the end of a film by what its container says.
 _TOLERATED = Fraction(1, 2)
 _EXTENSION, _PICTURE_CODING = b"\x00\x00\x01\xb5", 8  # of MPEG-2
@@ -193,37 +193,6 @@ def glance(path: Path) -> Head:
         frames = video.frames or round(seconds * float(video.average_rate or 0))
         context = video.codec_context
         return Head(context.width, context.height, frames, seconds)
-
-
-def main_video(path: Path, streams: Iterable[Stream]) -> av.VideoStream:
-    """The first video stream that is a film and no cover; InputError when there is none."""
-    kinds = []
-    for stream in streams:
-        if isinstance(stream, av.VideoStream) and not stream.disposition & _PICTURES:
-            if not has_decoder(stream):
-                raise InputError(f"{path}: there is no decoder for its video stream")
-            return stream
-        kinds.append(stream.type)
-    found = ", ".join(kinds) or "no stream at all"
-    raise InputError(f"{path} holds no video stream, but {found}; give a video file")
-
-
-def is_chapter_track(stream: Stream) -> bool:
-    """Whether a stream is how mov and mp4 store chapters, which are copied as chapters."""
-    return stream.type in ("data", "subtitle") and stream.discard == Discard.all
-
-
-def has_decoder(stream: Stream) -> bool:
-    """Whether FFmpeg knows how to read a stream; PyAV keeps no codec context for others."""
-    context: object = stream.codec_context
-    return context is not None
-
-
-def codec_name(stream: Stream) -> str:
-    """The codec's name whatever decoder reads it: av1 for libdav1d."""
-    if has_decoder(stream):
-        return str(stream.codec_context.codec.canonical_name)
-    return str(getattr(stream, "name", None) or "unknown")
 
 
 def _first_picture(decoder: av.VideoCodecContext, packet: Packet[Stream]) -> av.VideoFrame | None:

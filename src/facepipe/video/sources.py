@@ -16,8 +16,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from facepipe.datatypes import VideoInfo
-from facepipe.errors import FacepipeError, InputError, MediaError, OutputError, UsageError
+from facepipe._files import is_address
+from facepipe.errors import FacepipeError, InputError, MediaError, OutputError
 from facepipe.video.pyav.isobmff import lacks_index
 
 # Files that hold a film by themselves. Playlists (hls, dash, concat, ...) are left out on
@@ -43,40 +43,12 @@ _DEMUXERS = (
 )
 #: Bytes that are fetched at once of a source on another machine.
 _BLOCK = 2**20
-_MUXERS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-    ".ts": "mpegts",
-    ".m2ts": "mpegts",
-    ".nut": "nut",
-}
-#: Of the codecs that facepipe writes unasked, those that each container takes and gives back.
-_HELD = {
-    "mp4": ("h264", "hevc", "av1", "vp9", "ffv1"),
-    "mov": ("h264", "hevc", "prores"),
-    "matroska": ("h264", "hevc", "av1", "vp9", "ffv1", "prores"),
-    "webm": ("av1", "vp9"),
-    "mpegts": ("h264", "hevc"),
-    "nut": ("h264", "hevc", "av1", "vp9", "ffv1"),
-}
 StreamT = TypeVar("StreamT", bound=Stream)
-_ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect ratio
-_TABLED = frozenset(codec for codecs in _HELD.values() for codec in codecs)
-#: Suffixes of films that can be written.
-WRITTEN_SUFFIXES = frozenset(_MUXERS)
 _SYSTEM_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
     errno.ENAMETOOLONG,
 )
-
-
-def is_address(name: str) -> bool:
-    """Whether a source or a target is an address that fsspec knows, and no path."""
-    return "://" in name
 
 
 def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputContainer:
@@ -149,32 +121,6 @@ def _opened(path: Path | str, file: str | BinaryIO, most_pixels: int | None) -> 
                 "the recording or the copy was cut short"
             )
         raise InputError(f"{path} is not a readable media file: {why}") from error
-
-
-def muxer_of(target: Path) -> str:
-    """The name of FFmpeg's muxer for a target's suffix; UsageError for others."""
-    try:
-        return _MUXERS[target.suffix.lower()]
-    except KeyError:
-        raise UsageError(
-            f"cannot tell the container of {target.name!r} by its suffix; "
-            f"use one of {', '.join(_MUXERS)}"
-        ) from None
-
-
-def holds_video(muxer: str, codec: str) -> bool:
-    """Whether a container takes video of a codec; of codecs that are not in the table, it may.
-
-    FFmpeg's muxers say of some that they take them, and fail, or write what no one reads.
-    """
-    return codec in _HELD[muxer] or codec not in _TABLED
-
-
-def loses_aspect(info: VideoInfo, codec: str, muxer: str) -> bool:
-    """Whether a film of that codec would lose the shape of its pixels in a container."""
-    # PyAV cannot set a stream's own aspect ratio, which is where these muxers look for it.
-    square = info.sample_aspect_ratio in (None, 1)
-    return not square and muxer not in ("mp4", "mov") and codec in _ASPECTLESS
 
 
 def describe(error: Exception) -> str:

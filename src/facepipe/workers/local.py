@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import mmap
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from concurrent.futures import (
@@ -20,55 +17,13 @@ from concurrent.futures import (
 )
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.sharedctypes import RawArray
-from pathlib import Path
 from typing import Any
 
-import psutil
-
-from facepipe.errors import FacepipeError, OutOfMemoryError, WorkerError, reason_of
+from facepipe.errors import FacepipeError, WorkerError, reason_of
 from facepipe.workers.base import Outcome, Result, Task, TaskFunction
 from facepipe.workers.dispatch import ATTEMPTS, STALLED_SECONDS, EngineExecutor, WorkerLost
 from facepipe.workers.forkserver import contexts
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def affordable_workers(bytes_each: int) -> int:
-    """As many as there are usable cores, fewer where memory does not hold so many, at least one."""
-    return max(1, min(usable_cores(), free_memory() // max(bytes_each, 1)))
-
-
-def free_memory() -> int:
-    """Bytes that this process and its children may still take."""
-    free = int(psutil.virtual_memory().available)
-    group = Path("/sys/fs/cgroup")
-    try:  # in a container, its own limit; "max" where there is none
-        limit = int((group / "memory.max").read_text())
-        free = min(free, limit - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):
-        pass
-    return max(free, 0)
-
-
-def check_memory(needed: int) -> None:
-    """Raise OutOfMemoryError where this process may not take so many bytes more (RLIMIT_AS).
-
-    Libraries that meet such a limit in the midst of their work end the process, or never end.
-    """
-    if sys.platform == "win32":
-        return
-    try:
-        mmap.mmap(-1, needed, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0).close()
-    except (OSError, OverflowError, ValueError) as error:
-        raise OutOfMemoryError(
-            f"about {needed >> 20} MB of memory are needed and this process may not take as many; "
-            "raise its limit (ulimit -v)"
-        ) from error
+from facepipe.workers.resources import return_memory, usable_cores
 
 
 class LocalExecutor(EngineExecutor):
@@ -255,17 +210,3 @@ def _there(function: TaskFunction[Any, Result], task: Any) -> Result:
         return function(task, progress)
     finally:
         return_memory()
-
-
-def return_memory() -> None:
-    """Give the system back what the task freed.
-
-    Containers and codecs lie in cycles, a handful of small objects with megabytes behind them: too
-    few for the collector to come by itself. And glibc keeps freed blocks of every size that
-    networks and codecs asked for: 18 MB a span. Other allocators give back by themselves.
-    """
-    gc.collect()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)

@@ -20,9 +20,9 @@ from facepipe._files import write_whole
 from facepipe.errors import UsageError, WorkerError
 from facepipe.workers.base import TaskFunction
 from facepipe.workers.dispatch import STALLED_SECONDS, EngineExecutor, WorkerLost
-from facepipe.workers.local import return_memory
 from facepipe.workers.ray_files import Library
 from facepipe.workers.ray_metrics import Meter
+from facepipe.workers.resources import return_memory
 
 #: Seconds between looks at how many workers the cluster could hold.
 _COUNT_SECONDS = 5.0

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facepipe.datatypes import Colour, ColourModel, Frame, Matrix, PixelFormat, Plane
-from facepipe.faces.colour import to_bgr8, to_rgb
-from facepipe.pipeline.planes import LUMA_WEIGHTS, change_in_planes
+from facepipe.faces.colour import LUMA_WEIGHTS, change_in_planes, to_bgr8, to_rgb
 
 MATRICES: tuple[Matrix, ...] = ("bt601", "bt709", "bt2020")
 SPACES = {"bt601": "ITU601", "bt709": "ITU709"}

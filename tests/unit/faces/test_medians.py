@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facepipe.pipeline.medians import median
+from facepipe.faces.noise import median
 
 
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (101,), (60, 80)])

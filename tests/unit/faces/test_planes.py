@@ -8,7 +8,7 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
 from facepipe.datatypes import Colour, Matrix, PixelFormat
-from facepipe.pipeline.planes import change_in_planes
+from facepipe.faces.colour import change_in_planes
 
 SPACES: dict[Matrix, Colorspace] = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709}
 

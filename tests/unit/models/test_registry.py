@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from facepipe._files import sha256_of
 from facepipe.errors import ModelError, UsageError
-from facepipe.models.registry import (
-    PARSER,
-    RESTORERS,
-    WEIGHTS_VARIABLE,
-    find_model,
-    sha256_of,
-    verified,
-)
+from facepipe.models.registry import PARSER, RESTORERS, WEIGHTS_VARIABLE, find_model, verified
 
 
 def test_shipped_weights_are_there_and_small() -> None:

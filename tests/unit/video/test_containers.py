@@ -14,11 +14,10 @@ from av.stream import AttachmentStream, Disposition
 
 from facepipe.errors import MediaError
 from facepipe.video import EncodeSettings, Fit, check_target, probe
-from facepipe.video.containers import is_cover, is_made_anew
-from facepipe.video.encoders.settings import side_data
 from facepipe.video.muxing.languages import same_language
 from facepipe.video.muxing.subtitles import TEXT_CODECS
-from facepipe.video.probe import codec_name
+from facepipe.video.pixel_formats import side_data
+from facepipe.video.streams import codec_name, is_cover, is_made_anew
 from media import synthetic
 from media.film_checks import Render
 from media.rich_films import RICH, Track, film

@@ -16,7 +16,8 @@ import pytest
 
 from facepipe.errors import MediaError, WorkerError
 from facepipe.workers.base import Outcome
-from facepipe.workers.local import LocalExecutor, affordable_workers, free_memory, usable_cores
+from facepipe.workers.local import LocalExecutor
+from facepipe.workers.resources import affordable_workers, free_memory, usable_cores
 
 Progress = Callable[[int], None]
 

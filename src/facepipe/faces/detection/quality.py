@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facepipe.datatypes import Crops, Faces
 from facepipe.faces.canvas import CANVAS, canvas_to_frame, resampled
-from facepipe.pipeline.planes import LUMA_WEIGHTS
+from facepipe.faces.colour import LUMA_WEIGHTS
 
 Floats = NDArray[np.float32]
 

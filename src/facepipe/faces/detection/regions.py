@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.pipeline.medians import median
+from facepipe.faces.noise import median
 
 CELL, CHANGE = 4, 6  # a cell of so many px has changed when its mean luma moves by so much
 LEAST_CELLS = 3  # fewer that change together are smaller than any face

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from facepipe.datatypes import Crops, Frame, PixelFormat, Plane, Restored
 from facepipe.faces.canvas import CANVAS, canvas_bounds, frame_px_per_canvas_px
-from facepipe.pipeline.planes import change_in_planes
+from facepipe.faces.colour import change_in_planes
 
 Floats = NDArray[np.float32]
 

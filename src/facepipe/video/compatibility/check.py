@@ -24,18 +24,11 @@ from facepipe.video.compatibility.differences import (
 )
 from facepipe.video.compatibility.properties import traits_of
 from facepipe.video.compatibility.trial import Miniatures
-from facepipe.video.containers import (
-    HOMELESS,
-    SUGGESTED,
-    container_takes,
-    is_made_anew,
-    is_timecode,
-    refusal,
-)
+from facepipe.video.containers import HOMELESS, SUGGESTED, container_takes, muxer_of, refusal
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.subtitles import converted_to, loses_style
-from facepipe.video.probe import codec_name
-from facepipe.video.sources import muxer_of, open_source
+from facepipe.video.sources import open_source
+from facepipe.video.streams import codec_name, is_made_anew, is_timecode
 
 #: Encoders that are named where one would keep more, the widespread ones first, made quick.
 _OTHER_ENCODERS = {

@@ -14,11 +14,10 @@ from av.container import InputContainer
 from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
 
-from facepipe.video.containers import is_cover, is_made_anew
-from facepipe.video.encoders.settings import side_data
-from facepipe.video.probe import codec_name, has_decoder
+from facepipe.video.pixel_formats import side_data
 from facepipe.video.pyav.mpegts import transport_of
 from facepipe.video.sources import demuxed, open_source
+from facepipe.video.streams import codec_name, has_decoder, is_cover, is_made_anew
 
 #: Side data of pictures that mean something to a viewer, in words.
 _SAID = {

@@ -12,14 +12,15 @@ import av
 from facepipe.datatypes import Frame, Part, Span, VideoInfo
 from facepipe.errors import FacepipeError, MediaError, OutputError
 from facepipe.video.compatibility.properties import Traits, traits_of
+from facepipe.video.containers import muxer_of
 from facepipe.video.decode import decode
 from facepipe.video.encode import encode
 from facepipe.video.encoders.settings import EncodeSettings
 from facepipe.video.muxing.mux import write_head
 from facepipe.video.pixel_formats import colour_of, views, working_format, writable_views
-from facepipe.video.probe import main_video
 from facepipe.video.pyav.log import Heard, listening
-from facepipe.video.sources import muxer_of, open_source
+from facepipe.video.sources import open_source
+from facepipe.video.streams import main_video
 
 _PICTURES = 3
 _PACKETS = 512  # of the other streams together

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import UsageError
+from facepipe.video.containers import holds_video, loses_aspect, muxer_of
 from facepipe.video.encoders.settings import (
     EncodeSettings,
     find_encoder,
@@ -17,7 +18,6 @@ from facepipe.video.encoders.settings import (
     same_values,
 )
 from facepipe.video.pixel_formats import pixel_format, working_format
-from facepipe.video.sources import holds_video, loses_aspect, muxer_of
 
 #: The software encoder of each codec that is kept.
 KEPT = {

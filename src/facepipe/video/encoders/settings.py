@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,13 +11,12 @@ from functools import cache
 
 import av
 import numpy as np
-from av.buffer import Buffer
 from av.codec import Codec
 from av.sidedata.sidedata import Type
 
 from facepipe.datatypes import PixelFormat, VideoInfo
 from facepipe.errors import InputError, UsageError
-from facepipe.video.pixel_formats import pixel_format, same_layout, working_format
+from facepipe.video.pixel_formats import pixel_format, same_layout, side_data, working_format
 from facepipe.video.pyav.log import listening
 from facepipe.video.sources import describe
 
@@ -219,12 +217,6 @@ def _display(values: list[float], *, whole: bool) -> str:
     low, high = (str(round(v * 10000)) if whole else f"{v:.4f}" for v in values[8:10])
     red, green, blue, white = (f"({xy[i]},{xy[i + 1]})" for i in (0, 2, 4, 6))
     return f"G{green}B{blue}R{red}WP{white}L({high},{low})"
-
-
-def side_data(frame: av.VideoFrame, kind: Type) -> bytes:
-    """A frame's side data of one kind, empty where it has none."""
-    found: Mapping[object, Buffer] = frame.side_data  # type: ignore[assignment]
-    return bytes(found[kind]) if kind in found else b""
 
 
 def _has_avx512() -> bool:

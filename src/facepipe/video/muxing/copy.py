@@ -15,10 +15,10 @@ from av.packet import Packet
 from av.stream import Stream
 
 from facepipe.datatypes import VideoInfo
-from facepipe.video.containers import is_cover
 from facepipe.video.muxing.options import keeps_negative_times
 from facepipe.video.muxing.subtitles import Captions
 from facepipe.video.sources import demuxed
+from facepipe.video.streams import is_cover
 
 #: Muxers that take packets of one stream at equal decoding times.
 _EQUAL_TIMES = ("matroska", "webm")

@@ -17,8 +17,8 @@ from av.stream import Stream
 
 from facepipe.datatypes import Part, VideoInfo
 from facepipe.errors import MediaError, OutputError
-from facepipe.video.containers import container_takes, is_cover, is_made_anew, refusal
-from facepipe.video.encoders.settings import EncodeSettings, find_encoder, side_data
+from facepipe.video.containers import container_takes, muxer_of, refusal
+from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.concat import FilmPackets, has_alpha_packets, last_duration
 from facepipe.video.muxing.copy import Copier, shifted_chapters
 from facepipe.video.muxing.options import (
@@ -32,10 +32,11 @@ from facepipe.video.muxing.options import (
 )
 from facepipe.video.muxing.priming import lead_ins, with_lead_in
 from facepipe.video.muxing.subtitles import Captions, converted_to
-from facepipe.video.probe import codec_name
+from facepipe.video.pixel_formats import side_data
 from facepipe.video.pyav.alpha import has_alpha_beside
 from facepipe.video.pyav.mpegts import transport_of
-from facepipe.video.sources import as_facepipe_error, demuxed, muxer_of, open_source, replacing
+from facepipe.video.sources import as_facepipe_error, demuxed, open_source, replacing
+from facepipe.video.streams import codec_name, is_cover, is_made_anew
 from facepipe.video.timestamps import durations
 
 Window = tuple[int, int]

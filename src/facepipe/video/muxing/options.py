@@ -11,10 +11,10 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from facepipe.datatypes import VideoInfo
-from facepipe.video.containers import is_cover, is_made_anew, is_timecode
 from facepipe.video.encode import tags_of
 from facepipe.video.muxing.languages import mov_language
 from facepipe.video.pixel_formats import UNSPECIFIED
+from facepipe.video.streams import is_cover, is_made_anew, is_timecode
 
 # What mov and mp4 store as it is; other keys need QuickTime's free-form metadata.
 _MOV_KEYS = (

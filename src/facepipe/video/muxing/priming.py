@@ -18,8 +18,8 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-from facepipe.video.probe import has_decoder
 from facepipe.video.sources import demuxed, open_source
+from facepipe.video.streams import has_decoder
 
 _PACKETS = 1000  # among which each sound's first one is looked for
 _SEGMENT, _TRACKS, _ENTRY = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae"

@@ -15,10 +15,11 @@ from facepipe.video.bitstream import (
     nal_units,
     parameter_sets,
 )
+from facepipe.video.containers import muxer_of
 from facepipe.video.encoders.selection import PRORES
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.pixel_formats import same_layout
-from facepipe.video.sources import demuxed, muxer_of, open_source
+from facepipe.video.sources import demuxed, open_source
 
 #: Encoders whose packets join the source's, and the muxers in which they do. H.264's parameter
 #: sets all go into the header, ours by an id of their own. HEVC's come with every keyframe, which

@@ -20,7 +20,7 @@ from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
 from facepipe.video.containers import container_takes
-from facepipe.video.probe import codec_name, has_decoder
+from facepipe.video.streams import codec_name, has_decoder
 
 #: Captions that are text, whatever else they have.
 TEXT_CODECS = ("subrip", "text", "mov_text", "webvtt", "ass")

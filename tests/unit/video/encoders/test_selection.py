@@ -13,9 +13,9 @@ import pytest
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import MediaError, UsageError
 from facepipe.video import EncodeSettings, check_target, decode, output_pix_fmt, probe
+from facepipe.video.containers import holds_video
 from facepipe.video.encoders.selection import KEPT, Chosen, choose_encoder, named_encoder
 from facepipe.video.encoders.settings import find_encoder
-from facepipe.video.sources import holds_video
 from media import synthetic
 from media.film_checks import Render, at_keyframes, whole
 

@@ -19,8 +19,8 @@ from av.stream import AttachmentStream
 from facepipe.datatypes import Part, Span, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError
 from facepipe.video import EncodeSettings, decode, mux, probe
-from facepipe.video.encoders.settings import side_data
 from facepipe.video.muxing.concat import last_duration as lasting
+from facepipe.video.pixel_formats import side_data
 from media import patches, synthetic
 from media.film_checks import LOSSLESS, Render, packets, rendered, whole
 

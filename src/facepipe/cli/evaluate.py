@@ -1,4 +1,4 @@
-"""The commands for those who train networks and measure them."""
+"""The commands `evaluate ...`: quality measured where the truth is known."""
 
 from __future__ import annotations
 
@@ -11,111 +11,12 @@ import typer
 from facepipe.cli.options import Device, Protocol
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from facepipe.evaluation.tables import Figures
 
-models_app = typer.Typer(help="The networks that facepipe knows.", invoke_without_command=True)
 evaluate_app = typer.Typer(help="Measure quality on data with known truth.", no_args_is_help=True)
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="write the figures here")]
 MarkdownFile = Annotated[Path | None, typer.Option("--markdown", help="write the table here")]
-
-
-@models_app.callback()
-def models(ctx: typer.Context) -> None:
-    """The networks that facepipe knows."""
-    if ctx.invoked_subcommand is None:
-        list_models()
-
-
-@models_app.command("list")
-def list_models() -> None:
-    """The networks that ship and those of the comparison: size, cost, source and licence."""
-    from facepipe.models.registry import PARSER, RESTORERS, SYSTEMS
-
-    for spec in (*RESTORERS, PARSER):
-        names = ", also ".join((spec.name, *spec.aliases))
-        print(f"{names}: {spec.summary}")
-        print(f"  {spec.parameters / 1e6:.2f} M parameters, {spec.gmacs:.2f} GMACs a face")
-        print(f"  licence: {spec.licence}")
-        for file, digest in spec.files:
-            print(f"  {file} sha256 {digest}")
-    print("\nNetworks of the comparison: `facepipe train` makes their weights, none ship.")
-    for system in SYSTEMS:
-        print(f"{system.name}: {system.source}")
-        print(f"  {system.parameters / 1e6:.2f} M parameters, {system.gmacs:.2f} GMACs a face")
-    print("[26] of the paper's slides: not to be had, for they do not say what it is")
-
-
-def train(
-    recipe: Annotated[Path, typer.Argument(help="a TOML recipe, see docs/training.md")],
-    workers: Annotated[
-        int | None, typer.Option(help="processes or GPUs, through Ray Train", min=1)
-    ] = None,
-    ray: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="a Ray cluster [this machine]")
-    ] = None,
-) -> None:
-    """Train a network by a recipe; the same command goes on where a stopped run left off."""
-    from facepipe.configs.training import load_recipe
-
-    settings = load_recipe(recipe)
-    if workers or ray:
-        from facepipe.training.distributed import train_on_workers
-
-        train_on_workers(settings, workers=workers or 1, address=ray)
-        print(f"{settings.out}: weights, log and sheets")
-        return
-    from facepipe.training.loop import train as steps
-
-    for at in steps(settings):
-        print(at, flush=True)
-    print(f"{settings.out}: weights, log and sheets")
-
-
-def label(
-    faces: Annotated[list[Path], typer.Argument(help="folders or zips of aligned faces")],
-    teacher: Annotated[Path, typer.Option(help="weights of a parsing-teacher (.safetensors)")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="the zip of masks to write")],
-) -> None:
-    """Label the parts of many faces with a teacher that was trained on few."""
-    from tqdm import tqdm
-
-    from facepipe.models.networks.parsingnet import ParsingTeacher
-    from facepipe.models.weights import load_weights
-    from facepipe.training.face_archive import FaceArchive
-    from facepipe.training.label import label as write
-
-    network = ParsingTeacher()
-    load_weights(network, teacher)
-    archive = FaceArchive(faces)
-    with tqdm(total=len(archive), unit="face") as bar:
-
-        def tell(done: int, _all: int) -> None:
-            bar.update(done - bar.n)
-
-        write(network, archive, output, progress=tell)
-    print(f"{output}: {len(archive)} masks")
-
-
-def export(
-    parsing: Annotated[Path, typer.Option(help="ParsingNet weights (.safetensors)")],
-    restore: Annotated[Path, typer.Option(help="FishSRNet weights (.safetensors)")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="NAME.safetensors to write")],
-    mix: Annotated[
-        Path | None, typer.Option(help="FishSRNet weights to mix in, of the same lineage")
-    ] = None,
-    share: Annotated[float, typer.Option(help="their share", min=0, max=1)] = 0.5,
-) -> None:
-    """Join two trained networks into one restorer: NAME.safetensors and its graphs."""
-    from facepipe.training.export import export as join
-
-    for path, digest in join(parsing, restore, output, mix=mix, share=share):
-        print(f"{path} sha256 {digest}")
-
-
-COMMANDS = (train, label, export)
 
 
 @evaluate_app.command("faces")
@@ -187,22 +88,11 @@ def evaluate_parsing(
 ) -> None:
     """ParsingNet against masks: intersection over union of every part, by the face's size."""
     from facepipe.evaluation.parsing import evaluate_parsing as evaluate
-    from facepipe.models.networks.fishsrnet import guided_fishsrnet
-    from facepipe.models.networks.parsingnet import ParsingNet, ParsingTeacher
-    from facepipe.models.registry import find_model
-    from facepipe.models.weights import load_weights, read_weights
+    from facepipe.evaluation.parsing import parsing_network
     from facepipe.training.face_archive import FaceArchive
 
-    if weights is None:
-        guided = guided_fishsrnet()
-        load_weights(guided, find_model("fishsrnet").paths[0])
-        network: nn.Module = guided.parsing
-    else:
-        teaches = read_weights(weights)[1].get("network") == "parsing-teacher"
-        network = ParsingTeacher() if teaches else ParsingNet()
-        load_weights(network, weights)
     result = evaluate(
-        network,
+        parsing_network(weights),
         FaceArchive([faces]),
         FaceArchive([masks]),
         sizes=tuple(size or (16, 32, 64)),

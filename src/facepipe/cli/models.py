@@ -1,0 +1,33 @@
+"""The command `models`: the networks that facepipe knows."""
+
+from __future__ import annotations
+
+import typer
+
+models_app = typer.Typer(help="The networks that facepipe knows.", invoke_without_command=True)
+
+
+@models_app.callback()
+def models(ctx: typer.Context) -> None:
+    """The networks that facepipe knows."""
+    if ctx.invoked_subcommand is None:
+        list_models()
+
+
+@models_app.command("list")
+def list_models() -> None:
+    """The networks that ship and those of the comparison: size, cost, source and licence."""
+    from facepipe.models.registry import PARSER, RESTORERS, SYSTEMS
+
+    for spec in (*RESTORERS, PARSER):
+        names = ", also ".join((spec.name, *spec.aliases))
+        print(f"{names}: {spec.summary}")
+        print(f"  {spec.parameters / 1e6:.2f} M parameters, {spec.gmacs:.2f} GMACs a face")
+        print(f"  licence: {spec.licence}")
+        for file, digest in spec.files:
+            print(f"  {file} sha256 {digest}")
+    print("\nNetworks of the comparison: `facepipe train` makes their weights, none ship.")
+    for system in SYSTEMS:
+        print(f"{system.name}: {system.source}")
+        print(f"  {system.parameters / 1e6:.2f} M parameters, {system.gmacs:.2f} GMACs a face")
+    print("[26] of the paper's slides: not to be had, for they do not say what it is")

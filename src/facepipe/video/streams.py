@@ -1,0 +1,59 @@
+"""Streams of a container: which one is the film, and of what kind the others are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import av
+from av.stream import Discard, Disposition, Stream
+
+from facepipe.errors import InputError
+
+_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+def main_video(path: Path, streams: Iterable[Stream]) -> av.VideoStream:
+    """The first video stream that is a film and no cover; InputError when there is none."""
+    kinds = []
+    for stream in streams:
+        if isinstance(stream, av.VideoStream) and not stream.disposition & _PICTURES:
+            if not has_decoder(stream):
+                raise InputError(f"{path}: there is no decoder for its video stream")
+            return stream
+        kinds.append(stream.type)
+    found = ", ".join(kinds) or "no stream at all"
+    raise InputError(f"{path} holds no video stream, but {found}; give a video file")
+
+
+def is_chapter_track(stream: Stream) -> bool:
+    """Whether a stream is how mov and mp4 store chapters, which are copied as chapters."""
+    return stream.type in ("data", "subtitle") and stream.discard == Discard.all
+
+
+def has_decoder(stream: Stream) -> bool:
+    """Whether FFmpeg knows how to read a stream; PyAV keeps no codec context for others."""
+    context: object = stream.codec_context
+    return context is not None
+
+
+def codec_name(stream: Stream) -> str:
+    """The codec's name whatever decoder reads it: av1 for libdav1d."""
+    if has_decoder(stream):
+        return str(stream.codec_context.codec.canonical_name)
+    return str(getattr(stream, "name", None) or "unknown")
+
+
+def is_made_anew(stream: Stream) -> bool:
+    """Whether a stream is not copied because muxers write its content themselves."""
+    return is_chapter_track(stream) or is_timecode(stream)
+
+
+def is_timecode(stream: Stream) -> bool:
+    """Whether a stream is QuickTime's track of time codes, which the `timecode` key tells anew."""
+    return stream.type == "data" and "timecode" in stream.metadata
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a stream is a single attached picture."""
+    return bool(stream.disposition & Disposition.attached_pic)
