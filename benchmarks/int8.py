@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -27,6 +26,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from facepipe.datatypes import Float32
 from facepipe.evaluation.faces import evenly_spaced
 from facepipe.evaluation.protocols import given
 from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, guided_fishsrnet
@@ -34,22 +34,21 @@ from facepipe.models.registry import find_model
 from facepipe.models.weights import load_weights
 from facepipe.training.face_archive import FaceArchive, canvas_of
 
-Floats = NDArray[np.float32]
 BATCH = 8
 
 
 class Calibration(CalibrationDataReader):  # type: ignore[misc]
     """Batches of what the network sees."""
 
-    def __init__(self, seen: Floats) -> None:
-        self._batches: Iterator[Floats] = iter(np.split(seen, len(seen) // BATCH))
+    def __init__(self, seen: Float32) -> None:
+        self._batches: Iterator[Float32] = iter(np.split(seen, len(seen) // BATCH))
 
-    def get_next(self) -> dict[str, Floats] | None:
+    def get_next(self) -> dict[str, Float32] | None:
         batch = next(self._batches, None)
         return None if batch is None else {"seen": batch}
 
 
-def faces(archive: Path, count: int) -> tuple[Floats, Floats]:
+def faces(archive: Path, count: int) -> tuple[Float32, Float32]:
     """What is seen of faces of 16 px (N, 10, 128, 128), and the truth (N, 3, 128, 128)."""
     source = FaceArchive([archive])
     seen, truth = [], []
@@ -62,7 +61,7 @@ def faces(archive: Path, count: int) -> tuple[Floats, Floats]:
     return np.stack(seen).transpose(to_planes).copy(), np.stack(truth).transpose(to_planes)
 
 
-def measure(graph: Path, seen: Floats, truth: Floats, threads: int) -> tuple[float, float]:
+def measure(graph: Path, seen: Float32, truth: Float32, threads: int) -> tuple[float, float]:
     """Mean PSNR in dB, and seconds for all faces in batches."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from facepipe.configs.settings import Settings
-from facepipe.datatypes import Faces, Sighting, Span, SpanFaces, Track, VideoInfo
+from facepipe.datatypes import Faces, FrameDetections, Span, SpanFaces, Track, VideoInfo
 from facepipe.evaluation.assets import installed_photographs, read_faces
 from facepipe.evaluation.clips import write_film
 from facepipe.evaluation.synthetic_crowd import Crowd, Plan, Shown
@@ -87,8 +87,8 @@ def theirs(make: Callable[[], Any]) -> Linker:
     import supervision
 
     def linked(found: SpanFaces, info: VideoInfo) -> Sequence[Track]:
-        shots: dict[int, list[Sighting]] = defaultdict(list)
-        for look in found.sightings:
+        shots: dict[int, list[FrameDetections]] = defaultdict(list)
+        for look in found.detections:
             shots[bisect_right(found.cuts, look.pts)].append(look)
         paths: dict[tuple[int, int], list[tuple[int, Faces]]] = defaultdict(list)
         for shot, looks in shots.items():

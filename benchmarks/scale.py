@@ -255,7 +255,7 @@ class WorkDone:
 
             for found in self.found:
                 cuts |= {there(cut) for cut in found.cuts}
-                for look in found.sightings:
+                for look in found.detections:
                     at = bisect_left(pts, look.pts)
                     if at // period == self.first and begin <= at + ahead < end:
                         moves = tuple(replace(move, pts=there(move.pts)) for move in look.moves)

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 _MARK = "facepipe tells: "
 
 
-def tell(line: str) -> None:
+def report_line(line: str) -> None:
     """Tell the process that hears this one; `line` holds no line break."""
     sys.stdout.write(f"\n{_MARK}{line}\n")
     sys.stdout.flush()
 
 
-def hear(module: str, arguments: Sequence[str], *, patience: float) -> Iterator[str]:
+def reported_lines(module: str, arguments: Sequence[str], *, patience: float) -> Iterator[str]:
     """The lines that `python -m module arguments...` tells, until it ends, however it does.
 
     It is ended when it tells nothing for `patience` seconds, or when nobody listens any more. What

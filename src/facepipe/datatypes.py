@@ -15,11 +15,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 #: Canvases of a sequence: two frames before, the one to restore, two after.
 SEQUENCE = 5
 #: Channels of what the frames beside add to a canvas.
-BESIDE_CHANNELS = 7
+NEIGHBOUR_CHANNELS = 7
 Matrix = Literal["bt601", "bt709", "bt2020"]
 ColourModel = Literal["yuv", "rgb", "gray"]
 
@@ -133,7 +135,7 @@ class VideoInfo:
     others: tuple[StreamInfo, ...]
     warnings: tuple[str, ...] = ()
     #: Half-open pts ranges, sorted, whose packets decode alone and can be copied whole.
-    closed_groups: tuple[tuple[int, int], ...] = ()
+    closed_gops: tuple[tuple[int, int], ...] = ()
     profile: str | None = None  # of the codec, by FFmpeg's name
     #: Range, matrix, primaries and transfer of its first picture, by H.273's numbers.
     tags: tuple[int, int, int, int] = (0, 2, 2, 2)
@@ -199,7 +201,7 @@ class Faces:
 
 
 @dataclass(frozen=True, eq=False)
-class Moves:
+class Motion:
     """Where the N faces of a sighting are in another frame, told by the picture itself.
 
     `maps` (N, 2, 3) float64 take points of the sighting's frame to the frame of `pts`; NaN where a
@@ -211,7 +213,7 @@ class Moves:
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
+class FrameDetections:
     """What the analyze pass saw in one frame it looked at; `shot` counts scene cuts in the span.
 
     `moves`, by rising pts, follow its faces through the frames after it, up to the next one looked
@@ -222,7 +224,7 @@ class Sighting:
     pts: int
     faces: Faces
     shot: int
-    moves: tuple[Moves, ...] = ()
+    moves: tuple[Motion, ...] = ()
     prints: NDArray[np.float32] | None = None
     features: NDArray[np.float32] | None = None
     detail: NDArray[np.float32] | None = None
@@ -236,7 +238,7 @@ class SpanFaces:
     """
 
     span: Span
-    sightings: tuple[Sighting, ...]
+    detections: tuple[FrameDetections, ...]
     cuts: tuple[int, ...]
     warnings: tuple[str, ...] = ()
     damage: tuple[Damage, ...] = ()
@@ -358,7 +360,7 @@ class Crops:
         """(n, 128, 128, 10): the pixels of faces first .. stop - 1, then what is beside them."""
         pixels = self.pixels[first:stop]
         if self.beside is None:
-            nothing = np.zeros((*pixels.shape[:3], BESIDE_CHANNELS), np.float32)
+            nothing = np.zeros((*pixels.shape[:3], NEIGHBOUR_CHANNELS), np.float32)
             return np.concatenate([pixels, nothing], 3)
         return np.concatenate([pixels, self.beside[first:stop]], 3)
 

@@ -56,7 +56,7 @@ def try_one(data: bytes) -> None:
     bitstream.h264_is_lossless([*sets, *units])
     bitstream.in_annex_b(sets)
     for packet in packets:
-        bitstream.begins_anew(codec, packet, size)
+        bitstream.is_random_access(codec, packet, size)
         bitstream.brings_sets("hevc" if codec == "hevc" else "h264", packet, size)
         assert bitstream.annex_b(packet, None) == packet
         bitstream.annex_b(packet, size)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facepipe.datatypes import Damage, Faces, Part, Sighting, Span, SpanFaces
+from facepipe.datatypes import Damage, Faces, FrameDetections, Part, Span, SpanFaces
 from facepipe.errors import FacepipeError
 from facepipe.pipeline.checkpoint import claim, open_job
 
@@ -24,7 +24,7 @@ def seeds() -> dict[str, bytes]:
     )
     with tempfile.TemporaryDirectory() as folder, open_job(Path(folder) / "o.mp4", "mark") as job:
         damage = (Damage(100, 110, 2, "do not decode"),)
-        job.keep_faces(SpanFaces(SPAN, (Sighting(100, faces, 0),), (105,), ("w",), damage))
+        job.keep_faces(SpanFaces(SPAN, (FrameDetections(100, faces, 0),), (105,), ("w",), damage))
         job.part(SPAN).write_bytes(b"film")
         job.keep_part(Part(SPAN, str(job.part(SPAN)), 12, 5, "trouble", ("w",), "", damage))
         return {

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from facepipe._subprocess import hear
+from facepipe._subprocess import reported_lines
 
 MODULES = {
     "whole": "tell('one')\nprint('a driver', end='')\ntell('two, é')",
@@ -33,12 +33,12 @@ def _modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [("whole", ["one", "two, é"]), ("crashing", ["one"]), ("raising", [])],
 )
 def test_what_was_told_is_heard(module: str, told: list[str]) -> None:
-    assert list(hear(module, (), patience=60)) == told
+    assert list(reported_lines(module, (), patience=60)) == told
 
 
 def test_a_silent_process_is_ended() -> None:
     before = set(psutil.Process().children())
-    lines = hear("hanging", (), patience=20)
+    lines = reported_lines("hanging", (), patience=20)
     assert next(lines) == "one"
     (child,) = set(psutil.Process().children()) - before
     lines.close()
@@ -46,10 +46,10 @@ def test_a_silent_process_is_ended() -> None:
 
 
 def test_patience_ends() -> None:
-    assert list(hear("silent", (), patience=0.5)) == []
+    assert list(reported_lines("silent", (), patience=0.5)) == []
 
 
 def test_arguments_arrive() -> None:
-    lines = hear("heard", ["a word"], patience=60)
+    lines = reported_lines("heard", ["a word"], patience=60)
     assert next(lines) == "a word"
     lines.close()

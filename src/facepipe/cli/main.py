@@ -56,7 +56,7 @@ from facepipe.cli.options import (
     settings_of,
 )
 from facepipe.cli.progress import reporting
-from facepipe.cli.signals import Stopped, stoppable
+from facepipe.cli.signals import Interrupted, graceful_shutdown
 from facepipe.cli.train import COMMANDS as TRAINING_COMMANDS
 from facepipe.errors import FacepipeError, OutOfMemoryError
 
@@ -173,7 +173,7 @@ def analyze(
     """Find and follow the faces of INPUT; write what was found, to read, edit and render."""
     settings = begin(ctx, source)
     from facepipe.pipeline import api as passes
-    from facepipe.video.damage import in_words
+    from facepipe.video.damage import describe_damage
 
     with reporting(progress, quiet) as on_event:
         found = passes.analyze(source, output, settings, overwrite=overwrite, on_event=on_event)
@@ -183,7 +183,7 @@ def analyze(
             f"{_shown(output)}: {len(found.tracks)} tracks, {enhanced} to enhance, "
             f"{len(found.tracks) - enhanced} refused with their reasons"
         )
-        for warning in (*found.warnings, *in_words(found.damage, found.time_base)):
+        for warning in (*found.warnings, *describe_damage(found.damage, found.time_base)):
             print(f"warning: {_shown(warning)}", file=sys.stderr)
 
 
@@ -282,7 +282,7 @@ def _check_space() -> None:
 def main() -> None:
     """The console script: runs the command and turns what it raises into an exit code."""
     try:
-        with stoppable():
+        with graceful_shutdown():
             if len(sys.argv) > 1 and sys.argv[1] in ("run", "analyze", "render", "batch"):
                 _check_space()
             app()
@@ -304,7 +304,7 @@ def main() -> None:
         said = "there is not enough memory; " if short else ""
         print(f"facepipe: {said}a library does not load: {_shown(error)}", file=sys.stderr)
         sys.exit(OutOfMemoryError.exit_code if short else 1)
-    except Stopped as stopped:
+    except Interrupted as stopped:
         print(
             "facepipe: stopped; what is finished is kept, the same command goes on from there",
             file=sys.stderr,
@@ -361,9 +361,9 @@ def _print_plan(plan: Plan, output: Path) -> None:
         start = float((span.start - info.pts[0]) * info.time_base)
         stop = float((span.stop - info.pts[0]) * info.time_base)
         print(f"  {span.index}: {start:.2f} s to {stop:.2f} s")
-    from facepipe.video.damage import in_words
+    from facepipe.video.damage import describe_damage
 
-    for note in (*info.warnings, *in_words(info.damage, info.time_base), *plan.notes):
+    for note in (*info.warnings, *describe_damage(info.damage, info.time_base), *plan.notes):
         print(f"warning: {_shown(note)}")
 
 

@@ -15,7 +15,7 @@ _ENDINGS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != 
 _PATIENCE = 1.0
 
 
-class Stopped(BaseException):
+class Interrupted(BaseException):
     """A signal asked for the end; no KeyboardInterrupt, which the command line would swallow."""
 
     def __init__(self, signum: int) -> None:
@@ -24,13 +24,13 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Raise Stopped in what runs within, in the main thread, when this process is asked to end.
+def graceful_shutdown() -> Iterator[None]:
+    """Raise Interrupted in what runs within, in the main thread, when this process is asked to end.
 
     An exception that comes from nowhere may get lost: a finalizer's are dropped, and where clearing
     up fails in its turn, its error takes the place. So it is raised again, each second, until it
     has left here, but never in the midst of clearing up after it; and an error that took its place
-    leaves here as Stopped.
+    leaves here as Interrupted.
 
     Once this is left, signals do what they did before; after a request they are ignored, as the
     process is about to end.
@@ -45,7 +45,7 @@ def stoppable() -> Iterator[None]:
                 signal.signal(signal.SIGALRM, answer)
                 signal.setitimer(signal.ITIMER_REAL, _PATIENCE, _PATIENCE)
         if not _clearing_up(sys.exception()):
-            raise Stopped(asked[0])
+            raise Interrupted(asked[0])
 
     before = {kind: signal.getsignal(kind) for kind in _ENDINGS}
     try:
@@ -55,9 +55,9 @@ def stoppable() -> Iterator[None]:
                 signal.signal(kind, answer)
         yield
     except BaseException as error:
-        if isinstance(error, Stopped) or not asked or not _clearing_up(error):
+        if isinstance(error, Interrupted) or not asked or not _clearing_up(error):
             raise
-        raise Stopped(asked[0]) from error
+        raise Interrupted(asked[0]) from error
     finally:
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -66,9 +66,9 @@ def stoppable() -> Iterator[None]:
 
 
 def _clearing_up(error: BaseException | None) -> bool:
-    """Whether `error` is handled because of a Stopped, or ends a generator, as one may."""
+    """Whether `error` is handled because of a Interrupted, or ends a generator, as one may."""
     while error is not None:
-        if isinstance(error, (Stopped, GeneratorExit)):
+        if isinstance(error, (Interrupted, GeneratorExit)):
             return True
         error = error.__context__
     return False

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from facepipe.configs.settings import Settings
-from facepipe.datatypes import Analysis, Faces, Track
+from facepipe.datatypes import Analysis, Faces, Float32, Track
 from facepipe.errors import InputError, UsageError
 from facepipe.evaluation.clips import Rgb, enlarged, read_film, write_film
 from facepipe.evaluation.synthetic_crowd import BOX, Crowd, Shown
@@ -28,8 +28,6 @@ from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load
 from facepipe.pipeline import api as run
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.video.probe import probe
-
-Floats = NDArray[np.float32]
 
 BICUBIC, ALONE = "bicubic", "each frame alone"
 #: The least score at which a single frame's face is written down.
@@ -178,7 +176,7 @@ class _Meter:
         self.psnrs: list[float] = []
         self._distances: list[float] = []
         self._flickers: list[float] = []
-        self._before: dict[int, tuple[int, Floats, Floats]] = {}
+        self._before: dict[int, tuple[int, Float32, Float32]] = {}
 
     def add(self, number: int, who: int, canvas: Rgb, true: Rgb, metric: StLpips | None) -> None:
         face, true_face = canvas[_FACE].astype(np.float32), true[_FACE].astype(np.float32)

@@ -13,10 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facepipe.datatypes import Float32
 from facepipe.evaluation.clips import Rgb, reduced
 from facepipe.training.face_archive import ALIGNED_SIZE, MARGIN
-
-Floats = NDArray[np.float32]
 
 WIDTH, HEIGHT = 480, 270
 #: A scene is drawn so many times as large as the film, and then reduced.
@@ -74,7 +73,7 @@ class Shown:
 class _Actor:
     """A cut-out face (160, 160, 4) and its way: what takes the canvas to each frame (T, 2, 3)."""
 
-    picture: Floats
+    picture: Float32
     way: NDArray[np.float64]
 
 
@@ -182,7 +181,7 @@ def _way(rng: np.random.Generator, plan: Plan, frames: int) -> NDArray[np.float6
     return rows.reshape(-1, 2, 3)
 
 
-def _cut_outs(faces: Sequence[Rgb]) -> list[Floats]:
+def _cut_outs(faces: Sequence[Rgb]) -> list[Float32]:
     """(160, 160, 4) each: the face, and how much of each place is a head, by its colours.
 
     GrabCut (Rother, Kolmogorov and Blake 2004) parts it from what is behind it, begun with the
@@ -220,7 +219,7 @@ def _finely(to_film: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.column_stack((along, to - along @ np.array([MARGIN, MARGIN])))
 
 
-def _put(picture: Rgb, cut_out: Floats, to_picture: NDArray[np.float64]) -> None:
+def _put(picture: Rgb, cut_out: Float32, to_picture: NDArray[np.float64]) -> None:
     """Lay a cut-out over the picture, smoothed before it shrinks."""
     edge = ALIGNED_SIZE - 0.5
     corners = np.array([[-0.5, -0.5, 1], [edge, -0.5, 1], [-0.5, edge, 1], [edge, edge, 1]])

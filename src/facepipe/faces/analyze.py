@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Crops, Faces, Frame, Moves, Sighting, Span, SpanFaces
+from facepipe.datatypes import Crops, Faces, Frame, FrameDetections, Motion, Span, SpanFaces
 from facepipe.faces.detection.appearance import prints
 from facepipe.faces.detection.denoise import REACH, quiet
 from facepipe.faces.detection.finder import FaceFinder
@@ -60,7 +60,7 @@ def analyze_frames(
         detector, score=score, min_face=min_face, max_face=max_face, enlarge=enlarge
     )
     turns = round(rotation / 90) % 4
-    sightings: list[Sighting] = []
+    detections: list[FrameDetections] = []
     cuts: list[int] = []
     follower: Follower | None = None
     passed: deque[Frame] = deque(maxlen=_BACK)
@@ -75,8 +75,8 @@ def analyze_frames(
             passed.clear()
         light = None if follower is None else luma(frame)
         if follower is not None and light is not None:
-            moves = Moves(frame.pts, follower.step(light))
-            sightings[-1] = replace(sightings[-1], moves=(*sightings[-1].moves, moves))
+            moves = Motion(frame.pts, follower.step(light))
+            detections[-1] = replace(detections[-1], moves=(*detections[-1].moves, moves))
         if judged.looked_at and frame.pts < span.stop:
             picture = np.ascontiguousarray(np.rot90(quiet(frame, judged.beside), turns))
             faces = finder.look(picture)
@@ -88,21 +88,21 @@ def analyze_frames(
                 known["features"] = features(picture, faces, parser, below=doubted_below)
             faces = turned_back(faces, turns, picture.shape[1], picture.shape[0])
             follower = None
-            before: tuple[Moves, ...] = ()
+            before: tuple[Motion, ...] = ()
             if len(faces):
                 light = luma(frame) if light is None else light
                 follower = Follower(light, faces)
                 before = _moves_before(Follower(light, faces), passed)
-            sightings.append(Sighting(frame.pts, faces, len(cuts), before, **known))
+            detections.append(FrameDetections(frame.pts, faces, len(cuts), before, **known))
             passed.clear()
         else:
             passed.append(frame)
-    return SpanFaces(span, tuple(sightings), tuple(cuts))
+    return SpanFaces(span, tuple(detections), tuple(cuts))
 
 
-def _moves_before(follower: Follower, passed: Sequence[Frame]) -> tuple[Moves, ...]:
+def _moves_before(follower: Follower, passed: Sequence[Frame]) -> tuple[Motion, ...]:
     """Where the follower's faces were in the frames before, by rising pts."""
-    back = [Moves(frame.pts, follower.step(luma(frame))) for frame in reversed(passed)]
+    back = [Motion(frame.pts, follower.step(luma(frame))) for frame in reversed(passed)]
     return tuple(reversed(back))
 
 

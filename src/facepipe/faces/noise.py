@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Frame
+from facepipe.datatypes import Float32, Frame
 from facepipe.faces.canvas import frame_px_per_canvas_px
-
-Floats = NDArray[np.float32]
 
 #: Sigma of the noise, code values of 8 bits, from which a picture is made quiet. Footage of by day
 #: has 0 to 1.5, what a sensor's sigma of 15 leaves after coding is 4.
@@ -34,7 +32,7 @@ def noise(frame: Frame, beside: Sequence[Frame]) -> float:
     if not beside or not rows * columns:
         return 0.0
 
-    def sparse(one: Frame, down: int = 0, across: int = 0) -> Floats:
+    def sparse(one: Frame, down: int = 0, across: int = 0) -> Float32:
         plane = one.luma[down::every, across::every][:rows, :columns]
         return plane.astype(np.float32) / np.float32(1 << (one.format.bits - 8))
 

@@ -19,9 +19,9 @@ from facepipe.faces.restoration.temporal import REACH, settled
 from facepipe.models.restorers import Restorer
 
 #: Frames further apart in time than this are not seen beside each other.
-BESIDE_SECONDS = 0.15
+NEIGHBOUR_SECONDS = 0.15
 #: Frames on each side of a span that bear on it: averaged with its own, or fused with those.
-BESIDE = REACH + SEQUENCE // 2
+NEIGHBOUR_FRAMES = REACH + SEQUENCE // 2
 #: Bytes of pixels that a window of frames may hold, counted at the output's size.
 WINDOW_BYTES = 96 * 2**20
 
@@ -77,7 +77,7 @@ def _windows(
     lead: list[Frame] = []
     ahead = list(islice(frames, 1))
     while ahead and ahead[0].pts < span.start:
-        lead = [*lead, *ahead][-BESIDE:]
+        lead = [*lead, *ahead][-NEIGHBOUR_FRAMES:]
         ahead = list(islice(frames, 1))
     before, ahead = lead[:-REACH], lead[-REACH:] + ahead
     after = REACH

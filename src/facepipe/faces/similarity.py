@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facepipe.datatypes import Float32
 from facepipe.faces.canvas import CANVAS
-
-Floats = NDArray[np.float32]
 
 #: Canvas px of the cells in which light is compared.
 CELL = 8
@@ -19,13 +17,13 @@ _MARGIN = 1.5
 _SAME, _OTHER = 0.02, 0.05
 
 
-def cells(canvas: Floats) -> Floats:
+def cells(canvas: Float32) -> Float32:
     """(16, 16, 3): the mean of each cell of a canvas (128, 128, 3)."""
     side = CANVAS // CELL
     return np.asarray(cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def alike(one: Floats, other: Floats, *, together: int, noise: float = 0.0) -> Floats:
+def alike(one: Float32, other: Float32, *, together: int, noise: float = 0.0) -> Float32:
     """(128, 128) in [0, 1]: where two canvases show the same, from their cells.
 
     Detail and noise may differ; what is left of them in `together` x `together` cells must agree.

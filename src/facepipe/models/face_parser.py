@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from facepipe.datatypes import Crops
+from facepipe.datatypes import Crops, Float32
 from facepipe.models.registry import PARSER, verified
-from facepipe.models.runtime import Floats, onnx_session
+from facepipe.models.runtime import onnx_session
 
 #: Faces that go through the network at once.
 BATCH = 16
@@ -22,9 +22,9 @@ class Parser:
         """Raises ModelError when the weights are missing or damaged."""
         self._session = onnx_session(verified(PARSER).paths[1], threads=threads)
 
-    def __call__(self, crops: Crops) -> Floats:
+    def __call__(self, crops: Crops) -> Float32:
         """(N, 8, 32, 32): each canvas's shares of background, skin, brows, eyes, nose and so on."""
-        parses: list[Floats] = [np.zeros((0, 8, 32, 32), np.float32)]
+        parses: list[Float32] = [np.zeros((0, 8, 32, 32), np.float32)]
         for first in range(0, len(crops), BATCH):
             seen = crops.seen(first, first + BATCH).transpose(0, 3, 1, 2)
             given = {"seen": np.ascontiguousarray(seen, np.float32)}

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facepipe.datatypes import Float32
 from facepipe.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda"]
 Runtime = Literal["auto", "onnxruntime", "openvino", "torch"]
-Floats = NDArray[np.float32]
 
 
 class Runner(Protocol):
@@ -34,7 +33,7 @@ class Runner(Protocol):
 
     description: str
 
-    def __call__(self, seen_NCHW: Floats) -> tuple[Floats, Floats]: ...
+    def __call__(self, seen_NCHW: Float32) -> tuple[Float32, Float32]: ...
 
 
 def choose(device: Device, runtime: Runtime) -> tuple[Literal["cpu", "cuda"], Runtime]:
@@ -119,7 +118,7 @@ class OnnxRunner:
         self._session = onnx_session(graph, threads=threads)
         self.description = f"onnxruntime {onnxruntime.__version__} on the CPU"
 
-    def __call__(self, seen_NCHW: Floats) -> tuple[Floats, Floats]:
+    def __call__(self, seen_NCHW: Float32) -> tuple[Float32, Float32]:
         restored, parse = self._session.run(["restored", "parse"], {"seen": seen_NCHW})
         return np.asarray(restored), np.asarray(parse)
 
@@ -151,7 +150,7 @@ class OpenVinoRunner:
         version = openvino.__version__.split("-")[0]
         self.description = f"OpenVINO {version} on the CPU"
 
-    def __call__(self, seen_NCHW: Floats) -> tuple[Floats, Floats]:
+    def __call__(self, seen_NCHW: Float32) -> tuple[Float32, Float32]:
         answers = self._request.infer({"seen": seen_NCHW}, share_inputs=True)
         return answers["restored"], answers["parse"]
 
@@ -188,7 +187,7 @@ class TorchRunner:
         name = torch.cuda.get_device_name() if device == "cuda" else "the CPU"
         self.description = f"PyTorch {torch.__version__} on {name}"
 
-    def __call__(self, seen_NCHW: Floats) -> tuple[Floats, Floats]:
+    def __call__(self, seen_NCHW: Float32) -> tuple[Float32, Float32]:
         torch = self._torch
         with torch.inference_mode():
             seen = torch.from_numpy(seen_NCHW).to(self._device)

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from facepipe._subprocess import hear, tell
+from facepipe._subprocess import report_line, reported_lines
 from facepipe.errors import FacepipeError, ModelError
 from facepipe.models.registry import PARSER, RESTORERS, find_model, verified
 
@@ -44,7 +44,7 @@ class Fact:
 def facts() -> Iterator[Fact]:
     """What runs networks here; whatever crashes is told as such, and the rest not tried."""
     left = list(_PARTS)
-    for line in hear("facepipe.models.selftest", (), patience=_PATIENCE):
+    for line in reported_lines("facepipe.models.selftest", (), patience=_PATIENCE):
         fact = Fact(**json.loads(line))
         left.remove(fact.name)
         yield fact
@@ -75,7 +75,7 @@ def _main() -> None:
             fact = Fact(name, False, str(error), error.exit_code if code else 0)
         except Exception as error:  # libraries raise what they like
             fact = Fact(name, False, f"{type(error).__name__}: {error}".splitlines()[0], code)
-        tell(json.dumps(asdict(fact)))
+        report_line(json.dumps(asdict(fact)))
 
 
 def _onnxruntime() -> Fact:

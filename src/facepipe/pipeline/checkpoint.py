@@ -21,7 +21,16 @@ from filelock import FileLock, Timeout
 
 from facepipe._files import sha256_of
 from facepipe.configs.settings import Settings
-from facepipe.datatypes import Analysis, Damage, Faces, Moves, Part, Sighting, Span, SpanFaces
+from facepipe.datatypes import (
+    Analysis,
+    Damage,
+    Faces,
+    FrameDetections,
+    Motion,
+    Part,
+    Span,
+    SpanFaces,
+)
 from facepipe.errors import OutputError
 
 #: What a sighting may know of each of its faces, or not.
@@ -95,21 +104,21 @@ class Job:
 
     def keep_faces(self, found: SpanFaces) -> None:
         """Keep what the analyze pass found in one span."""
-        counts = [len(sighting.faces) for sighting in found.sightings]
-        faces = [sighting.faces for sighting in found.sightings] or [Faces.none()]
-        moves = [move for sighting in found.sightings for move in sighting.moves]
+        counts = [len(detected.faces) for detected in found.detections]
+        faces = [detected.faces for detected in found.detections] or [Faces.none()]
+        moves = [move for detected in found.detections for move in detected.moves]
         with _written(self.faces(found.span)) as partial, partial.open("wb") as file:
             np.savez(
                 file,
                 span=np.array([found.span.index, found.span.start, found.span.stop]),
-                pts=np.array([s.pts for s in found.sightings], np.int64),
-                shot=np.array([s.shot for s in found.sightings], np.int64),
+                pts=np.array([s.pts for s in found.detections], np.int64),
+                shot=np.array([s.shot for s in found.detections], np.int64),
                 counts=np.array(counts, np.int64),
                 boxes=np.concatenate([f.boxes for f in faces]),
                 scores=np.concatenate([f.scores for f in faces]),
                 landmarks=np.concatenate([f.landmarks for f in faces]),
-                **_known(found.sightings),
-                followed=np.array([len(s.moves) for s in found.sightings], np.int64),
+                **_known(found.detections),
+                followed=np.array([len(s.moves) for s in found.detections], np.int64),
                 moved_pts=np.array([move.pts for move in moves], np.int64),
                 maps=np.concatenate([np.zeros((0, 2, 3)), *(move.maps for move in moves)]),
                 cuts=np.array(found.cuts, np.int64),
@@ -131,25 +140,25 @@ class Job:
             data = {name: kept[name] for name in kept.files}
         if data["span"].tolist() != [span.index, span.start, span.stop]:
             return None
-        sightings: list[Sighting] = []
+        detections: list[FrameDetections] = []
         names = ("pts", "shot", "counts", "followed")
         faces_at = moves_at = maps_at = 0
         for pts, shot, count, followed in zip(
             *(data[name].tolist() for name in names), strict=True
         ):
             own = slice(faces_at, faces_at + count)
-            moves: list[Moves] = []
+            moves: list[Motion] = []
             for moved in data["moved_pts"][moves_at : moves_at + followed].tolist():
-                moves.append(Moves(moved, data["maps"][maps_at : maps_at + count]))
+                moves.append(Motion(moved, data["maps"][maps_at : maps_at + count]))
                 maps_at += count
             faces = Faces(data["boxes"][own], data["scores"][own], data["landmarks"][own])
             known = {name: data[name][own] for name in _KNOWN if name in data}
-            sightings.append(Sighting(pts, faces, shot, tuple(moves), **known))
+            detections.append(FrameDetections(pts, faces, shot, tuple(moves), **known))
             faces_at, moves_at = faces_at + count, moves_at + followed
         cuts, warnings = tuple(data["cuts"].tolist()), tuple(data["warnings"].tolist())
         damaged = zip(data["damage"].tolist(), data["damage_kinds"].tolist(), strict=True)
         damage = tuple(Damage(a, b, frames, what) for (a, b, frames), what in damaged)
-        return SpanFaces(span, tuple(sightings), cuts, warnings, damage)
+        return SpanFaces(span, tuple(detections), cuts, warnings, damage)
 
     def remove(self) -> None:
         """Delete the folder and all in it; last what says whose it is, should this be cut short."""
@@ -238,9 +247,9 @@ def _begin(folder: Path, fingerprint: str) -> None:
         path.unlink()
 
 
-def _known(sightings: Sequence[Sighting]) -> dict[str, Any]:
+def _known(detections: Sequence[FrameDetections]) -> dict[str, Any]:
     """What all sightings know of their faces, in one array each."""
-    told = {name: [getattr(sighting, name) for sighting in sightings] for name in _KNOWN}
+    told = {name: [getattr(detected, name) for detected in detections] for name in _KNOWN}
     return {
         name: np.concatenate(values)
         for name, values in told.items()

@@ -31,7 +31,7 @@ from facepipe.pipeline.tasks import (
     rendering_work,
     tracks_within,
 )
-from facepipe.video import joining
+from facepipe.video import settings_to_join
 from facepipe.video.damage import merged, refuse_damage
 from facepipe.workers.base import Executor, Outcome
 
@@ -65,7 +65,7 @@ def analyze_pass(
         kept = job.kept_faces(span)
         if kept is not None:
             found[span.index] = kept
-    plain = replace(info, closed_groups=())
+    plain = replace(info, closed_gops=())
     tasks = [
         AnalyzeTask(plain, span, starts, settings.detect, beyond=int(span is not spans[-1]))
         for span in spans
@@ -88,7 +88,7 @@ def analyze_pass(
         else:
             job.keep_faces(result)
             # Beside the workers' work; what links takes half a second to import.
-            shows = any(len(sighting.faces) for sighting in result.sightings)
+            shows = any(len(detected.faces) for detected in result.detections)
             if shows and executor.workers > 1 and imports.ident is None:
                 imports.start()
         found[span.index] = result
@@ -133,10 +133,12 @@ def render_pass(
     resumed = len(parts)
     copied = {s.index: Part(s, "", _frames_within(info, s), 0) for s in spans if s.copied}
     parts |= copied
-    encode = joining(planned.encode, info) if 0 < len(copied) < len(spans) else planned.encode
+    encode = (
+        settings_to_join(planned.encode, info) if 0 < len(copied) < len(spans) else planned.encode
+    )
     tracks = faded(analysis.tracks, analysis.cuts, info, spans[0].start, spans[-1].stop)
     # The groups of pictures are not needed where a span is rendered, and many.
-    plain = replace(info, closed_groups=())
+    plain = replace(info, closed_gops=())
     tasks = [
         RenderTask(
             plain,

@@ -20,9 +20,9 @@ from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
 from facepipe.pipeline.spans import plan
 from facepipe.video import (
-    Copying,
+    Compatibility,
     EncodeSettings,
-    Fit,
+    SmartRender,
     check_encoder,
     check_target,
     copyable,
@@ -48,7 +48,7 @@ _USUALLY_HELD = 115  # by x264
 
 #: Bytes that a target's name may have: of 255 that disks take, less what its report's has besides.
 _LONGEST_NAME = 255 - len("..facepipe.json.partial")
-NO_COPYING = Copying("none", "copying is turned off")
+NO_COPYING = SmartRender("none", "copying is turned off")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Plan:
     notes: tuple[str, ...]
     workers: int
     leave_out: tuple[int, ...] = ()  # streams that the target does not hold
-    copying: Copying = NO_COPYING
+    copying: SmartRender = NO_COPYING
     source_sha256: str = ""  # where it is known
 
 
@@ -106,7 +106,7 @@ def make_plan(
     create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
     encode = EncodeSettings(threads=ENCODER_THREADS, scale=settings.output.scale)
     notes: list[str] = []
-    fit, copied = Fit(), NO_COPYING
+    fit, copied = Compatibility(), NO_COPYING
     if target is not None:
         encode, notes = _encode_settings(settings.output, info, target)
         check_encoder(encode, info)

@@ -17,7 +17,7 @@ from facepipe.faces.restoration.paste import scaled
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.analysis_file import track_summary
 from facepipe.video import EncodeSettings
-from facepipe.video.damage import in_words, merged, places
+from facepipe.video.damage import describe_damage, merged, places
 
 NOTICE = (
     "Enhanced faces are plausible inventions of a neural network. They are no evidence of what a "
@@ -110,7 +110,7 @@ def sidecar(
                     *info.warnings,
                     *analysis.warnings,
                     *(warning for part in parts for warning in part.warnings),
-                    *in_words(damage, info.time_base),
+                    *describe_damage(damage, info.time_base),
                     *notes,
                 ]
             )

@@ -113,7 +113,7 @@ def _untouched(
             busy.append((first, last))
     ends = [last for _, last in busy]
     runs: list[tuple[int, int]] = []
-    for a, b in info.closed_groups:
+    for a, b in info.closed_gops:
         at = bisect_left(ends, a)
         if a < start or b > stop or (at < len(busy) and busy[at][0] < b):
             continue

@@ -28,7 +28,7 @@ from facepipe.datatypes import (
     VideoInfo,
 )
 from facepipe.faces.analyze import analyze_frames
-from facepipe.faces.restore import BESIDE, BESIDE_SECONDS, enlarged, render_frames
+from facepipe.faces.restore import NEIGHBOUR_FRAMES, NEIGHBOUR_SECONDS, enlarged, render_frames
 from facepipe.faces.tracking.acceptance import doubted_below
 from facepipe.models.detectors import Detector, create_detector
 from facepipe.models.face_parser import Parser
@@ -108,7 +108,7 @@ def tracks_within(tracks: Sequence[Track], span: Span, info: VideoInfo) -> tuple
 
     It needs those of the frames beside it too, which are seen and restored.
     """
-    reach = BESIDE
+    reach = NEIGHBOUR_FRAMES
     begin, end = bisect_left(info.pts, span.start), bisect_left(info.pts, span.stop)
     start, stop = info.pts[max(begin - reach, 0)], info.pts[min(end + reach, len(info.pts)) - 1]
     inside = []
@@ -186,7 +186,7 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     """Decode, restore, paste and encode one span into `task.target`."""
     cv2.setNumThreads(1)
     report = DecodeReport()
-    beside = BESIDE if task.tracks else 0
+    beside = NEIGHBOUR_FRAMES if task.tracks else 0
     frames = decode(task.info, task.span, before=beside, beyond=beside, report=report)
     counted = _counted(frames, progress, task.span)
     faces, runs_on = 0, ""
@@ -203,7 +203,7 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
             task.span,
             task.tracks,
             restorer,
-            apart=BESIDE_SECONDS / float(task.info.time_base),
+            apart=NEIGHBOUR_SECONDS / float(task.info.time_base),
             window=max(1, min(task.settings.window, WINDOW_FACES // most_at_once(task.tracks)[0])),
             strength=task.settings.strength,
             fidelity=task.settings.fidelity,

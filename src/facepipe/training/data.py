@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from facepipe.datatypes import BESIDE_CHANNELS, SEQUENCE
+from facepipe.datatypes import NEIGHBOUR_CHANNELS, SEQUENCE
 from facepipe.errors import InputError
 from facepipe.faces.canvas import CANVAS
 from facepipe.faces.restoration.fusion import fuse
@@ -271,7 +271,7 @@ def _frames_beside(rng: np.random.Generator) -> list[int]:
 
 def _beside(besides: list[NDArray[np.float32] | None]) -> Tensor:
     """(B, 7, 128, 128) float16, zero for faces that stand alone."""
-    stacked = torch.zeros(len(besides), BESIDE_CHANNELS, CANVAS, CANVAS, dtype=torch.float16)
+    stacked = torch.zeros(len(besides), NEIGHBOUR_CHANNELS, CANVAS, CANVAS, dtype=torch.float16)
     for k, beside in enumerate(besides):
         if beside is not None:
             stacked[k] = torch.from_numpy(beside).permute(2, 0, 1)

@@ -1,26 +1,26 @@
 """The only home of PyAV: films in, films out."""
 
-from facepipe.video.compatibility.check import Fit, check_target
-from facepipe.video.compatibility.differences import Loss
+from facepipe.video.compatibility.check import Compatibility, check_target
+from facepipe.video.compatibility.differences import Incompatibility
 from facepipe.video.damage import DecodeReport
 from facepipe.video.decode import decode
 from facepipe.video.encode import EncodeSettings, check_encoder, encode, output_pix_fmt
 from facepipe.video.muxing.mux import mux
-from facepipe.video.muxing.smart_render import Copying, copyable, joining
+from facepipe.video.muxing.smart_render import SmartRender, copyable, settings_to_join
 from facepipe.video.probe import probe
 
 __all__ = [
-    "Copying",
+    "SmartRender",
     "DecodeReport",
     "EncodeSettings",
-    "Fit",
-    "Loss",
+    "Compatibility",
+    "Incompatibility",
     "check_encoder",
     "check_target",
     "copyable",
     "decode",
     "encode",
-    "joining",
+    "settings_to_join",
     "mux",
     "output_pix_fmt",
     "probe",

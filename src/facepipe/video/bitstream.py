@@ -75,7 +75,7 @@ def in_annex_b(units: tuple[bytes, ...]) -> bytes:
     return b"".join(_START + unit for unit in units)
 
 
-def begins_anew(codec: str, data: bytes, size: int | None) -> bool:
+def is_random_access(codec: str, data: bytes, size: int | None) -> bool:
     """Whether a keyframe's packet can follow any other packet of the same codec.
 
     `size` is as from `length_size`. H.264 and HEVC: an instantaneous refresh. AV1: a keyframe

@@ -6,7 +6,7 @@ import av
 from av.video.reformatter import ColorRange, Colorspace
 
 from facepipe.datatypes import Matrix, VideoInfo
-from facepipe.video.bitstream import begins_anew, is_set, length_size, nal_units
+from facepipe.video.bitstream import is_random_access, is_set, length_size, nal_units
 from facepipe.video.pixel_formats import (
     FULL_RANGE,
     LIMITED_RANGE,
@@ -43,7 +43,7 @@ class ParameterSets:
         found: tuple[bytes, ...] = ()
         if self._codec in ("h264", "hevc"):
             data = bytes(packet)
-            if begins_anew(self._codec, data, self._wrapping):
+            if is_random_access(self._codec, data, self._wrapping):
                 units = nal_units(data, self._wrapping)
                 found = tuple(unit for unit in units if is_set(self._codec, unit))
         elif self._codec in ("mpeg1video", "mpeg2video"):

@@ -96,13 +96,13 @@ def places(damage: Sequence[Damage], base: Fraction) -> tuple[Damage, ...]:
     return tuple(sorted(found, key=lambda d: (d.first, d.last, d.what)))
 
 
-def in_words(damage: Sequence[Damage], base: Fraction) -> tuple[str, ...]:
+def describe_damage(damage: Sequence[Damage], base: Fraction) -> tuple[str, ...]:
     """A line for each place, a dozen of a kind: "12.40-13.10 s: 17 frames do not decode"."""
     lines: list[str] = []
     shown = places(damage, base)
     for what in dict.fromkeys(place.what for place in shown):
         same = [place for place in shown if place.what == what]
-        lines += [_in_words(place, base) for place in same[:_MOST_TOLD]]
+        lines += [_describe(place, base) for place in same[:_MOST_TOLD]]
         if len(same) > _MOST_TOLD:
             left = same[_MOST_TOLD:]
             count = sum(place.frames for place in left)
@@ -112,13 +112,13 @@ def in_words(damage: Sequence[Damage], base: Fraction) -> tuple[str, ...]:
 
 def refuse_damage(path: str, damage: Sequence[Damage], base: Fraction) -> None:
     """Raise InputError, which names the first place, where there is any damage."""
-    lines = in_words(damage, base)
+    lines = describe_damage(damage, base)
     if lines:
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         raise InputError(f"{path} is damaged, which --strict-input refuses: {lines[0]}{more}")
 
 
-def _in_words(place: Damage, base: Fraction) -> str:
+def _describe(place: Damage, base: Fraction) -> str:
     begin, end = (f"{float(pts * base):.2f}" for pts in (place.first, place.last))
     time = begin if begin == end else f"{begin}-{end}"
     if place.frames == 1:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Packed(NamedTuple):
+class PacketInfo(NamedTuple):
     """What a video packet says of itself."""
 
     pts: int | None
@@ -17,7 +17,7 @@ class Packed(NamedTuple):
     sound: bool  # shown, whole, and with a pts of its own
 
 
-def closed_groups(packets: Sequence[Packed]) -> tuple[tuple[int, int], ...]:
+def closed_gops(packets: Sequence[PacketInfo]) -> tuple[tuple[int, int], ...]:
     """Half-open pts ranges, by rising pts, given all packets of a film in decoding order.
 
     Each begins with a picture that decodes alone, and holds the same pictures in decoding order as

@@ -16,11 +16,11 @@ from av.stream import Stream
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Damage, StreamInfo, VideoInfo
 from facepipe.errors import InputError
-from facepipe.video.bitstream import begins_anew, length_size
+from facepipe.video.bitstream import is_random_access, length_size
 from facepipe.video.conform import tags_of
 from facepipe.video.damage import merged
 from facepipe.video.gaps import Layout
-from facepipe.video.gop import Packed, closed_groups
+from facepipe.video.gop import PacketInfo, closed_gops
 from facepipe.video.pixel_formats import pixel_format
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.pyav.chroma import chroma_location
@@ -50,7 +50,7 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
         check_size(path, video.codec_context.width, video.codec_context.height, limits)
         counts: Counter[int] = Counter()
         shown: list[tuple[int, bool, bool]] = []  # pts, keyframe, corrupt
-        packed: list[Packed] = []
+        packed: list[PacketInfo] = []
         layout = Layout()
         wrapping = length_size(codec_name(video), video.codec_context.extradata or b"")
         warnings: list[str] = []
@@ -116,7 +116,7 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
                 f"{repeats} pictures ask for a field to be shown twice; they are shown for as long"
             )
         guessed = is_timed_as_decoded(container.format.name, codec_name(video))
-        groups = () if guessed else closed_groups(packed)
+        groups = () if guessed else closed_gops(packed)
         context = video.codec_context
         pix_fmt = first.format.name if first is not None else context.pix_fmt
         if pix_fmt is None:
@@ -135,7 +135,7 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
             time_base=video.time_base,
             pts=tuple(times),
             keyframe_pts=tuple(sorted(pts for pts, key, _ in shown if key)),
-            closed_groups=groups,
+            closed_gops=groups,
             rotation=first.rotation if first is not None else 0,
             sample_aspect_ratio=ratio if ratio else None,
             profile=context.profile,
@@ -208,10 +208,10 @@ def _is_shown(video: av.VideoStream, packet: Packet[Stream]) -> bool:
     return video.codec_context.name not in ("vp8", "libvpx") or bool(bytes(packet)[0] & 0x10)
 
 
-def _packed(packet: Packet[Stream], codec: str, wrapping: int | None, is_shown: bool) -> Packed:
-    anew = packet.is_keyframe and begins_anew(codec, bytes(packet), wrapping)
+def _packed(packet: Packet[Stream], codec: str, wrapping: int | None, is_shown: bool) -> PacketInfo:
+    anew = packet.is_keyframe and is_random_access(codec, bytes(packet), wrapping)
     sound = is_shown and packet.pts is not None and not packet.is_corrupt
-    return Packed(packet.pts, anew, sound)
+    return PacketInfo(packet.pts, anew, sound)
 
 
 def _repeats_field(video: av.VideoStream, packet: Packet[Stream]) -> bool:

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from facepipe.cli import signals as ending
-from facepipe.cli.signals import Stopped, stoppable
+from facepipe.cli.signals import Interrupted, graceful_shutdown
 
 PATIENCE = 0.1
 
@@ -42,7 +42,7 @@ class _AskedAtItsEnd:
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_request_raises_where_it_finds_the_work(kind: signal.Signals) -> None:
-    with pytest.raises(Stopped) as told, stoppable():
+    with pytest.raises(Interrupted) as told, graceful_shutdown():
         _ask(kind)
     assert told.value.exit_code == 128 + kind
     assert signal.getsignal(kind) is signal.SIG_IGN
@@ -51,41 +51,41 @@ def test_a_request_raises_where_it_finds_the_work(kind: signal.Signals) -> None:
 
 def test_without_a_request_all_is_as_before() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyError), stoppable():
+    with pytest.raises(KeyError), graceful_shutdown():
         raise KeyError("its own")
     assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_one_that_is_ignored_stays_so() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with stoppable():
+    with graceful_shutdown():
         _ask(signal.SIGHUP)
 
 
 def test_one_that_a_finalizer_drops_is_made_again(capfd: pytest.CaptureFixture[str]) -> None:
-    @stoppable()
+    @graceful_shutdown()
     def run() -> None:
         _AskedAtItsEnd()
         _work()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         run()
     assert capfd.readouterr().err == ""
 
 
 def test_one_that_another_error_hides_is_made_again() -> None:
-    @stoppable()
+    @graceful_shutdown()
     def run() -> None:
         with suppress(ValueError):
             _fail_to_close()
         _work()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         run()
 
 
 def test_one_that_another_error_hides_to_the_end_is_told() -> None:
-    with pytest.raises(Stopped) as told, stoppable():
+    with pytest.raises(Interrupted) as told, graceful_shutdown():
         _fail_to_close()
     assert told.value.exit_code == 128 + signal.SIGINT
     assert isinstance(told.value.__cause__, ValueError)
@@ -101,7 +101,7 @@ def _fail_to_close() -> None:
 def test_clearing_up_is_left_in_peace() -> None:
     cleared = []
 
-    @stoppable()
+    @graceful_shutdown()
     def run() -> None:
         try:
             _ask()
@@ -114,7 +114,7 @@ def test_clearing_up_is_left_in_peace() -> None:
             time.sleep(3 * PATIENCE)
             cleared.append("after it")
 
-    with pytest.raises(Stopped) as told:
+    with pytest.raises(Interrupted) as told:
         run()
     assert cleared == ["before another error", "after it"]
     assert told.value.exit_code == 128 + signal.SIGINT
@@ -131,12 +131,12 @@ def test_a_generator_that_is_closed_is_left_in_peace() -> None:
             time.sleep(3 * PATIENCE)
             cleared.append("frames")
 
-    @stoppable()
+    @graceful_shutdown()
     def run() -> None:
         for _ in frames():
             break
         _work()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         run()
     assert cleared == ["frames"]

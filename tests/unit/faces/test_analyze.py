@@ -79,18 +79,18 @@ def pts(number: int) -> int:
 def test_looks_at_anchors_every_kth_after_them_and_the_last() -> None:
     frames = film(lambda k: shot(0, k), 24)
     (found,) = analyze(frames, [Span(0, 100, 1000)], {pts(0), pts(12)}, Blind())
-    looked = [(s.pts - 100) // 7 for s in found.sightings]
+    looked = [(s.pts - 100) // 7 for s in found.detections]
     assert looked == [0, 5, 10, 12, 17, 22, 23]
     assert found.cuts == ()
-    assert {s.shot for s in found.sightings} == {0}
+    assert {s.shot for s in found.detections} == {0}
 
 
 def test_both_sides_of_a_cut_are_looked_at() -> None:
     frames = film(lambda k: shot(0 if k < 8 else 3, k), 20)
     (found,) = analyze(frames, [Span(0, 100, 1000)], {pts(0)}, Blind())
     assert found.cuts == (pts(8),)
-    assert [(s.pts - 100) // 7 for s in found.sightings] == [0, 5, 7, 8, 10, 15, 19]
-    assert [s.shot for s in found.sightings] == [0, 0, 0, 1, 1, 1, 1]
+    assert [(s.pts - 100) // 7 for s in found.detections] == [0, 5, 7, 8, 10, 15, 19]
+    assert [s.shot for s in found.detections] == [0, 0, 0, 1, 1, 1, 1]
 
 
 def test_the_span_cut_changes_nothing() -> None:
@@ -114,10 +114,10 @@ def test_the_span_cut_changes_nothing() -> None:
     followed: list[dict[tuple[int, int], NDArray[np.float64]]] = []
     for spans in (whole, halves, quarters):
         found = analyze(frames, spans, anchors, detector)
-        by_pts = {s.pts: s.faces for span in found for s in span.sightings}
+        by_pts = {s.pts: s.faces for span in found for s in span.detections}
         seen.append(by_pts)
         owned = [
-            s for one in found for s in one.sightings if one.span.start <= s.pts < one.span.stop
+            s for one in found for s in one.detections if one.span.start <= s.pts < one.span.stop
         ]
         followed.append(
             {(s.pts, move.pts): move.maps for s in owned for move in s.moves if len(s.faces)}
@@ -145,7 +145,7 @@ def test_rotated_footage_is_searched_upright_and_answered_as_coded(turns: int) -
     (turned,) = analyze(
         film(lambda _: coded, 1), [Span(0, 0, 999)], {100}, YuNet(), rotation=90 * turns
     )
-    there, here = straight.sightings[0].faces, turned.sightings[0].faces
+    there, here = straight.detections[0].faces, turned.detections[0].faces
     assert len(there) == len(here) == 2
     height, width = upright.shape[:2]
     np.testing.assert_allclose(
@@ -161,7 +161,7 @@ def test_rotated_footage_is_searched_upright_and_answered_as_coded(turns: int) -
 
 def test_no_frame_is_no_sighting() -> None:
     (found,) = analyze([], [Span(0, 0, 10)], {0}, Blind())
-    assert found.sightings == ()
+    assert found.detections == ()
 
 
 def test_every_below_one_is_refused() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facepipe.datatypes import BESIDE_CHANNELS
+from facepipe.datatypes import NEIGHBOUR_CHANNELS
 from facepipe.errors import UsageError
 from facepipe.models.networks.baselines import Discriminator
 from facepipe.models.networks.complexity import gigamacs, parameters
@@ -61,7 +61,7 @@ def test_what_the_table_says_of_each_system_is_true(system: System) -> None:
             assert network(canvas).shape == (1, 3, 128, 128)
     else:
         network = guided_network(system.name)
-        cost = gigamacs(network, canvas, parse, pictures(1, BESIDE_CHANNELS, 128, 128))
+        cost = gigamacs(network, canvas, parse, pictures(1, NEIGHBOUR_CHANNELS, 128, 128))
     assert parameters(network) == system.parameters
     assert cost == pytest.approx(system.gmacs, abs=0.01)
 
@@ -131,9 +131,9 @@ def test_nothing_beside_is_as_if_there_were_none() -> None:
             nn.init.normal_(last.weight, std=0.05)
         canvas, parse = pictures(1, 3, 128, 128), torch.softmax(pictures(1, 8, 32, 32), 1)
         alone = network(canvas, parse)
-        beside = torch.zeros(1, BESIDE_CHANNELS, 128, 128)
+        beside = torch.zeros(1, NEIGHBOUR_CHANNELS, 128, 128)
         torch.testing.assert_close(network(canvas, parse, beside), alone)
-        for channel in range(BESIDE_CHANNELS):
+        for channel in range(NEIGHBOUR_CHANNELS):
             beside.zero_()[:, channel] = 0.02
             assert float((network(canvas, parse, beside) - alone).abs().max()) > 1e-4
 
@@ -222,7 +222,7 @@ def test_gradients_reach_every_parameter(name: str) -> None:
     side = 16 if name.startswith("paper") else 128
     inputs = [pictures(1, 3, side, side)]
     if name == "fishsrnet":
-        inputs += [pictures(1, 8, 32, 32), pictures(1, BESIDE_CHANNELS, 128, 128)]
+        inputs += [pictures(1, 8, 32, 32), pictures(1, NEIGHBOUR_CHANNELS, 128, 128)]
     untouched: set[str] | None = None
     for seed in range(4):  # a rectifier may be shut by chance, hardly four times
         torch.manual_seed(seed)

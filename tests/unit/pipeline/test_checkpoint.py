@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepipe.datatypes import Damage, Faces, Moves, Part, Sighting, Span, SpanFaces
+from facepipe.datatypes import Damage, Faces, FrameDetections, Motion, Part, Span, SpanFaces
 from facepipe.errors import OutputError
 from facepipe.pipeline.checkpoint import open_job
 
@@ -22,11 +22,11 @@ def found() -> SpanFaces:
         np.array([0.9], np.float32),
         np.arange(10, dtype=np.float32).reshape(1, 5, 2),
     )
-    moves = tuple(Moves(pts, np.full((1, 2, 3), pts / 7)) for pts in (101, 102))
+    moves = tuple(Motion(pts, np.full((1, 2, 3), pts / 7)) for pts in (101, 102))
     looks = (
-        Sighting(100, faces, 0, moves),
-        Sighting(105, Faces.none(), 1),
-        Sighting(110, faces, 1, moves[:1]),
+        FrameDetections(100, faces, 0, moves),
+        FrameDetections(105, Faces.none(), 1),
+        FrameDetections(110, faces, 1, moves[:1]),
     )
     return SpanFaces(SPAN, looks, (105,), ("w",), DAMAGE)
 
@@ -40,17 +40,17 @@ def test_faces_are_kept(tmp_path: Path) -> None:
         assert kept is not None
         assert (kept.span, kept.cuts, kept.warnings) == (SPAN, (105,), ("w",))
         assert kept.damage == DAMAGE
-        assert [(s.pts, s.shot, len(s.faces), len(s.moves)) for s in kept.sightings] == [
+        assert [(s.pts, s.shot, len(s.faces), len(s.moves)) for s in kept.detections] == [
             (100, 0, 1, 2),
             (105, 1, 0, 0),
             (110, 1, 1, 1),
         ]
-        for one, other in zip(kept.sightings, found().sightings, strict=True):
+        for one, other in zip(kept.detections, found().detections, strict=True):
             assert [m.pts for m in one.moves] == [m.pts for m in other.moves]
             for mine, yours in zip(one.moves, other.moves, strict=True):
                 np.testing.assert_array_equal(mine.maps, yours.maps)
         np.testing.assert_array_equal(
-            kept.sightings[0].faces.landmarks, found().sightings[0].faces.landmarks
+            kept.detections[0].faces.landmarks, found().detections[0].faces.landmarks
         )
         assert job.kept_faces(Span(3, 100, 201)) is None
 
@@ -63,21 +63,21 @@ def test_what_is_known_of_faces_is_kept_where_all_are_known(tmp_path: Path) -> N
         for share, p in zip((0.5, 0, np.nan), prints, strict=True)
     ]
     seen = [
-        replace(sighting, prints=p, features=f, detail=f)
-        for sighting, p, f in zip(found().sightings, prints, shown, strict=True)
+        replace(detected, prints=p, features=f, detail=f)
+        for detected, p, f in zip(found().detections, prints, shown, strict=True)
     ]
     with open_job(tmp_path / "out.mp4", "mark") as job:
-        job.keep_faces(replace(found(), sightings=tuple(seen)))
+        job.keep_faces(replace(found(), detections=tuple(seen)))
         kept = job.kept_faces(SPAN)
         assert kept is not None
-        for one, print_, share in zip(kept.sightings, prints, shown, strict=True):
+        for one, print_, share in zip(kept.detections, prints, shown, strict=True):
             np.testing.assert_array_equal(one.prints, print_)
             np.testing.assert_array_equal(one.features, share)
             np.testing.assert_array_equal(one.detail, share)
-        job.keep_faces(replace(found(), sightings=(seen[0], *found().sightings[1:])))
+        job.keep_faces(replace(found(), detections=(seen[0], *found().detections[1:])))
         kept = job.kept_faces(SPAN)
         assert kept is not None
-        assert [one.prints for one in kept.sightings] == [None] * 3
+        assert [one.prints for one in kept.detections] == [None] * 3
 
 
 def test_a_span_without_sightings_is_kept(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_span_without_sightings_is_kept(tmp_path: Path) -> None:
         job.keep_faces(SpanFaces(SPAN, (), ()))
         kept = job.kept_faces(SPAN)
         assert kept is not None
-        assert kept.sightings == ()
+        assert kept.detections == ()
 
 
 def test_damaged_faces_are_none(tmp_path: Path) -> None:

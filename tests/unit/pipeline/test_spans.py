@@ -67,7 +67,7 @@ def test_copies_are_whole_groups_in_which_nothing_changes(
     ends = [*film.keyframe_pts[1:], film.pts[-1] + 1]
     every = list(zip(film.keyframe_pts, ends, strict=True))
     closed = tuple(group for group in every if data.draw(st.booleans()))
-    film = replace(film, closed_groups=closed)
+    film = replace(film, closed_gops=closed)
     changed = [(first, first + lasting) for first, lasting in starts]
     spans = with_copies(film, plan(film, span_seconds=seconds), changed)
     assert [p for s in spans for p in film.pts if s.start <= p < s.stop] == list(film.pts)

@@ -13,7 +13,7 @@ from av.sidedata.sidedata import Type
 from av.stream import AttachmentStream, Disposition
 
 from facepipe.errors import MediaError
-from facepipe.video import EncodeSettings, Fit, check_target, probe
+from facepipe.video import Compatibility, EncodeSettings, check_target, probe
 from facepipe.video.muxing.languages import same_language
 from facepipe.video.muxing.subtitles import TEXT_CODECS
 from facepipe.video.pixel_formats import side_data
@@ -69,7 +69,7 @@ def streams_of(path: Path) -> list[Seen]:
         ]
 
 
-def made(source: Path, target: Path, render: Render) -> Fit:
+def made(source: Path, target: Path, render: Render) -> Compatibility:
     """Ask what will be lost, then write the target without."""
     settings = WEB if target.suffix == ".webm" else FAST
     fit = check_target(source, probe(source), target, settings=settings, allow_loss=True)

@@ -13,7 +13,7 @@ import pytest
 from facepipe.datatypes import Damage, VideoInfo
 from facepipe.errors import InputError
 from facepipe.video import DecodeReport, decode, probe
-from facepipe.video.damage import in_words, merged, places, refuse_damage
+from facepipe.video.damage import describe_damage, merged, places, refuse_damage
 from media import synthetic
 from media.film_checks import at_keyframes, whole
 
@@ -42,11 +42,13 @@ def test_what_two_passes_found_is_told_once() -> None:
 def test_neighbours_are_one_place_and_few_are_named() -> None:
     near = [lost(80, 120, 2), lost(240, 240, 1)]
     assert places(near, MS) == (lost(80, 240, 3),)
-    assert in_words(near, MS) == ("0.08-0.24 s: 3 frames are lost",)
-    assert in_words([lost(80, 80, 1)], MS) == ("0.08 s: 1 frame is lost",)
-    assert in_words([Damage(40, 80, 0, "are cut off")], MS) == ("0.04-0.08 s: frames are cut off",)
+    assert describe_damage(near, MS) == ("0.08-0.24 s: 3 frames are lost",)
+    assert describe_damage([lost(80, 80, 1)], MS) == ("0.08 s: 1 frame is lost",)
+    assert describe_damage([Damage(40, 80, 0, "are cut off")], MS) == (
+        "0.04-0.08 s: frames are cut off",
+    )
     far = [lost(at, at, 1) for at in range(0, 40_000, 1000)]
-    told = in_words(far, MS)
+    told = describe_damage(far, MS)
     assert len(told) == 13
     assert told[-1] == "in 28 more places 28 frames are lost"
 

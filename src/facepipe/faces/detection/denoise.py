@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Frame
+from facepipe.datatypes import Float32, Frame
 from facepipe.faces.colour import to_bgr8
 from facepipe.faces.noise import NOISY, noise
 
 Picture = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 #: Frames to each side that help.
 REACH = 2
@@ -54,14 +53,14 @@ def quiet(frame: Frame, beside: Sequence[Frame]) -> Picture:
     return (total / shares + np.float32(0.5)).astype(np.uint8)
 
 
-def _alike(picture: Picture, brought: Floats, sigma: float) -> Floats:
+def _alike(picture: Picture, brought: Float32, sigma: float) -> Float32:
     """(H, W, 1) in [0, 1]: how far `brought` shows what `picture` does, but for noise."""
     apart = cv2.GaussianBlur(np.abs(brought - picture).mean(2), (0, 0), _ALIKE_SIGMA)
     share = np.clip(2 - apart / (_USUAL * _DIFFERENCE * sigma), 0, 1)
     return np.asarray(share[..., None], np.float32)
 
 
-def _brought(other: Picture, moves: Floats, strip: slice) -> Floats:
+def _brought(other: Picture, moves: Float32, strip: slice) -> Float32:
     """(h, W, 3): `other` where `moves`, told at any size, say that the strip's things are."""
     height, width = other.shape[:2]
     ratio = np.array([width / moves.shape[1], height / moves.shape[0]], np.float32)

@@ -8,11 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Crops, Faces
+from facepipe.datatypes import Crops, Faces, Float32
 from facepipe.faces.canvas import CANVAS, canvas_to_frame, resampled
 from facepipe.faces.colour import LUMA_WEIGHTS
-
-Floats = NDArray[np.float32]
 
 #: Where an aligned face has a part: its number in the parse, the middles and the radius in canvas
 #: px, and the mean share that the parse has there (the median of 122 held-out faces of 8 to 30 px).
@@ -28,7 +26,7 @@ _FACE = np.s_[20:112, 24:104]
 _WIDE, _COARSE = 57, 6
 
 
-def parts_shown(parse: Floats) -> Floats:
+def parts_shown(parse: Float32) -> Float32:
     """(N,) in [0, 1]: how much of a face's parts (N, 8, 32, 32) shares show where it has them.
 
     The mean of the better of brows and eyes and the better of nose and mouth, 1: as usual. A mask
@@ -50,10 +48,10 @@ def parts_shown(parse: Floats) -> Floats:
 def features(
     bgr: NDArray[np.uint8],
     faces: Faces,
-    parser: Callable[[Crops], Floats],
+    parser: Callable[[Crops], Float32],
     *,
     below: float,
-) -> Floats:
+) -> Float32:
     """(N,) `parts_shown` of those faces in a (H, W, 3) picture whose score is below `below`.
 
     The others are NaN: where the detector is sure nobody else is asked. `parser` takes N canvases
@@ -69,7 +67,7 @@ def features(
     return shown
 
 
-def detail(bgr: NDArray[np.uint8], landmarks: Floats) -> Floats:
+def detail(bgr: NDArray[np.uint8], landmarks: Float32) -> Float32:
     """(N,) the share of each face's contrast that a face of 6 px would not show, in [0, 1].
 
     Of the luma of a (H, W, 3) picture, by (N, 5, 2) landmarks. A sharp face of 8 px has .28 (one in

@@ -16,11 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import BESIDE_CHANNELS, SEQUENCE
+from facepipe.datatypes import NEIGHBOUR_CHANNELS, SEQUENCE, Float32
 from facepipe.faces.canvas import CANVAS
 from facepipe.faces.similarity import alike, cells
-
-Floats = NDArray[np.float32]
 
 #: How near a sample must lie to a place to speak for it: sigma, px of the frame.
 _NEAR = 0.15
@@ -32,12 +30,12 @@ _PLACES = np.stack(np.meshgrid(np.arange(CANVAS), np.arange(CANVAS)), -1).astype
 
 
 def fuse(
-    canvas: Floats,
+    canvas: Float32,
     to_frame: NDArray[np.float64],
-    beside: Sequence[tuple[Floats, NDArray[np.float64]]],
+    beside: Sequence[tuple[Float32, NDArray[np.float64]]],
     *,
     noise: float = 0.0,
-) -> Floats:
+) -> Float32:
     """(128, 128, 7) float32: what the frames `beside` add to `canvas`, all zero where nothing.
 
     Canvases are (128, 128, 3) float32 RGB in [0, 1], each with its (2, 3) from canvas points to
@@ -45,7 +43,7 @@ def fuse(
     of all frames less `canvas`; 6: the share of frames, of four, that show the same thing there.
     `noise` is as `alike`'s.
     """
-    fused = np.zeros((CANVAS, CANVAS, BESIDE_CHANNELS), np.float32)
+    fused = np.zeros((CANVAS, CANVAS, NEIGHBOUR_CHANNELS), np.float32)
     if not beside:
         return fused
     gray, own = _gray(canvas), cells(canvas)
@@ -73,19 +71,19 @@ def _flow() -> cv2.DISOpticalFlow:
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
 
-def _gray(canvas: Floats) -> NDArray[np.uint8]:
+def _gray(canvas: Float32) -> NDArray[np.uint8]:
     gray = cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.convertScaleAbs(gray, alpha=255), np.uint8)
 
 
-def _seen_from(other: Floats, places: Floats) -> Floats:
+def _seen_from(other: Float32, places: Float32) -> Float32:
     """(128, 128, 3): what stands at `places` of the other canvas."""
     across, down = np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
     seen = cv2.remap(other, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(seen, np.float32)
 
 
-def _nearness(places: Floats, to_frame: NDArray[np.float64]) -> Floats:
+def _nearness(places: Float32, to_frame: NDArray[np.float64]) -> Float32:
     """(128, 128): 1 where a place of the canvas lies on a pixel's centre, less between them."""
     points = np.asarray(cv2.transform(places, to_frame.astype(np.float32)), np.float32)
     off = points - np.rint(points)
@@ -93,6 +91,6 @@ def _nearness(places: Floats, to_frame: NDArray[np.float64]) -> Floats:
     return np.asarray(np.exp(squared * np.float32(-0.5 / _NEAR**2)) + np.float32(_FLOOR))
 
 
-def _within(places: Floats) -> NDArray[np.bool_]:
+def _within(places: Float32) -> NDArray[np.bool_]:
     """(128, 128): where the flow does not leave the canvas."""
     return np.asarray(cv2.inRange(places, (0, 0), (CANVAS - 1, CANVAS - 1))) > 0

@@ -14,11 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Crops, Frame, PixelFormat, Plane, Restored
+from facepipe.datatypes import Crops, Float32, Frame, PixelFormat, Plane, Restored
 from facepipe.faces.canvas import CANVAS, canvas_bounds, frame_px_per_canvas_px
 from facepipe.faces.colour import change_in_planes
-
-Floats = NDArray[np.float32]
 
 #: Canvas px over which a paste fades in from the canvas's border.
 _FEATHER = 14
@@ -36,8 +34,8 @@ _GREY = (0.012, 0.03)
 class Change:
     """What one face changes, on its canvas: `rgb` (128, 128, 3) faded by `alpha` (128, 128)."""
 
-    rgb: Floats
-    alpha: Floats
+    rgb: Float32
+    alpha: Float32
     to_frame: NDArray[np.float64]
 
 
@@ -97,7 +95,7 @@ def enlarge(frame: Frame, scale: int) -> Frame:
     return frame.with_planes(tuple(planes))
 
 
-def face_mask(parse: Floats | None) -> Floats:
+def face_mask(parse: Float32 | None) -> Float32:
     """(128, 128) in [0, 1]: where the restored face may show, from the parse (8, 32, 32).
 
     All but the background counts, so that hair and glasses are of one piece with the face; what
@@ -115,10 +113,10 @@ def face_mask(parse: Floats | None) -> Floats:
 
 
 def _change(
-    crop: Floats,
-    shown: Floats,
-    restored: Floats,
-    parse: Floats | None,
+    crop: Float32,
+    shown: Float32,
+    restored: Float32,
+    parse: Float32 | None,
     to_frame: NDArray[np.float64],
     strength: float,
     fidelity: float,
@@ -140,7 +138,7 @@ def _change(
     return Change(difference * (amount * alpha)[..., None], amount * alpha, to_frame)
 
 
-def _drift(difference: Floats, alpha: Floats) -> Floats:
+def _drift(difference: Float32, alpha: Float32) -> Float32:
     """(128, 128, 3): the mean of `difference` within `alpha` about each place, as it slowly varies.
 
     Blurred at a quarter of the size, which so wide a blur does not show.
@@ -192,7 +190,7 @@ class _Placed:
             return None
         return _Placed(change, to_out, bounds)
 
-    def alpha_on(self, other: _Placed) -> Floats:
+    def alpha_on(self, other: _Placed) -> Float32:
         """This face's mask as it lies on the other face's canvas, 0 where they do not meet."""
         a, b = self.bounds, other.bounds
         if a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3]:
@@ -233,7 +231,7 @@ def _between_planes(to_out: NDArray[np.float64], shifts: tuple[int, int]) -> NDA
 
 def _add(
     plane: Plane,
-    value: Floats,
+    value: Float32,
     to_out: NDArray[np.float64],
     shifts: tuple[int, int],
     pixel: PixelFormat,

@@ -11,13 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facepipe.datatypes import Crops, Frame, Restored
+from facepipe.datatypes import Crops, Float32, Frame, Restored
 from facepipe.faces.canvas import CANVAS
 from facepipe.faces.similarity import alike, cells
 
-Floats = NDArray[np.float32]
 Batch = tuple[Sequence[Frame], Crops, Restored]
 
 #: Frames to each side that are averaged.
@@ -33,7 +31,7 @@ class _Face:
     crops: Crops
     restored: Restored
     row: int
-    cells: Floats
+    cells: Float32
 
     @property
     def noise(self) -> float:
@@ -105,7 +103,7 @@ def _apart(one: _Shown, other: _Shown) -> int:
     return abs(one.frame.pts - other.frame.pts)
 
 
-def _parse(face: _Face, others: Sequence[_Face], shares: Sequence[float]) -> Floats | None:
+def _parse(face: _Face, others: Sequence[_Face], shares: Sequence[float]) -> Float32 | None:
     """(8, 32, 32): the mean of the parses, so that the mask is at rest, too."""
     if face.restored.parse is None:
         return None
@@ -136,5 +134,5 @@ def _nobody() -> Crops:
     return Crops(_no_canvas(), np.zeros((0, 2, 3)), nowhere, nowhere)
 
 
-def _no_canvas() -> Floats:
+def _no_canvas() -> Float32:
     return np.zeros((0, CANVAS, CANVAS, 3), np.float32)

@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.configs.settings import DetectSettings, LinkSettings
-from facepipe.datatypes import Faces, Sighting, SpanFaces, Track, VideoInfo
+from facepipe.datatypes import Faces, Float64, FrameDetections, SpanFaces, Track, VideoInfo
 from facepipe.faces.detection.appearance import unlike
 from facepipe.faces.tracking.acceptance import Seen, refusal
 from facepipe.faces.tracking.motion import Knots, Way, carried, moved_box
 from facepipe.models.detectors.boxes import overlaps
-
-Floats = NDArray[np.float64]
 
 WEAK = 0.2  # how far below the asked score a sighting may still carry a track on
 REACH, SPEED, FARTHEST = 0.5, 5.0, 2.5  # face sizes a face may be off: at once, per second, at most
@@ -43,7 +41,7 @@ class _Path:
     ways: list[Way] = field(default_factory=list)
     print: NDArray[np.float32] | None = None  # (P,) what it has looked like of late
 
-    def add(self, look: Sighting, number: int) -> None:
+    def add(self, look: FrameDetections, number: int) -> None:
         """Take face `number` of the look, and the way it went after it."""
         self.pts.append(look.pts)
         self.seen.boxes.append(look.faces.boxes[number])
@@ -103,19 +101,23 @@ def link(
     return tuple(tracks)
 
 
-def _looks(spans: Iterable[SpanFaces]) -> list[Sighting]:
+def _looks(spans: Iterable[SpanFaces]) -> list[FrameDetections]:
     """One sighting for each pts, by rising pts: where two spans saw a frame, its owner's."""
-    chosen: dict[int, tuple[bool, Sighting]] = {}
+    chosen: dict[int, tuple[bool, FrameDetections]] = {}
     for span in sorted(spans, key=lambda span: (span.span.start, span.span.stop)):
-        for sighting in span.sightings:
-            owned = span.span.start <= sighting.pts < span.span.stop
-            if sighting.pts not in chosen or (owned and not chosen[sighting.pts][0]):
-                chosen[sighting.pts] = (owned, sighting)
+        for detected in span.detections:
+            owned = span.span.start <= detected.pts < span.span.stop
+            if detected.pts not in chosen or (owned and not chosen[detected.pts][0]):
+                chosen[detected.pts] = (owned, detected)
     return [chosen[pts][1] for pts in sorted(chosen)]
 
 
 def _follow(
-    looks: Sequence[Sighting], cuts: Sequence[int], floor: float, patience: float, base: float
+    looks: Sequence[FrameDetections],
+    cuts: Sequence[int],
+    floor: float,
+    patience: float,
+    base: float,
 ) -> list[_Path]:
     """Assign each look's faces to the paths that are open, or open new ones; never over a cut."""
     done: list[_Path] = []
@@ -146,7 +148,7 @@ def _follow(
     return done + live
 
 
-def _costs(path: _Path, pts: int, faces: Faces, base: float) -> Floats:
+def _costs(path: _Path, pts: int, faces: Faces, base: float) -> Float64:
     """(N,) how unlike the path each face is; REFUSED where it cannot be the same."""
     box = path.expected(pts).astype(np.float64)
     boxes = faces.boxes.astype(np.float64)
@@ -167,7 +169,7 @@ def _costs(path: _Path, pts: int, faces: Faces, base: float) -> Floats:
     return np.where(possible, cost, REFUSED)
 
 
-def _strangeness(path: _Path, prints: NDArray[np.float32]) -> Floats:
+def _strangeness(path: _Path, prints: NDArray[np.float32]) -> Float64:
     """(N,) how unlike the path each face looks, as a part of its cost."""
     if path.print is None:
         return np.zeros(len(prints))
@@ -175,7 +177,7 @@ def _strangeness(path: _Path, prints: NDArray[np.float32]) -> Floats:
     return np.minimum(share, MOST_STRANGE)
 
 
-def _shape(landmarks: NDArray[np.float32]) -> Floats:
+def _shape(landmarks: NDArray[np.float32]) -> Float64:
     """(N, 5, 2) landmarks about their middle, in sizes: some 3.5 times their spread."""
     middle = landmarks.astype(np.float64) - landmarks.mean(1, keepdims=True)
     size = 3.5 * np.sqrt((middle**2).sum(2).mean(1))

@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from facepipe.datatypes import Float64
 from facepipe.faces.canvas import after, inverse
 from facepipe.faces.tracking.smooth import smoothed
 
-Floats = NDArray[np.float64]
 #: One face about a look: (pts, (2, 3) from the look's frame to that one), by rising pts.
-Way = Sequence[tuple[int, Floats]]
+Way = Sequence[tuple[int, Float64]]
 
 #: How far a knot must lie from the line between others to be kept, share of the face's size: on the
 #: canvas 0.03 px.
@@ -33,9 +33,9 @@ class Knots:
     """`pts` (K,) rising, `boxes` (K, 4), `landmarks` (K, 5, 2) and `scores` (K,) of one face."""
 
     pts: NDArray[np.int64]
-    boxes: Floats
-    landmarks: Floats
-    scores: Floats
+    boxes: Float64
+    landmarks: Float64
+    scores: Float64
 
 
 def carried(seen: Knots, ways: Sequence[Way], base: float) -> Knots:
@@ -91,10 +91,10 @@ class _Row(NamedTuple):
     pts: int
     look: int
     share: float
-    moved: Floats
+    moved: Float64
 
 
-def _rows(looks: Sequence[int], ways: Sequence[Way], steps: Sequence[Floats | None]) -> list[_Row]:
+def _rows(looks: Sequence[int], ways: Sequence[Way], steps: Sequence[Float64 | None]) -> list[_Row]:
     """Every frame in which the face was seen or followed, by rising pts, each once.
 
     Back from a look counts only where no way led to it, and only to where the one before ended.
@@ -118,19 +118,21 @@ def _rows(looks: Sequence[int], ways: Sequence[Way], steps: Sequence[Floats | No
     return list({row.pts: row for row in rows}.values())
 
 
-def _mixed(values: Floats, one: NDArray[np.intp], other: NDArray[np.intp], share: Floats) -> Floats:
+def _mixed(
+    values: Float64, one: NDArray[np.intp], other: NDArray[np.intp], share: Float64
+) -> Float64:
     share = share.reshape(-1, *(1,) * (values.ndim - 1))
     return np.asarray((1 - share) * values[one] + share * values[other])
 
 
-def moved_box(box: Floats, moved: Floats) -> Floats:
+def moved_box(box: Float64, moved: Float64) -> Float64:
     """(4,) an upright box of the same shape where (2, 3) `moved` takes it."""
     middle = moved[:, :2] @ ((box[:2] + box[2:]) / 2) + moved[:, 2]
     half = (box[2:] - box[:2]) / 2 * np.hypot(moved[0, 0], moved[1, 0])
     return np.concatenate((middle - half, middle + half))
 
 
-def _placed(knots: Knots, maps: Sequence[Floats]) -> Knots:
+def _placed(knots: Knots, maps: Sequence[Float64]) -> Knots:
     """Each knot where its map takes it."""
     boxes = [moved_box(box, one) for box, one in zip(knots.boxes, maps, strict=True)]
     points = [

@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Faces, Frame
+from facepipe.datatypes import Faces, Float32, Frame
 from facepipe.faces.canvas import after, inverse
 
-Floats = NDArray[np.float32]
 Map = NDArray[np.float64]
 
 #: Px a side of the patches that are compared, at the least and most; about those of the frame.
@@ -39,7 +38,7 @@ _SEARCH, _SEARCH_SHARE = 4, 0.35
 _RIDGE = 0.02
 
 
-def luma(frame: Frame) -> Floats:
+def luma(frame: Frame) -> Float32:
     """(H, W) the frame's luma in code values of 8 bits."""
     return frame.luma.astype(np.float32) / np.float32(1 << (frame.format.bits - 8))
 
@@ -47,12 +46,12 @@ def luma(frame: Frame) -> Floats:
 class Follower:
     """Follows the faces of one frame through those that come after it."""
 
-    def __init__(self, luma_HW: Floats, faces: Faces) -> None:
+    def __init__(self, luma_HW: Float32, faces: Faces) -> None:
         self._patches = [_patch(luma_HW, box) for box in faces.boxes.astype(np.float64)]
         self._maps: list[Map | None] = [np.eye(2, 3) for _ in self._patches]
         self._steps = np.zeros((len(self._patches), 2))
 
-    def step(self, luma_HW: Floats) -> Map:
+    def step(self, luma_HW: Float32) -> Map:
         """(N, 2, 3): from points of the first frame to this next one; NaN once a face was lost."""
         for number, (patch, last) in enumerate(zip(self._patches, self._maps, strict=True)):
             if last is None:
@@ -75,10 +74,10 @@ class _Patch:
     the patch's middle change; `ridge` (4, 4) speaks against much of the first two.
     """
 
-    pixels: Floats
-    weights: Floats
+    pixels: Float32
+    weights: Float32
     to_frame: Map
-    slopes: Floats
+    slopes: Float32
     ridge: NDArray[np.float64]
 
     def moved(self, face: Map) -> NDArray[np.float64]:
@@ -87,7 +86,7 @@ class _Patch:
         return np.asarray(face @ np.append(self.to_frame @ np.array([middle, middle, 1]), 1))
 
 
-def _patch(luma_HW: Floats, box: NDArray[np.float64]) -> _Patch:
+def _patch(luma_HW: Float32, box: NDArray[np.float64]) -> _Patch:
     side = max(float((box[2:] - box[:2]).max()) * _COVERS, 4.0)
     count = int(np.clip(round(side), _LEAST, _MOST))
     step = side / count
@@ -108,7 +107,7 @@ def _patch(luma_HW: Floats, box: NDArray[np.float64]) -> _Patch:
     return _Patch(pixels, weights, to_frame, slopes.astype(np.float32), ridge)
 
 
-def _registered(patch: _Patch, luma_HW: Floats, guess: Map) -> Map | None:
+def _registered(patch: _Patch, luma_HW: Float32, guess: Map) -> Map | None:
     """The map near `guess` under which the frame shows the patch, None where it does not."""
     face, alike = _refined(patch, luma_HW, guess)
     if alike < _DOUBTFUL:
@@ -118,7 +117,7 @@ def _registered(patch: _Patch, luma_HW: Floats, guess: Map) -> Map | None:
     return face if alike >= _FOUND else None
 
 
-def _refined(patch: _Patch, luma_HW: Floats, guess: Map) -> tuple[Map, float]:
+def _refined(patch: _Patch, luma_HW: Float32, guess: Map) -> tuple[Map, float]:
     count = len(patch.pixels)
     middle = (count - 1) / 2
     to_frame = after(guess, patch.to_frame)
@@ -140,7 +139,7 @@ def _refined(patch: _Patch, luma_HW: Floats, guess: Map) -> tuple[Map, float]:
     return after(to_frame, inverse(patch.to_frame)), alike
 
 
-def _step(patch: _Patch, seen: Floats) -> tuple[float, float, float, float]:
+def _step(patch: _Patch, seen: Float32) -> tuple[float, float, float, float]:
     """Growth, turn and shift that bring the patch to what is `seen`.
 
     What differs far more than most, as a thing does that passes before the face, hardly counts.
@@ -155,7 +154,7 @@ def _step(patch: _Patch, seen: Floats) -> tuple[float, float, float, float]:
     return growth, turn, across, down
 
 
-def _searched(patch: _Patch, luma_HW: Floats, guess: Map) -> Map:
+def _searched(patch: _Patch, luma_HW: Float32, guess: Map) -> Map:
     """The guess, shifted to where the patch is found best around it."""
     count = len(patch.pixels)
     reach = _SEARCH + round(_SEARCH_SHARE * count)
@@ -170,7 +169,7 @@ def _searched(patch: _Patch, luma_HW: Floats, guess: Map) -> Map:
     return moved
 
 
-def _sampled(luma_HW: Floats, to_frame: Map, count: int) -> Floats:
+def _sampled(luma_HW: Float32, to_frame: Map, count: int) -> Float32:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     sampled = cv2.warpAffine(
         luma_HW, to_frame, (count, count), flags=flags, borderMode=cv2.BORDER_REPLICATE
@@ -178,7 +177,7 @@ def _sampled(luma_HW: Floats, to_frame: Map, count: int) -> Floats:
     return np.asarray(sampled, np.float32)
 
 
-def _even(pixels: Floats, weights: Floats) -> Floats:
+def _even(pixels: Float32, weights: Float32) -> Float32:
     """The patch with a mean of 0 and a power of 1, so that light and contrast do not count."""
     pixels = pixels - (pixels * weights).sum()
     power = float((pixels * pixels * weights).sum())

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from facepipe._files import is_there
 from facepipe.configs.settings import ChooseSettings
-from facepipe.datatypes import Track, VideoInfo
+from facepipe.datatypes import Float64, Track, VideoInfo
 from facepipe.errors import UsageError
 
-Floats = NDArray[np.float64]
 #: (N, 2) points of the film as it is shown, to (N,) whether faces are wanted there.
-Within = Callable[[Floats], NDArray[np.bool_]]
+Within = Callable[[Float64], NDArray[np.bool_]]
 
 
 def choose(tracks: Sequence[Track], wanted: ChooseSettings, info: VideoInfo) -> tuple[Track, ...]:
@@ -55,7 +54,7 @@ def _refused(track: Track, reason: str) -> Track:
     return replace(track, enhance=False, reason=reason) if track.enhance else track
 
 
-def _middles(track: Track, info: VideoInfo) -> Floats:
+def _middles(track: Track, info: VideoInfo) -> Float64:
     """(K, 2) of the boxes, as the film is shown."""
     points = (track.boxes[:, :2] + track.boxes[:, 2:]).astype(np.float64) / 2
     width, height = info.width, info.height
@@ -105,7 +104,7 @@ def _within_mask(path: Path, size: tuple[int, int]) -> Within:
         )
     ratio = np.array([width / size[0], height / size[1]])
 
-    def light(points: Floats) -> NDArray[np.bool_]:
+    def light(points: Float64) -> NDArray[np.bool_]:
         places = np.clip(((points + 0.5) * ratio).astype(int), 0, [width - 1, height - 1])
         return np.asarray(mask[places[:, 1], places[:, 0]] >= 128)
 

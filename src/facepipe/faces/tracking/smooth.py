@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from facepipe.datatypes import Float64
 
 NOISE = 0.035  # landmark noise of one sighting, share of the face's size
 # How much speed changes in a second, one sigma, of a face at rest and of one in motion: of its
@@ -18,8 +17,8 @@ TRUST = 2.0  # a smoothed value stays within so many sigmas of what was seen
 
 
 def smoothed(
-    seconds: Floats, boxes: Floats, landmarks: Floats, scores: Floats, *, followed: bool
-) -> tuple[Floats, Floats]:
+    seconds: Float64, boxes: Float64, landmarks: Float64, scores: Float64, *, followed: bool
+) -> tuple[Float64, Float64]:
     """Boxes (K, 4) and landmarks (K, 5, 2) of one face at K rising times, smoothed alike.
 
     What moves is taken apart: the place, the size (as a logarithm) and the shape about the place in
@@ -46,7 +45,7 @@ def smoothed(
     return np.column_stack((middle - half, middle + half)), steady
 
 
-def path(seconds: Floats, values: Floats, noise: Floats, calm: float, lively: float) -> Floats:
+def path(seconds: Float64, values: Float64, noise: Float64, calm: float, lively: float) -> Float64:
     """A path near `values` (K, D), stiff where they rest and loose where they move.
 
     `noise` (K,) is one sigma of a value; `calm` and `lively` are as `whittaker`'s `drive`. The path
@@ -62,7 +61,7 @@ def path(seconds: Floats, values: Floats, noise: Floats, calm: float, lively: fl
     return values + np.clip(mixed - values, -reach, reach)
 
 
-def whittaker(seconds: Floats, values: Floats, noise: Floats, drive: float) -> Floats:
+def whittaker(seconds: Float64, values: Float64, noise: Float64, drive: float) -> Float64:
     """The smoothest path near `values` (K, D), K at least 3; the same when time runs backwards.
 
     Weighs the misfit against `noise` (K,), one sigma, and each change of speed against `drive`,

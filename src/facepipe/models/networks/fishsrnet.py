@@ -10,13 +10,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from facepipe.datatypes import BESIDE_CHANNELS
+from facepipe.datatypes import NEIGHBOUR_CHANNELS
 from facepipe.models.networks.layers import DownModule, UpModule, conv, stage
 from facepipe.models.networks.msab import MSAB
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet, parse_of
 
 #: Channels of the graph's input: the canvas, then what the frames beside add to it.
-SEEN_CHANNELS = 3 + BESIDE_CHANNELS
+SEEN_CHANNELS = 3 + NEIGHBOUR_CHANNELS
 
 
 class FishSRNet(nn.Module):
@@ -57,10 +57,10 @@ class FishSRNet(nn.Module):
         self.unfold = nn.PixelShuffle(2)
         # What is beside enters every level, folded without loss, and the output. Without bias, so
         # that nothing in gives nothing out.
-        self.beside64 = conv(4 * BESIDE_CHANNELS, w64, bias=False)
-        self.beside32 = conv(16 * BESIDE_CHANNELS, w32, 1, bias=False)
-        self.beside16 = conv(64 * BESIDE_CHANNELS, w16, 1, bias=False)
-        self.beside_out = conv(4 * BESIDE_CHANNELS, 12, 5, bias=False)
+        self.beside64 = conv(4 * NEIGHBOUR_CHANNELS, w64, bias=False)
+        self.beside32 = conv(16 * NEIGHBOUR_CHANNELS, w32, 1, bias=False)
+        self.beside16 = conv(64 * NEIGHBOUR_CHANNELS, w16, 1, bias=False)
+        self.beside_out = conv(4 * NEIGHBOUR_CHANNELS, 12, 5, bias=False)
         beside = (self.beside64, self.beside32, self.beside16, self.beside_out)
         for last in (self.reconstruct, *beside):
             for parameter in last.parameters():

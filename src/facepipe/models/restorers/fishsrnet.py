@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from facepipe.datatypes import Crops, Restored
-from facepipe.models.runtime import Floats, Runner
+from facepipe.datatypes import Crops, Float32, Restored
+from facepipe.models.runtime import Runner
 
 #: Faces that go through the network at once; bounds memory at about 10 MB a face.
 BATCH = 16
@@ -26,8 +26,8 @@ class FishSRNetRestorer:
         self.description = runner.description
 
     def __call__(self, crops: Crops) -> Restored:
-        restored: list[Floats] = [np.zeros((0, self.canvas, self.canvas, 3), np.float32)]
-        parses: list[Floats] = [np.zeros((0, 8, 32, 32), np.float32)]
+        restored: list[Float32] = [np.zeros((0, self.canvas, self.canvas, 3), np.float32)]
+        parses: list[Float32] = [np.zeros((0, 8, 32, 32), np.float32)]
         for first in range(0, len(crops), BATCH):
             seen = crops.seen(first, first + BATCH).transpose(0, 3, 1, 2)
             pixels, parse = self._runner(np.ascontiguousarray(seen, np.float32))

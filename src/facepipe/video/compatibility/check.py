@@ -15,10 +15,10 @@ from facepipe.datatypes import VideoInfo
 from facepipe.errors import MediaError, OutputError, UsageError
 from facepipe.video.compatibility.differences import (
     TICKS,
-    Loss,
+    Incompatibility,
+    describe,
     differences,
     either,
-    in_words,
     of_pixels,
     of_times,
 )
@@ -45,10 +45,10 @@ _USUAL = "libx264"
 
 
 @dataclass(frozen=True)
-class Fit:
+class Compatibility:
     """How a source goes into a target: what is lost, and what becomes something else."""
 
-    losses: tuple[Loss, ...] = ()
+    losses: tuple[Incompatibility, ...] = ()
     changes: tuple[str, ...] = ()
 
     @property
@@ -56,14 +56,14 @@ class Fit:
         """Indices of the source's streams that are not copied."""
         return tuple(loss.stream for loss in self.losses if loss.stream is not None)
 
-    def loses(self, loss: Loss) -> bool:
+    def loses(self, loss: Incompatibility) -> bool:
         """Whether a thing is lost here, whatever the reason."""
         return any(lost.what in (loss.what, loss.part_of) for lost in self.losses)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user is told, a line for each."""
-        return (*in_words(self.losses), *self.changes)
+        return (*describe(self.losses), *self.changes)
 
 
 def check_target(
@@ -73,7 +73,7 @@ def check_target(
     *,
     settings: EncodeSettings,
     allow_loss: bool = False,
-) -> Fit:
+) -> Compatibility:
     """How `source` goes into `target`; raise before hours of work if something would be lost.
 
     `settings.pix_fmt` None means that nobody asked for a pixel format, so that what the encoder
@@ -113,9 +113,9 @@ class _Fitting:
         self._others = [s for s in opened.streams if s.index != info.stream_index]
         self._before = traits_of(source, info.stream_index)
         self._made: dict[str, Miniatures | None] = {}
-        self._found: dict[tuple[str, str], Fit | str] = {}
+        self._found: dict[tuple[str, str], Compatibility | str] = {}
 
-    def into(self, suffix: str) -> Fit:
+    def into(self, suffix: str) -> Compatibility:
         """How the source goes into one container, with what would keep each thing that is lost.
 
         MediaError where the container does not take the encoder's video.
@@ -125,10 +125,10 @@ class _Fitting:
             raise MediaError(self._refusal(suffix, fit))
         return replace(fit, losses=tuple(self._with_keepers(loss, suffix) for loss in fit.losses))
 
-    def advice(self, suffix: str, refused: Sequence[Loss]) -> str:
+    def advice(self, suffix: str, refused: Sequence[Incompatibility]) -> str:
         """Words that name what keeps all of it, or else most of it."""
         here = self._fit(suffix, self._settings)
-        assert isinstance(here, Fit)
+        assert isinstance(here, Compatibility)
         names = {loss.what for loss in refused}
         never = {loss.what for loss in here.losses} - names
         least, best = len(names), ""
@@ -140,14 +140,14 @@ class _Fitting:
                 least, best = lost, f"use {way}, which keeps more of it, or "
         return best or f"use {either(refused[0].instead)} for {refused[0].what}, or "
 
-    def _with_keepers(self, loss: Loss, suffix: str) -> Loss:
+    def _with_keepers(self, loss: Incompatibility, suffix: str) -> Incompatibility:
         for ways in self._ways(suffix) if loss.why != HOMELESS else ():
             kept = tuple(way for way, fit in ways if not fit.loses(loss))
             if kept:
                 return replace(loss, instead=kept)
         return loss
 
-    def _ways(self, suffix: str) -> Iterator[Iterator[tuple[str, Fit]]]:
+    def _ways(self, suffix: str) -> Iterator[Iterator[tuple[str, Compatibility]]]:
         """Other containers, other encoders in this one, then both: with how the film fits there."""
         others = [other for other in SUGGESTED if other != suffix]
         yield self._fits([(other, other, self._settings) for other in others])
@@ -158,10 +158,12 @@ class _Fitting:
         if self._settings.codec != _USUAL:
             yield self._fits([(f"{other} with --codec {_USUAL}", other, usual) for other in others])
 
-    def _fits(self, ways: Sequence[tuple[str, str, EncodeSettings]]) -> Iterator[tuple[str, Fit]]:
+    def _fits(
+        self, ways: Sequence[tuple[str, str, EncodeSettings]]
+    ) -> Iterator[tuple[str, Compatibility]]:
         for way, suffix, settings in ways:
             fit = self._fit(suffix, settings)
-            if isinstance(fit, Fit):
+            if isinstance(fit, Compatibility):
                 yield way, fit
 
     def _others_than(self, codec: str) -> list[tuple[str, EncodeSettings]]:
@@ -178,14 +180,14 @@ class _Fitting:
             f"use {either(ways) or 'another encoder'}"
         )
 
-    def _fit(self, suffix: str, settings: EncodeSettings) -> Fit | str:
+    def _fit(self, suffix: str, settings: EncodeSettings) -> Compatibility | str:
         """How the source goes into a container, or why that does not take the encoder's video."""
         key = suffix, settings.codec
         if key not in self._found:
             self._found[key] = self._tried(suffix, settings)
         return self._found[key]
 
-    def _tried(self, suffix: str, settings: EncodeSettings) -> Fit | str:
+    def _tried(self, suffix: str, settings: EncodeSettings) -> Compatibility | str:
         muxer = muxer_of(Path(f"film{suffix}"))
         try:
             codec = find_encoder(settings.codec).canonical_name
@@ -207,25 +209,27 @@ class _Fitting:
         found = [*refused, *self._of_captions(muxer), *of_times(self._info, muxer)]
         found += differences(self._before, made.traits, gone, f"{muxer} of {codec}")
         found += of_pixels(self._info, settings, self._before, made.traits)
-        return Fit(tuple(found), (*self._conversions(muxer), *self._lateness(made.late, muxer)))
+        return Compatibility(
+            tuple(found), (*self._conversions(muxer), *self._lateness(made.late, muxer))
+        )
 
     def _culprits(
         self, miniatures: Miniatures, suffix: str, without: Sequence[int]
-    ) -> Iterator[Loss]:
+    ) -> Iterator[Incompatibility]:
         """The streams that a container refuses though it was thought to take them."""
         copied = [s for s in self._others if s.index not in without and not is_made_anew(s)]
         for stream in copied:
             rest = [*without, *(other.index for other in copied if other is not stream)]
             why = miniatures.written(suffix, rest)
             if isinstance(why, str):
-                yield Loss(_named(stream), why, stream=stream.index)
+                yield Incompatibility(_named(stream), why, stream=stream.index)
 
-    def _of_captions(self, muxer: str) -> Iterator[Loss]:
+    def _of_captions(self, muxer: str) -> Iterator[Incompatibility]:
         for stream in self._others:
             codec = converted_to(stream, muxer)
             if codec is not None and loses_style(stream):
                 what = f"the styles and places of {_named(stream)}"
-                yield Loss(what, f"{codec} has none", part_of=_named(stream))
+                yield Incompatibility(what, f"{codec} has none", part_of=_named(stream))
 
     def _conversions(self, muxer: str) -> Iterator[str]:
         for stream in self._others:
@@ -254,18 +258,18 @@ class _Fitting:
                     raise
         return self._made[settings.codec]
 
-    def _streams_refused(self, muxer: str) -> list[Loss]:
+    def _streams_refused(self, muxer: str) -> list[Incompatibility]:
         """Streams that a container is known not to take."""
         found = []
         for stream in self._others:
             anew = is_made_anew(stream) or converted_to(stream, muxer)
             why = None if anew else refusal(stream, muxer)
             if why is not None:
-                found.append(Loss(_named(stream), why, stream=stream.index))
+                found.append(Incompatibility(_named(stream), why, stream=stream.index))
         return found
 
 
-def _indices(losses: Sequence[Loss]) -> list[int]:
+def _indices(losses: Sequence[Incompatibility]) -> list[int]:
     return [loss.stream for loss in losses if loss.stream is not None]
 
 

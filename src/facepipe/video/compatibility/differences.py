@@ -38,7 +38,7 @@ _SLACK = 0.0015  # seconds by which a chapter may move: half a tick of the coars
 
 
 @dataclass(frozen=True)
-class Loss:
+class Incompatibility:
     """One thing of the source that would not be in the target.
 
     `what` names it ("stream 2 (subtitle, hdmv_pgs_subtitle)"), `why` says what is in its way,
@@ -59,7 +59,7 @@ class Loss:
         return bool(self.instead)
 
 
-def in_words(losses: Sequence[Loss]) -> tuple[str, ...]:
+def describe(losses: Sequence[Incompatibility]) -> tuple[str, ...]:
     """Losses as a user is told of them, those of one kind together."""
     alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for loss in losses:
@@ -80,44 +80,44 @@ def either(names: Collection[str]) -> str:
 
 def differences(
     before: Traits, after: Traits, left_out: Collection[int | None], where: str
-) -> Iterator[Loss]:
+) -> Iterator[Incompatibility]:
     """What `after` has not of `before`, apart from streams that were left out.
 
     `where` names the container and what is in it.
     """
     why = f"{where} does not keep it"
     for key in sorted(before.keys - after.keys):
-        yield Loss(f"the metadata {key}", why)
+        yield Incompatibility(f"the metadata {key}", why)
     if before.programs > max(after.programs, 1):
-        yield Loss(f"the division into {before.programs} programs", why)
+        yield Incompatibility(f"the division into {before.programs} programs", why)
     yield from _of_chapters(before, after, why)
     if before.matrix != after.matrix:
-        yield Loss("the rotation", why)
+        yield Incompatibility("the rotation", why)
     if before.aspect != after.aspect:
-        yield Loss(f"the pixel aspect ratio {before.aspect}", why)
+        yield Incompatibility(f"the pixel aspect ratio {before.aspect}", why)
     yield from _of_colour(before, after, why)
     for said in sorted(before.said - after.said):
-        yield Loss(said, why)
+        yield Incompatibility(said, why)
     if before.interlaced and not after.interlaced:
-        yield Loss("the marks of interlaced pictures", why)
+        yield Incompatibility("the marks of interlaced pictures", why)
     for what in _of_stream(before.film, after.film, first=True):
-        yield Loss(f"{what} of the film", why)
+        yield Incompatibility(f"{what} of the film", why)
     yield from _of_streams(before.streams, after.streams, left_out, where)
 
 
-def of_times(info: VideoInfo, muxer: str) -> Iterator[Loss]:
+def of_times(info: VideoInfo, muxer: str) -> Iterator[Incompatibility]:
     """Whether pictures stand closer together than a container can tell."""
     tick = TICKS.get(muxer)
     if tick is not None:
         closest = min((b - a for a, b in pairwise(info.pts) if b > a), default=None)
         if closest is not None and closest * info.time_base < tick:
             words = f"times closer than {float(tick) * 1000:.3g} ms"
-            yield Loss(words, f"{muxer} counts in ticks of 1/{tick.denominator} s")
+            yield Incompatibility(words, f"{muxer} counts in ticks of 1/{tick.denominator} s")
 
 
 def of_pixels(
     info: VideoInfo, settings: EncodeSettings, before: Traits, after: Traits
-) -> Iterator[Loss]:
+) -> Iterator[Incompatibility]:
     """What the encoder drops of each pixel, where nobody asked for a pixel format."""
     if settings.pix_fmt is not None or after.pix_fmt is None:
         return
@@ -140,31 +140,31 @@ def of_pixels(
     }
     for what, held in kept.items():
         if not held:
-            yield Loss(what, f"{settings.codec} writes {after.pix_fmt}")
+            yield Incompatibility(what, f"{settings.codec} writes {after.pix_fmt}")
 
 
-def _of_chapters(before: Traits, after: Traits, why: str) -> Iterator[Loss]:
+def _of_chapters(before: Traits, after: Traits, why: str) -> Iterator[Incompatibility]:
     if len(before.chapters) != len(after.chapters):
         if before.chapters:
-            yield Loss(_CHAPTERS, why)
+            yield Incompatibility(_CHAPTERS, why)
         return
     pairs = list(zip(before.chapters, after.chapters, strict=True))
     if any(abs(one[0] - two[0]) > _SLACK for one, two in pairs):
-        yield Loss("the times of chapters", why, part_of=_CHAPTERS)
+        yield Incompatibility("the times of chapters", why, part_of=_CHAPTERS)
     if any(one[1] != two[1] for one, two in pairs):
-        yield Loss("the titles of chapters", why, part_of=_CHAPTERS)
+        yield Incompatibility("the titles of chapters", why, part_of=_CHAPTERS)
     for key in sorted({key for one, two in pairs for key in one[2] - two[2]}):
-        yield Loss(f"the metadata {key} of chapters", why, part_of=_CHAPTERS)
+        yield Incompatibility(f"the metadata {key} of chapters", why, part_of=_CHAPTERS)
 
 
-def _of_colour(before: Traits, after: Traits, why: str) -> Iterator[Loss]:
+def _of_colour(before: Traits, after: Traits, why: str) -> Iterator[Incompatibility]:
     if before.full_range and not after.full_range and not before.rgb:
-        yield Loss("the mark of full range", why)
+        yield Incompatibility("the mark of full range", why)
     names = ("matrix", "primaries", "transfer")
     for name, one, two in zip(names, before.colour, after.colour, strict=True):
         converted = name == "matrix" and (before.rgb or after.rgb)  # RGB has none
         if one != 2 and not converted and _SAME.get(one, one) != _SAME.get(two, two):
-            yield Loss(f"the colour {name} ({one} of H.273)", why)
+            yield Incompatibility(f"the colour {name} ({one} of H.273)", why)
 
 
 def _of_streams(
@@ -172,7 +172,7 @@ def _of_streams(
     after: Collection[StreamTraits],
     left_out: Collection[int | None],
     where: str,
-) -> Iterator[Loss]:
+) -> Iterator[Incompatibility]:
     """Streams against what became of them: containers sort by kind, and keep the order within."""
     kept = [stream for stream in before if stream.index not in left_out]
     for kind in dict.fromkeys(stream.kind for stream in kept):
@@ -182,14 +182,14 @@ def _of_streams(
             why = f"{where} does not keep it"
             twin = next(made, None)
             if twin is None:
-                yield Loss(named, why, stream=stream.index)
+                yield Incompatibility(named, why, stream=stream.index)
                 continue
             if not _same_codec(stream, twin):
                 reads = f"{where} gives it back as {twin.codec}"
-                yield Loss(named, reads, stream=stream.index)
+                yield Incompatibility(named, reads, stream=stream.index)
                 continue
             for what in _of_stream(stream, twin, first=number == 0):
-                yield Loss(f"{what} of {named}", why, part_of=named)
+                yield Incompatibility(f"{what} of {named}", why, part_of=named)
 
 
 def _same_codec(stream: StreamTraits, made: StreamTraits) -> bool:

@@ -27,7 +27,7 @@ _PACKETS = 512  # of the other streams together
 
 
 @dataclass(frozen=True)
-class Miniature:
+class TrialMux:
     """What the beginning of a film is like once it is written; `late` seconds after the source."""
 
     traits: Traits
@@ -56,7 +56,7 @@ class Miniatures:
             raise MediaError(f"{settings.codec}: {error}") from error
         self._part = Part(span, str(path), count, 0)
 
-    def written(self, suffix: str, leave_out: Collection[int]) -> Miniature | str:
+    def written(self, suffix: str, leave_out: Collection[int]) -> TrialMux | str:
         """The film's beginning in the container of that suffix, or why that refuses it.
 
         Errors: OutputError where the disk refuses.
@@ -74,7 +74,7 @@ class Miniatures:
                 first = min(p.pts for p in opened.demux(video) if p.size and p.pts is not None)
             assert base is not None
             late = float(first * base - self._info.pts[0] * self._info.time_base)
-            return Miniature(traits_of(target, index), late)
+            return TrialMux(traits_of(target, index), late)
         except OutputError:
             raise
         except (FacepipeError, av.FFmpegError, ValueError) as error:

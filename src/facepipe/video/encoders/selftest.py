@@ -15,7 +15,7 @@ import av
 from av.codec import Codec
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
-from facepipe._subprocess import hear, tell
+from facepipe._subprocess import report_line, reported_lines
 from facepipe.configs.settings import OutputSettings
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import UsageError
@@ -65,7 +65,7 @@ def try_all(names: Sequence[str]) -> Iterator[Trial]:
     """
     left = list(names)
     while left:
-        lines = hear("facepipe.video.encoders.selftest", left, patience=_PATIENCE)
+        lines = reported_lines("facepipe.video.encoders.selftest", left, patience=_PATIENCE)
         for line in lines:
             yield Trial(**json.loads(line))
             left.pop(0)
@@ -196,7 +196,7 @@ def _main(names: Sequence[str]) -> None:
     av.logging.set_skip_repeated(False)
     for kind, name in map(_parts, names):
         trial = _try_encoder(name) if kind == "encoder" else _try_device(name)
-        tell(json.dumps(asdict(trial)))
+        report_line(json.dumps(asdict(trial)))
 
 
 if __name__ == "__main__":

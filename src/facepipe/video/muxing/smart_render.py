@@ -36,7 +36,7 @@ _IDS = range(31, 0, -1)
 
 
 @dataclass(frozen=True)
-class Copying:
+class SmartRender:
     """What of a source may be copied: nothing, a film in which nothing is changed, or any part.
 
     `why` says what stands in the way of the next larger.
@@ -46,32 +46,32 @@ class Copying:
     why: str = ""
 
 
-def copyable(info: VideoInfo, settings: EncodeSettings, target: Path) -> Copying:
+def copyable(info: VideoInfo, settings: EncodeSettings, target: Path) -> SmartRender:
     """What may be copied to `target`; `settings` (pix_fmt settled) encode the rest."""
     if settings.scale != 1:
-        return Copying("none", "the film is enlarged")
+        return SmartRender("none", "the film is enlarged")
     codec = find_encoder(settings.codec).canonical_name
     if codec != info.codec:
-        return Copying("none", f"{info.codec} becomes {codec}")
+        return SmartRender("none", f"{info.codec} becomes {codec}")
     if settings.pix_fmt is None or not _same_pixels(settings.pix_fmt, info):
-        return Copying("none", f"{info.pix_fmt} becomes {settings.pix_fmt}")
+        return SmartRender("none", f"{info.pix_fmt} becomes {settings.pix_fmt}")
     muxer = muxer_of(target)
     if muxer not in _JOINED.get(settings.codec, ()):
-        return Copying("whole", f"{settings.codec} does not join {info.codec} in {muxer}")
+        return SmartRender("whole", f"{settings.codec} does not join {info.codec} in {muxer}")
     options = dict(settings.options)
     if settings.codec == "prores_ks" and options.get("profile") != PRORES.get(info.profile or ""):
-        return Copying("whole", f"ProRes {info.profile} joins no other profile")
+        return SmartRender("whole", f"ProRes {info.profile} joins no other profile")
     if settings.codec != "libx264":
-        return Copying("parts")
+        return SmartRender("parts")
     if _OWN_ID in options.get("x264-params", ""):
-        return Copying("whole", f"{_OWN_ID} is given")
+        return SmartRender("whole", f"{_OWN_ID} is given")
     if h264_is_lossless(_own_sets(info)) is not ("0" in (options.get("qp"), options.get("crf"))):
         # FFmpeg's decoder shows lossless pictures wrong after lossy ones, and others after it.
-        return Copying("whole", "lossless H.264 joins none that is not")
-    return Copying("parts")
+        return SmartRender("whole", "lossless H.264 joins none that is not")
+    return SmartRender("parts")
 
 
-def joining(settings: EncodeSettings, info: VideoInfo) -> EncodeSettings:
+def settings_to_join(settings: EncodeSettings, info: VideoInfo) -> EncodeSettings:
     """The settings with which packets are made that stand beside the source's own."""
     if settings.codec != "libx264":
         return settings

@@ -7,13 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from facepipe.datatypes import Colour, Crops, Frame, PixelFormat, Restored
+from facepipe.datatypes import Colour, Crops, Float32, Frame, PixelFormat, Restored
 from facepipe.faces.restoration.temporal import settled
 
 GRAY = PixelFormat("gray", "gray", 8)
-Floats = NDArray[np.float32]
 Batch = tuple[list[Frame], Crops, Restored]
 
 
@@ -21,13 +19,13 @@ def frame(number: int) -> Frame:
     return Frame(10 * number, GRAY, Colour(), (np.zeros((8, 8), np.uint8),))
 
 
-def base() -> Floats:
+def base() -> Float32:
     """(128, 128, 3): a picture with light and dark in it."""
     x = np.linspace(0, 3, 128)
     return np.asarray(0.5 + 0.2 * np.sin(np.add.outer(x, x))[..., None].repeat(3, 2), np.float32)
 
 
-def batch(first: int, canvases: dict[int, dict[int, Floats]], count: int) -> Batch:
+def batch(first: int, canvases: dict[int, dict[int, Float32]], count: int) -> Batch:
     """Frames first .. first + count - 1 and their faces by track; restored is a shade lighter."""
     rows = [
         (number - first, track, canvas)
@@ -47,12 +45,12 @@ def batch(first: int, canvases: dict[int, dict[int, Floats]], count: int) -> Bat
     return [frame(k) for k in range(first, first + count)], crops, Restored(pixels + 0.1, parse)
 
 
-def in_batches(canvases: dict[int, dict[int, Floats]], count: int, of: int) -> Iterator[Batch]:
+def in_batches(canvases: dict[int, dict[int, Float32]], count: int, of: int) -> Iterator[Batch]:
     for first in range(0, count, of):
         yield batch(first, canvases, min(of, count - first))
 
 
-def noisy(seed: int) -> Floats:
+def noisy(seed: int) -> Float32:
     noise = np.random.default_rng(seed).normal(0, 0.02, (128, 128, 3))
     return np.asarray(base() + noise, np.float32)
 
@@ -112,7 +110,7 @@ def test_without_a_parse_there_is_none() -> None:
 def test_heavy_noise_is_averaged_where_it_is_known_to_be_noise() -> None:
     """Grain as coarse as the cells are, so that it changes all of them."""
 
-    def grainy(seed: int) -> Floats:
+    def grainy(seed: int) -> Float32:
         grain = np.random.default_rng(seed).normal(0, 0.08, (16, 16, 3)).repeat(8, 0).repeat(8, 1)
         return np.asarray(base() + grain, np.float32)
 

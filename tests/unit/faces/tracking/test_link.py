@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facepipe.configs.settings import DetectSettings, LinkSettings
-from facepipe.datatypes import Faces, Moves, Sighting, Span, SpanFaces, Track, VideoInfo
+from facepipe.datatypes import Faces, FrameDetections, Motion, Span, SpanFaces, Track, VideoInfo
 from facepipe.faces.tracking.link import link
 from facepipe.faces.tracking.smooth import path, whittaker
 
@@ -36,8 +36,8 @@ def faces(*seen: Seen) -> Faces:
 
 
 def film(looks: dict[int, Faces], cuts: tuple[int, ...] = ()) -> SpanFaces:
-    sightings = tuple(Sighting(pts, found, 0) for pts, found in looks.items())
-    return SpanFaces(Span(0, 0, 10**6), sightings, cuts)
+    detections = tuple(FrameDetections(pts, found, 0) for pts, found in looks.items())
+    return SpanFaces(Span(0, 0, 10**6), detections, cuts)
 
 
 def tracks(*spans: SpanFaces, **how: float) -> tuple[Track, ...]:
@@ -102,8 +102,8 @@ def test_weak_sightings_carry_a_track_on_but_make_none() -> None:
 
 def test_what_is_seen_for_long_need_not_be_so_sure() -> None:
     def seen(looks: int) -> str | None:
-        sightings = {5 * k: faces((100, 100, 30, 0.64)) for k in range(looks)}
-        (track,) = tracks(film(sightings))
+        detections = {5 * k: faces((100, 100, 30, 0.64)) for k in range(looks)}
+        (track,) = tracks(film(detections))
         return track.reason
 
     assert seen(2) == "score 0.640 below 0.7"
@@ -118,10 +118,10 @@ def test_what_is_hardly_seen_makes_no_track() -> None:
 
 def test_each_refusal_has_its_reason() -> None:
     def of(size: float, looks: int = 12, **how: float) -> str | None:
-        sightings = {
+        detections = {
             5 * k: faces((200, 200, size, 0.9)) if k < looks else faces() for k in range(12)
         }
-        (track,) = tracks(film(sightings), **how)
+        (track,) = tracks(film(detections), **how)
         assert track.enhance == (track.reason is None)
         return track.reason
 
@@ -185,9 +185,9 @@ def test_the_partition_and_order_of_spans_change_nothing(data: st.DataObject) ->
     borders = sorted(data.draw(st.sets(st.sampled_from(sorted(looks)[1:]), max_size=6)))
     spans = []
     for number, (start, stop) in enumerate(zip([0, *borders], [*borders, 10**6], strict=True)):
-        sightings = [Sighting(p, f, 0) for p, f in looks.items() if start <= p <= stop]
+        detections = [FrameDetections(p, f, 0) for p, f in looks.items() if start <= p <= stop]
         own = tuple(cut for cut in cuts if start < cut <= stop)
-        spans.append(SpanFaces(Span(number, start, stop), tuple(sightings), own))
+        spans.append(SpanFaces(Span(number, start, stop), tuple(detections), own))
     same(whole, tracks(*data.draw(st.permutations(spans))))
 
 
@@ -229,11 +229,11 @@ def test_a_face_is_found_again_where_it_was_followed_to() -> None:
 
     def leap(followed: bool) -> tuple[Track, ...]:
         there = np.array([[1.0, 0, 90], [0, 1, 0]])
-        moves = (Moves(5, there[None] * [[[1, 1, 0.5], [1, 1, 1]]]), Moves(10, there[None]))
+        moves = (Motion(5, there[None] * [[[1, 1, 0.5], [1, 1, 1]]]), Motion(10, there[None]))
         looks = (
-            Sighting(0, faces((100, 100, 20, 0.9)), 0),
-            Sighting(10, faces((190, 100, 20, 0.9)), 0, (Moves(20, np.eye(2, 3)[None]),)),
-            Sighting(20, faces((190, 100, 20, 0.9)), 0),
+            FrameDetections(0, faces((100, 100, 20, 0.9)), 0),
+            FrameDetections(10, faces((190, 100, 20, 0.9)), 0, (Motion(20, np.eye(2, 3)[None]),)),
+            FrameDetections(20, faces((190, 100, 20, 0.9)), 0),
         )
         first = replace(looks[0], moves=moves if followed else ())
         return tracks(SpanFaces(Span(0, 0, 10**6), (first, *looks[1:]), ()))
@@ -253,7 +253,7 @@ def test_looks_tell_two_faces_apart_that_come_close() -> None:
             x = (100.0, 112.0) if pts < 50 else (109.0, 103.0)
             found = faces((x[0], 100, 20, 0.9), (x[1], 100, 20, 0.9))
             prints = np.stack((dark, bright)) if known else None
-            looks.append(Sighting(pts, found, 0, (), prints))
+            looks.append(FrameDetections(pts, found, 0, (), prints))
         return tracks(SpanFaces(Span(0, 0, 10**6), tuple(looks), ()))
 
     def kept_apart(found: tuple[Track, ...]) -> list[bool]:
@@ -269,13 +269,13 @@ def test_the_time_counts_through_which_a_face_was_followed() -> None:
 
     def followed(through: int) -> Track:
         still = np.eye(2, 3)[None]
-        after = tuple(Moves(pts, still) for pts in range(16, 16 + through))
+        after = tuple(Motion(pts, still) for pts in range(16, 16 + through))
         looks = [
-            Sighting(5, Faces.none(), 0),
-            Sighting(10, faces((100, 100, 20, 0.9)), 0, (Moves(15, still),)),
-            Sighting(15, faces((100, 100, 20, 0.9)), 0, after),
-            Sighting(20, Faces.none(), 0),
-            Sighting(60, Faces.none(), 0),
+            FrameDetections(5, Faces.none(), 0),
+            FrameDetections(10, faces((100, 100, 20, 0.9)), 0, (Motion(15, still),)),
+            FrameDetections(15, faces((100, 100, 20, 0.9)), 0, after),
+            FrameDetections(20, Faces.none(), 0),
+            FrameDetections(60, Faces.none(), 0),
         ]
         return tracks(SpanFaces(Span(0, 0, 10**6), tuple(looks), ()))[0]
 

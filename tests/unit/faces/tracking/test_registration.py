@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Colour, Faces, Frame, PixelFormat
+from facepipe.datatypes import Colour, Faces, Float32, Frame, PixelFormat
 from facepipe.faces.canvas import after
 from facepipe.faces.tracking.registration import Follower, luma
 
-Floats = NDArray[np.float32]
 MIDDLE = np.array([60.0, 50.0])
 
 
-def scene(seed: int = 0) -> Floats:
+def scene(seed: int = 0) -> Float32:
     """(400, 480) of blobs of all sizes, to be seen from afar."""
     rng = np.random.default_rng(seed)
     picture = sum(
@@ -25,7 +24,7 @@ def scene(seed: int = 0) -> Floats:
     return np.asarray(np.clip(128 + picture, 0, 255), np.float32)
 
 
-def seen(motion: NDArray[np.float64], picture: Floats, noise: float = 0, seed: int = 9) -> Floats:
+def seen(motion: NDArray[np.float64], picture: Float32, noise: float = 0, seed: int = 9) -> Float32:
     """(100, 120) of the scene, each pixel the mean of sixteen, moved by (2, 3) `motion`."""
     to_fine = np.array([[4.0, 0, 1.5], [0, 4, 1.5]])
     from_fine = np.array([[0.25, 0, -0.375], [0, 0.25, -0.375]])

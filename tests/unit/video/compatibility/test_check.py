@@ -9,7 +9,7 @@ import av
 import pytest
 
 from facepipe.errors import MediaError, OutputError, UsageError
-from facepipe.video import EncodeSettings, Fit, check_target, probe
+from facepipe.video import Compatibility, EncodeSettings, check_target, probe
 from media import synthetic
 from media.rich_films import Track, film
 
@@ -18,7 +18,7 @@ FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 VP9 = EncodeSettings("libvpx-vp9", (("deadline", "realtime"), ("cpu-used", "8")))
 
 
-def fit(source: Path, target: Path, settings: EncodeSettings = FAST) -> Fit:
+def fit(source: Path, target: Path, settings: EncodeSettings = FAST) -> Compatibility:
     return check_target(source, probe(source), target, settings=settings, allow_loss=True)
 
 
@@ -36,13 +36,13 @@ def test_all_losses_are_named_at_once_with_what_holds_them(tmp_path: Path) -> No
     found = fit(source, tmp_path / "b.ts")
     assert found.leave_out == (1, 2, 3)
     assert all(".mkv" in loss.instead for loss in found.losses)
-    assert fit(source, tmp_path / "b.mkv") == Fit()
+    assert fit(source, tmp_path / "b.mkv") == Compatibility()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mkv", "s.mkv"]
 
 
 def test_a_film_that_fits_loses_nothing(tmp_path: Path) -> None:
     source = synthetic.two_audios(tmp_path / "a.mp4")
-    assert check_target(source, probe(source), tmp_path / "b.mp4", settings=FAST) == Fit()
+    assert check_target(source, probe(source), tmp_path / "b.mp4", settings=FAST) == Compatibility()
 
 
 def test_an_encoder_that_the_container_does_not_take(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_what_an_encoder_drops_is_a_loss(
     assert [loss.what for loss in found.losses] == lost
     assert all("--codec ffv1" in loss.instead for loss in found.losses)
     asked = EncodeSettings(codec, pix_fmt="yuv420p")
-    assert fit(source, tmp_path / "b.mkv", asked) == Fit()  # asked for, so no loss
+    assert fit(source, tmp_path / "b.mkv", asked) == Compatibility()  # asked for, so no loss
 
 
 def test_an_aspect_ratio_that_neither_codec_nor_container_says(tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_an_aspect_ratio_that_neither_codec_nor_container_says(tmp_path: Path) -
     vp9 = EncodeSettings("libvpx-vp9")
     with pytest.raises(MediaError, match=r"16/11.*use \.mp4"):
         check_target(source, probe(source), tmp_path / "b.webm", settings=vp9)
-    assert fit(source, tmp_path / "b.mp4", vp9) == Fit()
-    assert fit(source, tmp_path / "b.mkv") == Fit()
+    assert fit(source, tmp_path / "b.mp4", vp9) == Compatibility()
+    assert fit(source, tmp_path / "b.mkv") == Compatibility()
 
 
 def test_where_no_picture_decodes_the_rest_is_tried_all_the_same(tmp_path: Path) -> None:

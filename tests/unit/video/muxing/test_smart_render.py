@@ -13,7 +13,15 @@ import pytest
 
 from facepipe.datatypes import Part, Span, VideoInfo
 from facepipe.errors import MediaError
-from facepipe.video import EncodeSettings, copyable, decode, joining, mux, output_pix_fmt, probe
+from facepipe.video import (
+    EncodeSettings,
+    copyable,
+    decode,
+    mux,
+    output_pix_fmt,
+    probe,
+    settings_to_join,
+)
 from facepipe.video.bitstream import annex_b, length_size, nal_units
 from media import synthetic
 from media.film_checks import digest, rendered, whole
@@ -79,10 +87,10 @@ def transport(path: Path) -> Path:
 
 def parted(info: VideoInfo, path: Path, settings: EncodeSettings, first: bool) -> list[Part]:
     """Every other stretch of two groups rendered, the others copied; `first`: the first is."""
-    groups = info.closed_groups
+    groups = info.closed_gops
     stretches = [(groups[n][0], groups[min(n + 1, len(groups) - 1)][1])
                  for n in range(0, len(groups), 2)]  # fmt: skip
-    joined = joining(settings, info)
+    joined = settings_to_join(settings, info)
     parts: list[Part] = []
     for n, (start, stop) in enumerate(stretches):
         span = Span(n, start, stop, copied=(n % 2 == 0) is not first)
@@ -241,7 +249,7 @@ def test_h264_packets_stay_bit_for_bit(target: str, tmp_path: Path) -> None:
             for n, pts in enumerate(info.pts):
                 if part.span.start <= pts < part.span.stop:
                     assert ours[n] == theirs[n]
-    assert len(after.closed_groups) >= len(parts)
+    assert len(after.closed_gops) >= len(parts)
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -281,14 +289,14 @@ def test_groups_are_closed_ones_only(tmp_path: Path) -> None:
     for make, codec in ((synthetic.open_gop, "libx264"), (synthetic.open_gop, "libx265")):
         info = probe(make(tmp_path / f"{codec}.mkv", codec))
         assert len(info.keyframe_pts) > 3
-        assert info.closed_groups == ((info.pts[0], info.pts[-1] + 1),)
+        assert info.closed_gops == ((info.pts[0], info.pts[-1] + 1),)
     plain = probe(long(tmp_path / "c.mp4"))
-    assert [start for start, _ in plain.closed_groups] == list(plain.keyframe_pts)
+    assert [start for start, _ in plain.closed_gops] == list(plain.keyframe_pts)
 
 
 def test_pictures_that_an_edit_list_hides_are_not_moved(tmp_path: Path) -> None:
     info = probe(synthetic.negative_start(tmp_path / "a.mp4"))
-    covered = [pts for pts in info.pts if any(a <= pts < b for a, b in info.closed_groups)]
+    covered = [pts for pts in info.pts if any(a <= pts < b for a, b in info.closed_gops)]
     assert info.pts[0] not in covered or len(covered) == len(info.pts)
 
 
