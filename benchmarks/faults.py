@@ -153,7 +153,7 @@ def driver_killed(asked: argparse.Namespace, source: Path, results: Path) -> Non
         whole = run_batch([str(source)], results / "local", Settings(), local)
     print(told("undisturbed", whole))
     rng = random.Random(asked.seed)
-    command = [sys.executable, "-m", "facepipe.cli.main", "batch", str(source), "--workers", "2"]
+    command = [sys.executable, "-m", "facepipe", "batch", str(source), "--workers", "2"]
     command += ["-o", str(results / "killed"), "--progress", "none"]
     for number in range(asked.kills):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)

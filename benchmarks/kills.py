@@ -297,7 +297,7 @@ def by_command(asked: argparse.Namespace, out: Path) -> Tally:
     command = [
         sys.executable,
         "-m",
-        "facepipe.cli.main",
+        "facepipe",
         "run",
         str(source),
         "-o",

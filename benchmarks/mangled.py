@@ -440,7 +440,7 @@ def isolated(clips: list[Path], asked: argparse.Namespace, verdict: Verdict) -> 
         command = [
             sys.executable,
             "-m",
-            "facepipe.cli.main",
+            "facepipe",
             "run",
             str(source),
             "-q",

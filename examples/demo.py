@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
     low, enhanced = folder / "low.mp4", folder / "enhanced.mp4"
     make_film(low)
     print(f"made {low}: {FRAMES} frames of {WIDTH}x{HEIGHT}, three small faces", flush=True)
-    command = [sys.executable, "-m", "facepipe.cli.main", "run", str(low), "-o", str(enhanced)]
+    command = [sys.executable, "-m", "facepipe", "run", str(low), "-o", str(enhanced)]
     print(f"$ facepipe run {low} -o {enhanced} --scale {SCALE}", flush=True)
     subprocess.run([*command, "--scale", str(SCALE), "--overwrite"], check=True)
     sheet = folder / "before-after.png"

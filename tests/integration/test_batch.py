@@ -278,7 +278,7 @@ def test_a_killed_batch_goes_on(
 ) -> None:
     """By SIGKILL, as soon as there is something to keep; the result is that of a whole run."""
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "facepipe.cli.main", "batch", str(source), "-o", str(out)]
+    command = [sys.executable, "-m", "facepipe", "batch", str(source), "-o", str(out)]
     command += ["--workers", "1"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -415,7 +415,7 @@ def test_the_command_line(source: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "facepipe.cli.main",
+        "facepipe",
         "batch",
         str(source),
         "-o",

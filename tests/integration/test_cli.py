@@ -15,7 +15,7 @@ import pytest
 from facepipe.models.registry import PARSER, RESTORERS
 from media import synthetic
 
-FACEPIPE = [sys.executable, "-m", "facepipe.cli.main"]
+FACEPIPE = [sys.executable, "-m", "facepipe"]
 QUICK = ["--preset", "ultrafast", "--workers", "1"]
 
 
@@ -29,7 +29,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"
         "sys.argv = ['facepipe', '--help']\n"
-        "from facepipe.cli.main import main\n"
+        "from facepipe.cli import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "heavy = {'torch', 'av', 'ray', 'cv2', 'numpy', 'onnxruntime', 'scipy', 'pydantic'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"

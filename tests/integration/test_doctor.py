@@ -13,7 +13,7 @@ import pytest
 
 from facepipe.models.registry import WEIGHTS_VARIABLE
 
-DOCTOR = [sys.executable, "-m", "facepipe.cli.main", "doctor"]
+DOCTOR = [sys.executable, "-m", "facepipe", "doctor"]
 
 
 def test_the_table_has_every_section() -> None:
@@ -69,7 +69,7 @@ def test_damaged_weights_are_the_reason(
 def test_no_place_for_temporary_files_is_told(tmp_path: Path) -> None:
     code = (
         f"import tempfile, sys\ntempfile.tempdir = {str(tmp_path / 'gone')!r}\n"
-        "sys.argv = ['facepipe', 'doctor']\nfrom facepipe.cli.main import main\nmain()\n"
+        "sys.argv = ['facepipe', 'doctor']\nfrom facepipe.cli import main\nmain()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr  # a run writes beside its target alone

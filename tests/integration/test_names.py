@@ -16,7 +16,7 @@ from media import synthetic
 FACEPIPE = [
     sys.executable,
     "-m",
-    "facepipe.cli.main",
+    "facepipe",
     "run",
     "--preset",
     "ultrafast",

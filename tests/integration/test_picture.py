@@ -110,7 +110,7 @@ def test_what_cannot_be_done_is_refused_and_nothing_written(tmp_path: Path) -> N
 
 def test_the_command_line_takes_photographs(tmp_path: Path) -> None:
     Image.fromarray(photograph()).save(tmp_path / "in.jpg")
-    command = [sys.executable, "-m", "facepipe.cli.main", "run", str(tmp_path / "in.jpg")]
+    command = [sys.executable, "-m", "facepipe", "run", str(tmp_path / "in.jpg")]
     done = subprocess.run(
         [*command, "-o", str(tmp_path / "out.jpg")], capture_output=True, text=True, check=True
     )

@@ -15,7 +15,7 @@ import pytest
 from typer.main import get_command
 
 import facepipe
-from facepipe.cli.main import app
+from facepipe.cli import app
 
 yaml = pytest.importorskip("yaml")
 
