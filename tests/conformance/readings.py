@@ -154,9 +154,9 @@ def levels(data: bytes) -> tuple[int, ...]:
 
 
 def repeats_of(film: Film) -> list[int]:
-    """For each picture, how many more fields it is shown for."""
+    """For each picture, how many more fields it is shown for; without ffprobe, one for each."""
     if film.second is None:
-        return []
+        return [1] * film.repeated
     return [int(f.get("repeat_pict", 0)) for f in film.second.get("frames", [])]
 
 

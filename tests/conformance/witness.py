@@ -78,6 +78,7 @@ class Film:
     attachments: tuple[tuple[str | None, str | None, str], ...]
     chapters: tuple[tuple[Fraction, Fraction, str], ...]
     metadata: Mapping[str, str]
+    repeated: int  # pictures of MPEG-2 that ask for a field to be shown twice, by their packets
     second: Mapping[str, Any] | None  # ffprobe's account
     complaints: str | None  # ffmpeg's, None where it did not play
 
@@ -111,6 +112,7 @@ def look(path: Path, programs: Programs) -> Film:
         attachments=attachments,
         chapters=chapters,
         metadata=metadata,
+        repeated=_repeated(path),
         second=programs.account(),
         complaints=programs.complaints(),
     )
@@ -273,6 +275,20 @@ def _first_fields(frames: tuple[av.VideoFrame, ...]) -> tuple[str, ...]:
             for number in _selected(frames, f"eq(interlace_type\\,{word})"):
                 fields[number] = name
     return tuple(fields)
+
+
+def _repeated(path: Path) -> int:
+    """Pictures whose coding extension sets repeat_first_field (ISO/IEC 13818-2, 6.2.3.1)."""
+    with av.open(str(path), metadata_errors="surrogateescape") as container:
+        main = main_video(container)
+        if main.codec_context.name != "mpeg2video":
+            return 0
+        return sum(
+            extension[0] >> 4 == 8 and bool(extension[3] & 0x02)
+            for packet in container.demux(main)
+            for extension in bytes(packet).split(b"\x00\x00\x01\xb5")[1:]
+            if len(extension) > 3
+        )
 
 
 def _selected(frames: tuple[av.VideoFrame, ...], expression: str) -> Iterator[int]:
