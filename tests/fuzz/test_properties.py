@@ -229,7 +229,7 @@ def test_more_tracks_than_allowed_are_refused() -> None:
     fuzz_analysis.check_crowd(found.tracks, LimitSettings(faces=50))
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this machine has no FIFOs")
 @pytest.mark.parametrize(
     "read",
     [read_analysis, lambda path: load_settings(config=path), load_recipe],

@@ -79,21 +79,22 @@ def test_gray_has_three_equal_colours(full: bool) -> None:
 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
-@pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize(
-    ("name", "bits", "shifts"),
+    ("full", "name", "bits", "shifts"),
     [
-        ("yuv420p", 8, (1, 1)),
-        ("yuv422p", 8, (1, 0)),
-        ("yuv444p", 8, (0, 0)),
-        ("yuv420p10le", 10, (1, 1)),
+        (False, "yuv420p", 8, (1, 1)),
+        (False, "yuv422p", 8, (1, 0)),
+        (False, "yuv444p", 8, (0, 0)),
+        (True, "yuv420p", 8, (1, 1)),
+        (True, "yuv422p", 8, (1, 0)),
+        (True, "yuv444p", 8, (0, 0)),
+        # Not in full range: above 8 bits swscale and H.273 differ on what that is.
+        (False, "yuv420p10le", 10, (1, 1)),
     ],
 )
 def test_agrees_with_pyav(
     matrix: Matrix, full: bool, name: str, bits: int, shifts: tuple[int, int]
 ) -> None:
-    if name.endswith("10le") and full:
-        pytest.skip("swscale and H.273 differ on what full range is above 8 bits")
     ours = yuv_frame(smooth_rgb(288, 384), matrix, full=full, bits=bits, shifts=shifts)
     theirs = av.VideoFrame(ours.width, ours.height, name)
     for plane, values in zip(theirs.planes, ours.planes, strict=True):

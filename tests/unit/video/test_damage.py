@@ -351,7 +351,6 @@ def test_sound_films_are_told_nothing_of(
     assert decoded(info) == (list(info.pts), ())
 
 
-@pytest.mark.media
 def test_real_clips_are_sound(media: Path) -> None:
     for path in sorted(media.iterdir()):
         if path.suffix in (".mp4", ".mkv"):

@@ -16,7 +16,7 @@ import pytest
 
 from facepipe.workers import forkserver as nursery
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers start afresh")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="this machine starts workers afresh")
 
 FIND = """
 import os, sys, time

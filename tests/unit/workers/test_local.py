@@ -149,7 +149,7 @@ def alive(process: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"  # a zombie waits for whoever reaps it
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux who lives")
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this machine has no /proc")
 def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     mark, script = tmp_path / "pids", tmp_path / "run.py"
     script.write_text(LINGERING.format(folder=str(Path(__file__).parent), mark=str(mark)))

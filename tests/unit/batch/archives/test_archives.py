@@ -545,7 +545,7 @@ def test_a_writer_that_fails_leaves_nothing(
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tgz"])
 def test_a_full_disk_is_told(tmp_path: Path, suffix: str) -> None:
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="this machine has no limits of processes")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     noise = random.Random(7).randbytes(2**18)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, hard))
