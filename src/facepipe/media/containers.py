@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import av
 import fsspec
@@ -67,6 +67,10 @@ _ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect r
 _TABLED = frozenset(codec for codecs in _HELD.values() for codec in codecs)
 #: Suffixes of films that can be written.
 WRITTEN_SUFFIXES = frozenset(_MUXERS)
+#: How texts that are no UTF-8 pass through PyAV, which since 19 knows no other way.
+TEXTS: dict[str, Any] = (
+    {"metadata_errors": "surrogateescape"} if av.__version__.startswith("18.") else {}
+)
 _SYSTEM_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
@@ -127,13 +131,14 @@ def _opened(path: Path | str, file: str | BinaryIO, most_pixels: int | None) -> 
         "format_whitelist": ",".join(_DEMUXERS),
     }
     try:
-        return av.open(
+        opened: InputContainer = av.open(
             file,
             "r",
             options={} if most_pixels is None else {"max_pixels": str(most_pixels)},
             container_options=options,
-            metadata_errors="surrogateescape",
+            **TEXTS,
         )
+        return opened
     except av.PermissionError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except av.ArgumentError as error:

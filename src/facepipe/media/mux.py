@@ -18,7 +18,14 @@ from av.stream import Stream
 from facepipe.errors import MediaError, OutputError
 from facepipe.frames import Part, VideoInfo
 from facepipe.media.captions import Captions, converted_to
-from facepipe.media.containers import as_facepipe_error, demuxed, muxer_of, open_source, replacing
+from facepipe.media.containers import (
+    TEXTS,
+    as_facepipe_error,
+    demuxed,
+    muxer_of,
+    open_source,
+    replacing,
+)
 from facepipe.media.copying import Copier, shifted_chapters
 from facepipe.media.decoders import has_alpha_beside
 from facepipe.media.encoders import EncodeSettings, find_encoder, side_data
@@ -155,12 +162,12 @@ def _write(
         options = muxer_options(muxer, info, opened, tags)
         if transport is not None and muxer == "mpegts":
             options |= transport.options
-        out = av.open(
+        out: OutputContainer = av.open(
             str(target),
             "w",
             format=muxer,
             container_options=options,
-            metadata_errors="surrogateescape",
+            **TEXTS,
         )
         try:
             leads = lead_ins(source, opened, muxer) if window is None else {}
@@ -188,9 +195,9 @@ def _write(
             with suppress(av.FFmpegError):
                 out.close()
             raise
-        out.close()
         covers = [copy.index for copy, stream in copies.values() if is_cover(stream)]
         films = [video.index, *(c.index for c, s in copies.values() if s.type != "attachment")]
+        out.close()  # PyAV 19 forgets the streams then
         order = sorted(set(films) - set(covers)) + sorted(covers)
         return [written.get(index, Written()) for index in order]
 
