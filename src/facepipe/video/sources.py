@@ -19,6 +19,7 @@ from av.stream import Stream
 from facepipe._files import is_address
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError
 from facepipe.video.pyav.isobmff import lacks_index
+from facepipe.video.pyav.texts import TEXTS
 
 # Files that hold a film by themselves. Playlists (hls, dash, concat, ...) are left out on
 # purpose: they make a reader open other files and addresses that the user never named.
@@ -99,13 +100,14 @@ def _opened(path: Path | str, file: str | BinaryIO, most_pixels: int | None) -> 
         "format_whitelist": ",".join(_DEMUXERS),
     }
     try:
-        return av.open(
+        opened: InputContainer = av.open(
             file,
             "r",
             options={} if most_pixels is None else {"max_pixels": str(most_pixels)},
             container_options=options,
-            metadata_errors="surrogateescape",
+            **TEXTS,
         )
+        return opened
     except av.PermissionError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except av.ArgumentError as error:

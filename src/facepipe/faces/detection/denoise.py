@@ -8,6 +8,7 @@ things are (optical flow) and averaged with it, wherever they then show the same
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +28,8 @@ _FLOW_SIGMA, _ALIKE_SIGMA = 2.0, 1.5
 _FLOW_PIXELS, _FLOW_LEAST = 1_000_000, 64
 #: Rows that are averaged at once, so that a large picture needs little memory.
 _STRIP = 256
+#: No second map: to OpenCV 5 an array without elements is one. Its stubs do not know of None.
+_NO_MAP: Any = None
 #: The mean difference of two frames of the same thing, in sigmas of each one's noise; a frame that
 #: differs by `_USUAL` times as much counts in full, by twice that not at all.
 _DIFFERENCE, _USUAL = 2 / np.sqrt(np.pi), 1.4
@@ -67,8 +70,8 @@ def _brought(other: Picture, moves: Float32, strip: slice) -> Float32:
     rows, columns = np.arange(height, dtype=np.float32)[strip], np.arange(width, dtype=np.float32)
     places = np.stack(np.meshgrid(columns, rows), -1)
     at = (places + np.float32(0.5)) / ratio - np.float32(0.5)
-    places += ratio * cv2.remap(moves, at, at[:0], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
-    brought = cv2.remap(other, places, at[:0], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+    places += ratio * cv2.remap(moves, at, _NO_MAP, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+    brought = cv2.remap(other, places, _NO_MAP, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
     return np.asarray(brought, np.float32)
 
 

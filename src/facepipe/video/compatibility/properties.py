@@ -105,7 +105,7 @@ def traits_of(path: Path, film: int) -> Traits:
             if stream.index != film and not is_made_anew(stream)
         )
         own = _stream_traits(video)
-        aspect = video.sample_aspect_ratio or Fraction(1)
+        aspect = Fraction(video.sample_aspect_ratio or 1)
         pictures: list[av.VideoFrame] = []
         beside = False
         for packet in _packets(opened, video):

@@ -93,7 +93,7 @@ class Copier:
         if is_cover(source):
             packet.pts = packet.dts = 0
             return True
-        if self._window is None or source.time_base is None:
+        if self._window is None or not source.time_base:
             return True
         base = source.time_base
         start, stop = (Fraction(time) * self._base / base for time in self._window)
@@ -144,7 +144,7 @@ class Copier:
                 return  # pictures are reordered: the muxer works it out
             packet.dts = packet.pts
         base = target.time_base
-        if packet.dts is None or base is None:
+        if packet.dts is None or not base:
             return
         last = self._last_dts.get(source.index)
         due = _rescaled(packet.dts, packet.time_base, base)

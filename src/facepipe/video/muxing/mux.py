@@ -35,6 +35,7 @@ from facepipe.video.muxing.subtitles import Captions, converted_to
 from facepipe.video.pixel_formats import side_data
 from facepipe.video.pyav.alpha import has_alpha_beside
 from facepipe.video.pyav.mpegts import transport_of
+from facepipe.video.pyav.texts import TEXTS
 from facepipe.video.sources import as_facepipe_error, demuxed, open_source, replacing
 from facepipe.video.streams import codec_name, is_cover, is_made_anew
 from facepipe.video.timestamps import durations
@@ -156,12 +157,12 @@ def _write(
         options = muxer_options(muxer, info, opened, tags)
         if transport is not None and muxer == "mpegts":
             options |= transport.options
-        out = av.open(
+        out: OutputContainer = av.open(
             str(target),
             "w",
             format=muxer,
             container_options=options,
-            metadata_errors="surrogateescape",
+            **TEXTS,
         )
         try:
             leads = lead_ins(source, opened, muxer) if window is None else {}
@@ -189,9 +190,9 @@ def _write(
             with suppress(av.FFmpegError):
                 out.close()
             raise
-        out.close()
         covers = [copy.index for copy, stream in copies.values() if is_cover(stream)]
         films = [video.index, *(c.index for c, s in copies.values() if s.type != "attachment")]
+        out.close()  # PyAV 19 forgets the streams then
         order = sorted(set(films) - set(covers)) + sorted(covers)
         return [written.get(index, Written()) for index in order]
 

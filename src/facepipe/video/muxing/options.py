@@ -77,7 +77,7 @@ def copied_time_base(stream: Stream, opened: InputContainer, muxer: str) -> Frac
     captions short in a text track whose ticks are longer than the others'.
     """
     base = stream.time_base
-    if base is None or muxer not in ("mp4", "mov") or stream.type != "subtitle":
+    if not base or muxer not in ("mp4", "mov") or stream.type != "subtitle":
         return base
     bases = [s.time_base.denominator for s in opened.streams if s.time_base]
     finest = max([_COARSEST_VIDEO, *bases])
