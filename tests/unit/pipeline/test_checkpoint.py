@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +54,49 @@ def test_faces_are_kept(tmp_path: Path) -> None:
             kept.detections[0].faces.landmarks, found().detections[0].faces.landmarks
         )
         assert job.kept_faces(Span(3, 100, 201)) is None
+
+
+def with_every_field() -> SpanFaces:
+    """Detections of which no field has its default, measurements of faces included."""
+    count = 0
+
+    def measured(detected: FrameDetections) -> FrameDetections:
+        nonlocal count
+        unset = [f.name for f in fields(detected) if f.default is None]
+        count += 1
+        values = {name: np.full(1, count + k / 8, np.float32) for k, name in enumerate(unset)}
+        return replace(detected, **values)
+
+    one, _, other = found().detections
+    return replace(found(), detections=(measured(one), measured(other)))
+
+
+def compare(one: Any, other: Any, where: str) -> None:
+    """Assert that two values are equal, field by field; in the first no field has its default."""
+    assert type(one) is type(other), where
+    if isinstance(one, tuple):
+        assert len(one) == len(other), where
+        for mine, yours in zip(one, other, strict=True):
+            compare(mine, yours, where)
+    elif isinstance(one, np.ndarray):
+        assert one.dtype == other.dtype, where
+        np.testing.assert_array_equal(one, other, where)
+    elif is_dataclass(one) and not isinstance(one, Span | Damage):
+        for field in fields(one):
+            inner = f"{where}.{field.name}"
+            value = getattr(one, field.name)
+            assert value is not field.default, f"{inner}: this test must set it"
+            compare(value, getattr(other, field.name), inner)
+    else:
+        assert one == other, where
+
+
+def test_a_resumed_run_has_every_measurement(tmp_path: Path) -> None:
+    """A field that is added to what the analysis finds must be saved, or a resume would lose it."""
+    with open_job(tmp_path / "out.mp4", "mark") as job:
+        job.keep_faces(with_every_field())
+    with open_job(tmp_path / "out.mp4", "mark") as job:
+        compare(with_every_field(), job.kept_faces(SPAN), "SpanFaces")
 
 
 def test_what_is_known_of_faces_is_kept_where_all_are_known(tmp_path: Path) -> None:
