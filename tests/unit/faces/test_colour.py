@@ -29,7 +29,7 @@ def yuv_frame(
     shifts: tuple[int, int] = (1, 1),
     model: ColourModel = "yuv",
 ) -> Frame:
-    """A frame of that picture, by the same linear transform that a paste uses, chroma averaged."""
+    """A frame of that image, by the same linear transform that a paste uses, chroma averaged."""
     pixel = PixelFormat("test", model, bits, *shifts)
     colour = Colour(matrix, full)
     step = 1 << (bits - 8)
@@ -45,7 +45,7 @@ def yuv_frame(
             values = padded.reshape(rows, down, -1).mean(1)
         codes = np.rint(values + (offsets[number] if model != "rgb" else 0))
         planes.append(codes.astype(np.uint8 if bits == 8 else np.uint16))
-    return Frame(0, pixel, colour, tuple(planes))
+    return Frame(pts=0, format=pixel, colour=colour, planes=tuple(planes))
 
 
 @pytest.mark.parametrize("matrix", MATRICES)
@@ -135,7 +135,12 @@ def test_a_box_is_the_same_box_of_the_whole(
     planes = tuple(
         rng.integers(0, 256, shape).astype(np.uint8) for shape in ((height, width), chroma, chroma)
     )
-    frame = Frame(0, PixelFormat("test", "yuv", 8, *shifts), Colour("bt709", full), planes)
+    frame = Frame(
+        pts=0,
+        format=PixelFormat("test", "yuv", 8, *shifts),
+        colour=Colour("bt709", full),
+        planes=planes,
+    )
     box = (corner[0], corner[1], corner[0] + size[0], corner[1] + size[1])
     whole = to_rgb(frame)
     np.testing.assert_array_equal(to_rgb(frame, box), whole[box[1] : box[3], box[0] : box[2]])
@@ -150,7 +155,10 @@ def test_black_and_white_are_exact(matrix: Matrix) -> None:
         luma = np.full((6, 8), level, np.uint8)
         chroma = np.full((3, 4), 128, np.uint8)
         frame = Frame(
-            0, PixelFormat("yuv420p", "yuv", 8, 1, 1), Colour(matrix), (luma, chroma, chroma)
+            pts=0,
+            format=PixelFormat("yuv420p", "yuv", 8, 1, 1),
+            colour=Colour(matrix),
+            planes=(luma, chroma, chroma),
         )
         np.testing.assert_allclose(to_rgb(frame), value, atol=1e-6)
         np.testing.assert_allclose(to_bgr8(frame), value * 255, atol=1)
