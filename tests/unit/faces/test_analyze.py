@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Colour, Faces, Frame, PixelFormat, Span, SpanFaces
+from facepipe.datatypes import Faces, Frame, Span, SpanFaces
 from facepipe.faces.analyze import analyze_frames, turned_back
 from facepipe.faces.detection.denoise import denoised
-from facepipe.faces.detection.shots import correlation, is_cut, thumbnail
 from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.yunet import YuNet
 from media import portraits
-
-RGB = PixelFormat("gbrp", "rgb", 8)
+from media.shots import frame, shot
 
 
 class Blind:
@@ -28,26 +26,6 @@ class Blind:
     def __call__(self, bgr: NDArray[np.uint8], /, *, floor: float = FLOOR) -> Faces:
         self.calls += 1
         return Faces.none()
-
-
-def frame(pts: int, rgb: NDArray[np.uint8]) -> Frame:
-    return Frame(
-        pts=pts,
-        format=RGB,
-        colour=Colour(),
-        planes=tuple(np.ascontiguousarray(rgb[..., k]) for k in range(3)),
-    )
-
-
-def shot(seed: int, number: int, step: float = 0.5) -> NDArray[np.uint8]:
-    """(72, 128, 3): a landscape of blobs that a camera pans over."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:72, :128].astype(np.float64)
-    land = np.zeros((72, 128))
-    for _ in range(12):
-        left, top, wide, bright = rng.uniform((-20, 0, 8, -90), (150, 72, 20, 90))
-        land += bright * np.exp(-(((x - left + step * number) ** 2 + (y - top) ** 2) / wide**2))
-    return np.clip(120 + land, 0, 255).astype(np.uint8)[..., None].repeat(3, -1)
 
 
 def video(images: Callable[[int], NDArray[np.uint8]], count: int) -> list[Frame]:
@@ -172,43 +150,6 @@ def test_no_frames_no_detections() -> None:
 def test_every_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="every"):
         analyze(video(lambda k: shot(0, k), 2), [Span(0, 0, 999)], {100}, Blind(), every=0)
-
-
-def cuts_of(images: list[NDArray[np.uint8]]) -> list[int]:
-    small = [thumbnail(frame(0, image)) for image in images]
-    return [k for k in range(1, len(small)) if is_cut(small[max(k - 3, 0) : k], small[k : k + 3])]
-
-
-def test_pans_light_and_noise_are_no_cuts() -> None:
-    rng = np.random.default_rng(0)
-    assert cuts_of([shot(1, k, 4.0) for k in range(20)]) == []
-    assert cuts_of([shot(1, k) // (2 if k > 9 else 1) for k in range(20)]) == []
-    noisy = [np.clip(shot(1, 0) + rng.normal(0, 25, (72, 128, 1)), 0, 255) for _ in range(9)]
-    assert cuts_of([image.astype(np.uint8) for image in noisy]) == []
-
-
-@pytest.mark.parametrize("length", [1, 2])
-def test_a_flash_is_no_cut(length: int) -> None:
-    white = np.full((72, 128, 3), 250, np.uint8)
-    assert cuts_of([white if 8 <= k < 8 + length else shot(1, k) for k in range(20)]) == []
-
-
-def test_a_fade_to_black_is_no_cut_and_a_cut_from_black_is_one() -> None:
-    fade = [(shot(1, k) * max(1 - k / 10, 0)).astype(np.uint8) for k in range(14)]
-    assert cuts_of(fade) == []
-    assert cuts_of([*fade, *(shot(4, k) for k in range(6))]) == [14]
-
-
-@pytest.mark.parametrize("seed", range(2, 8))
-def test_a_cut_is_one(seed: int) -> None:
-    assert cuts_of([shot(1 if k < 6 else seed, k, 2.0) for k in range(12)]) == [6]
-    assert correlation(*(thumbnail(frame(0, shot(1, k))) for k in (0, 1))) > 0.95
-
-
-def test_thumbnails_are_in_codes_of_eight_bits() -> None:
-    plane = np.full((20, 40), 400, np.uint16)
-    ten = Frame(pts=0, format=PixelFormat("gray10le", "gray", 10), colour=Colour(), planes=(plane,))
-    np.testing.assert_array_equal(thumbnail(ten), 100)
 
 
 def test_detection_frames_are_denoised_by_their_own_shot_and_segment(

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facepipe.faces.noise import cell_noise_variance, noise_sigma
+from facepipe.faces.noise import cell_noise_variance, median, noise_sigma
 from media.noisy import frame, land
 
 
@@ -39,3 +39,11 @@ def test_the_noise_variance_of_cells_is_as_estimated(spacing: float) -> None:
         means.append(cv2.resize(canvas / 255, (16, 16), interpolation=cv2.INTER_AREA))
     found = float(np.var(np.diff(means, axis=0)))
     assert found < cell_noise_variance(sigma, to_frame, side) < 2.5 * found
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (101,), (60, 80)])
+def test_is_the_median(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(len(shape)).normal(size=shape).astype(np.float32)
+    upper = np.sort(values.ravel())[values.size // 2]
+    assert median(values) == upper
+    assert median(values) == pytest.approx(np.median(values), abs=0.1)

@@ -21,7 +21,6 @@ from facepipe.datatypes import (
     VideoInfo,
 )
 from facepipe.faces.tracking.link import link
-from facepipe.faces.tracking.smooth import smooth_path, whittaker
 
 SHAPE = np.array([[-0.22, -0.2], [0.22, -0.2], [0, 0.05], [-0.18, 0.28], [0.18, 0.28]])
 Seen = tuple[float, float, float, float]  # x, y, size, score
@@ -316,15 +315,3 @@ def test_the_time_counts_through_which_a_face_was_followed() -> None:
     reason = followed(0).reason
     assert reason is not None
     assert reason.startswith("too short: 0.20 s")
-
-
-def test_smoothing_is_the_same_backwards_and_keeps_straight_lines() -> None:
-    rng = np.random.default_rng(0)
-    seconds = np.cumsum(rng.uniform(0.02, 0.4, 30))
-    values, noise = rng.normal(0, 1, (30, 3)), rng.uniform(0.5, 1.5, 30)
-    forth = smooth_path(seconds, values, noise, 0.3, 3.0)
-    back = smooth_path(-seconds[::-1], values[::-1], noise[::-1], 0.3, 3.0)[::-1]
-    np.testing.assert_allclose(forth, back, atol=1e-9)
-    line = 3 * seconds[:, None] + 2
-    np.testing.assert_allclose(whittaker(seconds, line, noise, 0.3), line, atol=1e-6)
-    np.testing.assert_allclose(smooth_path(seconds, line, noise, 0.3, 3.0), line, atol=1e-6)
