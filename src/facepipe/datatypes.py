@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
+#: What `take` takes: numbers of faces, a mask of them, or a run.
+Selection = NDArray[np.intp] | NDArray[np.bool_] | slice
 #: Side of a canvas, an aligned face, in px.
 CANVAS = 128
 #: Canvases of a sequence: two frames before, the one to restore, two after.
@@ -229,7 +231,7 @@ class Faces(ArrayRecord):
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Faces:
+    def take(self, which: Selection) -> Faces:
         """The faces that `which` selects."""
         return Faces(
             boxes=self.boxes[which], scores=self.scores[which], landmarks=self.landmarks[which]
@@ -263,8 +265,9 @@ class FaceMeasurements(ArrayRecord):
     (`pipeline.checkpoint`) go by the fields.
 
     `appearance` are appearance descriptors (`faces.detection.appearance`). `part_visibility` in
-    [0, 1] says how much of a face's parts show, NaN where the detector was sure and nobody asked;
-    `sharpness` in [0, 1] is the share of contrast that is fine detail (`faces.detection.quality`).
+    [0, 1] is the share of a face's parts that show, NaN where the detector was sure and no parse
+    was made; `sharpness` in [0, 1] is the share of contrast that is fine detail
+    (`faces.detection.quality`).
     """
 
     appearance: Annotated[Float32 | None, "N P"] = None
@@ -276,7 +279,7 @@ class FaceMeasurements(ArrayRecord):
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: array for name, array in values.items() if array is not None}
 
-    def take(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> FaceMeasurements:
+    def take(self, which: Selection) -> FaceMeasurements:
         """The measurements of the faces that `which` selects."""
         return FaceMeasurements(**{name: array[which] for name, array in self.arrays().items()})
 

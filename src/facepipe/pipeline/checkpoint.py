@@ -147,7 +147,7 @@ class Job:
         faces_at = motions_at = maps_at = 0
         names = ("pts", "shot", "faces", "motions")
         for pts, shot, count, motions in zip(*(data[name].tolist() for name in names), strict=True):
-            own = np.arange(faces_at, faces_at + count)
+            own = slice(faces_at, faces_at + count)
             motion: list[Motion] = []
             for moved in data["motion_pts"][motions_at : motions_at + motions].tolist():
                 motion.append(Motion(moved, data["motion_maps"][maps_at : maps_at + count]))
@@ -162,6 +162,8 @@ class Job:
                 )
             )
             faces_at, motions_at = faces_at + count, motions_at + motions
+        if faces_at != len(faces):
+            raise ValueError(f"{len(faces)} faces were kept, {faces_at} were counted")
         cuts, warnings = tuple(data["cuts"].tolist()), tuple(data["warnings"].tolist())
         damaged = zip(data["damage"].tolist(), data["damage_kinds"].tolist(), strict=True)
         damage = tuple(Damage(a, b, frames, what) for (a, b, frames), what in damaged)

@@ -142,6 +142,16 @@ def test_a_span_without_detections_is_kept(tmp_path: Path) -> None:
         assert kept.detections == ()
 
 
+def test_faces_that_do_not_fit_their_counts_are_none(tmp_path: Path) -> None:
+    with open_job(tmp_path / "out.mp4", "mark") as job:
+        job.keep_faces(found())
+        with np.load(job.faces(SPAN)) as kept:
+            arrays = dict(kept)
+        for counts in ([1, 0, 2**50], [1, 0, 0], [1, -1, 1]):
+            np.savez(job.faces(SPAN), **(arrays | {"faces": np.array(counts)}))
+            assert job.kept_faces(SPAN) is None
+
+
 def test_damaged_faces_are_none(tmp_path: Path) -> None:
     with open_job(tmp_path / "out.mp4", "mark") as job:
         job.faces(SPAN).write_bytes(b"PK\x03\x04 no zip")
