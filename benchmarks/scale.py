@@ -258,10 +258,12 @@ class WorkDone:
                 for look in found.detections:
                     at = bisect_left(pts, look.pts)
                     if at // period == self.first and begin <= at + ahead < end:
-                        moves = tuple(replace(move, pts=there(move.pts)) for move in look.moves)
-                        looks.append(replace(look, pts=there(look.pts), moves=moves))
+                        motion = tuple(replace(one, pts=there(one.pts)) for one in look.motion)
+                        looks.append(replace(look, pts=there(look.pts), motion=motion))
         return SpanFaces(
-            span, tuple(looks), tuple(sorted(c for c in cuts if span.start <= c < span.stop))
+            span=span,
+            detections=tuple(looks),
+            cuts=tuple(sorted(c for c in cuts if span.start <= c < span.stop)),
         )
 
 

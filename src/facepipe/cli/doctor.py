@@ -109,7 +109,7 @@ def _weights() -> Iterator[Row]:
 
 
 def _fact(section: str, fact: Fact) -> Row:
-    return Row(section, fact.name, fact.works, fact.told, fact.code)
+    return Row(section, fact.name, fact.works, fact.detail, fact.code)
 
 
 def _extras() -> Iterator[Row]:

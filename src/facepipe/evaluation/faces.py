@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from facepipe.datatypes import CANVAS
 from facepipe.errors import InputError, ModelError, OutputError, UsageError
 from facepipe.evaluation.identity import IdentityMetric, find_identity_weights
 from facepipe.evaluation.metrics import Fidelity, measurable, measure
 from facepipe.evaluation.protocols import Protocol, Rgb, given
 from facepipe.evaluation.restorers import Cost, Restore
 from facepipe.evaluation.tables import cell, table
-from facepipe.faces.canvas import CANVAS
 from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
 from facepipe.training.face_archive import FaceArchive, canvas_of
 

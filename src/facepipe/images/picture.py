@@ -91,7 +91,7 @@ def read_picture(source: bytes, name: str, *, most_pixels: int = MOST_PIXELS) ->
     channels = np.moveaxis(decoded.pixels, 2, 0)
     planes = tuple(_upright(plane, decoded.orientation) for plane in channels)
     layout = _pixel_format(len(planes), decoded.details.bits)
-    frame = Frame(0, layout, Colour(full_range=True), planes)
+    frame = Frame(pts=0, format=layout, colour=Colour(full_range=True), planes=planes)
     return Picture(frame, kind, decoded.details)
 
 

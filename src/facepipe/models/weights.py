@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, with what made them in the header."""
+"""Weights on disk: safetensors, with a record of their training in the header."""
 
 from __future__ import annotations
 

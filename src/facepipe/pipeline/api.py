@@ -12,7 +12,6 @@ from facepipe._files import is_picture, sha256_of
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis
 from facepipe.errors import InputError
-from facepipe.faces.tracking.selection import choose
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.checkpoint import claim, fingerprint, is_left, open_job
 from facepipe.pipeline.limits import check_crowd
@@ -24,6 +23,7 @@ from facepipe.pipeline.preflight import (
     make_plan,
     told_plainly,
 )
+from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
     CONTAINER_TAG,
     scale_advice,

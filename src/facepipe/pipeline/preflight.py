@@ -14,10 +14,10 @@ from facepipe._files import sha256_of
 from facepipe.configs.settings import OutputSettings, Settings
 from facepipe.datatypes import Span, VideoInfo
 from facepipe.errors import InputError, OutOfMemoryError, OutputError, UsageError
-from facepipe.faces.tracking.selection import region_of
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
+from facepipe.pipeline.selection import region_of
 from facepipe.pipeline.spans import plan
 from facepipe.video import (
     Compatibility,

@@ -23,10 +23,10 @@ from facepipe.errors import InputError, MediaError, OutputError, UsageError
 from facepipe.faces.restoration.paste import enlarge
 from facepipe.faces.restore import render_frames
 from facepipe.faces.tracking.link import link
-from facepipe.faces.tracking.selection import choose
 from facepipe.images.picture import MOST_PIXELS, Picture, read_picture, write_picture
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.preflight import check_output, check_restorer
+from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
     CONTAINER_TAG,
     scale_advice,
@@ -163,7 +163,7 @@ def enhance_picture(
         _SPAN,
         enhanced,
         restorer_of(restore),
-        apart=1,
+        max_gap_pts=1,
         window=1,
         strength=restore.strength,
         fidelity=restore.fidelity,
