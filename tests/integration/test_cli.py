@@ -39,17 +39,6 @@ def test_help_imports_nothing_heavy() -> None:
     assert "run" in done.stdout
 
 
-def test_the_flags_of_run_are_these() -> None:
-    listed = {w.strip(",") for w in facepipe("run", "--help").stdout.split() if w.startswith("--")}
-    assert listed >= {
-        "--output", "--scale", "--min-face", "--max-face", "--score", "--detect-every",
-        "--detector", "--pack", "--restorer", "--strength", "--device", "--codec", "--quality",
-        "--crf", "--preset", "--pix-fmt", "--start", "--end", "--config", "--set", "--overwrite",
-        "--allow-loss", "--strict-input", "--copy", "--no-copy", "--dry-run", "--progress",
-        "--quiet", "--workers", "--profile",
-    }  # fmt: skip
-
-
 def test_run_says_what_it_did(portrait_film: Path, tmp_path: Path) -> None:
     target = tmp_path / "a name with spaces é.mp4"
     done = facepipe("run", portrait_film, "-o", target, *QUICK, "--progress", "jsonl")
