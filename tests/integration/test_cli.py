@@ -88,7 +88,7 @@ def test_a_dry_run_writes_nothing(portrait_film: Path, tmp_path: Path) -> None:
         (["{sound}", "-o", "{tmp}/out.mp4"], 3, "video"),
         (["{film}", "-o", "{tmp}/no/out.mp4"], 4, "no such folder"),
         (["{film}", "-o", "{tmp}/out.xyz"], 2, ".xyz"),
-        (["{film}", "-o", "{tmp}/out.mp4", "--scale", "3"], 2, "output.scale"),
+        (["{film}", "-o", "{tmp}/out.mp4", "--scale", "3"], 2, "--scale must be 1, 2 or 4, not 3"),
         (["{film}", "-o", "{tmp}/out.mp4", "--codec", "libnone"], 2, "libnone"),
         (["{film}", "-o", "{tmp}/out.mp4", "--set", "detect.scoer=1"], 2, "detect.scoer"),
         (["{film}", "-o", "{tmp}/out.mp4", "--config", "{tmp}/none.toml"], 2, "none.toml"),

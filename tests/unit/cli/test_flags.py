@@ -23,7 +23,7 @@ COMMON = {
     "--overwrite", "--progress", "--quiet", "-q",
 }  # fmt: skip
 TABLES = {"--json", "--markdown"}
-HELP = {"--help"}
+HELP = {"--help", "-h"}
 FLAGS = {
     "": {"--version"},
     "run": FACES | SELECTION | RESTORATION | ENCODING | PART | COMMON | {"--dry-run"},
@@ -34,7 +34,7 @@ FLAGS = {
     "doctor": {"--json"},
     "models": set(),
     "models list": set(),
-    "train": {"--workers", "--ray"},
+    "train": {"--workers", "--ray", "--list", "--copy"},
     "label": {"--teacher", "--output", "-o"},
     "export": {"--parsing", "--restore", "--output", "-o", "--mix", "--share"},
     "evaluate": set(),
