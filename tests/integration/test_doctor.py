@@ -13,7 +13,7 @@ import pytest
 
 from facepipe.models.registry import WEIGHTS_VARIABLE
 
-DOCTOR = [sys.executable, "-m", "facepipe.cli.main", "doctor"]
+DOCTOR = [sys.executable, "-m", "facepipe", "doctor"]
 
 
 def test_the_table_has_every_section() -> None:

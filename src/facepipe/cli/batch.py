@@ -35,6 +35,41 @@ CLUSTER = "On a Ray cluster"
 _WORKER_BYTES = 600 * 2**20
 
 
+Sources = Annotated[
+    list[str],
+    typer.Argument(metavar="SOURCE...", help="folders, files, patterns, archives, manifests"),
+]
+Folder = Annotated[
+    str, typer.Option("--output", "-o", help="the folder, or the address, to write to")
+]
+Work = Annotated[
+    Path | None,
+    typer.Option(help="folder that keeps what is done, where results go to an address"),
+]
+PackArchives = Annotated[
+    bool, typer.Option("--pack-archives", help="archives come out as archives, not as folders")
+]
+MaxPixels = Annotated[int, typer.Option(help="largest photograph that is opened, px", min=1)]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|local|HOST:PORT",
+        help="work on a Ray cluster; local starts one here",
+        rich_help_panel=CLUSTER,
+    ),
+]
+Shared = Annotated[
+    bool,
+    typer.Option(
+        "--shared", help="the cluster sees the same paths as this machine", rich_help_panel=CLUSTER
+    ),
+]
+Gpus = Annotated[
+    float,
+    typer.Option(help="GPUs that each worker asks Ray for, as .5", min=0, rich_help_panel=CLUSTER),
+]
+
+
 @with_settings(
     "detect",
     "restore",
@@ -44,46 +79,15 @@ _WORKER_BYTES = 600 * 2**20
     without=("output.start", "output.end"),
 )
 def batch(
-    sources: Annotated[
-        list[str],
-        typer.Argument(metavar="SOURCE...", help="folders, files, patterns, archives, manifests"),
-    ],
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="the folder, or the address, to write to")
-    ],
+    sources: Sources,
+    output: Folder,
     settings: Settings,
-    work: Annotated[
-        Path | None,
-        typer.Option(help="folder that keeps what is done, where results go to an address"),
-    ] = None,
-    pack_archives: Annotated[
-        bool, typer.Option("--pack-archives", help="archives come out as archives, not as folders")
-    ] = False,
-    max_pixels: Annotated[
-        int, typer.Option(help="largest photograph that is opened, px", min=1)
-    ] = 200_000_000,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|local|HOST:PORT",
-            help="work on a Ray cluster; local starts one here",
-            rich_help_panel=CLUSTER,
-        ),
-    ] = None,
-    shared: Annotated[
-        bool,
-        typer.Option(
-            "--shared",
-            help="the cluster sees the same paths as this machine",
-            rich_help_panel=CLUSTER,
-        ),
-    ] = False,
-    gpus: Annotated[
-        float,
-        typer.Option(
-            help="GPUs that each worker asks Ray for, as .5", min=0, rich_help_panel=CLUSTER
-        ),
-    ] = 0.0,
+    work: Work = None,
+    pack_archives: PackArchives = False,
+    max_pixels: MaxPixels = 200_000_000,
+    ray: Ray = None,
+    shared: Shared = False,
+    gpus: Gpus = 0.0,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     progress: Progress = ProgressKind.auto,

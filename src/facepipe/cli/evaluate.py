@@ -51,7 +51,7 @@ def evaluate_faces(
     mirrored: Annotated[bool, typer.Option("--mirrored", help="as profile thorough does")] = False,
     device: Annotated[Device, typer.Option()] = Device.auto,
 ) -> None:
-    """Restorers against bicubic enlargement on faces whose truth is known."""
+    """Compare restorers with bicubic enlargement on faces whose original is known."""
     from facepipe.evaluation.faces import evaluate_faces as evaluate
     from facepipe.evaluation.faces import write_sheet
     from facepipe.evaluation.restorers import entrant
@@ -104,7 +104,7 @@ def evaluate_parsing(
     output: JsonFile = None,
     markdown: MarkdownFile = None,
 ) -> None:
-    """ParsingNet against masks: intersection over union of every part, by the face's size."""
+    """Measure ParsingNet against masks: intersection over union of every part, by face size."""
     from facepipe.evaluation.parsing import evaluate_parsing as evaluate
     from facepipe.evaluation.parsing import parsing_network
     from facepipe.training.face_archive import FaceArchive
@@ -132,7 +132,7 @@ def evaluate_video(
     output: JsonFile = None,
     markdown: MarkdownFile = None,
 ) -> None:
-    """The whole of facepipe on clips that are made small and coded, against what they were."""
+    """Measure facepipe on clips that are made small and coded, against the original clips."""
     from facepipe.configs.settings import load_settings
     from facepipe.evaluation.video import evaluate_film
 
@@ -173,7 +173,7 @@ def evaluate_crowd(
     output: JsonFile = None,
     markdown: MarkdownFile = None,
 ) -> None:
-    """The whole of facepipe among faces whose places are known: found, followed, restored."""
+    """Measure facepipe on a drawn crowd: faces found, followed and restored, against the truth."""
     from facepipe.configs.settings import load_settings
     from facepipe.evaluation.assets import (
         installed_photographs,

@@ -42,7 +42,7 @@ Progress = Annotated[
     ProgressKind, typer.Option(help="how progress is shown, on stderr", rich_help_panel=RUN)
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="print errors alone", rich_help_panel=RUN)
+    bool, typer.Option("--quiet", "-q", help="print nothing but errors", rich_help_panel=RUN)
 ]
 
 Profile = Annotated[
@@ -116,6 +116,7 @@ def _option(field: FieldInfo, marker: Cli) -> Parameter:
         marker.flag,
         metavar=None if flag else marker.metavar or _metavar(field),
         help=_help(field, marker),
+        show_default=False,  # it stands in the help
         rich_help_panel=marker.panel,
     )
     name = marker.flag.partition("/")[0].strip("-").replace("-", "_")

@@ -84,7 +84,7 @@ def test_one_that_another_error_hides_is_made_again() -> None:
         run()
 
 
-def test_one_that_another_error_hides_to_the_end_is_told() -> None:
+def test_one_that_another_error_hides_to_the_end_leaves_as_interrupted() -> None:
     with pytest.raises(Interrupted) as raised, graceful_shutdown():
         _fail_to_close()
     assert raised.value.exit_code == 128 + signal.SIGINT
