@@ -422,8 +422,8 @@ def test_the_command_line(source: Path, tmp_path: Path) -> None:
         str(tmp_path / "o"),
     ]
     plan = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True)
-    assert "3 films of 0.0 minutes, 5 pictures" in plan.stdout
-    assert "of one core without faces, without 1 films that do not say" in plan.stdout
+    assert "3 videos of 0.0 minutes, 5 photographs" in plan.stdout
+    assert "of one core without faces, without 1 videos of unknown length" in plan.stdout
     assert not (tmp_path / "o").exists()
     gone = subprocess.run(
         [*command[:4], str(tmp_path / "gone"), *command[5:]],

@@ -105,12 +105,12 @@ def test_what_the_command_line_gives() -> None:
     assert (wanted.tracks, wanted.region, wanted.largest) == ((3, 7), (1, 2, 30.5, 40), 2)
     assert load_settings(overrides={"choose.region": "mask.png"}).choose.region == Path("mask.png")
     assert load_settings(assignments=["choose.tracks=4"]).choose.tracks == (4,)
-    for key, wrong, message in (
-        ("tracks", "one", "valid integer"),
-        ("region", "1,2,0,4", "choose.region: must have a width and a height above 0"),
-        ("region", "1,2,3", "choose.region: must be x,y,width,height in px, or a picture"),
-        ("region", "a,b,c,d", "choose.region: must be x,y,width,height"),
-        ("largest", 0, "greater than or equal to 1"),
+    for key, wrong, reason in (
+        ("tracks", "one", "--tracks must be a list of whole numbers, not 'one'"),
+        ("region", "1,2,0,4", "--region must have a width and a height above 0"),
+        ("region", "1,2,3", "--region must be x,y,width,height in px, or an image"),
+        ("region", "a,b,c,d", "--region must be x,y,width,height"),
+        ("largest", 0, "--largest must be a whole number from 1 up, not 0"),
     ):
-        with pytest.raises(UsageError, match=message):
+        with pytest.raises(UsageError, match=reason):
             load_settings(overrides={f"choose.{key}": wrong})
