@@ -7,6 +7,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from facepipe._files import atomic_write
 from facepipe.batch.archives import ArchiveWriter, Member, opened
 from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.session import MEMBERS, Desk
@@ -38,7 +39,8 @@ def _pack(source: Path, ledger: Ledger, desk: Desk) -> None:
     with (
         opened(source) as archive,
         ArchiveWriter(target) as writer,
-        reports.open("w", encoding="utf-8") as told,
+        atomic_write(reports) as partial,
+        partial.open("w", encoding="utf-8") as lines,
         suppress(InputError),  # damage further on: the batch's report names it
     ):
         for member in archive.members(desk.batch.limits):
@@ -49,7 +51,7 @@ def _pack(source: Path, ledger: Ledger, desk: Desk) -> None:
             if made is not None and made.is_file():
                 writer.add(member.name, made.read_bytes(), member.modified)
                 if (report := sidecar_path(made)).is_file():
-                    told.write(json.dumps(json.loads(report.read_text(encoding="utf-8"))) + "\n")
+                    lines.write(json.dumps(json.loads(report.read_text(encoding="utf-8"))) + "\n")
                 continue
             with suppress(InputError):  # damaged itself: likewise
                 writer.add(member.name, archive.read(member), member.modified)

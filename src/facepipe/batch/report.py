@@ -7,9 +7,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from facepipe._files import atomic_write
 from facepipe.batch.ledger import Count, Ledger, Row
 from facepipe.batch.session import MEMBERS
-from facepipe.errors import OutputError
 from facepipe.pipeline.sidecar import NOTICE
 
 #: Name of both reports in the output folder, without suffix.
@@ -37,17 +37,9 @@ class BatchSummary:
 def write_reports(ledger: Ledger, summary: BatchSummary) -> tuple[Path, Path]:
     """Write both beside the results; OutputError where the disk refuses."""
     paths = summary.folder / f"{NAME}.json", summary.folder / f"{NAME}.csv"
-    partial = [path.with_name(f".{path.name}.partial") for path in paths]
-    try:
-        _write_json(ledger, summary, partial[0])
-        _write_csv(ledger, partial[1])
-        for written, path in zip(partial, paths, strict=True):
-            written.replace(path)
-    except OSError as error:
-        raise OutputError(f"{paths[0]}: cannot be written ({error.strerror or error})") from error
-    finally:
-        for path in partial:
-            path.unlink(missing_ok=True)
+    with atomic_write(paths[0]) as as_json, atomic_write(paths[1]) as as_csv:
+        _write_json(ledger, summary, as_json)
+        _write_csv(ledger, as_csv)
     return paths
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from facepipe._files import sha256_of
+from facepipe._files import atomic_write, durable_rename, sha256_of, write_text
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import (
     Analysis,
@@ -71,9 +71,8 @@ class Job:
         A run that is killed before it has cleared up leaves a target that `claim` knows again.
         """
         mark = (self.folder / _MARK).read_text(encoding="utf-8")
-        with _written(self.folder / _MADE) as partial:
-            partial.write_text(f"{mark} {sha256_of(made)}", encoding="utf-8")
-        made.replace(target)
+        write_text(f"{mark} {sha256_of(made)}", self.folder / _MADE)
+        durable_rename(made, target)
 
     def _note(self, span: Span) -> Path:
         return self.part(span).with_suffix(".json")
@@ -81,8 +80,7 @@ class Job:
     def keep_part(self, part: Part) -> None:
         """Mark a rendered part as finished, by a note that also tells its size on disk."""
         note = asdict(part) | {"bytes": _size(self.part(part.span))}
-        with _written(self._note(part.span)) as partial:
-            partial.write_text(json.dumps(note), encoding="utf-8")
+        write_text(json.dumps(note), self._note(part.span))
 
     def kept_part(self, span: Span) -> Part | None:
         """The finished part of `span`, None where there is none or a crash cut it short."""
@@ -107,7 +105,7 @@ class Job:
         counts = [len(detected.faces) for detected in found.detections]
         faces = [detected.faces for detected in found.detections] or [Faces.none()]
         moves = [move for detected in found.detections for move in detected.moves]
-        with _written(self.faces(found.span)) as partial, partial.open("wb") as file:
+        with atomic_write(self.faces(found.span)) as partial, partial.open("wb") as file:
             np.savez(
                 file,
                 span=np.array([found.span.index, found.span.start, found.span.stop]),
@@ -241,8 +239,7 @@ def _begin(folder: Path, fingerprint: str) -> None:
         for path in folder.iterdir():
             if path.name != "lock":
                 path.unlink()
-        with _written(mark) as partial:
-            partial.write_text(fingerprint, encoding="utf-8")
+        write_text(fingerprint, mark)
     for path in folder.glob("*.partial*"):
         path.unlink()
 
@@ -265,16 +262,6 @@ def _numbers(damage: Sequence[Damage]) -> Iterator[int]:
 def _size(path: Path) -> int:
     """Bytes of a file, 0 where there is none: a span of which nothing decoded has no part."""
     return path.stat().st_size if path.is_file() else 0
-
-
-@contextlib.contextmanager
-def _written(path: Path) -> Iterator[Path]:
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def fingerprint(

@@ -47,7 +47,7 @@ _USUALLY_HELD = 115  # by x264
 
 
 #: Bytes that a target's name may have: of 255 that disks take, less what its report's has besides.
-_LONGEST_NAME = 255 - len("..facepipe.json.partial")
+_LONGEST_NAME = 255 - len("..facepipe.partial.json")
 NO_COPYING = SmartRender("none", "copying is turned off")
 
 

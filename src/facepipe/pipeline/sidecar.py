@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from facepipe._files import write_whole
+from facepipe._files import write_bytes
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part, Track, VideoInfo
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
@@ -120,7 +120,7 @@ def sidecar(
 
 def write_sidecar(content: dict[str, Any], path: Path) -> None:
     """Write the sidecar, whole or not at all. Raises OutputError as the disk does."""
-    write_whole((json.dumps(content, indent=1) + "\n").encode(), path)
+    write_bytes((json.dumps(content, indent=1) + "\n").encode(), path)
 
 
 def sidecar_path(target: Path) -> Path:

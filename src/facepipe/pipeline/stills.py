@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import fsspec
 
-from facepipe._files import is_address, is_there, write_whole
+from facepipe._files import is_address, is_there, write_bytes
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError, UsageError
@@ -135,7 +135,7 @@ def pass_stills_through(task: StillsTask, progress: Progress) -> StillsDone:
     for still in task.stills:
         began = time.monotonic()
         content = _content(still)
-        write_whole(content, still.target)
+        write_bytes(content, still.target)
         done.append(
             StillDone(still.number, _digest(content), 0, time.monotonic() - began, len(content))
         )
@@ -191,7 +191,7 @@ def _enhanced(still: Still, task: StillsTask) -> StillDone:
             written = write_picture(picture, frame, note=CONTAINER_TAG if faces else "")
         else:
             written = content  # not one pixel changed, so not one byte does
-        write_whole(written, still.target)
+        write_bytes(written, still.target)
         if faces:
             report = _report(still, task, info, analysis, faces, _digest(written))
             write_sidecar(report, sidecar_path(still.target))

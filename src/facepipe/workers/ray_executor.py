@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from facepipe._files import write_whole
+from facepipe._files import write_bytes
 from facepipe.errors import UsageError, WorkerError
 from facepipe.workers.base import TaskFunction
 from facepipe.workers.dispatch import STALLED_SECONDS, EngineExecutor, WorkerLost
@@ -262,7 +262,7 @@ class ActorEngine:
                     self._idle.append(handle.actor)
         for name, content in files.items():
             assert handle.home is not None
-            write_whole(content, handle.home / name)
+            write_bytes(content, handle.home / name)
         return result
 
     def abandon(self, handle: _Busy) -> None:
