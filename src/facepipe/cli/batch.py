@@ -55,8 +55,6 @@ if TYPE_CHECKING:
 
 #: The exit code of a batch of which items failed.
 ITEMS_FAILED = 8
-#: Memory of a worker that a film of 1920x1080 takes.
-_WORKER_BYTES = 600 * 2**20
 
 
 def batch(
@@ -138,9 +136,9 @@ def batch(
 def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) -> Executor:
     if ray is None:
         from facepipe.workers.local import LocalExecutor
-        from facepipe.workers.resources import affordable_workers
+        from facepipe.workers.resources import affordable_workers, worker_bytes
 
-        return LocalExecutor(settings.workers or affordable_workers(_WORKER_BYTES), apart=True)
+        return LocalExecutor(settings.workers or affordable_workers(worker_bytes()), isolated=True)
     from facepipe.workers.ray_executor import RayExecutor
 
     return RayExecutor(ray, workers=settings.workers, gpus=gpus, shared=shared)

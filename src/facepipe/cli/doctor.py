@@ -18,12 +18,10 @@ from facepipe import __version__
 from facepipe.errors import MediaError
 from facepipe.models.selftest import Fact, facts, weights
 from facepipe.video.encoders.selftest import ENCODERS, Trial, devices, media_versions, try_all
-from facepipe.workers.resources import affordable_workers, free_memory, usable_cores
+from facepipe.workers.resources import affordable_workers, free_memory, usable_cores, worker_bytes
 
 #: Free disk below which it is told, bytes.
 _LITTLE_DISK = 2**30
-#: Memory of a worker at a film of 1920x1080 that libx264 writes.
-_WORKER_BYTES = 700 * 2**20
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def _system() -> Iterator[Row]:
     yield row("OpenCV", str(cv2.__version__))
     yield row("cores", str(usable_cores()))
     yield row("memory", f"{free_memory() / 2**30:.1f} GiB free")
-    yield row("workers", f"{affordable_workers(_WORKER_BYTES)} for a film of 1920x1080")
+    yield row("workers", f"{affordable_workers(worker_bytes())} for a film of 1920x1080")
     try:
         with tempfile.TemporaryFile():
             free = shutil.disk_usage(tempfile.gettempdir()).free

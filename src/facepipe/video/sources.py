@@ -54,8 +54,8 @@ def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputC
     """Open a media file; InputError says what is wrong with it otherwise.
 
     No frame of more than `most_pixels` is decoded while FFmpeg learns what the file holds.
-    An address such as `workers.lent` gives ("scheme://...") is read through fsspec, which opens
-    nothing but that.
+    An address ("scheme://..."), such as those of `workers.ray_files`, is read through fsspec, which
+    opens nothing but that.
     """
     if isinstance(source, str) and is_address(source):
         system, place = fsspec.core.url_to_fs(source)
