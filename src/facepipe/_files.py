@@ -11,19 +11,19 @@ from pathlib import Path
 
 from facepipe.errors import OutputError
 
-#: Suffixes of the pictures that are read and written.
+#: Suffixes of the image files that are read and written.
 IMAGE_SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"]
 )
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file is a picture, by its name."""
+def is_image(path: Path) -> bool:
+    """Whether a file is an image, by its suffix."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def is_there(path: Path) -> bool:
-    """Whether something has that name; one that no disk takes is none."""
+    """Whether a path exists; False for a name that no disk takes."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -93,5 +93,5 @@ def sha256_of(path: Path) -> str:
 
 
 def is_address(name: str) -> bool:
-    """Whether a source or a target is an address that fsspec knows, and no path."""
+    """Whether a source or a target is an address of fsspec (scheme://...) and no path."""
     return "://" in name

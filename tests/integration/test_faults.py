@@ -28,7 +28,7 @@ from media import portraits, synthetic
 
 resource = pytest.importorskip("resource", reason="no limits of processes here")
 
-FACEPIPE = [sys.executable, "-m", "facepipe.cli.main"]
+FACEPIPE = [sys.executable, "-m", "facepipe"]
 ASSIGNED = ["output.preset=ultrafast", "workers=1", "span_seconds=0.4"]
 QUICK = ["--quiet", *(word for one in ASSIGNED for word in ("--set", one))]
 

@@ -118,7 +118,7 @@ def batch(
         raise UsageError(f"-o {output} is an address: --work FOLDER must say where the job is kept")
     folder = work or Path(output)
     asked = BatchSettings(
-        address=address, pack=pack_archives, overwrite=overwrite, most_pixels=max_pixels
+        address=address, pack=pack_archives, overwrite=overwrite, max_pixels=max_pixels
     )
     if dry_run:
         _print_batch_plan(sources, folder, asked, settings.output.scale)
@@ -149,14 +149,14 @@ def _print_batch_plan(
 ) -> None:
     """What there is to do, counted without a ledger, by the heads of files alone."""
     from facepipe.batch.estimate import estimate
-    from facepipe.batch.sources import items
+    from facepipe.batch.sources import find_items
 
-    work = estimate(items(sources, asked.limits, but=folder), scale)
+    work = estimate(find_items(sources, asked.limits, exclude=folder), scale)
     for one in work.skipped:
         print(f"skipped: {one.source}: {one.reason}")
-    print(f"{work.films} films of {work.film_seconds / 60:.1f} minutes, {work.pictures} pictures")
+    print(f"{work.videos} videos of {work.video_seconds / 60:.1f} minutes, {work.images} images")
     print(f"{work.size / 2**20:.1f} MiB, {len(work.skipped)} files skipped; to {folder}")
-    unsaid = f", without {work.unknown} films that do not say" if work.unknown else ""
+    unsaid = f", without {work.unknown} videos that do not say" if work.unknown else ""
     print(f"about {work.core_seconds / 3600:.2f} hours of one core without faces{unsaid}")
 
 

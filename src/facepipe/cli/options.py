@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facepipe._files import is_picture
+from facepipe._files import is_image
 
 if TYPE_CHECKING:
     from facepipe.configs.settings import Settings
@@ -165,6 +165,6 @@ def begin(ctx: typer.Context, source: Path) -> Settings:
     from facepipe.workers.resources import usable_cores
 
     settings = settings_of(ctx)
-    if (settings.workers or usable_cores()) > 1 and not is_picture(source):
+    if (settings.workers or usable_cores()) > 1 and not is_image(source):
         prepare()
     return settings
