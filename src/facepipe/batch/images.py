@@ -24,7 +24,7 @@ from facepipe.pipeline.stills import (
     enhance_stills,
     pass_stills_through,
 )
-from facepipe.workers.base import Outcome
+from facepipe.workers.base import Outcome, TaskFunction
 
 log = logging.getLogger(__name__)
 
@@ -61,45 +61,48 @@ class ImageFeeder:
         """Enhance the tasks' images; those of a task that fails are tried one by one."""
         single: list[StillsTask] = []
         failed: list[StillsTask] = []
-        for outcome in self._session.executor.map(
-            enhance_stills, tasks, progress=self._session.count
-        ):
+        for outcome in self._map(enhance_stills, tasks):
             task = tasks[outcome.number]
             if outcome.result is not None:
-                done = outcome.result.stills
-                for one in done:
-                    if one.unwritten:
-                        self._session.raise_if_all_fail(OutputError(str(one.failed)))
-                self._session.finish([_finished(rows[one.number], one) for one in done])
+                self._finish(outcome.result, rows)
                 continue
             self._session.raise_if_all_fail(outcome.error)
             if outcome.error is not None and refused(outcome.error):
                 raise outcome.error
             if len(task.stills) > 1:
                 single += [self._task([still]) for still in task.stills]
-            else:
-                log.warning("image given up: %s", outcome.error)
-                failed.append(task)
-                rows[task.stills[0].number] = replace(
-                    rows[task.stills[0].number], reason=f"restoring failed: {outcome.error}"
-                )
+                continue
+            log.warning("image given up: %s", outcome.error)
+            number = task.stills[0].number
+            rows[number] = replace(rows[number], reason=f"restoring failed: {outcome.error}")
+            failed.append(task)
         if single:
             self._enhance(single, rows)
-        for outcome in self._session.executor.map(
-            pass_stills_through, failed, progress=self._session.count
-        ):
-            self._session.finish([self._passed(failed[outcome.number], outcome, rows)])
+        for outcome in self._map(pass_stills_through, failed):
+            row = rows[failed[outcome.number].stills[0].number]
+            self._session.finish([self._passed(row, outcome)])
 
-    def _passed(
-        self, task: StillsTask, outcome: Outcome[StillsResult], rows: dict[int, Row]
-    ) -> Row:
+    def _map(
+        self,
+        function: TaskFunction[StillsTask, StillsResult],
+        tasks: Sequence[StillsTask],
+    ) -> Iterator[Outcome[StillsResult]]:
+        return self._session.executor.map(function, tasks, progress=self._session.count)
+
+    def _finish(self, result: StillsResult, rows: dict[int, Row]) -> None:
+        """Finish the images of a task; raises OutputError where the disk is full."""
+        for still in result.stills:
+            if still.unwritten:
+                self._session.raise_if_all_fail(OutputError(str(still.failed)))
+        self._session.finish([_finished(rows[still.number], still) for still in result.stills])
+
+    def _passed(self, row: Row, outcome: Outcome[StillsResult]) -> Row:
         """The row of an image that was copied unchanged, or could not even be copied."""
-        row = rows[task.stills[0].number]
         if outcome.result is None:
             self._session.raise_if_all_fail(outcome.error)
             return replace(row, state="failed", reason=f"{row.reason}; {outcome.error}")
-        (done,) = outcome.result.stills
-        return replace(_finished(row, done), state="passed", reason=row.reason)
+        (copied,) = outcome.result.stills
+        return replace(_finished(row, copied), state="passed", reason=row.reason)
 
     def _stills(self) -> Iterator[tuple[Row, Still]]:
         """The waiting images; those in archives and at addresses with their content."""

@@ -103,12 +103,12 @@ class Ledger:
         """Close the file."""
         self._rows.close()
 
-    def about(self, name: str) -> str | None:
+    def note(self, name: str) -> str | None:
         """The note of that name; None: there is none."""
         found = self._rows.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
         return None if found is None else str(found[0])
 
-    def note(self, name: str, value: str) -> None:
+    def set_note(self, name: str, value: str) -> None:
         """Keep `value` as the note `name`."""
         with self._transaction():
             self._rows.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
@@ -124,7 +124,7 @@ class Ledger:
         items would share get a number. Raises OutputError where a new item's place holds a file
         already, unless that is to be overwritten.
         """
-        run = int(self.about("run") or 0) + 1
+        run = int(self.note("run") or 0) + 1
         with self._transaction():
             self._rows.execute("DELETE FROM skipped")
         remaining = iter(items)
@@ -135,7 +135,7 @@ class Ledger:
                     "UPDATE items SET seen = ?, modified = ? WHERE number = ?",
                     [one for one in unchanged if one is not None],
                 )
-        self.note("run", str(run))
+        self.set_note("run", str(run))
 
     def skip(self, skipped: Iterable[Skipped]) -> None:
         """Note what was found and is no item."""
@@ -228,11 +228,11 @@ class Ledger:
 
     def packed(self, source: str) -> bool:
         """Whether this archive was packed, and has not changed since."""
-        return self.about(f"packed {source}") == _packing_mark(source)
+        return self.note(f"packed {source}") == _packing_mark(source)
 
     def note_packed(self, source: str) -> None:
         """Note that this archive was packed."""
-        self.note(f"packed {source}", _packing_mark(source))
+        self.set_note(f"packed {source}", _packing_mark(source))
 
     def record(self, rows: Iterable[Row]) -> None:
         """Write what became of these items, all or none."""
@@ -271,7 +271,7 @@ class Ledger:
                 raise
 
     def _run(self) -> int:
-        return int(self.about("run") or 0)
+        return int(self.note("run") or 0)
 
     def _select(self, condition: str, values: tuple[object, ...]) -> list[Row]:
         with self._lock:

@@ -61,51 +61,51 @@ def open_ledger(
     Raises UsageError where the folder holds a batch with other settings, OutputError where another
     run is at work there or the disk refuses, InputError for sources that do not exist.
     """
-    job = folder / FOLDER
-    try:
-        job.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
-    lock = FileLock(job / "lock", timeout=0)
-    try:
-        stack.enter_context(lock)
-    except Timeout as error:
-        raise OutputError(f"{folder}: another batch of facepipe is at work there") from error
-    ledger = Ledger(job / "ledger.sqlite")
-    stack.callback(ledger.close)
+    ledger = _locked_ledger(folder, stack)
     model, _ = check_restorer(settings, here=here)
     shape = "packed" if batch.pack else "unpacked"
     mark = settings_mark(settings, (__version__, FORMAT, shape, *(model.sha256 if model else ())))
-    before = ledger.about("mark")
-    if before not in (None, mark):
+    if ledger.note("mark") not in (None, mark):
         if not batch.overwrite:
             raise UsageError(
                 f"{folder}: holds a batch of other settings or another version; --overwrite "
                 "begins it anew, another folder keeps both"
             )
         ledger.clear()
-    ledger.note("mark", mark)
+    ledger.set_note("mark", mark)
+    if batch.address is not None:
+        check_address(batch.address)
     skipped: list[Skipped] = []
 
-    def taken() -> Iterator[Item]:
+    def new_items() -> Iterator[Item]:
         for found in find_items(sources, batch.limits, exclude=folder):
             if isinstance(found, Item):
-                yield _within(found, folder, batch)
+                yield _placed(found, folder, batch)
             else:
                 skipped.append(found)
 
-    if batch.address is not None:
-        check_address(batch.address)
-    ledger.plan(
-        taken(),
-        None if batch.address else folder,
-        overwrite=batch.overwrite,
-    )
+    ledger.plan(new_items(), None if batch.address else folder, overwrite=batch.overwrite)
     ledger.skip(skipped)
     return ledger
 
 
-def _within(item: Item, folder: Path, batch: BatchSettings) -> Item:
+def _locked_ledger(folder: Path, stack: ExitStack) -> Ledger:
+    """The ledger of an output folder, which no other run may use until `stack` closes."""
+    job = folder / FOLDER
+    try:
+        job.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
+    try:
+        stack.enter_context(FileLock(job / "lock", timeout=0))
+    except Timeout as error:
+        raise OutputError(f"{folder}: another batch of facepipe is at work there") from error
+    ledger = Ledger(job / "ledger.sqlite")
+    stack.callback(ledger.close)
+    return ledger
+
+
+def _placed(item: Item, folder: Path, batch: BatchSettings) -> Item:
     """The item with its place; members that are to be packed go to the batch's own folder."""
     if item.member is None or not batch.pack:
         return item
