@@ -412,14 +412,14 @@ def measure_reading(short_film: Path, film: Path) -> dict[str, float]:
 class Nothing:
     """A task that does nothing: it is sent, waits, and brings so many bytes."""
 
-    home: Path
+    output_folder: Path
     load: tuple[int, ...] = ()
     seconds: float = 0.0
     bytes: int = 0
     folder: Path | None = None
 
-    def sent(self, _address: Callable[[str], str], folder: Path) -> Nothing:
-        """See Travels."""
+    def for_remote(self, _address: Callable[[str], str], folder: Path) -> Nothing:
+        """See RemoteTask."""
         return replace(self, folder=folder)
 
 

@@ -64,12 +64,12 @@ class StillsTask:
     model: ModelFiles | None
 
     @property
-    def home(self) -> Path:
+    def output_folder(self) -> Path:
         """The folder that it writes to."""
         return self.root
 
-    def sent(self, address: Callable[[str], str], folder: Path) -> StillsTask:
-        """The same for a machine that reads sources at their addresses, writing to `folder`."""
+    def for_remote(self, address: Callable[[str], str], folder: Path) -> StillsTask:
+        """The task for a machine that reads the sources at addresses and writes to `folder`."""
         stills = tuple(
             replace(
                 still,

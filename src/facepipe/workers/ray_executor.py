@@ -38,12 +38,12 @@ class RemoteTask(Protocol):
     """A task that also runs on machines which see neither its source nor its target."""
 
     @property
-    def home(self) -> Path | None:
+    def output_folder(self) -> Path | None:
         """The folder that it writes to; None where it writes nothing."""
         ...
 
-    def sent(self, address: Callable[[str], str], folder: Path) -> Self:
-        """The task with its sources at their addresses, writing the same names to `folder`."""
+    def for_remote(self, address: Callable[[str], str], folder: Path) -> Self:
+        """The task for a machine that reads sources at addresses and writes to `folder`."""
         ...
 
 
@@ -128,18 +128,18 @@ class _Worker:
         return self._frames
 
     def work(self, function: TaskFunction[Any, Any], task: Any) -> tuple[Any, dict[str, bytes]]:
-        """The task's result, and by name the files that it wrote where they have to travel home."""
+        """The task's result, and the files that it wrote by name, where they must be sent back."""
 
         def progress(frames: int) -> None:
             self._frames += frames
 
         try:
             with self._metrics.measure(function.__name__) as measured:
-                if self._file_server is None or not hasattr(task, "sent"):
+                if self._file_server is None or not hasattr(task, "for_remote"):
                     measured.result = function(task, progress)
                     return measured.result, {}
                 with tempfile.TemporaryDirectory(prefix="facepipe-") as folder:
-                    remote = task.sent(self._file_server.address, Path(folder))
+                    remote = task.for_remote(self._file_server.address, Path(folder))
                     measured.result = function(remote, progress)
                     files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
                     return measured.result, {
@@ -163,7 +163,7 @@ class _Busy:
 
     actor: _Actor
     reference: Any
-    home: Path | None
+    output_folder: Path | None
     asked: Any = None  # the answer to how many frames it has done, under way
 
 
@@ -216,8 +216,8 @@ class ActorEngine:
             if not self._idle:
                 return None
             actor = self._idle.pop(0)
-            home = getattr(task, "home", None)
-            handle = _Busy(actor, actor.handle.work.remote(function, task), home)
+            output_folder = getattr(task, "output_folder", None)
+            handle = _Busy(actor, actor.handle.work.remote(function, task), output_folder)
             self._busy.add(handle)
             return handle
 
@@ -266,8 +266,8 @@ class ActorEngine:
                 else:
                     self._idle.append(handle.actor)
         for name, content in files.items():
-            assert handle.home is not None
-            write_bytes(content, handle.home / name)
+            assert handle.output_folder is not None
+            write_bytes(content, handle.output_folder / name)
         return result
 
     def abandon(self, handle: _Busy) -> None:

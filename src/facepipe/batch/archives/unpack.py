@@ -40,7 +40,7 @@ class _Decompressor(Protocol):
 
 
 class _Inflate:
-    """zlib as an _Decompressor; `wbits` is -15 for a bare stream, 31 for gzip."""
+    """zlib as a _Decompressor; `wbits` is -15 for a bare stream, 31 for gzip."""
 
     def __init__(self, wbits: int) -> None:
         self._decompressor = zlib.decompressobj(wbits)
@@ -75,7 +75,7 @@ class Window:
         return data
 
 
-class _Unpacked:
+class _DecompressedStream:
     """A decompressed stream; another one that matches `next_head` may follow it."""
 
     def __init__(
@@ -160,7 +160,7 @@ class TarStream:
 
     def _reopened(self) -> _Stream:
         window = Window(self._file, 0, self._length)
-        return window if self._kind is None else _Unpacked(window, *self._kind)
+        return window if self._kind is None else _DecompressedStream(window, *self._kind)
 
 
 _KINDS: tuple[tuple[re.Pattern[bytes], Callable[[], _Decompressor]], ...] = (
@@ -175,16 +175,16 @@ def zip_stream(window: Window, method: int) -> _Stream:
     if method == zipfile.ZIP_STORED:
         return window
     if method == zipfile.ZIP_DEFLATED:
-        return _Unpacked(window, None, lambda: _Inflate(-15))
+        return _DecompressedStream(window, None, lambda: _Inflate(-15))
     if method == zipfile.ZIP_BZIP2:
-        return _Unpacked(window, None, bz2.BZ2Decompressor)
+        return _DecompressedStream(window, None, bz2.BZ2Decompressor)
     if method != zipfile.ZIP_LZMA:
         raise ValueError(f"the compression method {method} is not known here")
     # A zip stores LZMA's five bytes of properties after a header of its own.
     if window.read(4)[2:] != b"\5\0":
         raise ValueError("its LZMA header is damaged")
     first = window.read(5) + b"\xff" * 8
-    return _Unpacked(
+    return _DecompressedStream(
         window, None, lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, _LZMA_MEMORY), first=first
     )
 
