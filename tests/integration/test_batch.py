@@ -1,4 +1,4 @@
-"""Batches, whole: real films and pictures, real workers, kills and hostile archives."""
+"""Whole batches: real videos and images, real workers, kills and hostile archives."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_reports_agree_and_say_why(finished: tuple[Path, BatchSummary]) -> None:
     assert any(json.loads(line)["said"] == "video done" for line in journal)
 
 
-def test_a_picture_without_a_face_is_copied_to_the_byte(
+def test_a_image_without_a_face_is_copied_to_the_byte(
     source: Path, finished: tuple[Path, BatchSummary]
 ) -> None:
     assert contents(finished[0])["wall.webp"] == (source / "wall.webp").read_bytes()
@@ -188,7 +188,7 @@ def choke(task: StillsTask, progress: object) -> StillsResult:
     return enhance_stills(task, lambda _: None)
 
 
-def test_a_picture_that_kills_its_worker_goes_through_as_it_is(
+def test_a_image_that_kills_its_worker_goes_through_as_it_is(
     tmp_path: Path, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.jpg", "b.jpg", "deadly.jpg", "d.jpg"):
@@ -365,7 +365,7 @@ def test_sources_are_never_written_to(
     assert (tmp_path / "a.jpg").read_bytes() == before
 
 
-def test_a_film_that_brings_a_fault_of_ours_to_light_stops_no_other(
+def test_a_video_that_brings_a_fault_of_ours_to_light_stops_no_other(
     tmp_path: Path, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.mp4", "b.mp4"):

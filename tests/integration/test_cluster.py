@@ -58,7 +58,7 @@ def made_by(executor: Executor, source: Path, target: Path) -> list[tuple[int, b
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["bytes travel", "paths travel"])
-def test_the_same_film_as_without_a_cluster(
+def test_the_same_video_as_without_a_cluster(
     cluster: Any, source: Path, tmp_path: Path, shared: bool
 ) -> None:
     with LocalExecutor(1) as local:

@@ -101,7 +101,7 @@ def test_a_file_of_others_is_not_overwritten_unasked(ledger: Ledger, tmp_path: P
     assert waiting(ledger) == ["a.jpg"]
 
 
-def test_films_come_by_size(ledger: Ledger, tmp_path: Path) -> None:
+def test_videos_come_by_size(ledger: Ledger, tmp_path: Path) -> None:
     sizes = {"a.mp4": 5, "b.mp4": 9, "c.mp4": 5, "d.mp4": 1}
     videos = [item(name, size=size, kind="video") for name, size in sizes.items()]
     plan(ledger, tmp_path, *videos)

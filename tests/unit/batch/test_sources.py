@@ -57,7 +57,7 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     assert list(found(tmp_path / "in")) == ["a.jpg", "b.jpg"]
 
 
-def test_a_film_that_cannot_be_written_in_its_container_becomes_matroska(tmp_path: Path) -> None:
+def test_a_video_that_cannot_be_written_in_its_container_becomes_matroska(tmp_path: Path) -> None:
     assert found(made(tmp_path, "a.avi", "b.mp4")) == {"a.mkv": "video", "b.mp4": "video"}
 
 
