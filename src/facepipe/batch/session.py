@@ -118,6 +118,6 @@ def refused(error: BaseException | None) -> bool:
     return isinstance(error, FacepipeError) and not isinstance(error, WorkerError)
 
 
-def since(began: float) -> float:
+def seconds_since(began: float) -> float:
     """Seconds since `began` (of time.monotonic()), to the millisecond."""
     return round(time.monotonic() - began, 3)

@@ -14,7 +14,7 @@ from facepipe._files import is_address
 from facepipe.batch.event_log import log_item
 from facepipe.batch.ledger import Row
 from facepipe.batch.remote import downloaded
-from facepipe.batch.session import BatchSession, since
+from facepipe.batch.session import BatchSession, seconds_since
 from facepipe.errors import FacepipeError
 from facepipe.pipeline.api import enhance
 from facepipe.pipeline.passes import Event
@@ -73,7 +73,7 @@ def _enhance(row: Row, session: BatchSession) -> Row:
         known = isinstance(error, FacepipeError | OSError)
         log.warning("video failed: %s", error, exc_info=not known)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
-        return replace(row, state="failed", reason=reason, seconds=since(began))
+        return replace(row, state="failed", reason=reason, seconds=seconds_since(began))
     session.count(0, kept_spans=summary.resumed)
     log.info("video done", extra={"frames": summary.frames, "faces": summary.faces})
     return replace(
@@ -84,5 +84,5 @@ def _enhance(row: Row, session: BatchSession) -> Row:
         written=written,
         frames=summary.frames,
         faces=summary.faces,
-        seconds=since(began),
+        seconds=seconds_since(began),
     )

@@ -67,7 +67,7 @@ class Engine(Protocol[Handle]):
 
 
 class EngineExecutor:
-    """An executor whose workers are an engine's; `patience` in seconds, see `dispatched`."""
+    """An executor whose workers are an engine's; `patience` in seconds, see `dispatch`."""
 
     def __init__(self, engine: Engine[Any], patience: float) -> None:
         self._engine, self._patience = engine, patience
@@ -85,8 +85,8 @@ class EngineExecutor:
         *,
         progress: Callable[[int], None],
     ) -> Iterator[Outcome[Result]]:
-        """Run `function` on every task; see Executor and `dispatched`."""
-        return dispatched(self._engine, function, tasks, progress=progress, patience=self._patience)
+        """Run `function` on every task; see Executor and `dispatch`."""
+        return dispatch(self._engine, function, tasks, progress=progress, patience=self._patience)
 
     def close(self) -> None:
         """End all workers at once; what they had not finished is lost."""
@@ -127,7 +127,7 @@ class _Running:
     stalled: bool = False
 
 
-def dispatched(
+def dispatch(
     engine: Engine[Handle],
     function: TaskFunction[Task, Result],
     tasks: Sequence[Task],
