@@ -178,12 +178,12 @@ def doze(task: tuple[int, float], progress: Progress) -> int:
 
 
 def test_a_worker_that_hangs_is_given_up() -> None:
-    with LocalExecutor(2, patience=1.0) as executor:
+    with LocalExecutor(2, patience=3.0) as executor:
         outcomes = list(executor.map(doze, [(0, 60), (1, 0.1), (2, 0.1)], progress=lambda _: None))
     assert collected(outcomes) == [None, 1, 2]
     (lost,) = [o for o in outcomes if o.number == 0]
     assert isinstance(lost.error, WorkerError)
-    assert "no frame came for 1 s" in str(lost.error)
+    assert "no frame came for 3 s" in str(lost.error)
 
 
 def test_several_threads_share_the_workers() -> None:
