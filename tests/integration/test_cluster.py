@@ -172,7 +172,7 @@ def test_a_cluster_without_room_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(module, "_START_SECONDS", 3.0)
     with pytest.raises(
-        WorkerError, match=r"each needs a processor and 691 MiB of memory and 1 of a GPU"
+        WorkerError, match=r"each needs a processor and 947 MiB of memory and 1 of a GPU"
     ):
         RayExecutor("local", workers=1, gpus=1)
     assert not ray.is_initialized()

@@ -230,7 +230,7 @@ def test_memory_limits_the_workers() -> None:
 
 
 def test_a_workers_memory_grows_with_frames_and_codec() -> None:
-    assert worker_bytes() >> 20 == 691
+    assert worker_bytes() >> 20 == 947
     assert worker_bytes() == worker_bytes(1920, 1080, codec="libx264", sample_bytes=1)
     assert worker_bytes(1280, 720) < worker_bytes() < worker_bytes(3840, 2160)
     assert worker_bytes(codec="prores_ks") < worker_bytes() < worker_bytes(codec="libsvtav1")
