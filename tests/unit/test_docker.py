@@ -17,6 +17,7 @@ from typer.main import get_command
 
 import facepipe
 from facepipe.cli.main import app
+from facepipe.workers.resources import worker_bytes
 
 yaml = pytest.importorskip("yaml")
 
@@ -164,6 +165,18 @@ def test_pods_are_not_root_and_bounded(pods: dict[str, Any]) -> None:
         for bound in ("requests", "limits"):
             assert {"cpu", "memory"} <= set(container["resources"][bound])
             assert ("nvidia.com/gpu" in container["resources"][bound]) == (name == "gpu")
+
+
+def test_workers_have_the_memory_that_they_ask_ray_for(
+    services: dict[str, Any], pods: dict[str, Any]
+) -> None:
+    """One worker a processor; Ray keeps at most 30 % of the memory for its objects."""
+    limits = [services["worker"]["deploy"]["resources"]["limits"]]
+    limits += [pods[name]["containers"][0]["resources"]["limits"] for name in ("cpu", "gpu")]
+    for limit in limits:
+        cpus = re.sub(r"\D", "", str(limit.get("cpus") or limit["cpu"]))
+        gibibytes = re.sub(r"\D", "", limit["memory"])
+        assert int(cpus) * worker_bytes() < 0.7 * int(gibibytes) * 2**30
 
 
 def test_the_cluster_grows_within_bounds(cluster: dict[str, Any]) -> None:

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 ITEMS_FAILED = 8
 #: A heading of the help.
 CLUSTER = "On a Ray cluster"
-#: Memory of a worker at a video of 1920x1080.
-_WORKER_BYTES = 600 * 2**20
 
 
 Sources = Annotated[
@@ -106,7 +104,7 @@ def batch(
         raise UsageError(f"-o {output} is an address: --work FOLDER must say where the job is kept")
     folder = work or Path(output)
     wanted = BatchSettings(
-        address=address, pack=pack_archives, overwrite=overwrite, most_pixels=max_pixels
+        address=address, pack=pack_archives, overwrite=overwrite, max_pixels=max_pixels
     )
     if dry_run:
         _print_plan(sources, folder, wanted, settings.output.scale)
@@ -125,9 +123,9 @@ def batch(
 def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) -> Executor:
     if ray is None:
         from facepipe.workers.local import LocalExecutor
-        from facepipe.workers.resources import affordable_workers
+        from facepipe.workers.resources import affordable_workers, worker_bytes
 
-        return LocalExecutor(settings.workers or affordable_workers(_WORKER_BYTES), apart=True)
+        return LocalExecutor(settings.workers or affordable_workers(worker_bytes()), isolated=True)
     from facepipe.workers.ray_executor import RayExecutor
 
     return RayExecutor(ray, workers=settings.workers, gpus=gpus, shared=shared)
@@ -136,13 +134,13 @@ def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) ->
 def _print_plan(sources: Sequence[str], folder: Path, wanted: BatchSettings, scale: int) -> None:
     """Print what there is to do, counted from the headers of files, without a ledger."""
     from facepipe.batch.estimate import estimate
-    from facepipe.batch.sources import items
+    from facepipe.batch.sources import find_items
 
-    work = estimate(items(sources, wanted.limits, but=folder), scale)
+    work = estimate(find_items(sources, wanted.limits, exclude=folder), scale)
     for one in work.skipped:
         print(printable(f"skipped: {one.source}: {one.reason}"))
     print(
-        f"{work.films} videos of {work.film_seconds / 60:.1f} minutes, {work.pictures} photographs"
+        f"{work.videos} videos of {work.video_seconds / 60:.1f} minutes, {work.images} photographs"
     )
     print(f"{work.size / 2**20:.1f} MiB, {len(work.skipped)} files skipped; to {folder}")
     unknown = f", without {work.unknown} videos of unknown length" if work.unknown else ""

@@ -22,12 +22,10 @@ from facepipe.cli.output import print_error
 from facepipe.errors import MediaError
 from facepipe.models.selftest import Fact, facts, weights
 from facepipe.video.encoders.selftest import ENCODERS, Trial, devices, media_versions, try_all
-from facepipe.workers.resources import affordable_workers, free_memory, usable_cores
+from facepipe.workers.resources import affordable_workers, free_memory, usable_cores, worker_bytes
 
 #: Free disk, bytes, below which the row says no.
 _LITTLE_DISK = 2**30
-#: Memory of a worker at a video of 1920x1080 that libx264 writes.
-_WORKER_BYTES = 700 * 2**20
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def _system() -> Iterator[Row]:
     yield row("OpenCV", str(cv2.__version__))
     yield row("cores", str(usable_cores()))
     yield row("memory", f"{free_memory() / 2**30:.1f} GiB free")
-    yield row("workers", f"{affordable_workers(_WORKER_BYTES)} for a video of 1920x1080")
+    yield row("workers", f"{affordable_workers(worker_bytes())} for a video of 1920x1080")
     try:
         with tempfile.TemporaryFile():
             free = shutil.disk_usage(tempfile.gettempdir()).free

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from facepipe._files import is_picture
+from facepipe._files import is_image
 from facepipe.cli.options import (
     DryRun,
     Input,
@@ -102,5 +102,5 @@ def _prepare_workers(settings: Settings, source: Path) -> None:
     from facepipe.workers.forkserver import prepare
     from facepipe.workers.resources import usable_cores
 
-    if (settings.workers or usable_cores()) > 1 and not is_picture(source):
+    if (settings.workers or usable_cores()) > 1 and not is_image(source):
         prepare()

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from facepipe._files import atomic_write
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Analysis, Damage, Track
 from facepipe.errors import InputError
@@ -103,14 +104,9 @@ class _File(_Model):
 
 
 def write_analysis(analysis: Analysis, path: Path) -> None:
-    """Write the analysis by a temporary name, one knot a line. Raises OSError."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(_lines(analysis))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write the analysis atomically, one knot a line. Raises OutputError as the disk refuses."""
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(_lines(analysis))
 
 
 def read_analysis(path: Path, limits: LimitSettings | None = None) -> Analysis:

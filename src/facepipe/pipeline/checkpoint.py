@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from facepipe._files import sha256_of
+from facepipe._files import atomic_write, durable_rename, sha256_of, write_text
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import (
     Analysis,
@@ -72,9 +72,8 @@ class Job:
         A run that is killed before it has cleared up leaves a target that `claim` recognizes.
         """
         mark = (self.folder / _MARK).read_text(encoding="utf-8")
-        with _written(self.folder / _MADE) as partial:
-            partial.write_text(f"{mark} {sha256_of(made)}", encoding="utf-8")
-        made.replace(target)
+        write_text(f"{mark} {sha256_of(made)}", self.folder / _MADE)
+        durable_rename(made, target)
 
     def _note(self, span: Span) -> Path:
         return self.part(span).with_suffix(".json")
@@ -82,8 +81,7 @@ class Job:
     def keep_part(self, part: Part) -> None:
         """Mark a rendered part as finished, by a note that also holds its size on disk."""
         note = asdict(part) | {"bytes": _size(self.part(part.span))}
-        with _written(self._note(part.span)) as partial:
-            partial.write_text(json.dumps(note), encoding="utf-8")
+        write_text(json.dumps(note), self._note(part.span))
 
     def kept_part(self, span: Span) -> Part | None:
         """The finished part of `span`, None where there is none or a crash cut it short."""
@@ -126,7 +124,7 @@ class Job:
             "damage_kinds": np.array([one.what for one in found.damage], dtype=np.str_),
         }
         arrays |= {_MEASURED + name: array for name, array in measurements.arrays().items()}
-        with _written(self.faces(found.span)) as partial, partial.open("wb") as file:
+        with atomic_write(self.faces(found.span)) as partial, partial.open("wb") as file:
             np.savez(file, **arrays)
 
     def kept_faces(self, span: Span) -> SpanFaces | None:
@@ -252,8 +250,7 @@ def _begin(folder: Path, fingerprint: str) -> None:
         for path in folder.iterdir():
             if path.name != "lock":
                 path.unlink()
-        with _written(mark) as partial:
-            partial.write_text(fingerprint, encoding="utf-8")
+        write_text(fingerprint, mark)
     for path in folder.glob("*.partial*"):
         path.unlink()
 
@@ -276,16 +273,6 @@ def _numbers(damage: Sequence[Damage]) -> Iterator[int]:
 def _size(path: Path) -> int:
     """Bytes of a file, 0 where there is none: a span of which nothing decoded has no part."""
     return path.stat().st_size if path.is_file() else 0
-
-
-@contextlib.contextmanager
-def _written(path: Path) -> Iterator[Path]:
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def fingerprint(

@@ -46,12 +46,12 @@ class AnalyzeTask:
     beyond: int
 
     @property
-    def home(self) -> None:
-        """None: it writes nothing."""
+    def output_folder(self) -> None:
+        """It writes nothing."""
         return
 
-    def sent(self, address: Callable[[str], str], folder: Path) -> AnalyzeTask:  # noqa: ARG002
-        """The same task for a machine that reads the source at its address."""
+    def for_remote(self, address: Callable[[str], str], folder: Path) -> AnalyzeTask:  # noqa: ARG002
+        """The same for a machine that reads the source at its address."""
         return replace(self, info=replace(self.info, path=address(self.info.path)))
 
 
@@ -67,12 +67,12 @@ class RenderTask:
     target: Path
 
     @property
-    def home(self) -> Path:
+    def output_folder(self) -> Path:
         """The folder that it writes to."""
         return self.target.parent
 
-    def sent(self, address: Callable[[str], str], folder: Path) -> RenderTask:
-        """The same task for a machine that reads the source at its address, writing to `folder`."""
+    def for_remote(self, address: Callable[[str], str], folder: Path) -> RenderTask:
+        """The same for a machine that reads the source at its address, writing to `folder`."""
         info = replace(self.info, path=address(self.info.path))
         return replace(self, info=info, target=folder / self.target.name)
 
@@ -85,13 +85,13 @@ class PassThroughTask:
     reason: str
 
     @property
-    def home(self) -> Path:
+    def output_folder(self) -> Path:
         """The folder that it writes to."""
-        return self.render.home
+        return self.render.output_folder
 
-    def sent(self, address: Callable[[str], str], folder: Path) -> PassThroughTask:
+    def for_remote(self, address: Callable[[str], str], folder: Path) -> PassThroughTask:
         """As RenderTask's."""
-        return replace(self, render=self.render.sent(address, folder))
+        return replace(self, render=self.render.for_remote(address, folder))
 
 
 def tracks_within(tracks: Sequence[Track], span: Span, info: VideoInfo) -> tuple[Track, ...]:

@@ -12,7 +12,7 @@ import onnx.utils
 import torch
 from onnx.external_data_helper import set_external_data
 
-from facepipe._files import sha256_of
+from facepipe._files import sha256_of, write_bytes
 from facepipe.datatypes import CANVAS
 from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, FishSRNet, GuidedFishSRNet
 from facepipe.models.networks.parsingnet import ParsingNet
@@ -98,9 +98,7 @@ def _write_parse_graph(graph: Path, target: Path) -> None:
 
 
 def _write(model: onnx.ModelProto, target: Path) -> None:
-    partial = target.with_name(target.name + ".partial")
-    partial.write_bytes(model.SerializeToString())
-    partial.replace(target)
+    write_bytes(model.SerializeToString(), target)
 
 
 def _places(weights: Path) -> dict[str, tuple[int, int]]:

@@ -196,9 +196,9 @@ def test_a_save_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_unfinished_files_are_swept(tmp_path: Path) -> None:
     with open_job(tmp_path / "out.mp4", "mark") as job:
         job.keep_faces(found())
-        (job.folder / "part-00001.nut.partial").write_bytes(b"half")
+        (job.folder / ".part-00001.partial.nut").write_bytes(b"half")
     with open_job(tmp_path / "out.mp4", "mark") as job:
-        assert not list(job.folder.glob("*.partial"))
+        assert not list(job.folder.glob("*.partial*"))
         assert job.kept_faces(SPAN) is not None
 
 
