@@ -225,10 +225,12 @@ def _track(path: Path, index: int, packets: list[Passed]) -> Track:
         samples = None
         context = stream.codec_context
         if isinstance(stream, av.AudioStream):
-            shape = (context.sample_rate, context.layout.name, context.extradata or None)
+            audio = stream.codec_context
+            shape = (audio.sample_rate, audio.layout.name, audio.extradata or None)
             samples = sum(frame.samples for frame in container.decode(stream))
         elif isinstance(stream, av.VideoStream):
-            shape = (context.width, context.height, stream.sample_aspect_ratio)
+            video = stream.codec_context
+            shape = (video.width, video.height, stream.sample_aspect_ratio)
         elif context is not None:
             shape = (context.extradata or None,)
         return Track(

@@ -25,7 +25,8 @@ def pixels(height: int = 24, width: int = 40, channels: int = 3, bits: int = 8) 
     waves = [np.sin(x / 9 + c) * np.cos(y / 13 + 2 * c) for c in range(channels)]
     image = np.stack(waves, -1) * 0.4 + 0.5
     image[:8, :8] = 0.95
-    return np.round(image * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+    rounded: np.ndarray = np.round(image * (2**bits - 1))
+    return rounded.astype(np.uint8) if bits == 8 else rounded.astype(np.uint16)
 
 
 def pillow(image: np.ndarray, kind: str, **options: Any) -> bytes:
@@ -59,8 +60,11 @@ def double(frame: Frame) -> Frame:
 
 
 def sample(kind: str, **options: Any) -> bytes:
-    more = {"jpeg": {"quality": 95, "subsampling": 0}, "webp": {"lossless": True}}.get(kind, {})
-    return pillow(pixels(), kind, **more, **options)
+    best: dict[str, dict[str, Any]] = {
+        "jpeg": {"quality": 95, "subsampling": 0},
+        "webp": {"lossless": True},
+    }
+    return pillow(pixels(), kind, **best.get(kind, {}), **options)
 
 
 def png(*chunks: tuple[bytes, bytes]) -> bytes:

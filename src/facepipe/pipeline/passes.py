@@ -31,7 +31,7 @@ from facepipe.pipeline.tasks import (
     rendering_work,
     tracks_within,
 )
-from facepipe.video import settings_to_join
+from facepipe.video import joinable_settings
 from facepipe.video.damage import merged, refuse_damage
 from facepipe.workers.base import Executor, Outcome
 
@@ -134,7 +134,7 @@ def render_pass(
     copied = {s.index: Part(s, "", _frames_within(info, s), 0) for s in spans if s.copied}
     parts |= copied
     encode = (
-        settings_to_join(planned.encode, info) if 0 < len(copied) < len(spans) else planned.encode
+        joinable_settings(planned.encode, info) if 0 < len(copied) < len(spans) else planned.encode
     )
     tracks = faded(analysis.tracks, analysis.cuts, info, spans[0].start, spans[-1].stop)
     # The groups of pictures are not needed where a span is rendered, and many.

@@ -25,9 +25,9 @@ from facepipe.video import (
     SmartRender,
     check_encoder,
     check_target,
-    copyable,
     output_pix_fmt,
     probe,
+    smart_render_of,
 )
 from facepipe.video.damage import refuse_damage
 from facepipe.video.encoders.quality import encoder_options_of
@@ -101,7 +101,7 @@ def make_plan(
         fit = check_target(source, info, target, settings=asked, allow_loss=allowed)
         check_restorer(settings, here=here)
         if settings.output.copy_unchanged:
-            copied = copyable(info, encode, target)
+            copied = smart_render_of(info, encode, target)
     bytes_each = worker_bytes(
         info.width * encode.scale,
         info.height * encode.scale,

@@ -39,11 +39,11 @@ def track(number: int, *, reason: str | None = None) -> Track:
     """A face of 40 px at two knots."""
     landmarks = np.array([[40, 40], [60, 40], [50, 52], [42, 62], [58, 62]], np.float32)
     return Track(
-        number,
-        np.array([0, 9], np.int64),
-        np.array([[30, 30, 70, 70]] * 2, np.float32),
-        np.stack([landmarks] * 2),
-        np.array([0.9, 0.9], np.float32),
+        number=number,
+        pts=np.array([0, 9], np.int64),
+        boxes=np.array([[30, 30, 70, 70]] * 2, np.float32),
+        landmarks=np.stack([landmarks] * 2),
+        scores=np.array([0.9, 0.9], np.float32),
         enhance=reason is None,
         reason=reason,
     )

@@ -22,7 +22,7 @@ from facepipe.video import EncodeSettings, decode, mux, probe
 from facepipe.video.muxing.concat import last_duration as lasting
 from facepipe.video.pixel_formats import side_data
 from media import patches, synthetic
-from media.film_checks import LOSSLESS, Render, packets, rendered, whole
+from media.video_checks import LOSSLESS, Render, packets, rendered, whole
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 
