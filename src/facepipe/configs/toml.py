@@ -12,6 +12,8 @@ from facepipe.errors import UsageError
 _MOST_BYTES = 2**20
 #: Sections within sections that a key may name.
 _DEEPEST = 8
+#: Dots in a line. tomllib takes time by the square of a key's parts: minutes for 100,000 of them.
+_MOST_DOTS = 1000
 
 
 def read_toml(path: Path, kind: str) -> dict[str, Any]:
@@ -23,13 +25,20 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             raise UsageError(f"{path}: this {kind} has more than {_MOST_BYTES} bytes")
-        return tomllib.loads(content.decode())
+        return _parsed(content.decode())
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such {kind}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: this {kind} cannot be read ({error})") from error
     except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, 1,000 brackets
         raise UsageError(f"{path}: not valid TOML ({error})") from error
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Parse TOML. Raises ValueError, and RecursionError for 1,000 brackets."""
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+        raise ValueError(f"a line has more than {_MOST_DOTS} dots")
+    return tomllib.loads(text)
 
 
 def merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
@@ -57,7 +66,7 @@ def assign(into: dict[str, Any], dotted: str, value: object) -> None:
 def literal(text: str) -> object:
     """Return the TOML value that `text` spells, or the text itself: `--set output.codec=ffv1`."""
     try:
-        spelled = tomllib.loads(f"value = {text}")
+        spelled = _parsed(f"value = {text}")
     except (ValueError, RecursionError):
         return text
     return spelled["value"] if len(spelled) == 1 else text
