@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from facepipe.video.pyav.scheduling import kept_scheduling
 from media import portraits
 
 #: Beginnings of reasons to skip that installing something does not change.
@@ -26,6 +27,13 @@ def _no_error_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     errors = [r for r in caplog.get_records("call") if r.levelno >= logging.ERROR]
     assert not errors, [r.getMessage() for r in errors]
+
+
+@pytest.fixture(autouse=True)
+def _no_test_takes_the_machine() -> Iterator[None]:
+    """SVT-AV1, which tests also open without facepipe, makes this process real-time under root."""
+    with kept_scheduling():
+        yield
 
 
 @pytest.fixture(scope="session")

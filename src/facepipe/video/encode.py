@@ -33,6 +33,7 @@ from facepipe.video.pixel_formats import (
     views,
     writable_views,
 )
+from facepipe.video.pyav.scheduling import kept_scheduling
 from facepipe.video.sources import as_facepipe_error, replacing
 
 __all__ = ["EncodeSettings", "check_encoder", "encode", "output_pix_fmt", "part_shift"]
@@ -149,7 +150,8 @@ def _add_stream(
         if decoded.interlaced_frame and settings.codec in _INTERLACING:
             context.flags |= Flags.interlaced_dct | Flags.interlaced_me
     try:
-        context.open()
+        with kept_scheduling():
+            context.open()
     except av.FFmpegError as error:
         raise as_facepipe_error(error, f"opening {settings.codec}") from error
     if context.codec.canonical_name == "h264" and context.color_range == LIMITED_RANGE:

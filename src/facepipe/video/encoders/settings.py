@@ -18,6 +18,7 @@ from facepipe.errors import InputError, UsageError
 from facepipe.video.containers import MOV, NUT, Container
 from facepipe.video.pixel_formats import pixel_format, same_layout, side_data, working_format
 from facepipe.video.pyav.log import captured_log
+from facepipe.video.pyav.scheduling import kept_scheduling
 from facepipe.video.sources import describe
 
 _EXAMPLES = "libx264, libx265, libsvtav1, libvpx-vp9, ffv1"
@@ -270,7 +271,8 @@ def _try_open(
     context.options = encoder_options(settings, None)
     with captured_log() as log:
         try:
-            context.open()
+            with kept_scheduling():
+                context.open()
         except av.FFmpegError as error:
             refused = error
         else:

@@ -1,0 +1,42 @@
+"""Keep how the system schedules this process: SVT-AV1, run by root, takes it all for itself.
+
+It gives its threads and the one that opens it the real-time policy SCHED_FIFO at the highest
+priority, for good. Whatever else runs on the machine then waits: other workers, Ray's heartbeats,
+the terminal. PyAV has no option against it; this goes when SVT-AV1 no longer does that.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_THREADS = Path("/proc/self/task")
+
+
+@contextmanager
+def kept_scheduling() -> Iterator[None]:
+    """Open an encoder within: no thread of this process is real-time afterwards that was not."""
+    if sys.platform != "linux":
+        yield
+        return
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    before = _real_time_threads()
+    try:
+        yield
+    finally:
+        for thread in _real_time_threads() - before:
+            with suppress(OSError):  # it may have ended meanwhile
+                os.sched_setscheduler(thread, policy, priority)
+
+
+def _real_time_threads() -> set[int]:
+    found = set()
+    with suppress(OSError):  # where there is no /proc, nothing is known and nothing is changed
+        for thread in (int(task.name) for task in _THREADS.iterdir()):
+            with suppress(OSError):
+                if os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR):
+                    found.add(thread)
+    return found
