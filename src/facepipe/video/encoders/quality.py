@@ -73,7 +73,7 @@ _APPLE = Recipe(
 )
 _V4L2 = Recipe({"small": {"b": "3M"}, "visually-lossless": {"b": "12M"}, "archive": {"b": "40M"}})
 #: By FFmpeg's name of the encoder. Others are told nothing but what the user says. The numbers are
-#: such that one name means about one likeness to the source: `benchmarks/encoders.py`.
+#: such that one name means about one likeness to the source: `benchmarks/quality/encoders.py`.
 RECIPES: dict[str, Recipe] = {
     "libx264": _X264,
     "libx264rgb": _X264,

@@ -1,6 +1,6 @@
 """How long a batch of very many tiny pictures takes to plan, and to plan again when all is done.
 
-python benchmarks/planning.py --pictures 100000
+python benchmarks/speed/planning.py --pictures 100000
 """
 
 from __future__ import annotations

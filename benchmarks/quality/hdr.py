@@ -1,6 +1,6 @@
 """What becomes of an HDR10 film outside the boxes that facepipe changes.
 
-    python benchmarks/hdr.py CLIP.mp4 [--seconds 3] [--set output.crf=12]
+    python benchmarks/quality/hdr.py CLIP.mp4 [--seconds 3] [--set output.crf=12]
 
 Makes HDR10 of the clip (HEVC of 10 bit, PQ, mastering display, content light level), enhances it
 with nothing copied, and prints what of it stayed: side data, times, and the mean absolute

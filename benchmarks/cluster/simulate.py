@@ -1,7 +1,7 @@
 """How far one driver carries: 10,000 hours of film on 10 to 1,000 nodes, simulated with simpy.
 
-    python benchmarks/scale.py --measure CLIP... > times.json   # pip install 'facepipe[cluster]'
-    python benchmarks/scale.py simulate --times times.json      # pip install simpy
+    python benchmarks/cluster/simulate.py --measure CLIP... > times.json   # pip install 'facepipe[cluster]'
+    python benchmarks/cluster/simulate.py simulate --times times.json      # pip install simpy
 
 The first line measures what each step costs on this machine, the second what that comes to on a
 cluster. Without --times the table MEASURED is taken. docs/scale.md reads the results.

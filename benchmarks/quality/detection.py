@@ -1,6 +1,6 @@
 """Recall and precision of face detection on boxed photographs, by face size.
 
-    python benchmarks/detection.py PHOTOGRAPHS.zip BOXES.csv [--enlarge 1 2 3] [--json OUT]
+    python benchmarks/quality/detection.py PHOTOGRAPHS.zip BOXES.csv [--enlarge 1 2 3] [--json OUT]
 
 The CSV has the columns image,label,xmin,ymin,xmax,ymax in pixels. A face counts as found by a
 box that overlaps it by half (IoU .5). In the rows "faces from N px", smaller ones, and whatever

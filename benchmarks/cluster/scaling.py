@@ -1,6 +1,6 @@
 """A batch on one worker, on two, and on Ray: ratios of frames a second, measured in one run.
 
-    python benchmarks/scaling.py                # pip install 'facepipe[demo,cluster]'
+    python benchmarks/cluster/scaling.py                # pip install 'facepipe[demo,cluster]'
 
 One worker has one core, two have two: each is held to its cores, whatever threads it starts. The
 networks are loaded before the clock starts, on Ray too.

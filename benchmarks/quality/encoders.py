@@ -1,6 +1,6 @@
 """Size, likeness and speed of each encoder at each named quality, on frames of a real clip.
 
-    python benchmarks/encoders.py CLIP --frames 120
+    python benchmarks/quality/encoders.py CLIP --frames 120
 
 Every frame is encoded as the render pass does it, twice, and read back. PSNR and SSIM are of luma
 against the decoded source, the mean over frames; speed is one process with its two encoder

@@ -1,6 +1,6 @@
 """Whole-process time of `facepipe run` beside another program on the same clips, in one run.
 
-    python benchmarks/speed.py CLIP... --rival deface
+    python benchmarks/speed/whole_run.py CLIP... --rival deface
 
 The rival is a command that takes `CLIP -o TARGET`. Runs alternate; the best of each counts.
 """

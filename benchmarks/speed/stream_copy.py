@@ -1,6 +1,6 @@
 """What copying saves: a film enhanced with --copy and with --no-copy.
 
-    python benchmarks/copying.py CLIP [CLIP ...] [--rounds 2]
+    python benchmarks/speed/stream_copy.py CLIP [CLIP ...] [--rounds 2]
 
 Prints for each clip how much is copied, whether the copied packets are the source's bit for bit,
 whether the result plays to its end (in PyAV, and in the ffmpeg program where there is one), and the

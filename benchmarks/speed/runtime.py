@@ -1,6 +1,6 @@
 """One face through the shipped network, by what runs it: processor time a face, in one run.
 
-    python benchmarks/runtime.py [--threads 2]
+    python benchmarks/speed/runtime.py [--threads 2]
 
 PyTorch eager, as a module is written, is the measure of the others. Loading counts too: a run on a
 short clip pays for it.

@@ -1,7 +1,7 @@
 """facepipe's linking beside a tracker library's, on the same sightings of drawn crowds.
 
     pip install trackers
-    python benchmarks/linking.py FACES.zip [--crowds 4] [--json OUT]
+    python benchmarks/quality/linking.py FACES.zip [--crowds 4] [--json OUT]
 
 Crowds that walk before each other are filmed and searched once, every fifth frame as always. From
 what was seen, facepipe's `link` makes tracks, and so do ByteTrack and OC-SORT as the package

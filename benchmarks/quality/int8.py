@@ -1,6 +1,6 @@
 """What eight bits would cost and save: the shipped network quantised, beside float32.
 
-    python benchmarks/int8.py TRAIN.zip VAL.zip [--faces 100] [--threads 1]
+    python benchmarks/quality/int8.py TRAIN.zip VAL.zip [--faces 100] [--threads 1]
 
 Convolutions are quantised by onnxruntime, each output channel by itself, activations by what 96
 training faces span but for one value in 100,000. To be shipped it may lose 0.1 dB at most.

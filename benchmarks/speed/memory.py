@@ -1,6 +1,6 @@
 """Peak memory of `facepipe run` over one minute of film and over ten: it must not grow.
 
-    python benchmarks/memory.py
+    python benchmarks/speed/memory.py
 
 The films are made on the fly from a photograph that scikit-image ships: faces all the way.
 Resident memory of the process and all its workers is summed every 50 ms (Linux only).
