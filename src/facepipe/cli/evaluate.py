@@ -11,7 +11,7 @@ import typer
 from facepipe.cli.options import Device, Protocol
 
 if TYPE_CHECKING:
-    from facepipe.evaluation.tables import Figures
+    from facepipe.evaluation.tables import Evaluation
 
 evaluate_app = typer.Typer(help="Measure quality on data with known truth.", no_args_is_help=True)
 
@@ -38,11 +38,11 @@ def evaluate_faces(
     """Restorers against bicubic enlargement on faces whose truth is known."""
     from facepipe.evaluation.faces import evaluate_faces as evaluate
     from facepipe.evaluation.faces import write_sheet
-    from facepipe.evaluation.restorers import entrant
+    from facepipe.evaluation.restorers import load_candidate
     from facepipe.training.face_archive import FaceArchive
 
     entrants = {
-        _row_name(name): entrant(name, device=device.value, mirrored=mirrored)
+        _row_name(name): load_candidate(name, device=device.value, mirrored=mirrored)
         for name in restorer or ["fishsrnet"]
     }
     rows = {name: one.restore for name, one in entrants.items()}
@@ -55,17 +55,19 @@ def evaluate_faces(
         write_sheet(sheet, archive, rows, protocol=protocol.value, names=names)
 
 
-def _tell(result: Figures | Sequence[Figures], output: Path | None, markdown: Path | None) -> None:
+def _tell(
+    result: Evaluation | Sequence[Evaluation], output: Path | None, markdown: Path | None
+) -> None:
     """Print the tables of `result`, and write them where that was asked for."""
-    from facepipe.evaluation.tables import as_json, write
+    from facepipe.evaluation.tables import as_json, write_text
 
     several = result if isinstance(result, Sequence) else [result]
     tables = "\n".join(one.to_markdown() for one in several)
     print(tables)
     if output:
-        write(output, as_json(result))
+        write_text(output, as_json(result))
     if markdown:
-        write(markdown, tables)
+        write_text(markdown, tables)
 
 
 def _row_name(restorer: str) -> str:
@@ -116,13 +118,11 @@ def evaluate_video(
 ) -> None:
     """The whole of facepipe on clips that are made small and coded, against what they were."""
     from facepipe.configs.settings import load_settings
-    from facepipe.evaluation.video import evaluate_film
+    from facepipe.evaluation.video import evaluate_video as evaluate
 
     settings = load_settings(overrides={"output.scale": scale})
     found = [
-        evaluate_film(
-            film, restorer or ["fishsrnet"], settings, face_px=face, crf=crf, frames=frames
-        )
+        evaluate(film, restorer or ["fishsrnet"], settings, face_px=face, crf=crf, frames=frames)
         for film in films
     ]
     _tell(found, output, markdown)
@@ -158,15 +158,15 @@ def evaluate_crowd(
     """The whole of facepipe among faces whose places are known: found, followed, restored."""
     from facepipe.configs.settings import load_settings
     from facepipe.evaluation.assets import (
-        installed_photographs,
         portrait,
         read_faces,
-        read_photographs,
+        read_images,
+        sample_backgrounds,
     )
     from facepipe.evaluation.crowd import evaluate_crowd as evaluate
-    from facepipe.evaluation.synthetic_crowd import Crowd, Plan
+    from facepipe.evaluation.synthetic_crowd import Crowd, CrowdSettings
 
-    plan = Plan(
+    plan = CrowdSettings(
         faces=count,
         frames=frames,
         sizes=(smallest, max(largest, smallest)),
@@ -177,7 +177,7 @@ def evaluate_crowd(
     )
     crowd = Crowd(
         read_faces(faces, 2 * count) if faces else [portrait()],
-        read_photographs(background) if background else installed_photographs(),
+        read_images(background) if background else sample_backgrounds(),
         plan,
     )
     settings = load_settings(overrides={"output.scale": scale})

@@ -53,15 +53,15 @@ def test_two_workers_learn_what_one_does(settings: TrainSettings, tmp_path: Path
     list(train(settings))
     train_on_workers(settings.model_copy(update={"out": tmp_path / "two"}), workers=2)
     one, _ = read_weights(tmp_path / "one" / "fishsrnet.safetensors")
-    two, notes = read_weights(tmp_path / "two" / "fishsrnet.safetensors")
-    assert notes["steps"] == "3"
+    two, metadata = read_weights(tmp_path / "two" / "fishsrnet.safetensors")
+    assert metadata["steps"] == "3"
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, atol=2e-4, rtol=1e-3)
     # Resumed by one process, the run is seen to be finished.
     assert list(train(settings.model_copy(update={"out": tmp_path / "two"}))) == []
 
 
-def test_a_training_that_cannot_begin_is_told(settings: TrainSettings, tmp_path: Path) -> None:
+def test_a_training_that_cannot_start_is_reported(settings: TrainSettings, tmp_path: Path) -> None:
     uneven = settings.model_copy(update={"batch": 3, "out": tmp_path / "uneven"})
     with pytest.raises((UsageError, WorkerError), match="cannot be shared by 2 workers"):
         train_on_workers(uneven, workers=2)
