@@ -1,16 +1,15 @@
-"""How far one driver carries: 10,000 hours of film on 10 to 1,000 nodes, simulated with simpy.
+"""Simulate 10,000 hours of video on clusters of 10 to 1,000 nodes: how far does one driver scale?
 
-    python benchmarks/cluster/simulate.py --measure CLIP... > times.json   # pip install 'facepipe[cluster]'
-    python benchmarks/cluster/simulate.py simulate --times times.json      # pip install simpy
+    python benchmarks/cluster/simulate.py [--times times.json]      # pip install simpy
 
-The first line measures what each step costs on this machine, the second what that comes to on a
-cluster. Without --times the table MEASURED is taken. docs/scale.md reads the results.
+`times.json` comes from measure.py; without --times the table MEASURED of times.py is used.
+docs/scale.md explains the results.
 
-What the model simplifies. Spans go in groups (GROUP) of one film to one node, whose cores share
-them evenly; what a lost node had done of its group stays done, but for half a span on each core.
-Each driver's Python (the GIL), its network, the lender of its files, and the store serve one
-request after another. In a driver's Python tasks go ahead; films are probed, linked and muxed in
-what time is left, and looking after what runs gives way to both.
+Simplifications of the model. Spans are sent in groups (GROUP) of one video to one node, whose cores
+share them evenly. A group on a lost node keeps what was finished, less half a span on each core.
+Each driver's Python (the GIL), its network, its file server and the shared store serve one request
+after another. In a driver's Python, tasks come first; probing, linking and muxing get the time that
+is left, and polling of running tasks comes last.
 """
 
 from __future__ import annotations
@@ -18,499 +17,47 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import pickle
 import random
-import sys
-import tempfile
-import time
-from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
 import simpy
+from times import MB, MEASURED, Times
 
-from facepipe._files import sha256_of
-from facepipe.batch.event_log import journal
-from facepipe.configs.settings import Settings
-from facepipe.datatypes import Part, SpanFaces
-from facepipe.faces.tracking.link import link
-from facepipe.pipeline.api import enhance
-from facepipe.pipeline.preflight import Plan, make_plan
-from facepipe.pipeline.spans import anchors
-from facepipe.pipeline.tasks import (
-    AnalyzeTask,
-    RenderTask,
-    analyze_span,
-    render_span,
-    tracks_within,
-)
-from facepipe.video import decode, probe
-from facepipe.video.encode import part_shift
-from facepipe.workers.base import Outcome
-
-MB = 1e6
-SETTINGS = Settings()
-SHORT, LONG = 9_000, 45_000  # frames of the films that clips are repeated to
 SPAN_FRAMES = 150  # of a simulated span: 6 s at 25 frames a second
-
-
-@dataclass(frozen=True)
-class Times:
-    """What the steps cost, in seconds of one core and in bytes; `film_frame`: of the whole film."""
-
-    # a worker
-    analyze_frame_s: float
-    analyze_face_s: float
-    render_frame_s: float
-    render_face_s: float
-    part_frame_bytes: float
-    faces_face_bytes: float  # of a pickled SpanFaces
-    # a driver's Python
-    probe_frame_s: float
-    link_face_s: float  # with analysis.json written and read, and tracks cut to spans
-    mux_frame_s: float  # with the film read back, and the report
-    keep_task_s: float
-    dispatch_task_s: float
-    sent_mb_s: float
-    brought_mb_s: float
-    look_s: float  # one look of a film's thread at what it runs
-    looks_apart_s: float
-    # beside it
-    sha_mb_s: float
-    lend_mb_s: float
-    # bytes
-    faces_frame: float  # enhanced, in the clip with most of them
-    source_frame_bytes: float
-    task_film_frame_bytes: float  # of a pickled task: it holds the pts of its film
-    driver_read_films: float  # what a driver reads and writes of a film, in sizes of the film
-    driver_written_films: float
-    index_film_frame_bytes: float  # what a worker reads to open the film, from a shared disk
-    lent_film_frame_bytes: float  # the same of a lent file
-    lent_span_bytes: float  # and what it reads of that beside
-
-
-#: Measured on 2026-11-23, on two cores of a Xeon with AMX (OpenVINO in bfloat16).
-MEASURED = Times(
-    analyze_frame_s=0.0138,
-    analyze_face_s=0.0125,
-    render_frame_s=0.0104,
-    render_face_s=0.0183,
-    part_frame_bytes=3820,
-    faces_face_bytes=649,
-    probe_frame_s=8.09e-6,
-    link_face_s=0.000351,
-    mux_frame_s=0.000159,
-    keep_task_s=0.000421,
-    dispatch_task_s=0.00211,
-    sent_mb_s=0.00441,
-    brought_mb_s=0.00169,
-    look_s=0.0006,
-    looks_apart_s=0.1,
-    sha_mb_s=0.000727,
-    lend_mb_s=0.00243,
-    faces_frame=0.754,
-    source_frame_bytes=2230,
-    task_film_frame_bytes=5.33,
-    driver_read_films=8.28,
-    driver_written_films=2.52,
-    index_film_frame_bytes=32.6,
-    lent_film_frame_bytes=32.6,
-    lent_span_bytes=3.0e6,
-)
-
-
-# --- measured on this machine ---------------------------------------------------------------------
-
-
-def ignore(_frames: int) -> None:
-    """Nobody asks how far a task has come."""
-
-
-def tiled(clip: Path, film: Path, frames: int) -> None:
-    """The clip's packets again and again as one film of so many frames, or a few more."""
-    info = probe(clip)
-    with av.open(str(film), "w") as out:
-        with av.open(str(clip)) as opened:
-            streams = {one.index: out.add_stream_from_template(one) for one in opened.streams}
-            lasting = (opened.duration or 0) / av.time_base
-        lasting = max(lasting, info.seconds + 1 / info.frames_per_second) + 0.05
-        for number in range(math.ceil(frames / len(info.pts))):
-            with av.open(str(clip)) as opened:
-                for packet in opened.demux():
-                    if packet.size:
-                        later = round(number * lasting / packet.time_base)
-                        packet.pts, packet.dts = packet.pts + later, packet.dts + later
-                        packet.stream = streams[packet.stream.index]
-                        out.mux_one(packet)
-
-
-def copied_parts(plan: Plan, folder: Path) -> None:
-    """A part for each span that holds the source's own packets."""
-    stops, shift = [span.stop for span in plan.spans], part_shift(plan.info)
-    outs: dict[int, tuple[Any, Any]] = {}
-    with av.open(plan.info.path) as opened:
-        source = opened.streams[plan.info.stream_index]
-        for packet in opened.demux(source):
-            if not packet.size:
-                continue
-            number = bisect_right(stops, packet.pts)
-            if number not in outs:
-                path = folder / f"part-{number:05}.nut"
-                out = av.open(str(path), "w", options={"avoid_negative_ts": "disabled"})
-                outs[number] = out, out.add_stream_from_template(source)
-                if number >= 2:
-                    outs[number - 2][0].close()
-            packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-            packet.stream = outs[number][1]
-            outs[number][0].mux_one(packet)
-    for out, _ in outs.values():
-        out.close()
-
-
-def read_and_written() -> tuple[int, int]:
-    """Bytes that this process has read and written so far, cached ones too."""
-    told = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-    return int(told["rchar"]), int(told["wchar"])
-
-
-class Prepared:
-    """An executor whose tasks were done before: what takes time is the driver's own work.
-
-    `seconds` of this process: until spans are analyzed, keeping what was found, linking, keeping
-    parts; what follows the last mark is the mux.
-    """
-
-    workers = 1
-    here = True
-
-    def __init__(self, work: WorkDone, parts: Path) -> None:
-        self._work, self._parts = work, parts
-        self._mark = time.process_time()
-        self.seconds: list[float] = []
-        self.task_bytes: list[float] = []
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-    def since_mark(self) -> float:
-        """Seconds of this process since this was last asked."""
-        before, self._mark = self._mark, time.process_time()
-        return self._mark - before
-
-    def map(
-        self, _function: Callable[..., Any], tasks: Sequence[Any], **_: Any
-    ) -> Iterator[Outcome[Any]]:
-        """What the tasks would give."""
-        if tasks:
-            self.seconds.append(self.since_mark())
-            done = [self._done(task) for task in tasks]
-            self.task_bytes.append(sum(len(pickle.dumps(task, 5)) for task in tasks[:9]) / 9)
-            self.since_mark()
-            for number, result in enumerate(done):
-                yield Outcome(number, result)
-            self.seconds.append(self.since_mark())
-
-    def _done(self, task: AnalyzeTask | RenderTask) -> SpanFaces | Part:
-        if isinstance(task, AnalyzeTask):
-            return self._work.repeated(task)
-        os.link(self._parts / task.target.name, task.target)
-        pts, span = task.info.pts, task.span
-        return Part(
-            span, str(task.target), bisect_left(pts, span.stop) - bisect_left(pts, span.start), 0
-        )
-
-
-@dataclass
-class WorkDone:
-    """What a worker did of a film that repeats its clip every `period` frames, and its seconds."""
-
-    plan: Plan
-    period: int
-    first: int  # the repetition that it worked on
-    found: list[SpanFaces]
-    frames: int
-    faces: int  # enhanced
-    analyze_s: float
-    plain_s: float
-    render_s: float
-    part_bytes: float
-    found_bytes: float
-
-    def repeated(self, task: AnalyzeTask) -> SpanFaces:
-        """What would be found in a span of the film, by what was found in one repetition."""
-        pts, span, period = self.plan.info.pts, task.span, self.period
-        begin, end = bisect_left(pts, span.start), bisect_left(pts, span.stop)
-        looks, cuts = [], set()
-        for number in range(begin // period, (end - 1) // period + 1):
-            ahead = (number - self.first) * period
-
-            def there(time: int, ahead: int = ahead) -> int:
-                return pts[min(max(bisect_left(pts, time) + ahead, 0), len(pts) - 1)]
-
-            for found in self.found:
-                cuts |= {there(cut) for cut in found.cuts}
-                for look in found.detections:
-                    at = bisect_left(pts, look.pts)
-                    if at // period == self.first and begin <= at + ahead < end:
-                        moves = tuple(replace(move, pts=there(move.pts)) for move in look.moves)
-                        looks.append(replace(look, pts=there(look.pts), moves=moves))
-        return SpanFaces(
-            span, tuple(looks), tuple(sorted(c for c in cuts if span.start <= c < span.stop))
-        )
-
-
-def work_done(clip: Path, folder: Path, most: int) -> WorkDone:
-    """Analyze and render some spans from the middle of a film that repeats the clip."""
-    film = folder / f"{clip.stem}.mp4"
-    tiled(clip, film, LONG)
-    plan = make_plan(film, SETTINGS, target=folder / "none.mp4")
-    info, period = plan.info, len(probe(clip).pts)
-    first = len(info.pts) // period // 2
-    start, stop = info.pts[first * period], info.pts[first * period + min(period, most)]
-    spans = [span for span in plan.spans if span.stop > start and span.start < stop]
-    looks_at = frozenset(anchors(info))
-    tasks = [AnalyzeTask(info, span, looks_at, SETTINGS.detect, 1) for span in spans]
-
-    def seconds(work: Callable[[], list[Any]]) -> tuple[float, list[Any]]:
-        before = time.process_time()
-        made = work()
-        return time.process_time() - before, made
-
-    def render(what: Sequence[RenderTask]) -> list[Part]:
-        return [render_span(task, ignore) for task in what]
-
-    analyze_span(tasks[0], ignore)  # loads the networks
-    analyze_s, found = seconds(lambda: [analyze_span(task, ignore) for task in tasks])
-    tracks = link(found, detect=SETTINGS.detect, settings=SETTINGS.link, info=info)
-    (folder / "rendered").mkdir(exist_ok=True)
-    renders = [
-        RenderTask(
-            info,
-            span,
-            tracks_within(tracks, span, info),
-            SETTINGS.restore,
-            plan.encode,
-            folder / "rendered" / f"{span.index}.nut",
-        )
-        for span in spans
-    ]
-    render(renders[:1])
-    plain_s, _ = seconds(lambda: render([replace(task, tracks=()) for task in renders]))
-    render_s, parts = seconds(lambda: render(renders))
-    return WorkDone(
-        plan=plan,
-        period=period,
-        first=first,
-        found=found,
-        frames=sum(part.frames for part in parts),
-        faces=sum(part.faces for part in parts),
-        analyze_s=analyze_s,
-        plain_s=plain_s,
-        render_s=render_s,
-        part_bytes=sum(Path(part.path).stat().st_size for part in parts),
-        found_bytes=sum(len(pickle.dumps(one, 5)) for one in found),
-    )
-
-
-def measure_workers(clips: Sequence[Path], folder: Path) -> tuple[dict[str, float], WorkDone]:
-    """What workers take; and the work on the clip with most faces."""
-    done = [work_done(clip, folder, 300) for clip in clips]
-    faces = [one.faces / one.frames for one in done]
-    each = [one.analyze_s / one.frames for one in done]
-    most = done[faces.index(max(faces))]
-    slope, base = (0.0, each[0]) if len(set(faces)) == 1 else np.polyfit(faces, each, 1)
-    frames = sum(one.frames for one in done)
-    return {
-        "analyze_frame_s": float(base),
-        "analyze_face_s": float(slope),
-        "render_frame_s": sum(one.plain_s for one in done) / frames,
-        "render_face_s": sum(one.render_s - one.plain_s for one in done if one.faces)
-        / max(sum(one.faces for one in done), 1),
-        "part_frame_bytes": sum(one.part_bytes for one in done) / frames,
-        "faces_face_bytes": most.found_bytes / max(most.faces, 1),
-        "faces_frame": max(faces),
-    }, most
-
-
-def measure_driver(done: WorkDone, folder: Path) -> dict[str, float]:
-    """What a driver takes for a whole film whose spans come back at once."""
-    film, frames = Path(done.plan.info.path), len(done.plan.info.pts)
-    parts, target = folder / "parts", folder / "out.mp4"
-    parts.mkdir()
-    copied_parts(done.plan, parts)
-    read, written = read_and_written()
-    began = time.process_time()
-    sha256_of(film)  # it is remembered
-    size = film.stat().st_size
-    sha_mb_s = (time.process_time() - began) / (size / MB)
-    prepared = Prepared(done, parts)
-    enhance(film, target, SETTINGS, executor=prepared)
-    prepared.seconds.append(prepared.since_mark())
-    read, written = (
-        now - then for now, then in zip(read_and_written(), (read, written), strict=True)
-    )
-    probing, kept, linking, kept_too, muxing = prepared.seconds
-    return {
-        "probe_frame_s": probing / frames,
-        "link_face_s": linking / (frames * done.faces / done.frames),
-        "mux_frame_s": (muxing - sha_mb_s * target.stat().st_size / MB) / frames,
-        "keep_task_s": (kept + kept_too) / len(done.plan.spans) / 2,
-        "sha_mb_s": sha_mb_s,
-        "source_frame_bytes": size / frames,
-        "task_film_frame_bytes": sum(prepared.task_bytes) / 2 / frames,
-        "driver_read_films": read / size,
-        "driver_written_films": written / size,
-    }
-
-
-def measure_reading(short_film: Path, film: Path) -> dict[str, float]:
-    """Bytes that a worker reads for one span in the middle, of a short film and of a long one."""
-    from facepipe.workers import ray_files as lent
-
-    fetched = 0
-
-    def fetch(self: Any, start: int, end: int) -> bytes:
-        nonlocal fetched
-        fetched += end - start
-        with Path(lent._found(self.path)[1]).open("rb") as file:
-            file.seek(start)
-            return file.read(end - start)
-
-    def size(self: Any, path: str, **_: Any) -> dict[str, Any]:
-        there = lent._found(self._strip_protocol(path))[1]
-        return {"name": path, "size": Path(there).stat().st_size, "type": "file"}
-
-    lent._entered["here"] = None  # the lender is not asked: the files are here
-    lent._LentFile._fetch_range, lent._LentFiles.info = fetch, size
-    told: list[tuple[int, int, int]] = []
-    for path in (short_film, film):
-        plan = make_plan(path, SETTINGS)
-        span = plan.spans[len(plan.spans) // 2]
-        before = read_and_written()[0]
-        frames = sum(1 for _ in decode(plan.info, span))
-        here = read_and_written()[0] - before
-        fetched = 0
-        away = replace(plan.info, path=f"{lent._SCHEME}://here{path}")
-        assert frames == sum(1 for _ in decode(away, span))
-        told.append((len(plan.info.pts), here, fetched))
-    (short, here, lent_short), (long, there, lent_long) = told
-    slope = (lent_long - lent_short) / (long - short)
-    return {
-        "index_film_frame_bytes": (there - here) / (long - short),
-        "lent_film_frame_bytes": slope,
-        "lent_span_bytes": lent_long - slope * long,
-    }
-
-
-@dataclass(frozen=True)
-class Nothing:
-    """A task that does nothing: it is sent, waits, and brings so many bytes."""
-
-    home: Path
-    load: tuple[int, ...] = ()
-    seconds: float = 0.0
-    bytes: int = 0
-    folder: Path | None = None
-
-    def sent(self, _address: Callable[[str], str], folder: Path) -> Nothing:
-        """See Travels."""
-        return replace(self, folder=folder)
-
-
-def nothing(task: Nothing, _progress: Callable[[int], None]) -> None:
-    """Do a task that does nothing."""
-    time.sleep(task.seconds)
-    if task.folder and task.bytes:
-        (task.folder / "part").write_bytes(bytes(task.bytes))
-
-
-def measure_dispatch(film: Path, folder: Path) -> dict[str, float]:
-    """Seconds of a driver's thread for tasks on Ray, and of the lender for what it lends."""
-
-    import psutil
-    import ray
-
-    from facepipe.workers.dispatch import _POLL_SECONDS
-    from facepipe.workers.ray_executor import RayExecutor
-
-    def each(tasks: Sequence[Nothing]) -> float:
-        before = time.thread_time()
-        for outcome in executor.map(nothing, tasks, progress=ignore):
-            assert outcome.error is None, outcome.error
-        return (time.thread_time() - before) / len(tasks)
-
-    pts = probe(film).pts
-    with journal(folder / "journal.jsonl"), RayExecutor("local", workers=2) as executor:
-        each([Nothing(folder)] * 30)
-        task_s = each([Nothing(folder)] * 300)
-        sent_s = each([Nothing(folder, load=pts)] * 100)
-        brought_s = each([Nothing(folder, bytes=10**6)] * 100)
-        waited = 4.0
-        looking_s = each([Nothing(folder, seconds=waited)]) - task_s
-        lender: Any = executor._engine._library._librarian  # type: ignore[union-attr]
-        below = psutil.Process().children(recursive=True)
-        process = next(one for one in below if "_Librarian" in " ".join(one.cmdline()))
-        used = sum(process.cpu_times()[:2])
-        for _ in range(200):
-            ray.get(lender.read.remote(str(film), 0, 2**20))
-        lend_s = (sum(process.cpu_times()[:2]) - used) / (200 * 2**20 / MB)
-    load = len(pickle.dumps(Nothing(folder, load=pts), 5)) / MB
-    return {
-        "dispatch_task_s": task_s,
-        "sent_mb_s": (sent_s - task_s) / load,
-        "brought_mb_s": brought_s - task_s,
-        "look_s": looking_s / (waited / _POLL_SECONDS),
-        "looks_apart_s": _POLL_SECONDS,
-        "lend_mb_s": lend_s,
-    }
-
-
-def measure(clips: Sequence[Path]) -> Times:
-    """All of Times, on this machine."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        workers, done = measure_workers(clips, folder)
-        film, short = Path(done.plan.info.path), folder / "short.mp4"
-        tiled(next(clip for clip in clips if clip.stem == film.stem), short, SHORT)
-        told = workers | measure_driver(done, folder) | measure_reading(short, film)
-        return Times(**told | measure_dispatch(film, folder))
-
-
-# --- and simulated --------------------------------------------------------------------------------
-
 CORES = 16
 GROUP = 48  # spans that go to a node at once
 FRAMES_A_SECOND = 25
-HANDED_OVER = 3  # looks of all other threads that a hand-over waits for, where they fill the time
+#: Polls of all other threads that a handover waits for, where polling takes all the time.
+HANDOVER_POLLS = 3
 NODE_LIVES_S = 30 * 86400.0
 PREEMPTED_S, REPLACED_S, NOTICED_S = 7200.0, 120.0, 30.0
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the films run on. `drivers` share the store, and nodes and films evenly."""
+    """The cluster. `drivers` share the store, and share nodes and videos evenly."""
 
     nodes: int
     drivers: int
     shared: bool
     network_bytes: float  # a second, of each driver
-    store_bytes: float  # a second, of the shared store, or of the disk of a driver that lends
+    store_bytes: (
+        float  # a second, of the shared store, or of the disk of a driver that serves files
+    )
 
 
-class Line:
-    """Serves one request after another, those of spans ahead of those of films."""
+class Queue:
+    """A resource that serves one request at a time, those of spans before those of videos."""
 
     def __init__(self) -> None:
         self.spans = self.all = self.busy = 0.0
 
     def take(self, now: float, seconds: float, *, ahead: bool = False) -> float:
-        """When a request that comes now will be served."""
+        """The time at which a request that arrives now is finished."""
         self.busy += seconds
         self.all = max(self.all, now) + seconds
         if not ahead:
@@ -520,19 +67,19 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Need:
-    """What one span of a pass needs: of a core, of its driver's lines and of the store."""
+class SpanCost:
+    """Cost of one span: on a core, in the queues of its driver, and of the store."""
 
     core_s: float
     python_s: float
     network_bytes: float
-    lent_mb: float
+    served_mb: float
     store_bytes: float
 
 
 @dataclass(frozen=True)
-class Step:
-    """What a driver does itself for a film: its Python, another core, bytes of the store."""
+class DriverStep:
+    """Work of the driver itself on a video: Python, another core, bytes of the store."""
 
     python_s: float
     sha_s: float
@@ -541,51 +88,51 @@ class Step:
 
 @dataclass(eq=False)
 class Pass:
-    """One pass over one film: when its last span is back, `over` happens."""
+    """One pass over one video: `done` is triggered when its last span is back."""
 
-    need: Need
+    cost: SpanCost
     left: int
-    over: simpy.Event
+    done: simpy.Event
 
 
 class Driver:
-    """One driver, its films and its nodes."""
+    """One driver, its videos and its nodes."""
 
-    def __init__(self, world: World, films: Sequence[int], nodes: int) -> None:
-        self.world, self.films = world, deque(films)
-        self.python, self.network, self.lender = Line(), Line(), Line()
+    def __init__(self, world: World, videos: Sequence[int], nodes: int) -> None:
+        self.world, self.videos = world, deque(videos)
+        self.python, self.network, self.file_server = Queue(), Queue(), Queue()
         self.ready: list[tuple[Pass, int]] = []
         self.idle: deque[simpy.Event] = deque()
-        self.hands = min(nodes * CORES, len(films))
-        look = world.times.look_s * self.hands - world.times.looks_apart_s
-        self.hand_over_s = HANDED_OVER * max(look, 0.0)
-        threads = [world.process(self.thread()) for _ in range(self.hands)]
+        self.active_videos = min(nodes * CORES, len(videos))
+        late = world.times.poll_s * self.active_videos - world.times.poll_interval_s
+        self.handover_s = HANDOVER_POLLS * max(late, 0.0)
+        threads = [world.process(self.thread()) for _ in range(self.active_videos)]
         world.process(self.end(threads))
         for _ in range(nodes):
             world.process(self.node())
 
     def thread(self) -> Generator[simpy.Event, Any, None]:
-        """One film after another: what a thread of `facepipe batch` does."""
+        """A thread of `facepipe batch`: one video after another."""
         world = self.world
-        while self.films:
-            frames = self.films.popleft()
+        while self.videos:
+            frames = self.videos.popleft()
             probed, linked, muxed = world.steps(frames)
-            yield self.alone(probed)
-            yield self.spans(frames, world.analyze_need(frames))
-            yield self.alone(linked)
-            yield self.spans(frames, world.render_need(frames))
-            yield self.alone(muxed)
+            yield self.driver_step(probed)
+            yield self.spans(frames, world.analyze_cost(frames))
+            yield self.driver_step(linked)
+            yield self.spans(frames, world.render_cost(frames))
+            yield self.driver_step(muxed)
 
     def end(self, threads: Sequence[simpy.Event]) -> Generator[simpy.Event, Any, None]:
-        """Send the nodes away when all is done."""
+        """Release the nodes when all videos are done."""
         yield self.world.all_of(threads)
         self.world.last = self.world.now
-        self.films.clear()
+        self.videos.clear()
         for event in self.idle:
             event.succeed(None)
 
-    def alone(self, step: Step) -> simpy.Event:
-        """What the driver does itself for a film."""
+    def driver_step(self, step: DriverStep) -> simpy.Event:
+        """Run a step of the driver itself."""
         world, now = self.world, self.world.now
         ends = [self.python.take(now, step.python_s)]
         ends.append(world.store_of(self).take(now, step.bytes / world.cluster.store_bytes))
@@ -593,138 +140,146 @@ class Driver:
             ends.append(self.network.take(now, step.bytes / world.cluster.network_bytes))
         return world.timeout(max(ends) - now + step.sha_s)
 
-    def spans(self, frames: int, need: Need) -> simpy.Event:
-        """Hand out all spans of a film; what happens when they are back."""
+    def spans(self, frames: int, cost: SpanCost) -> simpy.Event:
+        """Submit all spans of a video; gives the event that they are back."""
         count = max(frames // SPAN_FRAMES, 1)
-        made = Pass(need, count, self.world.event())
-        for begin in range(0, count, GROUP):
-            self.put(made, min(GROUP, count - begin))
-        return made.over
+        task_pass = Pass(cost, count, self.world.event())
+        for first in range(0, count, GROUP):
+            self.submit(task_pass, min(GROUP, count - first))
+        return task_pass.done
 
-    def put(self, made: Pass, count: int) -> None:
-        """Have spans worked on by an idle node, or the next that is."""
+    def submit(self, task_pass: Pass, count: int) -> None:
+        """Give spans to an idle node, or to the next that is idle."""
         if self.idle:
-            self.idle.popleft().succeed((made, count))
+            self.idle.popleft().succeed((task_pass, count))
         else:
-            self.ready.append((made, count))
+            self.ready.append((task_pass, count))
 
-    def put_later(self, made: Pass, count: int) -> Generator[simpy.Event, Any, None]:
-        """The same once it was noticed that they are lost."""
+    def resubmit(self, task_pass: Pass, count: int) -> Generator[simpy.Event, Any, None]:
+        """Submit spans again when their loss is noticed."""
         yield self.world.timeout(NOTICED_S)
-        self.put(made, count)
+        self.submit(task_pass, count)
 
     def node(self) -> Generator[simpy.Event, Any, None]:
-        """Work on one group after another; die, and be replaced."""
+        """A node: works on one group after another, fails, and is replaced."""
         world = self.world
-        dies = world.now + world.life()
+        fails_at = world.now + world.draw_lifetime()
         while True:
             if self.ready:
-                at = world.chance.randrange(len(self.ready))
-                self.ready[at], self.ready[-1] = self.ready[-1], self.ready[at]
-                made, count = self.ready.pop()
+                choice = world.rng.randrange(len(self.ready))
+                self.ready[choice], self.ready[-1] = self.ready[-1], self.ready[choice]
+                task_pass, count = self.ready.pop()
             else:
                 self.idle.append(world.event())
                 given = yield self.idle[-1]
                 if given is None:
                     return
-                made, count = given
-            if world.now >= dies:  # it died while it had nothing to do
-                world.process(self.put_later(made, count))
+                task_pass, count = given
+            if world.now >= fails_at:  # it failed while idle
+                world.process(self.resubmit(task_pass, count))
             else:
-                now, core_s = world.now, made.need.core_s
-                end = self.worked(made.need, count)
-                yield world.timeout(min(end, dies) - now)
-                share = min((dies - now) / (end - now), 1.0)
+                now, core_s = world.now, task_pass.cost.core_s
+                end = self.finish_time(task_pass.cost, count)
+                yield world.timeout(min(end, fails_at) - now)
+                share = min((fails_at - now) / (end - now), 1.0)
                 done = count if share == 1 else max(int(share * count - CORES / 2), 0)
                 world.useful_s += done * core_s
-                made.left -= done
+                task_pass.left -= done
                 if share == 1:
-                    if not made.left:
-                        made.over.succeed()
+                    if not task_pass.left:
+                        task_pass.done.succeed()
                     continue
                 world.lost_s += min(share * count - done, CORES) * core_s
-                world.process(self.put_later(made, count - done))
+                world.process(self.resubmit(task_pass, count - done))
             yield world.timeout(REPLACED_S)
-            dies = world.now + world.life()
+            fails_at = world.now + world.draw_lifetime()
 
-    def worked(self, need: Need, count: int) -> float:
-        """When so many spans that are begun now will be done and back."""
+    def finish_time(self, cost: SpanCost, count: int) -> float:
+        """The time at which so many spans that start now are done and back."""
         world, now, cluster = self.world, self.world.now, self.world.cluster
         rounds = max(count / CORES, 1.0)
         uses = (
-            (self.python, need.python_s),
-            (self.network, need.network_bytes / cluster.network_bytes),
-            (self.lender, need.lent_mb * world.times.lend_mb_s),
-            (world.store_of(self), need.store_bytes / cluster.store_bytes),
+            (self.python, cost.python_s),
+            (self.network, cost.network_bytes / cluster.network_bytes),
+            (self.file_server, cost.served_mb * world.times.serve_mb_s),
+            (world.store_of(self), cost.store_bytes / cluster.store_bytes),
         )
-        back = [line.take(now, count * seconds, ahead=True) for line, seconds in uses]
-        return max(now + rounds * (need.core_s + self.hand_over_s), *back)
+        back = [queue.take(now, count * seconds, ahead=True) for queue, seconds in uses]
+        return max(now + rounds * (cost.core_s + self.handover_s), *back)
 
 
 class World(simpy.Environment):
-    """All drivers of a cluster at work on all films. `films` in frames."""
+    """The simulation: all drivers of a cluster and all videos, whose lengths are in frames."""
 
     def __init__(
-        self, times: Times, cluster: Cluster, films: Sequence[int], faces: float, seed: int
+        self, times: Times, cluster: Cluster, videos: Sequence[int], faces: float, seed: int
     ) -> None:
         super().__init__()
         self.times, self.cluster, self.faces = times, cluster, faces
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         self.useful_s = self.lost_s = self.last = 0.0
-        self.store = Line()
-        self.disks: dict[Driver, Line] = {}
-        films, count = sorted(films, reverse=True), cluster.drivers
+        self.store = Queue()
+        self.disks: dict[Driver, Queue] = {}
+        videos, count = sorted(videos, reverse=True), cluster.drivers
         self.drivers = [
-            Driver(self, films[k::count], len(range(k, cluster.nodes, count))) for k in range(count)
+            Driver(self, videos[k::count], len(range(k, cluster.nodes, count)))
+            for k in range(count)
         ]
 
-    def life(self) -> float:
-        """Seconds until a node fails or is preempted."""
-        return self.chance.expovariate(1 / NODE_LIVES_S + 1 / PREEMPTED_S)
+    def draw_lifetime(self) -> float:
+        """Draw the seconds until a node fails or is preempted."""
+        return self.rng.expovariate(1 / NODE_LIVES_S + 1 / PREEMPTED_S)
 
-    def store_of(self, driver: Driver) -> Line:
-        """Where the films of a driver lie."""
-        return self.store if self.cluster.shared else self.disks.setdefault(driver, Line())
+    def store_of(self, driver: Driver) -> Queue:
+        """The storage of a driver's videos: the shared store, or its own disk."""
+        return self.store if self.cluster.shared else self.disks.setdefault(driver, Queue())
 
-    def steps(self, frames: int) -> tuple[Step, Step, Step]:
-        """Probing, linking and muxing a film."""
+    def steps(self, frames: int) -> tuple[DriverStep, DriverStep, DriverStep]:
+        """The driver's steps for a video: probe, link, mux."""
         times, part = self.times, frames * self.times.part_frame_bytes
         source = frames * times.source_frame_bytes
-        # Read of the source: to probe, to hash, to copy its sound; of what was made of it the rest.
-        moved = part * (times.driver_read_films - 3 + times.driver_written_films)
+        # The source is read to probe, to hash and to copy its audio; the rest is of the result.
+        result_bytes = part * (times.driver_read_videos - 3 + times.driver_written_videos)
         return (
-            Step(frames * times.probe_frame_s, times.sha_mb_s * source / MB, 2 * source),
-            Step(frames * self.faces * times.link_face_s, 0, 0),
-            Step(frames * times.mux_frame_s, times.sha_mb_s * part / MB, source + moved),
+            DriverStep(frames * times.probe_frame_s, times.sha_mb_s * source / MB, 2 * source),
+            DriverStep(frames * self.faces * times.link_face_s, 0, 0),
+            DriverStep(
+                frames * times.mux_frame_s, times.sha_mb_s * part / MB, source + result_bytes
+            ),
         )
 
-    def analyze_need(self, frames: int) -> Need:
-        """Of one span of a film of so many frames."""
+    def analyze_cost(self, frames: int) -> SpanCost:
+        """Cost of one span of the analysis pass, for a video of so many frames."""
         times = self.times
         core_s = SPAN_FRAMES * (times.analyze_frame_s + times.analyze_face_s * self.faces)
-        return self._need(frames, core_s, SPAN_FRAMES * self.faces * times.faces_face_bytes, 0.0)
+        return self._span_cost(
+            frames, core_s, SPAN_FRAMES * self.faces * times.detections_face_bytes, 0.0
+        )
 
-    def render_need(self, frames: int) -> Need:
-        """The same of the second pass."""
+    def render_cost(self, frames: int) -> SpanCost:
+        """Cost of one span of the render pass."""
         times = self.times
         core_s = SPAN_FRAMES * (times.render_frame_s + times.render_face_s * self.faces)
-        return self._need(frames, core_s, 0.0, SPAN_FRAMES * times.part_frame_bytes)
+        return self._span_cost(frames, core_s, 0.0, SPAN_FRAMES * times.part_frame_bytes)
 
-    def _need(self, frames: int, core_s: float, result: float, part: float) -> Need:
+    def _span_cost(self, frames: int, core_s: float, result: float, part: float) -> SpanCost:
         times = self.times
-        task, opened = frames * times.task_film_frame_bytes, frames * times.index_film_frame_bytes
-        read, lent = opened + SPAN_FRAMES * times.source_frame_bytes, 0.0
-        python_s = times.dispatch_task_s + times.keep_task_s + times.sent_mb_s * task / MB
+        task, index_bytes = (
+            frames * times.task_video_frame_bytes,
+            frames * times.index_video_frame_bytes,
+        )
+        read, served = index_bytes + SPAN_FRAMES * times.source_frame_bytes, 0.0
+        python_s = times.dispatch_task_s + times.keep_task_s + times.send_mb_s * task / MB
         network = task + result
         if not self.cluster.shared:
-            read = lent = times.lent_span_bytes + frames * times.lent_film_frame_bytes
-            network += lent + part
+            read = served = times.served_span_bytes + frames * times.served_video_frame_bytes
+            network += served + part
             result += part
-        python_s += times.brought_mb_s * result / MB
-        return Need(core_s, python_s, network, lent / MB, read + part)
+        python_s += times.receive_mb_s * result / MB
+        return SpanCost(core_s, python_s, network, served / MB, read + part)
 
-    def told(self) -> str:
-        """A cell of the table."""
+    def table_cell(self) -> str:
+        """Run the simulation; gives a cell of the table."""
         self.run()
         wall, count = self.last, len(self.drivers)
         cores = self.cluster.nodes * CORES
@@ -733,100 +288,102 @@ class World(simpy.Environment):
             "workers": (self.useful_s + self.lost_s) / (cores * wall),
             "Python": sum(d.python.busy for d in self.drivers) / count / wall,
             "network": sum(d.network.busy for d in self.drivers) / count / wall,
-            "lender": sum(d.lender.busy for d in self.drivers) / count / wall,
+            "file server": sum(d.file_server.busy for d in self.drivers) / count / wall,
             "store": max(store.busy for store in stores) / wall,
         }
         limit = max(busy, key=lambda name: busy[name])
         lost = self.lost_s / (self.useful_s + self.lost_s)
-        told = f"{wall / 3600:.1f} h, {busy['workers']:.0%}, {lost:.2%}, {limit}"
-        return told + (f" {busy[limit]:.0%}" if limit != "workers" else "")
+        table_cell = f"{wall / 3600:.1f} h, {busy['workers']:.0%}, {lost:.2%}, {limit}"
+        return table_cell + (f" {busy[limit]:.0%}" if limit != "workers" else "")
 
 
-def films_of(hours: float, seed: int) -> list[int]:
-    """Films of an hour on average, in frames."""
-    chance, spread = random.Random(seed), 0.5
-    films: list[int] = []
-    while sum(films) < hours * 3600 * FRAMES_A_SECOND:
-        length = chance.lognormvariate(-(spread**2) / 2, spread)
-        films.append(max(int(length * 3600 * FRAMES_A_SECOND), SPAN_FRAMES))
-    return films
+def draw_videos(hours: float, seed: int) -> list[int]:
+    """Draw videos of an hour on average; their lengths in frames."""
+    rng, spread = random.Random(seed), 0.5
+    videos: list[int] = []
+    while sum(videos) < hours * 3600 * FRAMES_A_SECOND:
+        length = rng.lognormvariate(-(spread**2) / 2, spread)
+        videos.append(max(int(length * 3600 * FRAMES_A_SECOND), SPAN_FRAMES))
+    return videos
 
 
 def print_hour(times: Times, faces: float) -> None:
-    """What an hour of film takes, of which a driver has but one: so many cores keep it busy."""
+    """Print the cost of an hour of video, and how many cores keep one driver's Python busy."""
     frames, spans = 3600 * FRAMES_A_SECOND, 3600 * FRAMES_A_SECOND // SPAN_FRAMES
-    lends, shares = (
+    unshared_world, shared_world = (
         World(times, Cluster(1, 1, shared, 1, 1), [], faces, 0) for shared in (False, True)
     )
-    probed, linked, muxed = shares.steps(frames)
-    near, far = (
-        (world.analyze_need(frames), world.render_need(frames)) for world in (shares, lends)
+    probed, linked, muxed = shared_world.steps(frames)
+    shared_needs, served_needs = (
+        (world.analyze_cost(frames), world.render_cost(frames))
+        for world in (shared_world, unshared_world)
     )
-    looked, rendered = (spans * need.core_s for need in near)
-    tasks = spans * sum(need.python_s for need in near)
+    analyzed, rendered = (spans * cost.core_s for cost in shared_needs)
+    tasks = spans * sum(cost.python_s for cost in shared_needs)
     python = tasks + probed.python_s + linked.python_s + muxed.python_s
-    lent = spans * sum(need.lent_mb for need in far)
+    served = spans * sum(cost.served_mb for cost in served_needs)
     own = probed.bytes + muxed.bytes
-    sent = spans * sum(need.network_bytes for need in near)
-    read = spans * sum(need.store_bytes for need in near)
-    print(f"| an hour of film, {faces:.2f} faces a frame | |\n|---|---|")
-    print(f"| workers: analyze, render | {looked:.0f} + {rendered:.0f} core seconds |")
+    sent = spans * sum(cost.network_bytes for cost in shared_needs)
+    read = spans * sum(cost.store_bytes for cost in shared_needs)
+    print(f"| an hour of video, {faces:.2f} faces a frame | |\n|---|---|")
+    print(f"| workers: analyze, render | {analyzed:.0f} + {rendered:.0f} core seconds |")
     print(f"| driver's Python: probe | {probed.python_s:.1f} s |")
     print(f"| link, analysis.json | {linked.python_s:.1f} s |")
     print(f"| mux, read back, report | {muxed.python_s:.1f} s |")
     print(f"| {2 * spans} tasks | {tasks:.1f} s |")
-    print(f"| all of it | {python:.1f} s: {(looked + rendered) / python:.0f} cores keep it busy |")
-    print(f"| lender | {lent / 1e3:.1f} GB, {lent * times.lend_mb_s:.1f} s |")
     print(
-        f"| driver's network, --shared | {own / 1e9:.1f} GB of films, {sent / 1e9:.1f} of tasks |"
+        f"| all of it | {python:.1f} s: {(analyzed + rendered) / python:.0f} cores keep it busy |"
+    )
+    print(f"| file server | {served / 1e3:.1f} GB, {served * times.serve_mb_s:.1f} s |")
+    print(
+        f"| driver's network, --shared | {own / 1e9:.1f} GB of videos, {sent / 1e9:.1f} of tasks |"
     )
     print(f"| store, --shared | {own / 1e9:.1f} GB to the driver, {read / 1e9:.1f} to workers |")
-    print(f"| memory of a film in hand | {frames * faces * times.faces_face_bytes / MB:.0f} MB |\n")
+    memory = frames * faces * times.detections_face_bytes / MB
+    print(f"| memory of a video in progress | {memory:.0f} MB |\n")
 
 
-def simulate(asked: argparse.Namespace) -> None:
-    times = Times(**json.loads(asked.times.read_text())) if asked.times else MEASURED
-    faces = times.faces_frame if asked.faces is None else asked.faces
-    if asked.mbit:
-        source = asked.mbit * MB / 8 / FRAMES_A_SECOND
+def simulate(options: argparse.Namespace) -> None:
+    times = Times(**json.loads(options.times.read_text())) if options.times else MEASURED
+    faces = times.faces_frame if options.faces is None else options.faces
+    if options.mbit:
+        source = options.mbit * MB / 8 / FRAMES_A_SECOND
         part = source * times.part_frame_bytes / times.source_frame_bytes
-        lent = times.lent_span_bytes + SPAN_FRAMES * (source - times.source_frame_bytes)
+        served = times.served_span_bytes + SPAN_FRAMES * (source - times.source_frame_bytes)
         times = replace(
-            times, source_frame_bytes=source, part_frame_bytes=part, lent_span_bytes=lent
+            times, source_frame_bytes=source, part_frame_bytes=part, served_span_bytes=served
         )
     print_hour(times, faces)
-    films = films_of(asked.hours, asked.seed)
-    rates = asked.network * 1e9 / 8, asked.store * 1e9
-    each = asked.nodes_a_driver
-    print(f"{len(films)} films, {faces:.2f} faces a frame, {CORES} cores a node, seed {asked.seed}")
-    print(f"| nodes | 1 driver, lends | 1 driver, --shared | a driver for {each} nodes, --shared |")
-    print("|---|---|---|---|")
-    for nodes in asked.nodes:
+    videos = draw_videos(options.hours, options.seed)
+    rates = options.network * 1e9 / 8, options.store * 1e9
+    each = options.nodes_a_driver
+    print(f"{len(videos)} videos, {faces:.2f} faces a frame, {CORES} cores a node")
+    headings = (
+        "1 driver, files served",
+        "1 driver, --shared",
+        f"a driver for {each} nodes, --shared",
+    )
+    print(f"| nodes | {' | '.join(headings)} |\n|---|---|---|---|")
+    for nodes in options.nodes:
         cells = []
         for drivers, shared in ((1, False), (1, True), (math.ceil(nodes / each), True)):
             cluster = Cluster(nodes, drivers, shared, *rates)
-            cells.append(World(times, cluster, films, faces, asked.seed).told())
+            cells.append(World(times, cluster, videos, faces, options.seed).table_cell())
         print(f"| {nodes} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", nargs="?", choices=("simulate",), default="simulate")
-    parser.add_argument("--measure", nargs="+", type=Path, metavar="CLIP", help="print times.json")
-    parser.add_argument("--times", type=Path, help="a JSON that --measure printed")
+    parser.add_argument("--times", type=Path, help="a JSON that measure.py printed")
     parser.add_argument("--hours", type=float, default=10_000)
     parser.add_argument("--nodes", type=int, nargs="+", default=[10, 30, 100, 300, 1000])
     parser.add_argument("--nodes-a-driver", type=int, default=5)
-    parser.add_argument("--faces", type=float, help="a frame; those of the clip")
-    parser.add_argument("--mbit", type=float, help="a second of film; that of the clip")
+    parser.add_argument("--faces", type=float, help="faces in a frame [those of the clip]")
+    parser.add_argument("--mbit", type=float, help="Mbit/s of the videos [that of the clip]")
     parser.add_argument("--network", type=float, default=10, help="of a driver, Gbit/s")
     parser.add_argument("--store", type=float, default=5, help="of a store or disk, GB/s")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    if asked.measure:
-        json.dump(asdict(measure(asked.measure)), sys.stdout, indent=2)
-    else:
-        simulate(asked)
+    simulate(parser.parse_args())
 
 
 if __name__ == "__main__":

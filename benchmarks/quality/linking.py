@@ -1,12 +1,12 @@
-"""facepipe's linking beside a tracker library's, on the same sightings of drawn crowds.
+"""facepipe's tracking against ByteTrack and OC-SORT, on the same detections of synthetic crowds.
 
     pip install trackers
     python benchmarks/quality/linking.py FACES.zip [--crowds 4] [--json OUT]
 
-Crowds that walk before each other are filmed and searched once, every fifth frame as always. From
-what was seen, facepipe's `link` makes tracks, and so do ByteTrack and OC-SORT as the package
-`trackers` (2.6 was tried) has them; without it, facepipe stands alone. Their tracks are judged by
-the same gates and drawn as straight lines between what they have seen.
+Faces are detected once in each crowd, in every fifth frame as usual. From these detections,
+facepipe's `link` makes tracks, and so do ByteTrack and OC-SORT of the package `trackers` (2.6 was
+tried); without it, facepipe alone is measured. Their tracks pass the same acceptance filters and
+are interpolated linearly between detections.
 """
 
 from __future__ import annotations
@@ -26,53 +26,55 @@ import numpy as np
 
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Faces, FrameDetections, Span, SpanFaces, Track, VideoInfo
-from facepipe.evaluation.assets import installed_photographs, read_faces
-from facepipe.evaluation.clips import write_film
-from facepipe.evaluation.synthetic_crowd import Crowd, Plan, Shown
-from facepipe.evaluation.tracking_metrics import Looked, measure_following
+from facepipe.evaluation.assets import read_faces, sample_backgrounds
+from facepipe.evaluation.clips import write_video
+from facepipe.evaluation.synthetic_crowd import Crowd, CrowdSettings, GroundTruth
+from facepipe.evaluation.tracking_metrics import FramePrediction, measure_tracking
 from facepipe.faces.tracking.acceptance import LEAST_LOOKS, LONG, PATIENCE
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline.spans import anchors
 from facepipe.pipeline.tasks import AnalyzeTask, analyze_span
 from facepipe.video.probe import probe
 
-#: Twenty people of 14 to 40 px who walk half as fast again as usual.
-PLAN = Plan(faces=20, frames=150, sizes=(14.0, 40.0), motion=1.6, noise=6.0, crf=28)
+#: Twenty faces of 14 to 40 px, 1.6 times as fast as usual.
+SETTINGS = CrowdSettings(faces=20, frames=150, sizes=(14.0, 40.0), motion=1.6, noise=6.0, crf=28)
 SCORE, SECONDS = 0.7, 0.25
 
 Linker = Callable[[SpanFaces, VideoInfo], Sequence[Track]]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One crowd: what was seen of it, and what there was to be seen."""
+class CrowdDetections:
+    """The detections in one crowd, and its ground truth."""
 
     found: SpanFaces
     info: VideoInfo
-    shown: list[Shown]
+    truths: list[GroundTruth]
 
 
-def see(faces: Path, seed: int) -> Seen:
-    """Film a crowd and search it."""
-    plan = replace(PLAN, seed=seed)
-    crowd = Crowd(read_faces([faces], 2 * plan.faces), installed_photographs(), plan)
+def detect_crowd(faces: Path, seed: int) -> CrowdDetections:
+    """Make a video of a crowd and detect its faces."""
+    settings = replace(SETTINGS, seed=seed)
+    crowd = Crowd(read_faces([faces], 2 * settings.faces), sample_backgrounds(), settings)
     with tempfile.TemporaryDirectory() as folder:
-        film = Path(folder) / "crowd.mp4"
-        write_film(crowd.film(), film, rate=Fraction(plan.rate), crf=plan.crf)
-        info = probe(film)
+        video = Path(folder) / "crowd.mp4"
+        write_video(crowd.noisy_frames(), video, rate=Fraction(settings.rate), crf=settings.crf)
+        info = probe(video)
         span = Span(0, info.pts[0], info.pts[-1] + 1)
         starts = frozenset(anchors(info)) | {span.start}
         found = analyze_span(
-            AnalyzeTask(info, span, starts, Settings().detect, beyond=0), nobody_watches
+            AnalyzeTask(info, span, starts, Settings().detect, beyond=0), ignore_progress
         )
-    return Seen(found, info, [crowd.shown(number) for number in range(plan.frames)])
+    return CrowdDetections(
+        found, info, [crowd.ground_truth(number) for number in range(settings.frames)]
+    )
 
 
-def nobody_watches(*_: Any) -> None:
-    """The progress of a search is not shown."""
+def ignore_progress(*_: Any) -> None:
+    """Progress that nobody watches."""
 
 
-def ours(found: SpanFaces, info: VideoInfo) -> Sequence[Track]:
+def by_facepipe(found: SpanFaces, info: VideoInfo) -> Sequence[Track]:
     settings = Settings()
     return link(
         [found],
@@ -82,35 +84,35 @@ def ours(found: SpanFaces, info: VideoInfo) -> Sequence[Track]:
     )
 
 
-def theirs(make: Callable[[], Any]) -> Linker:
-    """Tracks by a tracker of the package `trackers`, which `make` makes anew for every shot."""
+def by_library(make: Callable[[], Any]) -> Linker:
+    """Tracks by a tracker of the package `trackers`; `make` creates one for every shot."""
     import supervision
 
-    def linked(found: SpanFaces, info: VideoInfo) -> Sequence[Track]:
+    def link_all(found: SpanFaces, info: VideoInfo) -> Sequence[Track]:
         shots: dict[int, list[FrameDetections]] = defaultdict(list)
-        for look in found.detections:
-            shots[bisect_right(found.cuts, look.pts)].append(look)
+        for detection in found.detections:
+            shots[bisect_right(found.cuts, detection.pts)].append(detection)
         paths: dict[tuple[int, int], list[tuple[int, Faces]]] = defaultdict(list)
-        for shot, looks in shots.items():
+        for shot, detections in shots.items():
             tracker = make()
-            for look in looks:
-                told = supervision.Detections(
-                    xyxy=look.faces.boxes.astype(np.float64),
-                    confidence=look.faces.scores.astype(np.float64),
-                    class_id=np.zeros(len(look.faces), int),
-                    data={"row": np.arange(len(look.faces))},
+            for detection in detections:
+                passed = supervision.Detections(
+                    xyxy=detection.faces.boxes.astype(np.float64),
+                    confidence=detection.faces.scores.astype(np.float64),
+                    class_id=np.zeros(len(detection.faces), int),
+                    data={"row": np.arange(len(detection.faces))},
                 )
-                if not len(look.faces):
-                    told = supervision.Detections.empty()
-                tracked = tracker.update(told)
+                if not len(detection.faces):
+                    passed = supervision.Detections.empty()
+                tracked = tracker.update(passed)
                 for row in range(len(tracked)):
                     if tracked.tracker_id is not None and tracked.tracker_id[row] >= 0:
-                        one = look.faces.take(np.array([tracked.data["row"][row]], np.intp))
-                        paths[shot, int(tracked.tracker_id[row])].append((look.pts, one))
+                        one = detection.faces.take(np.array([tracked.data["row"][row]], np.intp))
+                        paths[shot, int(tracked.tracker_id[row])].append((detection.pts, one))
         tracks = [_track(number, path) for number, path in enumerate(paths.values(), 1)]
-        return [track for track in tracks if _stands(track, float(info.time_base))]
+        return [track for track in tracks if _accepted(track, float(info.time_base))]
 
-    return linked
+    return link_all
 
 
 def _track(number: int, path: list[tuple[int, Faces]]) -> Track:
@@ -123,28 +125,32 @@ def _track(number: int, path: list[tuple[int, Faces]]) -> Track:
     )
 
 
-def _stands(track: Track, base: float) -> bool:
-    """The gates of `link`: long enough, and its better half sure enough."""
-    seen = len(track.pts)
-    best = np.sort(track.scores)[::-1][: (seen + 1) // 2].mean()
-    asked = SCORE - PATIENCE * min(max((seen - LEAST_LOOKS) / (LONG - LEAST_LOOKS), 0), 1)
-    return seen >= LEAST_LOOKS and (track.last - track.first) * base >= SECONDS and best >= asked
+def _accepted(track: Track, base: float) -> bool:
+    """The acceptance filters of `link`: length, and mean score of the better half."""
+    count = len(track.pts)
+    best = np.sort(track.scores)[::-1][: (count + 1) // 2].mean()
+    least_score = SCORE - PATIENCE * min(max((count - LEAST_LOOKS) / (LONG - LEAST_LOOKS), 0), 1)
+    return (
+        count >= LEAST_LOOKS
+        and (track.last - track.first) * base >= SECONDS
+        and best >= least_score
+    )
 
 
-def measure(linker: Linker, crowds: Sequence[Seen]) -> dict[str, float]:
-    """The figures of one way to link, summed or in the mean over the crowds."""
-    rows = []
-    for seen in crowds:
-        tracks = linker(seen.found, seen.info)
-        looked = [Looked.of(tracks, pts) for pts in seen.info.pts]
-        rows.append(measure_following(looked, seen.shown, PLAN.rate))
+def measure(linker: Linker, crowds: Sequence[CrowdDetections]) -> dict[str, float]:
+    """The metrics of one linker, summed or averaged over the crowds."""
+    metrics = []
+    for crowd in crowds:
+        tracks = linker(crowd.found, crowd.info)
+        predictions = [FramePrediction.of(tracks, pts) for pts in crowd.info.pts]
+        metrics.append(measure_tracking(predictions, crowd.truths, SETTINGS.rate))
     return {
-        "recall 12-24 px": float(np.mean([row.recall[1] or np.nan for row in rows])),
-        "recall 24-48 px": float(np.mean([row.recall[2] or np.nan for row in rows])),
-        "false faces": float(np.mean([row.false for row in rows])),
-        "breaks": float(sum(row.breaks for row in rows)),
-        "switches": float(sum(row.switches or 0 for row in rows)),
-        "jitter": float(np.mean([row.jitter or np.nan for row in rows])),
+        "recall 12-24 px": float(np.mean([row.recall[1] or np.nan for row in metrics])),
+        "recall 24-48 px": float(np.mean([row.recall[2] or np.nan for row in metrics])),
+        "false positives": float(np.mean([row.false_positives for row in metrics])),
+        "fragmentations": float(sum(row.fragmentations for row in metrics)),
+        "identity switches": float(sum(row.identity_switches or 0 for row in metrics)),
+        "jitter": float(np.mean([row.jitter or np.nan for row in metrics])),
     }
 
 
@@ -154,27 +160,29 @@ def main() -> None:
     parser.add_argument("--crowds", type=int, default=4)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    crowds = [see(options.faces, seed) for seed in range(options.crowds)]
-    linkers: dict[str, Linker] = {"facepipe": ours}
+    crowds = [detect_crowd(options.faces, seed) for seed in range(options.crowds)]
+    linkers: dict[str, Linker] = {"facepipe": by_facepipe}
     try:
         from trackers import ByteTrackTracker, OCSORTTracker
     except ImportError:
         print("the package trackers is not installed: facepipe alone")
     else:
-        looks = {"lost_track_buffer": 5, "minimum_consecutive_frames": 1}
-        linkers["ByteTrack"] = theirs(
+        options_of_both = {"lost_track_buffer": 5, "minimum_consecutive_frames": 1}
+        linkers["ByteTrack"] = by_library(
             lambda: ByteTrackTracker(
-                track_activation_threshold=0.5, minimum_iou_threshold=0.05, **looks
+                track_activation_threshold=0.5, minimum_iou_threshold=0.05, **options_of_both
             )
         )
-        linkers["OC-SORT"] = theirs(lambda: OCSORTTracker(minimum_iou_threshold=0.1, **looks))
-    rows = {name: measure(linker, crowds) for name, linker in linkers.items()}
-    print("| linked by | " + " | ".join(next(iter(rows.values()))) + " |")
-    print("|---" * (1 + len(next(iter(rows.values())))) + "|")
-    for name, row in rows.items():
+        linkers["OC-SORT"] = by_library(
+            lambda: OCSORTTracker(minimum_iou_threshold=0.1, **options_of_both)
+        )
+    metrics = {name: measure(linker, crowds) for name, linker in linkers.items()}
+    print("| tracker | " + " | ".join(next(iter(metrics.values()))) + " |")
+    print("|---" * (1 + len(next(iter(metrics.values())))) + "|")
+    for name, row in metrics.items():
         print(f"| {name} | " + " | ".join(f"{value:.3g}" for value in row.values()) + " |")
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
