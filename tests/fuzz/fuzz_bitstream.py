@@ -1,4 +1,4 @@
-"""What is read of H.264, HEVC and AV1 packets and headers, and of transport streams' tables."""
+"""Corrupt bitstreams: packets and headers of H.264, HEVC and AV1, tables of transport streams."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKETS = 3
 
 @cache
 def seeds() -> dict[str, bytes]:
-    """The header and first packets of made films, each part after its length, then their files."""
+    """Extradata and first packets of synthetic videos, each after its length, then their files."""
     with tempfile.TemporaryDirectory() as folder:
         films = {
             "avc1": synthetic.plain(Path(folder) / "a.mp4", 4),
@@ -40,8 +40,8 @@ def parts_of(film: Path) -> bytes:
     return bytes([codec]) + b"".join(len(one).to_bytes(2, "big") + one for one in cut)
 
 
-def try_one(data: bytes) -> None:
-    """Read all of it in every way that the product does."""
+def fuzz_one(data: bytes) -> None:
+    """Parse it by every parser of bitstreams."""
     codec = CODECS[data[0] % len(CODECS)] if data else "h264"
     rest, parts = data[1:], []
     while rest and len(parts) <= PACKETS:

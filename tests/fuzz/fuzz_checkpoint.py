@@ -1,4 +1,4 @@
-"""What a stopped run left in its folder: notes, faces and marks, as a crash may leave them."""
+"""Corrupt checkpoints: the files of an interrupted run, as a crash may leave them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPAN = Span(0, 100, 200)
 
 
 def seeds() -> dict[str, bytes]:
-    """What a job writes; the first byte says in which file."""
+    """The files of a checkpoint; the first byte selects the file."""
     faces = Faces(
         np.array([[1, 2, 30, 40]], np.float32),
         np.array([0.9], np.float32),
@@ -35,8 +35,8 @@ def seeds() -> dict[str, bytes]:
         }
 
 
-def try_one(data: bytes) -> None:
-    """Go on where it was; what is damaged is as if it were not there."""
+def fuzz_one(data: bytes) -> None:
+    """Resume; a damaged file counts as missing."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "o.mp4"
         with open_job(target, "mark") as job:

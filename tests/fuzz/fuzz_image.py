@@ -1,4 +1,4 @@
-"""Photographs: their headers, tags and pixels."""
+"""Corrupt images: headers, tags and pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facepipe.images.picture import read_picture
 
 
 def seeds() -> dict[str, bytes]:
-    """A few pixels in each format, with EXIF where it goes."""
+    """A few pixels in each format, with EXIF where the format has it."""
     pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a picture"
@@ -26,8 +26,8 @@ def seeds() -> dict[str, bytes]:
     return made
 
 
-def try_one(data: bytes) -> None:
-    """Read it; only FacepipeError may come out."""
+def fuzz_one(data: bytes) -> None:
+    """Read it; only FacepipeError may be raised."""
     with contextlib.suppress(FacepipeError):
         picture = read_picture(data, "picture", most_pixels=1 << 20)
         assert picture.frame.width * picture.frame.height <= 1 << 20
