@@ -1,4 +1,4 @@
-"""The commands `train`, `label` and `export`: from faces to a network that ships."""
+"""The commands `train`, `align`, `label` and `export`: from faces to a network that ships."""
 
 from __future__ import annotations
 
@@ -32,6 +32,25 @@ def train(
     for at in steps(settings):
         print(at, flush=True)
     print(f"{settings.out}: weights, log and sheets")
+
+
+def align(
+    photographs: Annotated[list[Path], typer.Argument(help="photographs, or folders of them")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the zip of faces to write")],
+) -> None:
+    """Cut aligned faces out of photographs, for `train` and `evaluate faces`."""
+    from tqdm import tqdm
+
+    from facepipe.training.align import align_photographs
+
+    with tqdm(unit="photograph") as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        count = align_photographs(photographs, output, progress=report)
+    print(f"{output}: {count} faces")
 
 
 def label(
@@ -75,4 +94,4 @@ def export(
         print(f"{path} sha256 {digest}")
 
 
-COMMANDS = (train, label, export)
+COMMANDS = (train, align, label, export)

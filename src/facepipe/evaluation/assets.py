@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from facepipe.errors import InputError, UsageError
+from facepipe.errors import UsageError
 from facepipe.evaluation.clips import Rgb
 from facepipe.evaluation.faces import evenly_spaced
 from facepipe.faces.canvas import canvas_to_frame, resampled
 from facepipe.faces.detection.finder import find_faces
 from facepipe.models.detectors import create_detector
+from facepipe.training.align import read_image
 from facepipe.training.face_archive import ALIGNED_SIZE, MARGIN, FaceArchive
 
 
@@ -25,13 +25,7 @@ def read_faces(archives: Sequence[Path], count: int) -> list[Rgb]:
 
 def read_images(paths: Sequence[Path]) -> list[Rgb]:
     """Read images as RGB. Raises InputError for one that cannot be read."""
-    images = []
-    for path in paths:
-        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise InputError(f"{path}: missing, or no image that OpenCV can read")
-        images.append(np.ascontiguousarray(bgr[..., ::-1], np.uint8))
-    return images
+    return [read_image(path) for path in paths]
 
 
 def portrait() -> Rgb:
