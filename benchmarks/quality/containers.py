@@ -1,9 +1,9 @@
-"""What each container keeps, found by writing it: the table of docs/containers.md.
+"""What each container holds, found by putting it there: the table of docs/containers.md.
 
     python benchmarks/quality/containers.py
 
-Each row is a small video with one property; each cell says what becomes of it in a container, by
-`facepipe.video.check_target`, which writes the beginning of the video and reads it back.
+Each row is a small film that holds one thing; each cell says what becomes of it in a container, as
+`facepipe.video.check_target` finds it, which writes the film's beginning and reads it back.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ Make = Callable[[Path], Path]
 
 @dataclass(frozen=True)
 class Row:
-    """One property: a video file of `suffix` that has it, and the settings of its encoder."""
+    """One thing: a film in a file of `suffix` that holds it, and how its pictures are written."""
 
     name: str
     make: Make
     suffix: str = ".mkv"
-    settings: EncodeSettings | None = None  # None: the usual encoder of the container
-    web: Make | None = None  # the same with audio codecs that WebM takes
+    settings: EncodeSettings | None = None  # None: what the container usually has
+    web: Make | None = None  # the same with sounds that WebM takes
 
 
 def _with(*tracks: Track, **how: object) -> Make:
@@ -62,7 +62,7 @@ def _transparent(path: Path) -> Path:
 
 
 def _of_sounds(name: str, track: Track) -> Row:
-    """A row whose audio codec does not matter."""
+    """A row of which the sound does not matter."""
     first = replace(track, language=None, marks=rich_films.NO_MARKS, metadata=None)
     tracks = (first, track)
     web = [replace(one, codec="libopus") for one in tracks]
@@ -70,7 +70,7 @@ def _of_sounds(name: str, track: Track) -> Row:
 
 
 def rows() -> Iterator[tuple[str, Row]]:
-    """All rows, each with its heading."""
+    """All rows, each with the heading that it stands under."""
     plain = synthetic.plain
     for name, settings in (
         ("H.264", X264), ("HEVC", X265), ("AV1", AV1), ("VP9", VP9), ("FFV1", FFV1),
@@ -121,7 +121,7 @@ def rows() -> Iterator[tuple[str, Row]]:
 
 
 def cell(row: Row, suffix: str, source: Path) -> str:
-    """What becomes of a row's property in a container: yes, what it becomes, or empty."""
+    """What becomes of a row's thing in a container: yes, what it becomes, or nothing."""
     settings = row.settings or (VP9 if suffix == ".webm" else X264)
     target = source.with_name(f"made{suffix}")
     try:

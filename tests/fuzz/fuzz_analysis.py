@@ -27,7 +27,7 @@ from facepipe.pipeline.tasks import tracks_within
 
 PTS = tuple(range(0, 40 * 512, 512))
 VIDEO = VideoInfo(
-    path="film.mp4",
+    path="video.mp4",
     container="mp4",
     stream_index=0,
     codec="h264",

@@ -25,7 +25,7 @@ def seeds() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder, open_job(Path(folder) / "o.mp4", "mark") as job:
         damage = (Damage(100, 110, 2, "do not decode"),)
         job.keep_faces(SpanFaces(SPAN, (FrameDetections(100, faces, 0),), (105,), ("w",), damage))
-        job.part(SPAN).write_bytes(b"film")
+        job.part(SPAN).write_bytes(b"video")
         job.keep_part(Part(SPAN, str(job.part(SPAN)), 12, 5, "trouble", ("w",), "", damage))
         return {
             "faces": b"\0" + job.faces(SPAN).read_bytes(),
@@ -41,7 +41,7 @@ def fuzz_one(data: bytes) -> None:
         target = Path(folder) / "o.mp4"
         with open_job(target, "mark") as job:
             job.keep_faces(SpanFaces(SPAN, (), ()))
-            job.part(SPAN).write_bytes(b"film")
+            job.part(SPAN).write_bytes(b"video")
             kept = (job.faces(SPAN), job.part(SPAN).with_suffix(".json"))
             names = (*kept, job.folder / "fingerprint", job.folder / "made")
             names[data[0] % 4 if data else 0].write_bytes(data[1:])

@@ -16,7 +16,7 @@ def seeds() -> dict[str, bytes]:
     """A few pixels in each format, with EXIF where the format has it."""
     pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
     exif = Image.Exif()
-    exif[0x0112], exif[0x010E] = 6, "a picture"
+    exif[0x0112], exif[0x010E] = 6, "an image"
     made = {}
     for kind in ("jpeg", "png", "webp", "tiff", "avif"):
         file = io.BytesIO()
@@ -29,5 +29,5 @@ def seeds() -> dict[str, bytes]:
 def fuzz_one(data: bytes) -> None:
     """Read it; only FacepipeError may be raised."""
     with contextlib.suppress(FacepipeError):
-        picture = read_picture(data, "picture", most_pixels=1 << 20)
-        assert picture.frame.width * picture.frame.height <= 1 << 20
+        image = read_picture(data, "image", most_pixels=1 << 20)
+        assert image.frame.width * image.frame.height <= 1 << 20

@@ -15,7 +15,7 @@ from facepipe.errors import FacepipeError
 def seeds() -> dict[str, bytes]:
     """Manifests as users write them."""
     return {
-        "paths": b"# films\nin.mp4\nsub/b.jpg\n\n/absolute.mp4\n",
+        "paths": b"# videos\nin.mp4\nsub/b.jpg\n\n/absolute.mp4\n",
         "objects": b'{"source": "in.mp4", "output": "b/a.mp4"}\n{"source": "in.mp4"}\n',
         "names": "é.mp4\na b.mp4\n..\n../in.mp4\n".encode(),
         "bad": b'{"source": 1}\n{"source": "a", "out": "b"}\n{"source": "in.mp4", "output": ".."}',
@@ -25,7 +25,7 @@ def seeds() -> dict[str, bytes]:
 def fuzz_one(data: bytes) -> None:
     """List the items; no result may lie outside the output folder."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "in.mp4").write_bytes(b"film")
+        (Path(folder) / "in.mp4").write_bytes(b"video")
         manifest = Path(folder) / "list.jsonl"
         manifest.write_bytes(data)
         with contextlib.suppress(FacepipeError):

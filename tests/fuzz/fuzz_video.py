@@ -46,7 +46,7 @@ def seeds() -> dict[str, bytes]:
 def frames_of(data: bytes) -> int:
     """Number of frames that decode."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "film"
+        path = Path(folder) / "video"
         path.write_bytes(data)
         info = probe(path, LIMITS)
         return sum(1 for _ in decode(info, Span(0, info.pts[0], info.pts[-1] + 1)))
@@ -55,7 +55,7 @@ def frames_of(data: bytes) -> int:
 def fuzz_one(data: bytes) -> None:
     """Probe, plan and decode; only FacepipeError may be raised."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "film"
+        path = Path(folder) / "video"
         path.write_bytes(data)
         with contextlib.suppress(FacepipeError):
             info = probe(path, LIMITS)

@@ -1,4 +1,4 @@
-"""Several workers together learn what one would, through the real Ray Train."""
+"""Data-parallel training through the real Ray Train: workers together train as one process."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def settings(faces_folder: Path, tmp_path: Path) -> TrainSettings:
 
 
 def test_workers_share_a_batch(faces_folder: Path) -> None:
-    def batch(share: tuple[int, int]) -> torch.Tensor:
+    def batch(shard: tuple[int, int]) -> torch.Tensor:
         faces = FaceArchive([faces_folder])
-        every = FaceBatches(faces, batch=4, steps=2, seed=0, exact_bicubic=0.4, share=share)
+        every = FaceBatches(faces, batch=4, steps=2, seed=0, exact_bicubic=0.4, shard=shard)
         return every[1].inputs
 
     whole = batch((0, 1))
