@@ -117,11 +117,11 @@ def by_library(make: Callable[[], Any]) -> Linker:
 
 def _track(number: int, path: list[tuple[int, Faces]]) -> Track:
     return Track(
-        number,
-        np.array([pts for pts, _ in path], np.int64),
-        np.concatenate([face.boxes for _, face in path]),
-        np.concatenate([face.landmarks for _, face in path]),
-        np.concatenate([face.scores for _, face in path]),
+        number=number,
+        pts=np.array([pts for pts, _ in path], np.int64),
+        boxes=np.concatenate([face.boxes for _, face in path]),
+        landmarks=np.concatenate([face.landmarks for _, face in path]),
+        scores=np.concatenate([face.scores for _, face in path]),
     )
 
 

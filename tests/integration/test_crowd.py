@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,9 +97,9 @@ def prediction(
     which = np.arange(len(truth.identities)) if places is None else np.array(places, np.intp)
     points = [TEMPLATE @ m[:, :2].T + m[:, 2] + [shift, 0] for m in truth.to_frame[which]]
     faces = Faces(
-        truth.boxes[which],
-        np.ones(len(which), np.float32),
-        np.array(points, np.float32).reshape(-1, 5, 2),
+        boxes=truth.boxes[which],
+        scores=np.ones(len(which), np.float32),
+        landmarks=np.array(points, np.float32).reshape(-1, 5, 2),
     )
     return FramePrediction(faces, np.array(tracks, np.intp))
 
@@ -123,10 +124,7 @@ def test_tracking_metrics_count_misses_and_switches() -> None:
     shaken_metrics = measure_tracking(shaken, truth, 25)
     assert shaken_metrics.jitter == pytest.approx(1.0, abs=0.15)  # canvas px
     assert shaken_metrics.false_positives == 0  # the third is occluded, no false positive
-    beyond = [
-        FramePrediction(Faces(f.faces.boxes + 50, f.faces.scores, f.faces.landmarks))
-        for f in shaken
-    ]
+    beyond = [FramePrediction(replace(f.faces, boxes=f.faces.boxes + 50)) for f in shaken]
     wrong = measure_tracking(beyond, truth, 25)
     assert (wrong.false_positives, wrong.identity_switches, wrong.jitter) == (3, None, None)
 

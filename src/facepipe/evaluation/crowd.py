@@ -294,5 +294,13 @@ def _tracks_of_one_frame(
         for number in np.nonzero(faces.scores >= score)[0]:
             one = faces.take(np.array([number]))
             when = np.array([at], np.int64)
-            tracks.append(Track(len(tracks) + 1, when, one.boxes, one.landmarks, one.scores))
+            tracks.append(
+                Track(
+                    number=len(tracks) + 1,
+                    pts=when,
+                    boxes=one.boxes,
+                    landmarks=one.landmarks,
+                    scores=one.scores,
+                )
+            )
     return replace(analysis, tracks=tuple(tracks))

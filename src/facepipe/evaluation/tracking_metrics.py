@@ -35,10 +35,11 @@ class FramePrediction:
     def of(tracks: Sequence[Track], pts: int) -> FramePrediction:
         """The predictions of all enhanced tracks at `pts`."""
         there = [track for track in tracks if track.enhance and track.covers(pts)]
+        landmarks = np.array([track.landmarks_at(pts) for track in there], np.float32)
         faces = Faces(
-            np.array([track.box_at(pts) for track in there], np.float32).reshape(-1, 4),
-            np.ones(len(there), np.float32),
-            np.array([track.landmarks_at(pts) for track in there], np.float32).reshape(-1, 5, 2),
+            boxes=np.array([track.box_at(pts) for track in there], np.float32).reshape(-1, 4),
+            scores=np.ones(len(there), np.float32),
+            landmarks=landmarks.reshape(-1, 5, 2),
         )
         return FramePrediction(faces, np.array([track.number for track in there], np.intp))
 
