@@ -29,7 +29,7 @@ from typing import Any
 
 import cv2
 
-from facepipe.cli import main as cli
+from facepipe.cli import main as run_command
 from facepipe.cli import signals
 from media import portraits
 
@@ -89,7 +89,7 @@ def run(arguments: list[str], interruption: Interruption | None, log: Path) -> N
     code = 0
     sys.settrace(interruption)
     try:
-        cli.main()
+        run_command()
     except SystemExit as end:
         code = int(end.code or 0)
     finally:
