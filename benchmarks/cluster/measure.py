@@ -178,14 +178,16 @@ class ClipWork:
                 for detection in found.detections:
                     at = bisect_left(pts, detection.pts)
                     if at // period == self.first and first_frame <= at + shift < end:
-                        moves = tuple(
-                            replace(move, pts=shifted(move.pts)) for move in detection.moves
+                        motion = tuple(
+                            replace(one, pts=shifted(one.pts)) for one in detection.motion
                         )
                         detections.append(
-                            replace(detection, pts=shifted(detection.pts), moves=moves)
+                            replace(detection, pts=shifted(detection.pts), motion=motion)
                         )
         return SpanFaces(
-            span, tuple(detections), tuple(sorted(c for c in cuts if span.start <= c < span.stop))
+            span=span,
+            detections=tuple(detections),
+            cuts=tuple(sorted(c for c in cuts if span.start <= c < span.stop)),
         )
 
 
@@ -302,16 +304,16 @@ def measure_reading(short_video: Path, video: Path) -> dict[str, float]:
     def fetch(self: Any, start: int, end: int) -> bytes:
         nonlocal fetched
         fetched += end - start
-        with Path(ray_files._found(self.path)[1]).open("rb") as file:
+        with Path(ray_files._resolve(self.path)[1]).open("rb") as file:
             file.seek(start)
             return file.read(end - start)
 
     def size(self: Any, path: str, **_: Any) -> dict[str, Any]:
-        shifted = ray_files._found(self._strip_protocol(path))[1]
-        return {"name": path, "size": Path(shifted).stat().st_size, "type": "file"}
+        local = ray_files._resolve(self._strip_protocol(path))[1]
+        return {"name": path, "size": Path(local).stat().st_size, "type": "file"}
 
-    ray_files._entered["here"] = None  # the file server is not used: the files are here
-    ray_files._LentFile._fetch_range, ray_files._LentFiles.info = fetch, size
+    ray_files._connected["here"] = None  # the file server is not used: the files are here
+    ray_files._RemoteFile._fetch_range, ray_files._RemoteFileSystem.info = fetch, size
     results: list[tuple[int, int, int]] = []
     for path in (short_video, video):
         plan = make_plan(path, SETTINGS)
@@ -336,14 +338,14 @@ def measure_reading(short_video: Path, video: Path) -> dict[str, float]:
 class EmptyTask:
     """A task that does nothing: it is sent, waits, and returns so many bytes."""
 
-    home: Path
+    output_folder: Path
     load: tuple[int, ...] = ()
     seconds: float = 0.0
     bytes: int = 0
     folder: Path | None = None
 
-    def sent(self, _address: Callable[[str], str], folder: Path) -> EmptyTask:
-        """As every task that is sent to another machine."""
+    def for_remote(self, _address: Callable[[str], str], folder: Path) -> EmptyTask:
+        """See RemoteTask."""
         return replace(self, folder=folder)
 
 
@@ -377,9 +379,9 @@ def measure_dispatch(video: Path, folder: Path) -> dict[str, float]:
         receive_s = seconds_a_task([EmptyTask(folder, bytes=10**6)] * 100)
         waiting_s = 4.0
         polling_s = seconds_a_task([EmptyTask(folder, seconds=waiting_s)]) - task_s
-        file_server: Any = executor._engine._library._librarian  # type: ignore[union-attr]
+        file_server: Any = executor._engine._file_server._reader  # type: ignore[union-attr]
         children = psutil.Process().children(recursive=True)
-        process = next(one for one in children if "_Librarian" in " ".join(one.cmdline()))
+        process = next(one for one in children if "_FileReader" in " ".join(one.cmdline()))
         cpu_before = sum(process.cpu_times()[:2])
         for _ in range(200):
             ray.get(file_server.read.remote(str(video), 0, 2**20))

@@ -30,7 +30,7 @@ from facepipe.evaluation.assets import read_faces, sample_backgrounds
 from facepipe.evaluation.clips import write_video
 from facepipe.evaluation.synthetic_crowd import Crowd, CrowdSettings, GroundTruth
 from facepipe.evaluation.tracking_metrics import FramePrediction, measure_tracking
-from facepipe.faces.tracking.acceptance import LEAST_LOOKS, LONG, PATIENCE
+from facepipe.faces.tracking.acceptance import LEAST_DETECTIONS, LONG, PATIENCE
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline.spans import anchors
 from facepipe.pipeline.tasks import AnalyzeTask, analyze_span
@@ -129,9 +129,11 @@ def _accepted(track: Track, base: float) -> bool:
     """The acceptance filters of `link`: length, and mean score of the better half."""
     count = len(track.pts)
     best = np.sort(track.scores)[::-1][: (count + 1) // 2].mean()
-    least_score = SCORE - PATIENCE * min(max((count - LEAST_LOOKS) / (LONG - LEAST_LOOKS), 0), 1)
+    least_score = SCORE - PATIENCE * min(
+        max((count - LEAST_DETECTIONS) / (LONG - LEAST_DETECTIONS), 0), 1
+    )
     return (
-        count >= LEAST_LOOKS
+        count >= LEAST_DETECTIONS
         and (track.last - track.first) * base >= SECONDS
         and best >= least_score
     )

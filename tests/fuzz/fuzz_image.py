@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from facepipe.errors import FacepipeError
-from facepipe.images.picture import read_picture
+from facepipe.images.still import read_image
 
 
 def seeds() -> dict[str, bytes]:
@@ -29,5 +29,5 @@ def seeds() -> dict[str, bytes]:
 def fuzz_one(data: bytes) -> None:
     """Read it; only FacepipeError may be raised."""
     with contextlib.suppress(FacepipeError):
-        image = read_picture(data, "image", most_pixels=1 << 20)
+        image = read_image(data, "image", max_pixels=1 << 20)
         assert image.frame.width * image.frame.height <= 1 << 20

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from facepipe.cli import app
+from facepipe.cli.main import app
 from facepipe.configs.settings import load_settings
 from facepipe.datatypes import Faces
 from facepipe.errors import InputError, UsageError

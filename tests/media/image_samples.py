@@ -1,4 +1,4 @@
-"""Pictures made on the fly, of every kind, and read and written again."""
+"""Images of every kind made on the fly, and read and written again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyvips
 from PIL import Image
 
 from facepipe.datatypes import Frame
-from facepipe.images.picture import read_picture, write_picture
+from facepipe.images.still import read_image, write_image
 
 KINDS = ("jpeg", "png", "webp", "tiff", "avif")
 NOTE = "faces restored by facepipe"
@@ -50,8 +50,8 @@ def stacked(frame: Frame) -> np.ndarray:
 
 def again(source: bytes, change: Callable[[Frame], Frame] = lambda frame: frame) -> bytes:
     """Read and written again, with the pixels that `change` makes."""
-    picture = read_picture(source, "picture")
-    return write_picture(picture, change(picture.frame), note=NOTE)
+    still = read_image(source, "image")
+    return write_image(still, change(still.frame), note=NOTE)
 
 
 def double(frame: Frame) -> Frame:

@@ -1,4 +1,4 @@
-"""Pictures of known noise: what a small camera sees by night."""
+"""Frames of known noise, as of a small camera at night."""
 
 from __future__ import annotations
 
@@ -27,4 +27,9 @@ def frame(rgb: NDArray[np.float64], sigma: float = 0.0, seed: int = 0, bits: int
     codes = np.clip(np.rint(noisy * top / 255), 0, top)
     kind = PixelFormat("gbrp" if bits == 8 else "gbrp10le", "rgb", bits)
     dtype = np.uint8 if bits == 8 else np.uint16
-    return Frame(0, kind, Colour(), tuple(codes[..., k].astype(dtype) for k in range(3)))
+    return Frame(
+        pts=0,
+        format=kind,
+        colour=Colour(),
+        planes=tuple(codes[..., k].astype(dtype) for k in range(3)),
+    )

@@ -99,7 +99,7 @@ def cluster_faults(options: argparse.Namespace, source: Path, results: Path) -> 
 
     from facepipe.workers.ray_executor import RayExecutor
 
-    with LocalExecutor(2, apart=True) as local:
+    with LocalExecutor(2, isolated=True) as local:
         print(describe("local", run_batch([str(source)], results / "local", Settings(), local)))
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
@@ -124,7 +124,7 @@ def cluster_faults(options: argparse.Namespace, source: Path, results: Path) -> 
 
 
 def driver_faults(options: argparse.Namespace, source: Path, results: Path) -> None:
-    with LocalExecutor(2, apart=True) as local:
+    with LocalExecutor(2, isolated=True) as local:
         whole = run_batch([str(source)], results / "local", Settings(), local)
     print(describe("without kills", whole))
     rng = random.Random(options.seed)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Crops
+from facepipe.datatypes import CANVAS, Crops
 from facepipe.errors import ModelError
 from facepipe.models.networks.complexity import gigamacs, parameters
-from facepipe.models.networks.factory import CANVAS, small_network, small_networks
+from facepipe.models.networks.factory import small_network, small_networks
 from facepipe.models.registry import find_model
 from facepipe.models.restorers import create_restorer
 from facepipe.models.runtime import Device, choose
@@ -54,7 +54,11 @@ def load_candidate(name: str, *, device: Device = "auto", mirrored: bool = False
     def restore(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         no_index = np.zeros(len(inputs), np.intp)
         crops = Crops(
-            inputs[..., :3], np.zeros((len(inputs), 2, 3)), no_index, no_index, inputs[..., 3:]
+            pixels=inputs[..., :3],
+            to_frame=np.zeros((len(inputs), 2, 3)),
+            frame=no_index,
+            track=no_index,
+            neighbours=inputs[..., 3:],
         )
         return restorer(crops).pixels
 

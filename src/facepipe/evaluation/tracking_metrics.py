@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from facepipe.datatypes import Faces, Track
 from facepipe.evaluation.synthetic_crowd import GroundTruth
 from facepipe.faces.canvas import TEMPLATE, canvas_to_frame
-from facepipe.models.detectors.boxes import overlaps, sizes
+from facepipe.models.detectors.boxes import iou, sizes
 
 #: Edges of the size ranges in which recall is reported, video px.
 SIZE_EDGES = (8.0, 12.0, 24.0, 48.0)
@@ -120,7 +120,7 @@ def _match(
     """Match visible faces to predictions by the Hungarian method; also counts false positives."""
     if not len(predicted.faces):
         return {}, 0
-    ious = overlaps(truth.boxes, predicted.faces.boxes)
+    ious = iou(truth.boxes, predicted.faces.boxes)
     bonus = np.zeros(ious.shape)
     if predicted.tracks is not None:
         had = np.array([last_track.get(int(identity), -1) for identity in truth.identities])

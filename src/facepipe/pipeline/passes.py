@@ -16,10 +16,10 @@ from facepipe.datatypes import Analysis, Damage, Part, Span, SpanFaces, VideoInf
 from facepipe.errors import FacepipeError, WorkerError, reason_of
 from facepipe.faces.tracking.fade import faded
 from facepipe.faces.tracking.link import link
-from facepipe.faces.tracking.selection import choose
 from facepipe.pipeline.checkpoint import Job
 from facepipe.pipeline.limits import check_tracks
 from facepipe.pipeline.preflight import Plan, check_unchanged
+from facepipe.pipeline.selection import choose
 from facepipe.pipeline.spans import anchors, with_copies
 from facepipe.pipeline.tasks import (
     AnalyzeTask,
@@ -84,7 +84,7 @@ def analyze_pass(
             if len(failed) == len(spans):
                 raise WorkerError(f"every span failed: {reason_of(outcome.error)}")
             warning = f"no faces were looked for from pts {span.start}: {reason_of(outcome.error)}"
-            result = SpanFaces(span, (), (), (warning,))
+            result = SpanFaces(span=span, detections=(), cuts=(), warnings=(warning,))
         else:
             job.keep_faces(result)
             # Beside the workers' work; what links takes half a second to import.

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepipe.errors import InputError, OutputError
+from facepipe._files import atomic_write
+from facepipe.errors import InputError
 from facepipe.faces.canvas import CANVAS_FACE, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.faces.detection.finder import find_faces
 from facepipe.models.detectors import Detector, create_detector
@@ -36,25 +37,18 @@ def align_photographs(
     """
     paths = [path for source in photographs for path in _images_of(source)]
     detector = create_detector("yunet", pack=None, threads=1)
-    partial = target.with_name(target.name + ".partial")
     count = 0
-    try:
-        with zipfile.ZipFile(partial, "w") as archive:
-            for done, path in enumerate(paths, 1):
-                for face in _aligned_faces(read_image(path), detector):
-                    buffer = io.BytesIO()
-                    Image.fromarray(face).save(buffer, "PNG")
-                    archive.writestr(f"{count:06}-{path.stem}.png", buffer.getvalue())
-                    count += 1
-                if progress is not None:
-                    progress(done, len(paths))
+    with atomic_write(target) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for done, path in enumerate(paths, 1):
+            for face in _aligned_faces(read_image(path), detector):
+                buffer = io.BytesIO()
+                Image.fromarray(face).save(buffer, "PNG")
+                archive.writestr(f"{count:06}-{path.stem}.png", buffer.getvalue())
+                count += 1
+            if progress is not None:
+                progress(done, len(paths))
         if not count:
             raise InputError(f"no face of {CANVAS_FACE:g} px and more in {len(paths)} photographs")
-        partial.replace(target)
-    except OSError as error:
-        raise OutputError(f"{target}: the faces cannot be written ({error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return count
 
 

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from facepipe.datatypes import NEIGHBOUR_CHANNELS, SEQUENCE, Float32
+from facepipe.datatypes import CANVAS, NEIGHBOUR_CHANNELS, SEQUENCE_LENGTH, Float32
 from facepipe.errors import InputError
-from facepipe.faces.canvas import CANVAS
 from facepipe.faces.restoration.fusion import fuse
 from facepipe.models.networks.parsingnet import PARTS
 from facepipe.training.degradations import (
@@ -45,7 +44,7 @@ _LUMA = np.array([[0.299, 0.587, 0.114]])
 #: Share of sequences that lack neighbour frames on one side.
 _ONE_SIDED_SHARE = 0.15
 
-_NEIGHBOURS = tuple(k for k in range(SEQUENCE) if k != SIDE_FRAMES)
+_NEIGHBOURS = tuple(k for k in range(SEQUENCE_LENGTH) if k != SIDE_FRAMES)
 
 
 @dataclass(frozen=True)

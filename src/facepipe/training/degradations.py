@@ -18,12 +18,12 @@ from cv2.typing import MatLike
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepipe.datatypes import SEQUENCE
-from facepipe.faces.canvas import CANVAS, resampled
+from facepipe.datatypes import CANVAS, SEQUENCE_LENGTH
+from facepipe.faces.canvas import resampled
 from facepipe.training.face_archive import ALIGNED_SIZE, MARGIN
 
 #: Neighbour frames on each side of the middle frame of a sequence.
-SIDE_FRAMES = SEQUENCE // 2
+SIDE_FRAMES = SEQUENCE_LENGTH // 2
 #: Sigma of the blur of a sensor's square pixels, in pixels.
 _PIXEL_SIGMA = 0.3
 #: Median sigma of the motion of a face between frames, canvas px: that of a talking head, about 10

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from facepipe._files import atomic_write
 from facepipe.configs.training import TrainSettings
 from facepipe.errors import ModelError, UsageError
 from facepipe.models.weights import load_weights, save_weights
@@ -318,10 +319,9 @@ def _resume(path: Path, states: dict[str, Stateful]) -> int:
 
 
 def _write_checkpoint(path: Path, step: int, states: dict[str, Stateful]) -> None:
-    partial = path.with_name(path.name + ".partial")
     saved = {name: holder.state_dict() for name, holder in states.items()}
-    torch.save({"step": step, **saved}, partial)
-    partial.replace(path)
+    with atomic_write(path) as partial:
+        torch.save({"step": step, **saved}, partial)
 
 
 def _log(path: Path, report: Progress) -> None:
@@ -344,4 +344,5 @@ def _write_sheet(path: Path, columns_B3HW: Tensor) -> None:
     """Write a contact sheet of the first twelve columns."""
     wide = torch.cat(list(columns_B3HW[:12].float().cpu()), 2)
     pixels = (wide.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
-    Image.fromarray(pixels).save(path)
+    with atomic_write(path) as partial:
+        Image.fromarray(pixels).save(partial)

@@ -35,7 +35,9 @@ def drawn(times: list[int], width: int = 96, height: int = 64) -> Iterator[Frame
         planes = picture.reformat(format="yuv420p").to_ndarray()
         y = planes[:height].copy()
         rest = planes[height:].reshape(2, height // 2, width // 2)
-        yield Frame(time, YUV, Colour(), (y, rest[0].copy(), rest[1].copy()))
+        yield Frame(
+            pts=time, format=YUV, colour=Colour(), planes=(y, rest[0].copy(), rest[1].copy())
+        )
 
 
 @pytest.fixture

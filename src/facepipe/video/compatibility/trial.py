@@ -90,4 +90,10 @@ def _empty(info: VideoInfo) -> Frame:
     for plane in writable_views(picture):
         plane[...] = 0
     picture.pts, picture.time_base = info.pts[0], info.time_base
-    return Frame(info.pts[0], format, colour_of(picture), views(picture), handle=picture)
+    return Frame(
+        pts=info.pts[0],
+        format=format,
+        colour=colour_of(picture),
+        planes=views(picture),
+        handle=picture,
+    )
