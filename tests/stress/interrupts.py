@@ -29,8 +29,8 @@ from typing import Any
 
 import cv2
 
-from facepipe.cli import main as run_command
 from facepipe.cli import signals
+from facepipe.cli.main import main as run_command
 from media import portraits
 
 cv2.setNumThreads(1)  # before any thread is made: threads do not survive a fork
