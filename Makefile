@@ -6,7 +6,7 @@ JOBS ?= auto
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test proof conformance lint types contracts clean
+.PHONY: demo test proof conformance stress lint types contracts clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("facepipe needs Python 3.11 to 3.14, this is " + sys.version) if not (3, 11) <= sys.version_info[:2] < (3, 15) else None'
@@ -42,6 +42,10 @@ proof: $(VENV)/.proof
 # Writes docs/conformance.md: 529 videos, each property held against the source.
 conformance: $(VENV)/.test
 	$(BIN)/python tests/conformance/matrix.py --markdown docs/conformance.md
+
+# Kills, interrupts and corrupt files, with counts that end within about 15 minutes on two cores.
+stress: $(VENV)/.test
+	$(BIN)/python tests/stress
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

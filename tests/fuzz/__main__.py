@@ -1,4 +1,4 @@
-"""Run one harness under atheris, from its seeds on: python tests/fuzz NAME [libFuzzer's].
+"""Run one harness under atheris, from its seeds: python tests/fuzz NAME [options of libFuzzer].
 
 python tests/fuzz analysis -max_total_time=300
 """
@@ -14,7 +14,7 @@ import atheris
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-NAMES = ("settings", "analysis", "manifest", "archive", "film", "picture", "kept", "bitstream")
+NAMES = ("settings", "analysis", "manifest", "archive", "video", "image", "checkpoint", "bitstream")
 
 
 def main() -> None:
@@ -27,9 +27,9 @@ def main() -> None:
         for seed, data in harness.seeds().items():
             (Path(corpus) / seed).write_bytes(data)
         arguments = [sys.argv[0], corpus, "-timeout=20", "-rss_limit_mb=4096", *options]
-        # A harness may know better than random bytes what to change.
+        # A harness may have a mutator of its own.
         own = {"custom_mutator": harness.mutate} if hasattr(harness, "mutate") else {}
-        atheris.Setup(arguments, harness.try_one, **own)
+        atheris.Setup(arguments, harness.fuzz_one, **own)
         atheris.Fuzz()
 
 

@@ -1,4 +1,4 @@
-"""analysis.json, and what is done with one that is taken for good."""
+"""Corrupt analysis.json: parsing, and the render pass of one that is accepted."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from facepipe.pipeline.sidecar import changed_box, scale_advice
 from facepipe.pipeline.tasks import tracks_within
 
 PTS = tuple(range(0, 40 * 512, 512))
-FILM = VideoInfo(
-    path="film.mp4",
+VIDEO = VideoInfo(
+    path="video.mp4",
     container="mp4",
     stream_index=0,
     codec="h264",
@@ -46,7 +46,7 @@ _PLANE = np.tile(np.arange(96, dtype=np.uint8), (64, 1))
 
 
 def track(number: int, knots: int = 3) -> Track:
-    """A face that walks a little."""
+    """A track of a face that moves a little."""
     rng = np.random.default_rng(number)
     corner = rng.uniform(0, 30, (knots, 2)).astype(np.float32)
     shape = np.array([[8, 10], [22, 10], [15, 17], [10, 24], [20, 24]], np.float32)
@@ -60,12 +60,12 @@ def track(number: int, knots: int = 3) -> Track:
 
 
 def analysis(*tracks: Track) -> Analysis:
-    """An analysis of FILM."""
-    return Analysis("a" * 64, FILM.time_base, 40, 96, 64, tracks, (512, 2048), ("a warning",))
+    """An analysis of VIDEO."""
+    return Analysis("a" * 64, VIDEO.time_base, 40, 96, 64, tracks, (512, 2048), ("a warning",))
 
 
 def written(made: Analysis) -> bytes:
-    """The bytes of its file."""
+    """The analysis as the bytes of its file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "analysis.json"
         write_analysis(made, path)
@@ -74,7 +74,7 @@ def written(made: Analysis) -> bytes:
 
 @cache
 def seeds() -> dict[str, bytes]:
-    """What analyze writes."""
+    """Analyses as the analysis pass writes them."""
     refused = replace(track(2), enhance=False, reason="too short")
     return {
         "empty": written(analysis()),
@@ -85,7 +85,7 @@ def seeds() -> dict[str, bytes]:
 
 
 def read(data: bytes) -> Analysis:
-    """What the bytes of a file say. Raises FacepipeError alone."""
+    """Parse the bytes of a file. Raises FacepipeError only."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "analysis.json"
         path.write_bytes(data)
@@ -93,7 +93,7 @@ def read(data: bytes) -> Analysis:
 
 
 def nodes(tree: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The places of everything in a JSON value."""
+    """The paths of all values in a JSON tree."""
     found = [place]
     inner = tree.items() if isinstance(tree, dict) else ()
     for key, value in enumerate(tree) if isinstance(tree, list) else inner:
@@ -102,7 +102,7 @@ def nodes(tree: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def put(tree: Any, place: tuple[Any, ...], value: object) -> Any:
-    """The tree with another value there."""
+    """The tree with another value at that path."""
     if not place:
         return value
     inner = tree
@@ -113,7 +113,7 @@ def put(tree: Any, place: tuple[Any, ...], value: object) -> Any:
 
 
 def mutate(data: bytes, max_size: int, seed: int) -> bytes:
-    """Another value somewhere in the JSON: bytes changed at random seldom leave any."""
+    """Mutate one value of the JSON: random bytes seldom leave valid JSON."""
     rng = random.Random(seed)
     try:
         tree = json.loads(data)
@@ -132,23 +132,23 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
         return rng.choice(list(seeds().values()))[:max_size]
 
 
-def try_one(data: bytes) -> None:
-    """Read it, and go through what the render pass asks of it before a network sees a face."""
+def fuzz_one(data: bytes) -> None:
+    """Parse it, and run the steps of the render pass that come before the network."""
     with contextlib.suppress(FacepipeError):
         use(read(data))
 
 
 def use(found: Analysis) -> None:
-    """What a render does with it. Raises FacepipeError alone."""
-    tracks = choose(found.tracks, ChooseSettings(largest=10), FILM)
+    """Run the steps of a render. Raises FacepipeError only."""
+    tracks = choose(found.tracks, ChooseSettings(largest=10), VIDEO)
     check_crowd(tracks, LIMITS)
-    tracks = faded(tracks, found.cuts, FILM, PTS[0], PTS[-1] + 1)
+    tracks = faded(tracks, found.cuts, VIDEO, PTS[0], PTS[-1] + 1)
     scale_advice(replace(found, tracks=tracks), 1)
     for one in tracks:
         for knot in range(min(len(one.pts), 3)):
             changed_box(one, knot, scale=1, width=found.width, height=found.height)
     for span in (Span(0, PTS[0], PTS[20]), Span(1, PTS[20], PTS[-1] + 1)):
-        inside = tracks_within(tracks, span, FILM)
+        inside = tracks_within(tracks, span, VIDEO)
         frames = [
             Frame(
                 pts=pts,

@@ -1,4 +1,4 @@
-"""Archives: their members are listed and read within their limits."""
+"""Corrupt archives: members are listed and read within their limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KINDS = (".zip", ".tar", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
 def seeds() -> dict[str, bytes]:
-    """One of each kind; the first byte says which."""
+    """One archive of each kind; the first byte selects the kind."""
     made = {}
     for kind, suffix in enumerate(_KINDS):
         file = io.BytesIO()
@@ -35,8 +35,8 @@ def seeds() -> dict[str, bytes]:
     return made
 
 
-def try_one(data: bytes) -> None:
-    """List and read all its members; only FacepipeError may come out."""
+def fuzz_one(data: bytes) -> None:
+    """List and read all members; only FacepipeError may be raised."""
     if not data:
         return
     limits = Limits(member_bytes=1 << 20)

@@ -1,4 +1,4 @@
-"""What is read of H.264, HEVC and AV1 packets and headers, and of transport streams' tables."""
+"""Corrupt bitstreams: packets and headers of H.264, HEVC and AV1, tables of transport streams."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ PACKETS = 3
 
 @cache
 def seeds() -> dict[str, bytes]:
-    """The header and first packets of made films, each part after its length, then their files."""
+    """Extradata and first packets of synthetic videos, each after its length, then their files."""
     with tempfile.TemporaryDirectory() as folder:
-        films = {
+        videos = {
             "avc1": synthetic.plain(Path(folder) / "a.mp4", 4),
             "annex_b": synthetic.film(Path(folder) / "b.ts", frames=4),
             "hvc1": synthetic.film(Path(folder) / "c.mp4", codec="libx265", frames=4),
             "av01": synthetic.film(Path(folder) / "d.mkv", codec="libsvtav1", frames=4),
         }
-        return {name: parts_of(film) + film.read_bytes()[:3000] for name, film in films.items()}
+        return {name: parts_of(video) + video.read_bytes()[:3000] for name, video in videos.items()}
 
 
-def parts_of(film: Path) -> bytes:
-    with av.open(str(film)) as opened:
+def parts_of(video: Path) -> bytes:
+    with av.open(str(video)) as opened:
         video = opened.streams.video[0]
         codec = CODECS.index(video.codec_context.codec.canonical_name)
         packets = [bytes(packet) for packet, _ in zip(opened.demux(video), range(PACKETS))]  # noqa: B905
@@ -40,8 +40,8 @@ def parts_of(film: Path) -> bytes:
     return bytes([codec]) + b"".join(len(one).to_bytes(2, "big") + one for one in cut)
 
 
-def try_one(data: bytes) -> None:
-    """Read all of it in every way that the product does."""
+def fuzz_one(data: bytes) -> None:
+    """Parse it by every parser of bitstreams."""
     codec = CODECS[data[0] % len(CODECS)] if data else "h264"
     rest, parts = data[1:], []
     while rest and len(parts) <= PACKETS:
@@ -61,7 +61,7 @@ def try_one(data: bytes) -> None:
         assert bitstream.annex_b(packet, None) == packet
         bitstream.annex_b(packet, size)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "film"
+        file = Path(folder) / "video"
         file.write_bytes(rest)
         lacks_index(file)
         transport_of(file)

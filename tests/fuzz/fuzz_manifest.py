@@ -1,4 +1,4 @@
-"""Manifests of a batch, and the names within archives."""
+"""Corrupt manifests of a batch, and hostile names in archives."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from facepipe.errors import FacepipeError
 
 
 def seeds() -> dict[str, bytes]:
-    """Manifests as people write them."""
+    """Manifests as users write them."""
     return {
-        "paths": b"# films\nin.mp4\nsub/b.jpg\n\n/absolute.mp4\n",
+        "paths": b"# videos\nin.mp4\nsub/b.jpg\n\n/absolute.mp4\n",
         "objects": b'{"source": "in.mp4", "output": "b/a.mp4"}\n{"source": "in.mp4"}\n',
         "names": "é.mp4\na b.mp4\n..\n../in.mp4\n".encode(),
         "bad": b'{"source": 1}\n{"source": "a", "out": "b"}\n{"source": "in.mp4", "output": ".."}',
     }
 
 
-def try_one(data: bytes) -> None:
-    """List what they name; no result may lie outside of the output folder."""
+def fuzz_one(data: bytes) -> None:
+    """List the items; no result may lie outside the output folder."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "in.mp4").write_bytes(b"film")
+        (Path(folder) / "in.mp4").write_bytes(b"video")
         manifest = Path(folder) / "list.jsonl"
         manifest.write_bytes(data)
         with contextlib.suppress(FacepipeError):
@@ -41,6 +41,6 @@ def try_one(data: bytes) -> None:
 
 
 def inside(place: str) -> bool:
-    """Whether a place lies within the folder that it is relative to."""
+    """Whether a relative path stays inside its folder."""
     path = PurePosixPath(place)
     return not path.is_absolute() and ".." not in path.parts and "\0" not in place and bool(place)

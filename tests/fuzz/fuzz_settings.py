@@ -1,4 +1,4 @@
-"""Settings: a TOML file, then one assignment a line behind a line of dashes."""
+"""Corrupt settings: a TOML file, a line of dashes, then one assignment a line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BREAK = b"\n---\n"
 
 
 def seeds() -> dict[str, bytes]:
-    """Files and assignments as people write them."""
+    """Files and assignments as users write them."""
     return {
         "sections": b'[detect]\nscore = 0.5\nevery = 3\n[output]\ncodec = "libx265"\ncrf = 20\n',
         "choose": b'[choose]\ntracks = [1, 2]\nregion = "0,0,10,10"\nlargest = 3\n',
@@ -26,8 +26,8 @@ def seeds() -> dict[str, bytes]:
     }
 
 
-def try_one(data: bytes) -> None:
-    """Load them; only FacepipeError may come out."""
+def fuzz_one(data: bytes) -> None:
+    """Load them; only FacepipeError may be raised."""
     content, _, rest = data.partition(_BREAK)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "own.toml"

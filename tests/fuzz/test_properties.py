@@ -1,4 +1,4 @@
-"""Whatever is given to what parses here: a result, or one of facepipe's own errors."""
+"""Properties of all parsers: any input gives a result or one of facepipe's own errors."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from fuzz import (
     fuzz_analysis,
     fuzz_archive,
     fuzz_bitstream,
-    fuzz_film,
-    fuzz_kept,
+    fuzz_checkpoint,
     fuzz_manifest,
     fuzz_settings,
+    fuzz_video,
 )
 from media import synthetic
 
@@ -151,7 +151,7 @@ def test_an_analysis_edited_anywhere(data: st.DataObject) -> None:
         content = json.dumps(tree).encode()
     except (ValueError, UnicodeEncodeError):
         assume(False)
-    fuzz_analysis.try_one(content)
+    fuzz_analysis.fuzz_one(content)
 
 
 @settings(deadline=None, max_examples=100)
@@ -167,7 +167,7 @@ def test_an_analysis_edited_anywhere(data: st.DataObject) -> None:
 def test_absurd_faces_are_read_and_go_through_the_render_pass(
     faces: list[tuple[list[float], list[int]]],
 ) -> None:
-    """Boxes and landmarks anywhere, of any size, turned inside out, at pts that no frame has."""
+    """Boxes and landmarks anywhere, of any size, inverted, at pts that no frame has."""
     tree = json.loads(fuzz_analysis.seeds()["empty"])
     for number, (values, pts) in enumerate(faces):
         knot = {
@@ -255,14 +255,14 @@ JSON_LINE = st.dictionaries(st.sampled_from(["source", "output", "x"]), ANYTHING
 @example(['{"source": "\\ud800.mp4"}'])
 @example(["x" * 5000 + ".mp4"])
 def test_manifests(lines: list[str]) -> None:
-    fuzz_manifest.try_one("\n".join(lines).encode(errors="surrogatepass"))
+    fuzz_manifest.fuzz_one("\n".join(lines).encode(errors="surrogatepass"))
 
 
 EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6)
 
 
 def edited(seed: bytes, edits: list[tuple[float, int]], kept: float) -> bytes:
-    """The seed with some bytes changed, cut after a share of it."""
+    """The seed with some bytes changed, truncated to a share of its length."""
     content = bytearray(seed)
     for share, value in edits:
         content[min(int(share * len(content)), len(content) - 1)] = value
@@ -271,7 +271,7 @@ def edited(seed: bytes, edits: list[tuple[float, int]], kept: float) -> bytes:
 
 @pytest.mark.parametrize(
     "harness",
-    [fuzz_archive, fuzz_bitstream, fuzz_film, fuzz_kept, fuzz_settings, fuzz_analysis],
+    [fuzz_archive, fuzz_bitstream, fuzz_video, fuzz_checkpoint, fuzz_settings, fuzz_analysis],
     ids=lambda harness: harness.__name__,
 )
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
@@ -280,4 +280,4 @@ def test_files_with_bytes_changed(harness: Any, data: st.DataObject) -> None:
     seeds = harness.seeds()
     seed = seeds[data.draw(st.sampled_from(sorted(seeds)))]
     kept = data.draw(st.sampled_from([1.0]) | st.floats(0, 1))
-    harness.try_one(edited(seed, data.draw(EDITS), kept))
+    harness.fuzz_one(edited(seed, data.draw(EDITS), kept))

@@ -158,7 +158,7 @@ def test_hdr_stays_hdr(tmp_path: Path) -> None:
     span = Span(0, before.pts[0], before.pts[-1] + 1)
     for one, two in zip(decode(before, span), decode(after, span), strict=True):
         apart = np.abs(one.planes[0].astype(int) - two.planes[0])
-        assert apart[untouched].mean() < 2.5  # of 1023; benchmarks/hdr.py measures real clips
+        assert apart[untouched].mean() < 2.5  # of 1023; see benchmarks/quality/hdr.py
         assert apart[~untouched].max() > 8
 
 

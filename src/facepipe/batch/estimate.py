@@ -12,7 +12,8 @@ from facepipe.errors import FacepipeError
 from facepipe.video.probe import Head, glance
 
 #: Seconds of one core for a megapixel of video, analyzed and written at its own size, and for an
-#: image (benchmarks/speed.py's clips without faces; a face costs another 0.02 s a frame).
+#: image (clips without faces, by benchmarks/speed/whole_run.py; a face costs another 0.02 s a
+#: frame).
 _MEGAPIXEL_SECONDS, _IMAGE_SECONDS = 0.09, 0.15
 
 

@@ -13,7 +13,7 @@ from facepipe.cli.commands import Command, Group
 from facepipe.cli.options import Device
 
 if TYPE_CHECKING:
-    from facepipe.evaluation.tables import Figures
+    from facepipe.evaluation.tables import Evaluation
 
 evaluate_app = typer.Typer(
     cls=Group,
@@ -54,11 +54,11 @@ def evaluate_faces(
     """Compare restorers with bicubic enlargement on faces whose original is known."""
     from facepipe.evaluation.faces import evaluate_faces as evaluate
     from facepipe.evaluation.faces import write_sheet
-    from facepipe.evaluation.restorers import entrant
+    from facepipe.evaluation.restorers import load_candidate
     from facepipe.training.face_archive import FaceArchive
 
     entrants = {
-        _row_name(name): entrant(name, device=device.value, mirrored=mirrored)
+        _row_name(name): load_candidate(name, device=device.value, mirrored=mirrored)
         for name in restorer or ["fishsrnet"]
     }
     rows = {name: one.restore for name, one in entrants.items()}
@@ -72,18 +72,18 @@ def evaluate_faces(
 
 
 def _report(
-    result: Figures | Sequence[Figures], output: Path | None, markdown: Path | None
+    result: Evaluation | Sequence[Evaluation], output: Path | None, markdown: Path | None
 ) -> None:
     """Print the tables of `result`; write them to `output` as JSON, to `markdown` as they are."""
-    from facepipe.evaluation.tables import as_json, write
+    from facepipe.evaluation.tables import as_json, write_text
 
     several = result if isinstance(result, Sequence) else [result]
     tables = "\n".join(one.to_markdown() for one in several)
     print(tables)
     if output:
-        write(output, as_json(result))
+        write_text(output, as_json(result))
     if markdown:
-        write(markdown, tables)
+        write_text(markdown, tables)
 
 
 def _row_name(restorer: str) -> str:
@@ -134,13 +134,11 @@ def evaluate_video(
 ) -> None:
     """Measure facepipe on clips that are made small and coded, against the original clips."""
     from facepipe.configs.settings import load_settings
-    from facepipe.evaluation.video import evaluate_film
+    from facepipe.evaluation.video import evaluate_video as evaluate
 
     settings = load_settings(overrides={"output.scale": scale})
     found = [
-        evaluate_film(
-            video, restorer or ["fishsrnet"], settings, face_px=face, crf=crf, frames=frames
-        )
+        evaluate(video, restorer or ["fishsrnet"], settings, face_px=face, crf=crf, frames=frames)
         for video in videos
     ]
     _report(found, output, markdown)
@@ -176,15 +174,15 @@ def evaluate_crowd(
     """Measure facepipe on a drawn crowd: faces found, followed and restored, against the truth."""
     from facepipe.configs.settings import load_settings
     from facepipe.evaluation.assets import (
-        installed_photographs,
         portrait,
         read_faces,
-        read_photographs,
+        read_images,
+        sample_backgrounds,
     )
     from facepipe.evaluation.crowd import evaluate_crowd as evaluate
-    from facepipe.evaluation.synthetic_crowd import Crowd, Plan
+    from facepipe.evaluation.synthetic_crowd import Crowd, CrowdSettings
 
-    plan = Plan(
+    plan = CrowdSettings(
         faces=count,
         frames=frames,
         sizes=(smallest, max(largest, smallest)),
@@ -195,7 +193,7 @@ def evaluate_crowd(
     )
     crowd = Crowd(
         read_faces(faces, 2 * count) if faces else [portrait()],
-        read_photographs(background) if background else installed_photographs(),
+        read_images(background) if background else sample_backgrounds(),
         plan,
     )
     settings = load_settings(overrides={"output.scale": scale})

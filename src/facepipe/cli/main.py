@@ -29,6 +29,7 @@ class _Commands(LazyGroup):
             "models": Lazy("facepipe.cli.models:models_app", "list the networks"),
             "evaluate": Lazy("facepipe.cli.evaluate:evaluate_app", "measure quality"),
             "train": Lazy("facepipe.cli.train:train", "train a network by a recipe"),
+            "align": Lazy("facepipe.cli.train:align", "cut aligned faces out of photographs"),
             "label": Lazy("facepipe.cli.train:label", "label the parts of faces with a teacher"),
             "export": Lazy("facepipe.cli.train:export", "join trained networks into one restorer"),
         },

@@ -1,4 +1,4 @@
-"""The commands `train`, `label` and `export`: from faces to a network that ships."""
+"""The commands `train`, `align`, `label` and `export`: from faces to a network that ships."""
 
 from __future__ import annotations
 
@@ -52,6 +52,25 @@ def train(
         for step in steps(settings):
             print(step, flush=True)
     print(f"{settings.out}: weights, log and sheets")
+
+
+def align(
+    photographs: Annotated[list[Path], typer.Argument(help="photographs, or folders of them")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the zip of faces to write")],
+) -> None:
+    """Cut aligned faces out of photographs, for `train` and `evaluate faces`."""
+    from tqdm import tqdm
+
+    from facepipe.training.align import align_photographs
+
+    with tqdm(unit="photograph") as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        count = align_photographs(photographs, output, progress=advance)
+    print(f"{output}: {count} faces")
 
 
 def label(

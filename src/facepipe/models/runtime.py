@@ -40,7 +40,7 @@ def choose(device: Device, runtime: Runtime) -> tuple[Literal["cpu", "cuda"], Ru
     """Resolve `auto` on this machine, and check that what was asked for is there.
 
     CUDA wherever PyTorch sees it, else the CPU; there OpenVINO where it is installed, which is the
-    fastest (benchmarks/runtime.py), else onnxruntime, which is as fast as PyTorch for these
+    fastest (benchmarks/speed/runtime.py), else onnxruntime, which is as fast as PyTorch for these
     networks and starts two seconds sooner. Raises UsageError where the asked one is missing.
     """
     cuda = (

@@ -1,4 +1,4 @@
-"""One training on several processors or GPUs, through Ray Train."""
+"""Data-parallel training on several processes or GPUs, through Ray Train."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from facepipe.errors import UsageError, WorkerError
 def train_on_workers(settings: TrainSettings, *, workers: int, address: str | None = None) -> None:
     """Run the training that `settings` describe on `workers` processes of a Ray cluster.
 
-    `address` is the cluster's; None starts one on this machine. With CUDA each worker has a GPU,
-    else a share of the processor. Paths in the recipe must mean the same on every node. The workers
-    together see the batches that one process would, so a run may go on with another number of them.
+    `address` is that of the cluster; None starts one on this machine. With CUDA each worker has a
+    GPU, else CPU cores. Paths in the recipe must be valid on every node. All workers together see
+    the batches that one process would see, so a run may be resumed with another number of them.
     Raises UsageError without Ray, WorkerError when the training fails.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
@@ -57,7 +57,7 @@ def _cluster_has_gpus() -> bool:
 
 
 def _work(config: dict[str, Any]) -> None:
-    """What every worker runs, in a process group that Ray has set up."""
+    """Train in one worker, in the process group that Ray has set up; rank 0 prints the progress."""
     from ray import train as ray_train
 
     from facepipe.training.loop import train

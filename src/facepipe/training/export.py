@@ -1,4 +1,4 @@
-"""Join trained networks into a restorer that ships: one safetensors file and its graph."""
+"""Export of trained networks as a restorer: one safetensors file and its ONNX graphs."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ def export(
 ) -> list[tuple[Path, str]]:
     """Write `target` (.safetensors), its `.onnx` and `-parse.onnx`; give each with its sha256.
 
-    With `mix`, the restoring network is `share` of those weights and 1 - share of `restore`: of a
-    training that went on from another's weights, a mean does better than either on both's figures.
+    With `mix`, the weights of the restoring network are interpolated: `share` of `mix` and 1 -
+    share of `restore`. Where one training started from the other's weights, the mean is better than
+    either by the figures of both.
 
-    The second graph parses only. A graph holds no weights of its own: it points into the
-    safetensors file beside it, so there is one copy, and no way for them to differ. Weights are
-    kept in half precision, which moves no pixel by a tenth of a code value, and widened when they
-    are loaded.
+    The second graph only parses. A graph holds no weights: it points into the safetensors file in
+    the same folder, so there is one copy of them. Weights are stored in half precision, which
+    changes no pixel by a tenth of a code value, and converted to float32 when they are loaded.
     Raises ModelError for weights that do not fit.
     """
     network = GuidedFishSRNet(ParsingNet(), FishSRNet()).eval()
-    notes = {"parsing": load_weights(network.parsing, parsing)}
+    sources = {"parsing": load_weights(network.parsing, parsing)}
     if mix is not None:
-        notes["mixed"] = load_weights(network.restore, mix) | {"share": f"{share:g}"}
+        sources["mixed"] = load_weights(network.restore, mix) | {"share": f"{share:g}"}
         other = {name: value.clone() for name, value in network.restore.state_dict().items()}
-    notes["restore"] = load_weights(network.restore, restore)
+    sources["restore"] = load_weights(network.restore, restore)
     if mix is not None:
         own = network.restore.state_dict()
         network.restore.load_state_dict(
             {name: torch.lerp(value, other[name], share) for name, value in own.items()}
         )
-    told = {f"{part}.{k}": v for part, header in notes.items() for k, v in header.items()}
-    save_weights(network, target, told, dtype=torch.float16)
+    metadata = {f"{part}.{k}": v for part, header in sources.items() for k, v in header.items()}
+    save_weights(network, target, metadata, dtype=torch.float16)
     load_weights(network, target)
     graph = target.with_suffix(".onnx")
     _write_graph(network, target, graph)
@@ -73,11 +73,11 @@ def _write_graph(network: GuidedFishSRNet, weights: Path, graph: Path) -> None:
             verbose=False,
         )
         model = onnx.load(plain)
-    places = _places(weights)
+    ranges = _tensor_ranges(weights)
     widened = []
     for tensor in model.graph.initializer:
-        if tensor.name in places:
-            offset, length = places[tensor.name]
+        if tensor.name in ranges:
+            offset, length = ranges[tensor.name]
             name, tensor.name = tensor.name, tensor.name + ".half"
             tensor.data_type = onnx.TensorProto.FLOAT16
             set_external_data(tensor, weights.name, offset=offset, length=length)
@@ -87,12 +87,12 @@ def _write_graph(network: GuidedFishSRNet, weights: Path, graph: Path) -> None:
     nodes = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend([*widened, *nodes])
-    _forget_origin(model)
+    _strip_metadata(model)
     _write(model, graph)
 
 
 def _write_parse_graph(graph: Path, target: Path) -> None:
-    """Write that part of a restorer's `graph` which parses, for the same weights beside it."""
+    """Write the parsing part of a restorer's `graph`, with the same external weights."""
     whole = onnx.load(graph, load_external_data=False)
     _write(onnx.utils.Extractor(whole).extract_model(["seen"], ["parse"]), target)
 
@@ -101,8 +101,8 @@ def _write(model: onnx.ModelProto, target: Path) -> None:
     write_bytes(model.SerializeToString(), target)
 
 
-def _places(weights: Path) -> dict[str, tuple[int, int]]:
-    """Offset and length in bytes of every tensor in a safetensors file."""
+def _tensor_ranges(weights: Path) -> dict[str, tuple[int, int]]:
+    """Offset and length in bytes of each tensor in a safetensors file."""
     with weights.open("rb") as file:
         (header_length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(header_length))
@@ -114,8 +114,8 @@ def _places(weights: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def _forget_origin(model: onnx.ModelProto) -> None:
-    # The exporter notes stack traces with paths of the machine it ran on.
+def _strip_metadata(model: onnx.ModelProto) -> None:
+    # The exporter writes stack traces with paths of its machine.
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""

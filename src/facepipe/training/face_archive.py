@@ -1,4 +1,4 @@
-"""Reading aligned faces and their parsing masks from folders and zips."""
+"""Archives of aligned faces and their parsing masks: folders and zips."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from PIL import Image
 
 from facepipe.errors import InputError
 
-#: Pixels a side of an aligned face on disk: the canvas of 128 and a margin of 16 all round.
+#: Side of an aligned face on disk, px: the canvas of 128 and a margin of 16 on each side.
 ALIGNED_SIZE = 160
 MARGIN = 16
 
-_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
-#: Number of a place whose part is not known.
+IMAGE_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+#: Label of a pixel whose part is not known.
 IGNORED = 255
-# celebamask class ids, grouped into the classes of ParsingNet (see PARTS).
+# Classes of ParsingNet (see PARTS) by CelebAMask-HQ class id.
 _PART_OF_CLASS = np.full(256, IGNORED, np.uint8)
 _PART_OF_CLASS[:19] = [0, 1, 4, 7, 3, 3, 2, 2, 7, 7, 5, 5, 5, 6, 7, 7, 7, 7, 7]
 
-#: A celebamask class id of each part, in the order of PARTS.
+#: A CelebAMask-HQ class id for each part, in the order of PARTS.
 CLASS_OF_PART = np.array([0, 1, 6, 4, 2, 10, 13, 17], np.uint8)
 
 
 class FaceArchive:
     """Aligned 160x160 faces in one or more folders or zips, addressed by number.
 
-    Zips are opened anew in every process that reads, so that a loader's workers may share one.
-    Raises InputError for a path that is missing, no zip, or holds no picture.
+    Each process opens the zips for itself, so the workers of a loader may share one archive.
+    Raises InputError for a path that is missing, no zip, or holds no image.
     """
 
     def __init__(self, sources: Sequence[Path]) -> None:
         self._open: dict[Path, zipfile.ZipFile] = {}
         self._entries: list[tuple[Path, str]] = []
         for source in sources:
-            self._entries += [(source, name) for name in _pictures_in(source)]
-        #: The pictures' names without folder and suffix, in order.
+            self._entries += [(source, name) for name in _image_names(source)]
+        #: The file names without folder and suffix, in order.
         self.names = [Path(name).stem for _, name in self._entries]
         self._index = {name: k for k, name in enumerate(self.names)}
 
@@ -52,7 +52,7 @@ class FaceArchive:
         return self.__dict__ | {"_open": {}}
 
     def number(self, name: str) -> int | None:
-        """The number of the picture of that name, None where there is none."""
+        """The number of the image of that name, None where there is none."""
         return self._index.get(name)
 
     def _bytes(self, number: int) -> bytes:
@@ -64,13 +64,13 @@ class FaceArchive:
         return self._open[source].read(name)
 
     def _image(self, number: int) -> Image.Image:
-        """The decoded picture. Raises InputError when it is damaged or not 160x160."""
+        """The decoded image. Raises InputError when it is damaged or not 160x160."""
         source, name = self._entries[number]
         try:
             image = Image.open(io.BytesIO(self._bytes(number)))
             image.load()
         except (OSError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{source}: {name}: damaged or no picture ({error})") from error
+            raise InputError(f"{source}: {name}: damaged or no image ({error})") from error
         if image.size != (ALIGNED_SIZE, ALIGNED_SIZE):
             raise InputError(
                 f"{source}: {name}: a face for training and its mask are "
@@ -79,15 +79,15 @@ class FaceArchive:
         return image
 
     def face(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """RGB (160, 160, 3) and validity (160, 160), 255 where the photograph has pixels.
+        """Read a face: RGB (160, 160, 3) and its validity (160, 160), 255 inside the photograph.
 
-        Raises InputError when the picture is damaged or of another size.
+        Raises InputError when the image is damaged or of another size.
         """
         rgba = np.asarray(self._image(number).convert("RGBA"))
         return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
 
     def mask(self, number: int) -> NDArray[np.uint8]:
-        """Part numbers (160, 160) in the order of PARTS, 255 outside the photograph.
+        """Read a mask: part numbers (160, 160) in the order of PARTS, 255 outside the photograph.
 
         Raises InputError when the mask is damaged, of another size or holds colours.
         """
@@ -100,7 +100,7 @@ class FaceArchive:
         return np.asarray(_PART_OF_CLASS[np.asarray(image)])
 
 
-def _pictures_in(source: Path) -> list[str]:
+def _image_names(source: Path) -> list[str]:
     if source.is_dir():
         names = [str(p.relative_to(source)) for p in source.rglob("*") if p.is_file()]
     elif zipfile.is_zipfile(source):
@@ -108,12 +108,12 @@ def _pictures_in(source: Path) -> list[str]:
             names = archive.namelist()
     else:
         raise InputError(f"{source}: faces come from a folder or a zip, this is neither")
-    names = sorted(n for n in names if Path(n).suffix.lower() in _SUFFIXES)
+    names = sorted(n for n in names if Path(n).suffix.lower() in IMAGE_SUFFIXES)
     if not names:
-        raise InputError(f"{source}: holds no picture ({', '.join(sorted(_SUFFIXES))})")
+        raise InputError(f"{source}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return names
 
 
-def canvas_of(aligned: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The canvas in the middle of an aligned face (160, 160, ...), without its margin."""
+def crop_canvas(aligned: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Crop the margin of an aligned face (160, 160, ...): its canvas (128, 128, ...)."""
     return aligned[MARGIN:-MARGIN, MARGIN:-MARGIN]

@@ -1,4 +1,4 @@
-"""One loop for every network: batches in, weights out, resumable to the step."""
+"""Training loop for all networks, resumable to the step."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from facepipe._files import atomic_write
 from facepipe.configs.training import TrainSettings
 from facepipe.errors import ModelError, UsageError
 from facepipe.models.weights import load_weights, save_weights
-from facepipe.training.data import FaceBatches, batches
+from facepipe.training.data import Batch, FaceBatches, batches
 from facepipe.training.face_archive import FaceArchive
-from facepipe.training.losses import judge_loss
+from facepipe.training.losses import discriminator_loss
 from facepipe.training.muon import Muon, is_matrix
 from facepipe.training.tasks import Task, create_task
 
@@ -31,7 +31,7 @@ Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 class Stateful(Protocol):
-    """What a checkpoint keeps and brings back."""
+    """What a checkpoint saves and restores."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -40,7 +40,7 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: steps done, mean loss since the last report, faces a second."""
+    """Progress of a run: steps done, mean loss since the last report, faces a second."""
 
     step: int
     steps: int
@@ -54,103 +54,152 @@ class Progress:
 
 
 def train(settings: TrainSettings) -> Iterator[Progress]:
-    """Run, or go on with, the training that `settings` describe, and report as it goes.
+    """Run or resume the training that `settings` describe, and report its progress.
 
-    Leaves `checkpoint.pt` (everything a resume needs), `log.csv`, sample sheets and, at the end,
-    `NETWORK.safetensors` with the averaged weights in `settings.out`. A run that was stopped goes
-    on where its checkpoint stands; a finished one only writes its weights again.
-    Where a process group of PyTorch's stands, this is one of its processes: each takes its share of
-    every batch, and the first alone writes and reports.
+    Leaves `checkpoint.pt` (the whole state), `log.csv`, contact sheets and, at the end,
+    `NETWORK.safetensors` with the averaged weights in `settings.out`. An interrupted run resumes
+    from its checkpoint; a finished one only writes its weights again.
+    In a process group of PyTorch this is data-parallel training: each process takes its shard of
+    every batch, and rank 0 alone writes and reports.
     Raises UsageError, InputError or ModelError before the first step.
     """
-    rank, world = _place()
-    if settings.batch % world:
-        raise UsageError(f"batch {settings.batch} cannot be shared by {world} workers evenly")
-    settings.out.mkdir(parents=True, exist_ok=True)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
-    device = _device(settings.device)
-    task = create_task(settings)
-    settings = with_budget(settings, task.gigamacs)
-    dataset = _dataset(settings, task, (rank, world))
-    task.helpers.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network: nn.Module = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if settings.start_from:
-        load_weights(network, settings.start_from)
-    average = AveragedModel(network, multi_avg_fn=_ramped_ema(settings.ema)).eval()
-    optimizers = _optimizers(network, settings)
-    parts: dict[str, Stateful] = {"network": network, "average": average, "chance": _Chance()}
-    parts |= optimizers
-    judge: nn.Module | None = None
-    if task.judge is not None:
-        judge = task.judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        judge_optimizer = _adam(judge.parameters(), settings)
-        parts |= {"judge": judge, "judge_optimizer": judge_optimizer}
-    checkpoint = settings.out / "checkpoint.pt"
-    step = _resume(checkpoint, parts)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16")
+    yield from _Trainer(settings).run()
 
-    def keep() -> None:
-        if rank:
-            return
-        _write_checkpoint(checkpoint, step, parts)
-        notes = {"network": settings.network, "steps": str(step), "batch": str(settings.batch)}
-        notes["width"] = str(settings.width)
-        save_weights(average.module, settings.out / f"{settings.network}.safetensors", notes)
 
-    network.train()
-    learner = _shared(torch.compile(network) if settings.compiled else network, world)  # type: ignore[arg-type]
-    if judge is not None:
-        judge = _shared(judge, world)
-    kept_at = reported_at = time.monotonic()
-    running, since = 0.0, 0
-    for batch in batches(dataset, first=step, workers=settings.loader_workers):
-        batch = batch.to(device)
-        for optimizer in optimizers.values():
-            _set_learning_rate(optimizer, learning_rate(settings, step))
-        with autocast:
-            loss, shown = task.loss(learner, batch)
-        network.zero_grad(set_to_none=True)
+class _Trainer:
+    """The state of one run: networks, optimizers, and the number of steps done."""
+
+    def __init__(self, settings: TrainSettings) -> None:
+        self._rank, world = _rank_and_world()
+        if settings.batch % world:
+            raise UsageError(f"batch {settings.batch} cannot be shared by {world} workers evenly")
+        settings.out.mkdir(parents=True, exist_ok=True)
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        torch.manual_seed(settings.seed)
+        self._device = _device(settings.device)
+        self._task = create_task(settings)
+        self._settings = settings = with_budget(settings, self._task.gigamacs)
+        self._dataset = _dataset(settings, self._task, (self._rank, world))
+        self._task.frozen.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = self._placed(self._task.network)
+        if settings.start_from:
+            load_weights(self._network, settings.start_from)
+        average = AveragedModel(self._network, multi_avg_fn=_ramped_ema(settings.ema))
+        self._average = average.eval()
+        self._optimizers = _optimizers(self._network, settings)
+        self._states: dict[str, Stateful] = {
+            "network": self._network,
+            "average": self._average,
+            "chance": _RandomState(),
+            **self._optimizers,
+        }
+        self._discriminator: nn.Module | None = None
+        if self._task.discriminator is not None:
+            discriminator = self._placed(self._task.discriminator)
+            self._discriminator = _data_parallel(discriminator, world)
+            self._discriminator_optimizer = _adam(discriminator.parameters(), settings)
+            self._states["judge"] = discriminator
+            self._states["judge_optimizer"] = self._discriminator_optimizer
+        self._checkpoint = settings.out / "checkpoint.pt"
+        self._step = _resume(self._checkpoint, self._states)
+        bfloat16 = settings.precision == "bfloat16"
+        self._autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=bfloat16)
+        self._network.train()
+        learner = torch.compile(self._network) if settings.compiled else self._network
+        self._learner = _data_parallel(learner, world)  # type: ignore[arg-type]
+
+    def _placed(self, network: nn.Module) -> nn.Module:
+        """The network on the device of the run, in channels-last memory."""
+        placed: nn.Module = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return placed
+
+    def run(self) -> Iterator[Progress]:
+        """Do the steps that are left."""
+        settings = self._settings
+        saved_at = reported_at = time.monotonic()
+        total, count = 0.0, 0
+        for loaded in batches(self._dataset, first=self._step, workers=settings.loader_workers):
+            batch = loaded.to(self._device)
+            total, count = total + self._update(batch), count + 1
+            now = time.monotonic()
+            if self._is_due(settings.log_steps):
+                rate = count * settings.batch / max(now - reported_at, 1e-9)
+                yield self._report(total / count, rate)
+                total, count, reported_at = 0.0, 0, time.monotonic()
+            if not self._rank and self._is_due(settings.sheet_steps):
+                self._write_sheet(batch)
+            if now - saved_at > settings.checkpoint_seconds:
+                self._save()
+                saved_at = time.monotonic()
+        self._save()
+
+    def _update(self, batch: Batch) -> float:
+        """One step of the network, and of its discriminator; gives the loss.
+
+        A step whose gradient is not finite is skipped.
+        """
+        rate = learning_rate(self._settings, self._step)
+        with self._autocast:
+            loss, restored = self._task.loss(self._learner, batch)
+        self._network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
+        clip = self._settings.gradient_clip
+        norm = nn.utils.clip_grad_norm_(self._network.parameters(), clip)
         if math.isfinite(float(norm)):
-            for optimizer in optimizers.values():
+            for optimizer in self._optimizers.values():
+                _set_learning_rate(optimizer, rate)
                 optimizer.step()
-            average.update_parameters(network)
-        if judge is not None and shown is not None:
-            _set_learning_rate(judge_optimizer, learning_rate(settings, step))
-            with autocast:
-                verdict = judge_loss(judge, shown.detach(), batch.truth, batch.valid)
-            judge_optimizer.zero_grad(set_to_none=True)
-            verdict.backward()  # type: ignore[no-untyped-call]
-            if math.isfinite(float(verdict.detach())):
-                judge_optimizer.step()
-        step += 1
-        running, since = running + float(loss.detach()), since + 1
-        now = time.monotonic()
-        if step % settings.log_steps == 0 or step == settings.steps:
-            rate = since * settings.batch / max(now - reported_at, 1e-9)
-            report = Progress(
-                step, settings.steps, running / since, learning_rate(settings, step), rate
-            )
-            if not rank:
-                _log(settings.out / "log.csv", report)
-            yield report
-            running, since, reported_at = 0.0, 0, time.monotonic()
-        if not rank and (step % settings.sheet_steps == 0 or step == settings.steps):
-            with torch.inference_mode():
-                _write_sheet(
-                    settings.out / f"sheet-{step:06}.png", task.sheet(average.module, batch)
-                )
-        if now - kept_at > settings.checkpoint_seconds:
-            keep()
-            kept_at = time.monotonic()
-    keep()
+            self._average.update_parameters(self._network)
+        if self._discriminator is not None and restored is not None:
+            self._update_discriminator(restored.detach(), batch, rate)
+        self._step += 1
+        return float(loss.detach())
+
+    def _update_discriminator(self, restored: Tensor, batch: Batch, rate: float) -> None:
+        assert self._discriminator is not None
+        with self._autocast:
+            loss = discriminator_loss(self._discriminator, restored, batch.truth, batch.valid)
+        self._discriminator_optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if math.isfinite(float(loss.detach())):
+            _set_learning_rate(self._discriminator_optimizer, rate)
+            self._discriminator_optimizer.step()
+
+    def _is_due(self, every: int) -> bool:
+        """Whether this is a step that something is done at: every so many, and the last."""
+        return self._step % every == 0 or self._step == self._settings.steps
+
+    def _report(self, loss: float, faces_per_second: float) -> Progress:
+        rate = learning_rate(self._settings, self._step)
+        report = Progress(self._step, self._settings.steps, loss, rate, faces_per_second)
+        if not self._rank:
+            _log(self._settings.out / "log.csv", report)
+        return report
+
+    def _write_sheet(self, batch: Batch) -> None:
+        with torch.inference_mode():
+            columns = self._task.sheet(self._average.module, batch)
+            _write_sheet(self._settings.out / f"sheet-{self._step:06}.png", columns)
+
+    def _save(self) -> None:
+        """Write the checkpoint and the averaged weights."""
+        if self._rank:
+            return
+        settings = self._settings
+        _write_checkpoint(self._checkpoint, self._step, self._states)
+        metadata = {
+            "network": settings.network,
+            "steps": str(self._step),
+            "batch": str(settings.batch),
+            "width": str(settings.width),
+        }
+        weights = settings.out / f"{settings.network}.safetensors"
+        save_weights(self._average.module, weights, metadata)
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:
-    """Linear warm-up, then a cosine down to a hundredth at the last step."""
+    """Learning rate at `step`: linear warm-up times a cosine decay to a hundredth of the peak."""
     warm = min((step + 1) / max(settings.warmup_steps, 1), 1.0)
     cosine = 0.5 * (1 + math.cos(math.pi * min(step / settings.steps, 1.0)))
     return settings.learning_rate * warm * (0.01 + 0.99 * cosine)
@@ -163,9 +212,9 @@ def _device(name: str) -> torch.device:
 
 
 def with_budget(settings: TrainSettings, gigamacs: Callable[[], float]) -> TrainSettings:
-    """The settings with as many steps as their budget buys, where they have one.
+    """The settings with as many steps as their compute budget allows, where they have one.
 
-    A step costs each face three times a pass: one forward, two back.
+    A step costs three forward passes for each face: one forward, two backward.
     """
     if settings.petamacs is None:
         return settings
@@ -173,7 +222,7 @@ def with_budget(settings: TrainSettings, gigamacs: Callable[[], float]) -> Train
     return settings.model_copy(update={"steps": max(round(steps), 1)})
 
 
-def _dataset(settings: TrainSettings, task: Task, share: tuple[int, int]) -> FaceBatches:
+def _dataset(settings: TrainSettings, task: Task, shard: tuple[int, int]) -> FaceBatches:
     return FaceBatches(
         FaceArchive(settings.faces),
         batch=settings.batch,
@@ -184,17 +233,17 @@ def _dataset(settings: TrainSettings, task: Task, share: tuple[int, int]) -> Fac
         clean=settings.clean,
         masks=FaceArchive([settings.masks]) if settings.masks else None,
         parse_size=task.parse_size,
-        share=share,
+        shard=shard,
     )
 
 
 def _optimizers(network: nn.Module, settings: TrainSettings) -> dict[str, torch.optim.Optimizer]:
-    """What learns the network, by the names that a checkpoint gives them."""
-    learning = [p for p in network.parameters() if p.requires_grad]
+    """Optimizers of the network, by their names in a checkpoint."""
+    trained = [p for p in network.parameters() if p.requires_grad]
     if settings.optimizer == "adam":
-        return {"optimizer": _adam(learning, settings)}
-    matrices = [p for p in learning if is_matrix(p)]
-    rest = [p for p in learning if not is_matrix(p)]
+        return {"optimizer": _adam(trained, settings)}
+    matrices = [p for p in trained if is_matrix(p)]
+    rest = [p for p in trained if not is_matrix(p)]
     return {
         "muon": Muon(matrices, settings.learning_rate),
         "optimizer": _adam(rest, settings),
@@ -212,8 +261,8 @@ def _set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-class _Chance:
-    """PyTorch's random numbers, so that a resumed run draws on where it stood."""
+class _RandomState:
+    """State of PyTorch's random generator, so that a resumed run continues its sequence."""
 
     def state_dict(self) -> dict[str, Any]:
         return {"cpu": torch.get_rng_state()}
@@ -222,14 +271,14 @@ class _Chance:
         torch.set_rng_state(state_dict["cpu"])
 
 
-def _place() -> tuple[int, int]:
-    """This process's number among those that train together, and how many there are."""
+def _rank_and_world() -> tuple[int, int]:
+    """The rank of this process in its process group, and the size of the group."""
     if not torch.distributed.is_initialized():
         return 0, 1
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
-def _shared(network: nn.Module, world: int) -> nn.Module:
+def _data_parallel(network: nn.Module, world: int) -> nn.Module:
     """The network with gradients averaged over all processes, where there are several."""
     if world == 1:
         return network
@@ -237,25 +286,29 @@ def _shared(network: nn.Module, world: int) -> nn.Module:
 
 
 def _ramped_ema(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """An average whose memory grows with the run, so that it never drags chance weights along."""
+    """Exponential moving average whose decay grows with the run up to `decay`.
+
+    So the random weights of the start have no lasting share in it.
+    """
 
     def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(averaged, current, share)
+        ramped = min(decay, (1 + int(count)) / (10 + int(count)))
+        torch._foreach_lerp_(averaged, current, 1 - ramped)
 
     return update
 
 
-def _resume(path: Path, parts: dict[str, Stateful]) -> int:
+def _resume(path: Path, states: dict[str, Stateful]) -> int:
+    """Load the checkpoint, where there is one; gives the number of steps done."""
     if not path.is_file():
         return 0
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict):
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(saved, dict):
             raise TypeError("it holds no table of states")
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        return int(state["step"])
+        for name, holder in states.items():
+            holder.load_state_dict(saved[name])
+        return int(saved["step"])
     except (
         RuntimeError, LookupError, TypeError, ValueError, OSError, EOFError, UnpicklingError
     ) as error:  # fmt: skip
@@ -265,10 +318,10 @@ def _resume(path: Path, parts: dict[str, Stateful]) -> int:
         ) from error
 
 
-def _write_checkpoint(path: Path, step: int, parts: dict[str, Stateful]) -> None:
-    states = {name: part.state_dict() for name, part in parts.items()}
+def _write_checkpoint(path: Path, step: int, states: dict[str, Stateful]) -> None:
+    saved = {name: holder.state_dict() for name, holder in states.items()}
     with atomic_write(path) as partial:
-        torch.save({"step": step, **states}, partial)
+        torch.save({"step": step, **saved}, partial)
 
 
 def _log(path: Path, report: Progress) -> None:
@@ -288,6 +341,7 @@ def _log(path: Path, report: Progress) -> None:
 
 
 def _write_sheet(path: Path, columns_B3HW: Tensor) -> None:
+    """Write a contact sheet of the first twelve columns."""
     wide = torch.cat(list(columns_B3HW[:12].float().cpu()), 2)
     pixels = (wide.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
     with atomic_write(path) as partial:

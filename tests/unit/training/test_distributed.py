@@ -1,4 +1,4 @@
-"""Several workers together learn what one would, through the real Ray Train."""
+"""Data-parallel training through the real Ray Train: workers together train as one process."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def settings(faces_folder: Path, tmp_path: Path) -> TrainSettings:
 
 
 def test_workers_share_a_batch(faces_folder: Path) -> None:
-    def batch(share: tuple[int, int]) -> torch.Tensor:
+    def batch(shard: tuple[int, int]) -> torch.Tensor:
         faces = FaceArchive([faces_folder])
-        every = FaceBatches(faces, batch=4, steps=2, seed=0, exact_bicubic=0.4, share=share)
+        every = FaceBatches(faces, batch=4, steps=2, seed=0, exact_bicubic=0.4, shard=shard)
         return every[1].inputs
 
     whole = batch((0, 1))
@@ -53,15 +53,15 @@ def test_two_workers_learn_what_one_does(settings: TrainSettings, tmp_path: Path
     list(train(settings))
     train_on_workers(settings.model_copy(update={"out": tmp_path / "two"}), workers=2)
     one, _ = read_weights(tmp_path / "one" / "fishsrnet.safetensors")
-    two, notes = read_weights(tmp_path / "two" / "fishsrnet.safetensors")
-    assert notes["steps"] == "3"
+    two, metadata = read_weights(tmp_path / "two" / "fishsrnet.safetensors")
+    assert metadata["steps"] == "3"
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, atol=2e-4, rtol=1e-3)
     # Resumed by one process, the run is seen to be finished.
     assert list(train(settings.model_copy(update={"out": tmp_path / "two"}))) == []
 
 
-def test_a_training_that_cannot_begin_is_told(settings: TrainSettings, tmp_path: Path) -> None:
+def test_a_training_that_cannot_start_is_reported(settings: TrainSettings, tmp_path: Path) -> None:
     uneven = settings.model_copy(update={"batch": 3, "out": tmp_path / "uneven"})
     with pytest.raises((UsageError, WorkerError), match="cannot be shared by 2 workers"):
         train_on_workers(uneven, workers=2)

@@ -1,4 +1,4 @@
-"""What export writes is one restorer: the graph runs on the very weights beside it."""
+"""Export writes one restorer: the graphs run on the weights of its safetensors file."""
 
 from __future__ import annotations
 

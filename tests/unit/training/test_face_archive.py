@@ -13,9 +13,9 @@ from PIL import Image
 from facepipe.errors import InputError
 from facepipe.models.networks.parsingnet import PARTS
 from facepipe.training.face_archive import FaceArchive
+from media.aligned_faces import DRAWN, OUTSIDE, OUTSIDE_COLUMNS
 
 DrawnFace = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
-DRAWN, OUTSIDE, OUTSIDE_COLUMNS = 6, 1, 30
 
 
 def test_folder_and_zip_hold_the_same_faces(faces_folder: Path, faces_zip: Path) -> None:
@@ -85,12 +85,12 @@ def test_face_of_another_size_is_refused(tmp_path: Path) -> None:
         FaceArchive([tmp_path]).face(0)
 
 
-def test_damaged_picture_is_refused(faces_folder: Path, tmp_path: Path) -> None:
+def test_damaged_image_is_refused(faces_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes((faces_folder / "face_0.png").read_bytes()[:900])
     (tmp_path / "b.webp").write_bytes(b"RIFF and nothing more")
     archive = FaceArchive([tmp_path])
     for number in (0, 1):
-        with pytest.raises(InputError, match="damaged or no picture"):
+        with pytest.raises(InputError, match="damaged or no image"):
             archive.face(number)
 
 

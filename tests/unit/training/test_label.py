@@ -13,8 +13,7 @@ from facepipe.errors import OutputError
 from facepipe.models.networks.parsingnet import PARTS, ParsingTeacher
 from facepipe.training.face_archive import IGNORED, FaceArchive
 from facepipe.training.label import label
-
-OUTSIDE, OUTSIDE_COLUMNS = 1, 30
+from media.aligned_faces import OUTSIDE, OUTSIDE_COLUMNS
 
 
 class ByLight(ParsingTeacher):
@@ -29,11 +28,11 @@ class ByLight(ParsingTeacher):
 
 
 def test_labels_are_masks_of_the_faces_names(faces_folder: Path, tmp_path: Path) -> None:
-    faces, told = FaceArchive([faces_folder]), []
-    label(ByLight(), faces, tmp_path / "m.zip", progress=lambda *done: told.append(done))
+    faces, reported = FaceArchive([faces_folder]), []
+    label(ByLight(), faces, tmp_path / "m.zip", progress=lambda *done: reported.append(done))
     masks = FaceArchive([tmp_path / "m.zip"])
     assert sorted(masks.names) == sorted(faces.names)
-    assert told == [(6, 6)]
+    assert reported == [(6, 6)]
     for number, name in enumerate(faces.names):
         found = masks.number(name)
         assert found is not None
@@ -53,6 +52,6 @@ def test_a_real_teacher_labels_too(faces_folder: Path, tmp_path: Path) -> None:
     assert masks.mask(0).shape == (160, 160)
 
 
-def test_a_target_that_cannot_be_written_is_told(faces_folder: Path, tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_written_is_reported(faces_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         label(ByLight(), FaceArchive([faces_folder]), tmp_path / "no" / "m.zip")

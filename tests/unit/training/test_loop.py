@@ -10,7 +10,7 @@ import torch
 
 from facepipe.configs.training import TrainSettings
 from facepipe.errors import ModelError, UsageError
-from facepipe.evaluation.restorers import entrant
+from facepipe.evaluation.restorers import load_candidate
 from facepipe.models.networks.factory import small_networks
 from facepipe.models.networks.parsingnet import ParsingNet
 from facepipe.models.networks.vgg import find_vgg_weights
@@ -84,9 +84,9 @@ def test_stopped_run_ends_with_the_same_weights(
         assert one[part].keys() == other[part].keys()
         for name, tensor in one[part].items():
             assert torch.equal(tensor, other[part][name]), (part, name)
-    tensors, notes = read_weights(stopped.out / f"{network}.safetensors")
-    assert notes["network"] == network
-    assert notes["steps"] == "4"
+    tensors, metadata = read_weights(stopped.out / f"{network}.safetensors")
+    assert metadata["network"] == network
+    assert metadata["steps"] == "4"
     for name, tensor in tensors.items():
         assert torch.equal(tensor, one["average"][f"module.{name}"]), name
 
@@ -146,20 +146,20 @@ def test_every_system_learns_and_is_a_row(
         settings = settings.model_copy(update={"parsing": parsing})
     list(train(settings))
     weights = tmp_path / "run" / f"{name}.safetensors"
-    tensors, notes = read_weights(weights)
-    assert notes["network"] == name
+    tensors, metadata = read_weights(weights)
+    assert metadata["network"] == name
     assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
     assert (tmp_path / "run" / "sheet-000002.png").exists()
     if name not in small_networks():
-        with pytest.raises(ModelError, match="no row by itself"):
-            entrant(str(weights))
+        with pytest.raises(ModelError, match="no restorer by itself"):
+            load_candidate(str(weights))
         return
-    row = entrant(str(weights), device="cpu")
+    row = load_candidate(str(weights), device="cpu")
     assert row.cost is not None
     assert row.restore(np.zeros((2, 128, 128, 10), np.float32)).shape == (2, 128, 128, 3)
     if name == "fishsrnet-parsing":  # the map does not learn any more
-        given, _ = read_weights(tmp_path / "map" / "paper-parsingnet.safetensors")
-        for key, tensor in given.items():
+        degrade_for, _ = read_weights(tmp_path / "map" / "paper-parsingnet.safetensors")
+        for key, tensor in degrade_for.items():
             inner = tensors[key.replace("network.", "network.parsing.", 1)]
             torch.testing.assert_close(inner, tensor)
 
@@ -169,7 +169,7 @@ def test_every_system_learns_and_is_a_row(
     [("fsrnet", "masks"), ("fishsrnet-parsing", "parsing"), ("fishsrnet", "parsing"),
      ("parsing-teacher", "masks")],
 )  # fmt: skip
-def test_what_a_network_needs_is_told(
+def test_a_missing_need_of_a_network_is_reported(
     network: str, lacking: str, recipe: dict[str, Any], tmp_path: Path
 ) -> None:
     settings = TrainSettings(network=network, out=tmp_path, **recipe | {lacking: None})
@@ -184,7 +184,7 @@ def test_a_budget_buys_steps(recipe: dict[str, Any], tmp_path: Path) -> None:
     assert [report.steps for report in train(settings)][-1] == 3
 
 
-def test_a_judge_learns_beside_and_is_resumed(recipe: dict[str, Any], tmp_path: Path) -> None:
+def test_a_discriminator_is_trained_and_resumed(recipe: dict[str, Any], tmp_path: Path) -> None:
     settings = TrainSettings(
         network="urdgn", out=tmp_path, adversarial_weight=0.01, **recipe | {"steps": 2}
     )

@@ -14,7 +14,7 @@ from facepipe.training.losses import (
 
 
 @pytest.fixture
-def pictures() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def images() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     one, other = torch.rand(2, 2, 3, 32, 32, generator=generator)
     valid = torch.ones(2, 1, 32, 32)
@@ -23,9 +23,9 @@ def pictures() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def test_invalid_pixels_do_not_count(
-    pictures: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    images: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
-    one, other, valid = pictures
+    one, other, valid = images
     spoilt = one * valid + 9 * (1 - valid)
     for loss in (valid_l1, fourier_l1, grid_l1, negative_psnr):
         assert torch.equal(loss(one, other, valid), loss(spoilt, other, valid))
@@ -33,26 +33,26 @@ def test_invalid_pixels_do_not_count(
 
 
 def test_valid_l1_is_the_mean_over_valid_pixels(
-    pictures: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    images: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
-    one, other, valid = pictures
+    one, other, valid = images
     expected = (one - other).abs()[valid.expand_as(one) > 0].mean()
     torch.testing.assert_close(valid_l1(one, other, valid), expected)
     assert float(valid_l1(one, other, torch.zeros_like(valid))) == 0
 
 
-def test_losses_of_equal_pictures_are_zero(
-    pictures: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+def test_losses_of_equal_images_are_zero(
+    images: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
-    one, _, valid = pictures
+    one, _, valid = images
     assert float(fourier_l1(one, one, valid)) == 0
     assert float(valid_l1(one, one, valid)) == 0
 
 
 def test_negative_psnr_is_the_mean_over_faces_of_each_face_s(
-    pictures: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    images: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
-    one, other, valid = pictures
+    one, other, valid = images
     squares = [
         (a - b)[:, v[0] > 0].square().mean() for a, b, v in zip(one, other, valid, strict=True)
     ]
@@ -70,8 +70,8 @@ def test_fourier_l1_of_a_constant_difference_sits_at_frequency_zero() -> None:
 
 
 def test_fourier_l1_is_computed_in_float32_under_autocast() -> None:
-    pictures = torch.rand(1, 3, 16, 16).bfloat16()
-    assert fourier_l1(pictures, pictures * 0, torch.ones(1, 1, 16, 16)).dtype == torch.float32
+    images = torch.rand(1, 3, 16, 16).bfloat16()
+    assert fourier_l1(images, images * 0, torch.ones(1, 1, 16, 16)).dtype == torch.float32
 
 
 def test_soft_cross_entropy_agrees_with_torch_on_hard_labels() -> None:
@@ -105,5 +105,5 @@ def test_a_grid_costs_far_more_than_noise_of_the_same_power() -> None:
     by_grid = float(grid_l1(truth + 0.05 * grid, truth, valid))
     assert by_grid > 3 * by_noise
     assert by_grid == pytest.approx(0.05 * 1.5 / 3**0.5, rel=0.1)
-    # Colour that is off all over is none.
+    # A constant error is no grid.
     assert float(grid_l1(truth + 0.1, truth, valid)) == pytest.approx(0, abs=1e-6)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from facepipe.training.muon import Muon, evened, is_matrix
+from facepipe.training.muon import Muon, is_matrix, orthogonalized
 
 
 @settings(max_examples=25, deadline=None)
@@ -22,16 +22,16 @@ def test_singular_values_come_near_one_and_directions_stay(
     small = min(height, width)
     strengths = torch.logspace(0, -1.5, small).expand(count, small)
     matrices = left[..., :small] * strengths[:, None] @ right[..., :small].mT * 1e-3
-    values = torch.linalg.svdvals(evened(matrices))
+    values = torch.linalg.svdvals(orthogonalized(matrices))
     assert values.min() > 0.5
     assert values.max() < 1.3
-    turned = left[..., :small].mT @ evened(matrices) @ right[..., :small]
+    turned = left[..., :small].mT @ orthogonalized(matrices) @ right[..., :small]
     off = turned - torch.diag_embed(turned.diagonal(dim1=1, dim2=2))
     assert off.abs().max() < 0.1  # bfloat16
 
 
 def test_no_gradient_gives_no_step() -> None:
-    assert not evened(torch.zeros(2, 8, 16)).any()
+    assert not orthogonalized(torch.zeros(2, 8, 16)).any()
     weights = nn.Parameter(torch.randn(8, 16))
     before = weights.detach().clone()
     optimizer = Muon([weights], lr=0.1)
@@ -57,12 +57,12 @@ def test_weights_of_one_shape_do_not_mix() -> None:
     layouts = (torch.contiguous_format, torch.channels_last)
     pair = [nn.Parameter(torch.ones(16, 12, 1, 1).to(memory_format=how)) for how in layouts]
     lone = [nn.Parameter(torch.ones(16, 12, 1, 1)) for _ in range(2)]
-    together, apart = Muon(pair, lr=0.1), [Muon([one], lr=0.1) for one in lone]
+    together, difference = Muon(pair, lr=0.1), [Muon([one], lr=0.1) for one in lone]
     for both in gradients:
         for one, other, gradient in zip(pair, lone, both, strict=True):
             one.grad, other.grad = gradient.clone(), gradient.clone()
         together.step()
-        for optimizer in apart:
+        for optimizer in difference:
             optimizer.step()
     for one, other in zip(pair, lone, strict=True):
         torch.testing.assert_close(one, other, atol=2e-3, rtol=0)

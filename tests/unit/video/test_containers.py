@@ -303,7 +303,7 @@ def test_every_suffix_is_of_one_container() -> None:
 
 
 def test_the_page_shows_the_rows() -> None:
-    """`python benchmarks/containers.py --markdown docs/containers.md` writes it."""
+    """`python benchmarks/quality/containers.py --markdown docs/containers.md` writes it."""
     assert read_table(PAGE.read_text(), "rows") == rows_table()
 
 

@@ -75,7 +75,7 @@ _V4L2 = EncoderSpec(
     {"small": {"b": "3M"}, "visually-lossless": {"b": "12M"}, "archive": {"b": "40M"}}
 )
 #: By FFmpeg's name of the encoder. Others get no option but the user's. The numbers are such that
-#: one name means about one similarity to the source: `benchmarks/encoders.py`.
+#: one name means about one similarity to the source: `benchmarks/quality/encoders.py`.
 ENCODER_SPECS: dict[str, EncoderSpec] = {
     "libx264": _X264,
     "libx264rgb": _X264,

@@ -1,6 +1,6 @@
-"""How long a batch of very many tiny pictures takes to plan, and to plan again when all is done.
+"""Time to plan a batch of very many tiny images, and to plan it again when all are done.
 
-python benchmarks/planning.py --pictures 100000
+python benchmarks/speed/planning.py --images 100000
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from facepipe.configs.settings import Settings
 
 
 def memory() -> float:
-    """MB of this process at their most."""
+    """Peak memory of this process, MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=100_000)
-    asked = parser.parse_args()
+    parser.add_argument("--images", type=int, default=100_000)
+    options = parser.parse_args()
     content = cv2.imencode(".png", np.full((16, 16, 3), 99, np.uint8))[1].tobytes()
     with tempfile.TemporaryDirectory() as name:
         source, results = Path(name) / "in", Path(name) / "out"
-        for number in range(asked.pictures):
+        for number in range(options.images):
             place = source / f"{number // 1000:04}" / f"{number:07}.png"
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
@@ -46,7 +46,7 @@ def main() -> None:
                 waiting = ledger.count().get("waiting")
                 print(
                     f"{what}: {seconds:.1f} s, {memory() - before:.1f} MB more, "
-                    f"{waiting.items if waiting else 0} of {asked.pictures} wait"
+                    f"{waiting.items if waiting else 0} of {options.images} wait"
                 )
                 for row in ledger.waiting("image"):
                     written = results / row.place

@@ -1,6 +1,6 @@
-"""Size, likeness and speed of each encoder at each named quality, on frames of a real clip.
+"""Size, PSNR, SSIM and speed of each encoder at each named quality, on frames of a real clip.
 
-    python benchmarks/encoders.py CLIP --frames 120
+    python benchmarks/quality/encoders.py CLIP --frames 120
 
 Every frame is encoded as the render pass does it, twice, and read back. PSNR and SSIM are of luma
 against the decoded source, the mean over frames; speed is one process with its two encoder
@@ -85,7 +85,7 @@ def measured(
         found = probe(part)
         whole = Span(0, found.pts[0], found.pts[-1] + 1)
         pairs = [
-            likeness(one, other)
+            similarity(one, other)
             for one, other in zip(frames, islice(decode(found, whole), len(frames)), strict=True)
         ]
         size = part.stat().st_size / len(frames)
@@ -94,14 +94,14 @@ def measured(
     return size, float(psnr), float(ssim), len(frames) / took, same
 
 
-def likeness(one: Frame, other: Frame) -> tuple[float, float]:
+def similarity(one: Frame, other: Frame) -> tuple[float, float]:
     """PSNR in dB, at most 100, and SSIM of two frames' luma."""
-    a, b = _shares(one.luma, one.format.bits), _shares(other.luma, other.format.bits)
+    a, b = _normalised(one.luma, one.format.bits), _normalised(other.luma, other.format.bits)
     error = float(np.mean((a - b) ** 2))
     return min(100.0, -10 * np.log10(error)) if error else 100.0, _ssim(a, b)
 
 
-def _shares(plane: Plane, bits: int) -> np.ndarray:
+def _normalised(plane: Plane, bits: int) -> np.ndarray:
     return plane.astype(np.float32) / (2**bits - 2 ** (bits - 8))  # 255 is 1020 in ten bits
 
 

@@ -1,11 +1,11 @@
 """Recall and precision of face detection on boxed photographs, by face size.
 
-    python benchmarks/detection.py PHOTOGRAPHS.zip BOXES.csv [--enlarge 1 2 3] [--json OUT]
+    python benchmarks/quality/detection.py PHOTOGRAPHS.zip BOXES.csv [--enlarge 1 2 3] [--json OUT]
 
-The CSV has the columns image,label,xmin,ymin,xmax,ymax in pixels. A face counts as found by a
-box that overlaps it by half (IoU .5). In the rows "faces from N px", smaller ones, and whatever
-finds one, count for nothing. The boxes of a real set are never complete: a face that nobody
-boxed counts as a false one, so precision is a lower bound.
+The CSV has the columns image,label,xmin,ymin,xmax,ymax in pixels. A detection matches a face at IoU
+.5. In the rows "faces from N px", smaller faces and their detections are ignored. The boxes of a
+real set are never complete: a face without a box counts as a false positive, so precision is a
+lower bound.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ EDGES = (0.0, 8.0, 12.0, 16.0, 24.0, 48.0, float("inf"))
 FLOOR = 0.3
 
 
-def read_photographs(
+def read_images(
     archive: Path, table: Path
 ) -> tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.float32]]]:
-    """BGR pictures and their (N, 4) xyxy boxes, by name."""
+    """Read the BGR images and their (N, 4) xyxy boxes, by name."""
     boxes: dict[str, list[list[float]]] = defaultdict(list)
     with table.open(newline="") as file:
         for row in csv.DictReader(file):
             boxes[row["image"]].append([float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax")])
     with zipfile.ZipFile(archive) as photographs:
-        pictures = {
+        images = {
             name: cv2.imdecode(np.frombuffer(photographs.read(name), np.uint8), cv2.IMREAD_COLOR)
             for name in boxes
         }
-    unread = [name for name, picture in pictures.items() if picture is None]
+    unread = [name for name, image in images.items() if image is None]
     if unread:
         raise SystemExit(f"{archive}: cannot read {unread[0]}")
     return (
-        {name: np.asarray(picture, np.uint8) for name, picture in pictures.items()},
+        {name: np.asarray(image, np.uint8) for name, image in images.items()},
         {name: np.array(rows, np.float32) for name, rows in boxes.items()},
     )
 
@@ -103,7 +103,7 @@ def measures(
 
 
 def main() -> None:
-    """Print the table and, if asked, write it as JSON."""
+    """Print the table, and write it as JSON where --json names a file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("archive", type=Path)
     parser.add_argument("table", type=Path)
@@ -115,23 +115,21 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     cv2.setNumThreads(options.threads)
-    pictures, truth = read_photographs(options.archive, options.table)
+    images, truth = read_images(options.archive, options.table)
     detector = create_detector(options.detector, pack=options.pack, threads=options.threads)
     every = np.concatenate([sizes(boxes) for boxes in truth.values()])
-    print(
-        f"{len(pictures)} photographs, {len(every)} faces, {(every >= 12).sum()} of 12 px and more"
-    )
+    print(f"{len(images)} photographs, {len(every)} faces, {(every >= 12).sum()} of 12 px and more")
     report: list[dict[str, object]] = []
     for enlarge in options.enlarge:
-        begun = time.perf_counter()
+        began = time.perf_counter()
         found = {
-            name: find_faces(picture, detector, score=FLOOR, min_face=0, enlarge=enlarge)
-            for name, picture in pictures.items()
+            name: find_faces(image, detector, score=FLOOR, min_face=0, enlarge=enlarge)
+            for name, image in images.items()
         }
-        spent = (time.perf_counter() - begun) / len(pictures) * 1000
+        spent = (time.perf_counter() - began) / len(images) * 1000
         scores, side = match(found, truth, options.overlap)
         row: dict[str, object] = {"enlarge": enlarge, "milliseconds": spent}
-        print(f"\nenlarge {enlarge}: {spent:.1f} ms per picture")
+        print(f"\nenlarge {enlarge}: {spent:.1f} ms per image")
         for low in (0, 8, 12):
             row[f"from_{low}_px"] = found_all = measures(scores, side, every, low)
             print(f"  faces from {low:2d} px: {json.dumps(found_all)}")

@@ -1,8 +1,8 @@
-"""Peak memory of `facepipe run` over one minute of film and over ten: it must not grow.
+"""Peak memory of `facepipe run` for one minute of video and for ten: it must not grow.
 
-    python benchmarks/memory.py
+    python benchmarks/speed/memory.py
 
-The films are made on the fly from a photograph that scikit-image ships: faces all the way.
+The videos are made from a photograph that scikit-image ships, with a face in every frame.
 Resident memory of the process and all its workers is summed every 50 ms (Linux only).
 """
 
@@ -24,29 +24,21 @@ WIDTH, HEIGHT, RATE = 480, 270, 25
 
 
 def main() -> None:
-    """Make both films, run facepipe on each, print the peaks."""
+    """Make the videos, run facepipe on each, print the peaks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10])
     chosen = parser.parse_args()
     for minutes in chosen.minutes:
         with tempfile.TemporaryDirectory() as folder:
-            film, target = Path(folder) / "film.mp4", Path(folder) / "out.mp4"
-            make_film(film, minutes * 60 * RATE)
-            command = [
-                sys.executable,
-                "-m",
-                "facepipe",
-                "run",
-                str(film),
-                "-o",
-                str(target),
-            ]
+            video, target = Path(folder) / "video.mp4", Path(folder) / "out.mp4"
+            make_video(video, minutes * 60 * RATE)
+            command = [sys.executable, "-m", "facepipe", "run", str(video), "-o", str(target)]
             peak, took = peak_megabytes([*command, "--preset", "ultrafast", "--quiet"])
             print(f"{minutes:3} min: peak {peak:6.0f} MB, {took:6.1f} s", flush=True)
 
 
-def make_film(path: Path, frames: int) -> None:
-    """A film in which a small face moves about."""
+def make_video(path: Path, frames: int) -> None:
+    """Write a video in which a small face moves."""
     small = cv2.resize(data.astronaut()[:300, 75:375], (90, 90), interpolation=cv2.INTER_AREA)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
@@ -54,11 +46,11 @@ def make_film(path: Path, frames: int) -> None:
         )
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for number in range(frames):
-            picture = np.full((HEIGHT, WIDTH, 3), 110, np.uint8)
+            image = np.full((HEIGHT, WIDTH, 3), 110, np.uint8)
             x = int(190 + 120 * np.sin(number / 30))
             y = int(90 + 60 * np.cos(number / 40))
-            picture[y : y + 90, x : x + 90] = small
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            image[y : y + 90, x : x + 90] = small
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
 
 

@@ -1,15 +1,15 @@
-"""Films damaged in every way, one after another through the whole program: what becomes of each?
+"""Corrupt videos through the whole program: each is enhanced or refused, nothing else.
 
-    FACEPIPE_TEST_MEDIA=clips python benchmarks/mangled.py --count 2000
+    FACEPIPE_TEST_MEDIA=clips python tests/stress corruption --count 2000
 
-Each film is one of the real clips, cut to a second or so by copying packets, or one of those that
-tests/synthetic.py makes, with bytes flipped, ranges zeroed, cut, blocks shuffled, its header
-damaged or the sizes of its boxes changed. The same --seed and number do the same to the same clips;
---keep FOLDER keeps those, and every film that offends. Every one goes through `facepipe.enhance` in
-a process that stays alive for the next; what was written must decode to its last frame, what was
-refused must leave nothing under the target's name.
+Each video is a real clip, cut to about a second by copying packets, or one that
+tests/media/synthetic.py makes. Bits are flipped, ranges zeroed or cut, blocks shuffled, the header
+damaged, or the sizes of boxes changed. The same --seed and number do the same to the same clips;
+--keep FOLDER keeps the clips and every video that failed. Each goes through `facepipe.enhance` in a
+process that stays alive for the next. A result must decode to its last frame; a refusal must leave
+nothing under the target's name.
 
-Ends with 1 if any film brought a traceback, a crash, a hang, or a wrong or damaged result.
+Exit code 1 if any video caused a traceback, a crash, a hang, or a wrong or damaged result.
 """
 
 from __future__ import annotations
@@ -37,34 +37,33 @@ from pathlib import Path
 
 import av
 
-TESTS = Path(__file__).resolve().parent.parent / "tests"
-#: Pixels of all frames that a real clip keeps; small films are quick.
+from facepipe.video.pyav.texts import TEXTS
+from media import portraits, synthetic
+
+#: Pixels in all frames of a shortened clip; small videos are quick.
 PIXELS = 5_000_000
 SECONDS = 60
-OFFENCES = ("traceback", "crash", "hang", "undecodable", "left over", "source changed")
+FAILURES = ("traceback", "crash", "hang", "undecodable", "left over", "source changed")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one film."""
+    """The outcome of one video."""
 
     number: int
     clip: str
     damage: str
-    outcome: str  # done, refused or one of OFFENCES
-    told: str
+    outcome: str  # done, refused or one of FAILURES
+    message: str
     seconds: float
-    megabytes: float  # most memory that its process had until then
+    megabytes: float  # peak memory of its process until then
 
 
-# --- films -------------------------------------------------------------------------------------
+# --- clips -------------------------------------------------------------------------------------
 
 
 def make_clips(folder: Path, media: str | None) -> list[Path]:
-    """Whole films to be damaged: real ones cut short and in other containers, and made ones."""
-    sys.path.insert(0, str(TESTS))
-    from media import portraits, synthetic
-
+    """Make the intact clips: real ones cut short, and synthetic ones in other containers."""
     real = sorted(Path(media).iterdir()) if media else []
     for clip in real:
         with suppress(av.FFmpegError, ValueError):
@@ -181,7 +180,7 @@ def head(data: bytearray, rng: random.Random) -> None:
         data[rng.randrange(reach)] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
 
 
-#: Names of boxes, and of what stands in them, in MP4 and MOV; elements of Matroska.
+#: Names of boxes and codecs in MP4 and MOV, of chunks in AVI; element ids of Matroska.
 _MARKS = (
     *(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"stts", b"ctts", b"stsz", b"stsc"),
     *(b"stco", b"co64", b"stss", b"elst", b"mvhd", b"tkhd", b"mdhd", b"hdlr", b"avcC", b"hvcC"),
@@ -193,7 +192,7 @@ _MARKS = (
 
 
 def boxes(data: bytearray, rng: random.Random) -> None:
-    """Change sizes that stand before a box's name, or after an element's number."""
+    """Change the size before a box's name, or after an element's id."""
     for _ in range(rng.randrange(1, 5)):
         mark = rng.choice(_MARKS)
         found = []
@@ -221,8 +220,8 @@ def _range(data: bytearray, rng: random.Random) -> tuple[int, int]:
     return rng.randrange(len(data) - size + 1), size
 
 
-def mangled(clips: list[Path], seed: int, number: int) -> tuple[str, str, bytes]:
-    """The name of film `number`, what was done to it, and its bytes."""
+def corrupted(clips: list[Path], seed: int, number: int) -> tuple[str, str, bytes]:
+    """The file name of video `number`, the names of its damages, and its bytes."""
     rng = random.Random(f"{seed} {number}")
     clip = rng.choice(clips)
     data = bytearray(clip.read_bytes())
@@ -233,11 +232,11 @@ def mangled(clips: list[Path], seed: int, number: int) -> tuple[str, str, bytes]
     return clip.name, "+".join(damage.__name__ for damage in chosen), bytes(data)
 
 
-# --- one film through the program --------------------------------------------------------------
+# --- one video through the program -------------------------------------------------------------
 
 
 def work(pipe: Connection, clips: list[Path], seed: int, folder: Path) -> None:
-    """Take numbers from the pipe, send verdicts back; runs in a process of its own."""
+    """Take numbers from the pipe and send verdicts back; runs in a process of its own."""
     from facepipe.workers.local import LocalExecutor
 
     faulthandler.enable()
@@ -247,17 +246,17 @@ def work(pipe: Connection, clips: list[Path], seed: int, folder: Path) -> None:
             number = pipe.recv()
             if number is None:
                 return
-            pipe.send(judged(clips, seed, number, folder, executor))
+            pipe.send(judge(clips, seed, number, folder, executor))
 
 
-def judged(
+def judge(
     clips: list[Path], seed: int, number: int, folder: Path, executor: object = None
 ) -> Verdict:
-    """Make film `number`, enhance it and look at what came of it."""
+    """Make video `number`, enhance it and check the result."""
     from facepipe import FacepipeError, enhance
     from facepipe.configs.settings import load_settings
 
-    name, damage, data = mangled(clips, seed, number)
+    name, damage, data = corrupted(clips, seed, number)
     own = folder / str(number)
     own.mkdir()
     source = own / name
@@ -269,38 +268,36 @@ def judged(
     try:
         done = enhance(source, target, settings, executor=executor)  # type: ignore[arg-type]
     except FacepipeError as error:
-        outcome, told = "refused", f"{type(error).__name__}: {error}"
+        outcome, message = "refused", f"{type(error).__name__}: {error}"
         if target.exists():
             outcome = "left over"
-    except Exception:  # noqa: BLE001 (that is what is looked for)
-        outcome, told = "traceback", traceback.format_exc()
+    except Exception:  # noqa: BLE001 (this is what the test looks for)
+        outcome, message = "traceback", traceback.format_exc()
     else:
-        outcome, told = "done", "; ".join(done.warnings)
-        problem = decoded(target, done.frames)
+        outcome, message = "done", "; ".join(done.warnings)
+        problem = decode_error(target, done.frames)
         if problem:
-            outcome, told = "undecodable", problem
+            outcome, message = "undecodable", problem
     seconds = time.monotonic() - began
     if source.read_bytes() != data:
         outcome = "source changed"
     stray = {source.name, target.name, f"{target.name}.facepipe.json"}
     stray.add(f".{target.name}.facepipe")  # what is finished is kept for another try
     if outcome in ("done", "refused") and {p.name for p in own.iterdir()} - stray:
-        outcome, told = "left over", str(sorted(p.name for p in own.iterdir()))
+        outcome, message = "left over", str(sorted(p.name for p in own.iterdir()))
     if outcome in ("done", "refused"):
         remove(own)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Verdict(number, name, damage, outcome, told, seconds, most)
+    return Verdict(number, name, damage, outcome, message, seconds, most)
 
 
-def decoded(target: Path, frames: int) -> str:
-    """Why the film's video does not decode to so many frames; nothing where it does."""
-    from facepipe.media.containers import TEXTS
-
+def decode_error(target: Path, frames: int) -> str:
+    """Why the video does not decode to so many frames; empty where it does."""
     found = 0
     try:
-        with av.open(str(target), **TEXTS) as film:
-            stream = next(s for s in film.streams.video if not s.disposition & 1024)
-            for _ in film.decode(stream):
+        with av.open(str(target), **TEXTS) as video:
+            stream = next(s for s in video.streams.video if not s.disposition & 1024)
+            for _ in video.decode(stream):
                 found += 1
     except (av.FFmpegError, StopIteration) as error:
         return f"after {found} of {frames} frames: {error}"
@@ -317,7 +314,7 @@ def remove(folder: Path) -> None:
 
 
 class Worker:
-    """A process that judges one film after another, and is replaced when one ends it."""
+    """A process that judges one video after another, and is replaced when one ends it."""
 
     def __init__(self, clips: list[Path], seed: int, folder: Path) -> None:
         self._arguments = (clips, seed, folder)
@@ -338,7 +335,7 @@ class Worker:
             self.pipe.send(number)
 
     def verdict(self) -> Verdict | None:
-        """What became of its film, None while it is at work; the first film may take longer."""
+        """The verdict on its video, None while it runs; the first video may take longer."""
         assert self.number is not None
         try:
             if self.pipe.poll():
@@ -352,42 +349,42 @@ class Worker:
             return self._ended("hang", f"more than {SECONDS} s")
         return None
 
-    def _ended(self, outcome: str, told: str) -> Verdict:
+    def _ended(self, outcome: str, message: str) -> Verdict:
         assert self.number is not None
-        name, damage, _ = mangled(self._arguments[0], self._arguments[1], self.number)
+        name, damage, _ = corrupted(self._arguments[0], self._arguments[1], self.number)
         seconds = time.monotonic() - self.begun
         self._start()
-        return Verdict(self.number, name, damage, outcome, told, seconds, 0.0)
+        return Verdict(self.number, name, damage, outcome, message, seconds, 0.0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--first", type=int, default=0, help="number of the first film")
+    parser.add_argument("--first", type=int, default=0, help="number of the first video")
     parser.add_argument("--only", type=int, nargs="*", help="these numbers alone")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2, help="films at the same time")
-    parser.add_argument("--keep", type=Path, help="folder for offenders and the list of verdicts")
-    asked = parser.parse_args()
+    parser.add_argument("--workers", type=int, default=2, help="videos at the same time")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for failed videos and the list of verdicts"
+    )
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
-        folder = asked.keep or Path(made) / "kept"
+        folder = options.keep or Path(made) / "kept"
         whole = folder / "clips"
         if whole.is_dir():
             clips = sorted(whole.iterdir())
         else:
             whole.mkdir(parents=True)
             clips = make_clips(whole, os.environ.get("FACEPIPE_TEST_MEDIA"))
-        numbers = asked.only or list(range(asked.first, asked.first + asked.count))
-        verdicts = run(clips, numbers, asked.seed, asked.workers, folder)
+        numbers = options.only or list(range(options.first, options.first + options.count))
+        verdicts = run(clips, numbers, options.seed, options.workers, folder)
         clips_mark = hashlib.sha256(b"".join(clip.read_bytes() for clip in clips)).hexdigest()[:12]
-        print(f"{len(clips)} clips (sha256 {clips_mark}), seed {asked.seed}")
-        offences = report(verdicts)
+        print(f"{len(clips)} clips (sha256 {clips_mark}), seed {options.seed}")
+        failures = report(verdicts)
         for verdict in verdicts:
             if verdict.outcome in ("crash", "hang"):
-                print(
-                    f"film {verdict.number} through two workers: {isolated(clips, asked, verdict)}"
-                )
-    sys.exit(1 if offences else 0)
+                print(f"video {verdict.number} by two workers: {isolated(clips, options, verdict)}")
+    sys.exit(1 if failures else 0)
 
 
 def run(
@@ -408,9 +405,9 @@ def run(
             verdicts.append(verdict)
             log.write(json.dumps(asdict(verdict)) + "\n")
             log.flush()
-            if verdict.outcome in OFFENCES:
-                print(f"{verdict.outcome}: film {verdict.number}, {verdict.clip} {verdict.damage}")
-                print("  " + verdict.told.strip().replace("\n", "\n  "), flush=True)
+            if verdict.outcome in FAILURES:
+                print(f"{verdict.outcome}: video {verdict.number}, {verdict.clip} {verdict.damage}")
+                print("  " + verdict.message.strip().replace("\n", "\n  "), flush=True)
             if waiting:
                 worker.give(waiting.pop())
             else:
@@ -420,35 +417,26 @@ def run(
 
 
 def report(verdicts: list[Verdict]) -> int:
-    """Print the counts; how many films offended."""
+    """Print the counts; how many videos failed."""
     counts = Counter(verdict.outcome for verdict in verdicts)
-    for outcome in ("done", "refused", *OFFENCES):
+    for outcome in ("done", "refused", *FAILURES):
         print(f"{outcome:16}{counts[outcome]:6}")
     slowest = max(verdicts, key=lambda verdict: verdict.seconds)
     print(f"{'all':16}{len(verdicts):6}")
-    print(f"the slowest took {slowest.seconds:.1f} s (film {slowest.number}, {slowest.clip})")
-    print(f"most memory of a process: {max(v.megabytes for v in verdicts):.0f} MB")
+    print(f"the slowest took {slowest.seconds:.1f} s (video {slowest.number}, {slowest.clip})")
+    print(f"peak memory of a process: {max(v.megabytes for v in verdicts):.0f} MB")
     damages = Counter(name for v in verdicts for name in v.damage.split("+"))
     print("damage: " + ", ".join(f"{name} {n}" for name, n in sorted(damages.items())))
-    return sum(counts[outcome] for outcome in OFFENCES)
+    return sum(counts[outcome] for outcome in FAILURES)
 
 
-def isolated(clips: list[Path], asked: argparse.Namespace, verdict: Verdict) -> str:
-    """How `facepipe run` with two workers ends on a film that ended a process."""
-    name, _, data = mangled(clips, asked.seed, verdict.number)
+def isolated(clips: list[Path], options: argparse.Namespace, verdict: Verdict) -> str:
+    """How `facepipe run` with two workers ends on a video that ended a process."""
+    name, _, data = corrupted(clips, options.seed, verdict.number)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / name
         source.write_bytes(data)
-        command = [
-            sys.executable,
-            "-m",
-            "facepipe",
-            "run",
-            str(source),
-            "-q",
-            "--workers",
-            "2",
-        ]
+        command = [sys.executable, "-m", "facepipe", "run", str(source), "-q", "--workers", "2"]
         command += ["-o", f"{folder}/made.mkv", "--preset", "ultrafast"]
         try:
             done = subprocess.run(
@@ -457,7 +445,3 @@ def isolated(clips: list[Path], asked: argparse.Namespace, verdict: Verdict) -> 
         except subprocess.TimeoutExpired:
             return "hangs too"
     return f"exit code {done.returncode}; {done.stderr.strip()[-300:]}"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,9 @@
-"""One face through the shipped network, by what runs it: processor time a face, in one run.
+"""Time of the default network for one face, by onnxruntime, OpenVINO and PyTorch, in one run.
 
-    python benchmarks/runtime.py [--threads 2]
+    python benchmarks/speed/runtime.py [--threads 2]
 
-PyTorch eager, as a module is written, is the measure of the others. Loading counts too: a run on a
-short clip pays for it.
+Times are relative to eager PyTorch. Loading is measured too, since a run on a short clip pays for
+it.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ def eager(weights: Path, *, compiled: bool = False, precision: torch.dtype = tor
         network = network.to(memory_format=torch.channels_last)
         network = torch.compile(network, dynamic=False)
 
-    def run(seen: NDArray[np.float32]) -> object:
+    def run(inputs: NDArray[np.float32]) -> object:
         half = precision != torch.float32
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
-            return network(torch.from_numpy(seen))
+            return network(torch.from_numpy(inputs))
 
     return run
 
 
 def main() -> None:
-    """Time all runtimes, alternating, wall time on the threads asked for."""
+    """Wall time of all runtimes, in turn, on the given number of threads."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeat", type=int, default=5)
@@ -66,13 +66,13 @@ def main() -> None:
         "onnxruntime": OnnxRunner(files.paths[1], threads=chosen.threads),
         "openvino": OpenVinoRunner(files.paths[1], threads=chosen.threads),
     }
-    seen = np.random.default_rng(0).random((chosen.batch, INPUT_CHANNELS, 128, 128), np.float32)
-    seen[:, 3:] *= 0.02
+    inputs = np.random.default_rng(0).random((chosen.batch, INPUT_CHANNELS, 128, 128), np.float32)
+    inputs[:, 3:] *= 0.02
     times: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(chosen.repeat + 1):
         for name, runner in runners.items():
             began = time.perf_counter()
-            runner(seen)
+            runner(inputs)
             times[name].append((time.perf_counter() - began) / chosen.batch * 1000)
     base = min(times["torch eager"][1:])
     print(f"{chosen.threads} threads, batches of {chosen.batch}:")

@@ -1,10 +1,10 @@
-"""What becomes of an HDR10 film outside the boxes that facepipe changes.
+"""Fidelity of an HDR10 video outside the boxes that facepipe changes.
 
-    python benchmarks/hdr.py CLIP.mp4 [--seconds 3] [--set output.crf=12]
+    python benchmarks/quality/hdr.py CLIP.mp4 [--seconds 3] [--set output.crf=12]
 
-Makes HDR10 of the clip (HEVC of 10 bit, PQ, mastering display, content light level), enhances it
-with nothing copied, and prints what of it stayed: side data, times, and the mean absolute
-difference of luma outside the changed boxes, in code values of 10 bit.
+Converts the clip to HDR10 (10-bit HEVC, PQ, mastering display, content light level), enhances it
+without stream copy, and prints what was kept: side data, timestamps, and the mean absolute
+difference of luma outside the changed boxes, in 10-bit code values.
 """
 
 from __future__ import annotations
@@ -56,21 +56,23 @@ def hdr10(clip: Path, target: Path, seconds: float) -> None:
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("clip", type=Path)
-    asked.add_argument("--seconds", type=float, default=3.0)
-    asked.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    given = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "hdr10.mp4", Path(folder) / "out.mp4"
-        hdr10(given.clip, source, given.seconds)
-        settings = load_settings(assignments=["output.copy_unchanged=false", *given.set])
+        hdr10(options.clip, source, options.seconds)
+        settings = load_settings(assignments=["output.copy_unchanged=false", *options.set])
         faces = enhance(source, target, settings).faces
         before, after = probe(source), probe(target)
         with av.open(str(source)) as one, av.open(str(target)) as two:
-            theirs, ours = (next(c.decode(video=0)) for c in (one, two))
+            source_frame, result_frame = (next(c.decode(video=0)) for c in (one, two))
         kinds = (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
-        kept = all(side_data(ours, kind) == side_data(theirs, kind) != b"" for kind in kinds)
+        kept = all(
+            side_data(result_frame, kind) == side_data(source_frame, kind) != b"" for kind in kinds
+        )
         outside = np.ones((before.height, before.width), bool)
         for track in json.loads(sidecar_path(target).read_text())["tracks"]:
             for knot in track["knots"]:
@@ -78,16 +80,16 @@ def main() -> None:
                     x0, y0, x1, y1 = knot["changed"]
                     outside[max(y0 - 2, 0) : y1 + 2, max(x0 - 2, 0) : x1 + 2] = False
         span = Span(0, before.pts[0], before.pts[-1] + 1)
-        apart = [
+        differences = [
             np.abs(one.planes[0].astype(int) - two.planes[0])[outside].mean()
             for one, two in zip(decode(before, span), decode(after, span), strict=True)
         ]
     light = "kept" if kept else "LOST"
     times = "kept" if before.pts == after.pts else "LOST"
     print(
-        f"{given.clip.name}: {len(before.pts)} frames, {faces} faces; {after.codec} "
+        f"{options.clip.name}: {len(before.pts)} frames, {faces} faces; {after.codec} "
         f"{after.pix_fmt}, light levels {light}, times {times}; outside the boxes "
-        f"({outside.mean():.0%}) luma differs by {np.mean(apart):.2f} of 1023"
+        f"({outside.mean():.0%}) luma differs by {np.mean(differences):.2f} of 1023"
     )
 
 

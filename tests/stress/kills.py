@@ -1,17 +1,17 @@
-"""Runs killed at random moments: is the target absent or complete every time, and does it go on?
+"""Runs killed by SIGKILL at random moments: each target is absent or complete, each run resumes.
 
-    python benchmarks/kills.py --kills 1000 --by-command 50
+    python tests/stress kills --kills 1000 --by-command 50
 
-Each round takes a short film of another container, kills `facepipe.enhance` again and again with
-SIGKILL, looks after every kill at what is there, and lets the same call end at last on what is
-kept. A kill falls after a random one of the steps that a first, undisturbed run took on the disk
-(files made, renamed and removed, frames told of), by a random share of the time to the next; so
-every stage is hit, however short. Runs are forked from a process that has all loaded, with the
-in-process executor; a part of the kills, --by-command, hits `facepipe run` with two workers at a
-random time, after which no process of it may be left.
+Each round takes a short video in one of several containers and kills `facepipe.enhance` several
+times with SIGKILL. The files are checked after each kill. Then the same call runs to its end and
+resumes from what was kept. A first run that is not killed records its steps: files made, renamed
+and removed, and frames reported. A kill comes after a random step, delayed by a random share of the
+time to the next step, so every stage is hit, however short. Runs are forked from a process that has
+everything loaded, with the in-process executor. A part of the kills (--by-command) hits
+`facepipe run` with two workers at a random time; no process of it may be left.
 
-Ends with 1 if a target was neither absent nor whole, a source changed, a run did not go on, or a
-process outlived its parent.
+Exit code 1 if a target was neither absent nor complete, a source changed, a run did not resume, or
+a process outlived its parent.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ import av
 import cv2
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-
 from facepipe import enhance
 from facepipe.configs.settings import Settings, load_settings
 from facepipe.pipeline import tasks as spans
@@ -45,17 +43,17 @@ from facepipe.pipeline.passes import Event
 from facepipe.workers.local import LocalExecutor
 from media import portraits, synthetic
 
-#: Steps on the disk: audit events of the interpreter, and which of their arguments is the path.
+#: Audit events of the interpreter that count as steps, and the index of their path argument.
 WATCHED = {"open": 0, "os.rename": 1, "os.remove": 0, "os.mkdir": 0, "os.rmdir": 0}
-cv2.setNumThreads(1)  # before any are made: a fork does not bring them along
+cv2.setNumThreads(1)  # before any thread is made: threads do not survive a fork
 ASSIGNMENTS = (
     *("workers=1", "output.preset=ultrafast", "span_seconds=0.4"),
-    "restore.runtime=onnxruntime",  # OpenVINO's threads do not live through a fork
+    "restore.runtime=onnxruntime",  # OpenVINO's threads do not survive a fork
 )
 
 
-def films(folder: Path) -> list[tuple[Path, str]]:
-    """Short films in several containers, each with the name of its target."""
+def make_clips(folder: Path) -> list[tuple[Path, str]]:
+    """Make short videos in several containers; each comes with the file name of its target."""
     slow = [3200 * number for number in range(12)]  # 4 frames a second: three spans of a second
     shown: dict[str, Any] = {"pts": slow, "options": {"g": "4"}}
     late = [time + 9999 for time in slow]
@@ -74,7 +72,7 @@ def films(folder: Path) -> list[tuple[Path, str]]:
 
 @dataclass
 class Tally:
-    """What was found after each kill, and where the kills fell."""
+    """Results of the kills: the stage of each, what was found after it, and the faults."""
 
     kills: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
@@ -82,7 +80,7 @@ class Tally:
 
     @property
     def hits(self) -> int:
-        """Kills that met a run alive; others do not count."""
+        """Kills that met a running process; others do not count."""
         return sum(self.kills.values()) - self.kills["too late"]
 
     def fault(self, what: str) -> None:
@@ -91,8 +89,8 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Whole:
-    """An undisturbed run: its steps as (seconds, stage), and what it made."""
+class Reference:
+    """A run that was not killed: its steps as (seconds, stage), and its result."""
 
     steps: tuple[tuple[float, str], ...]
     frames: int
@@ -104,10 +102,10 @@ def digest(path: Path) -> str:
 
 
 def frames_of(path: Path) -> int:
-    """Frames of the film's video; -1 where it does not decode to its end."""
+    """Count the frames of the video; -1 where it does not decode to its end."""
     try:
-        with av.open(str(path)) as film:
-            return sum(1 for _ in film.decode(video=0))
+        with av.open(str(path)) as video:
+            return sum(1 for _ in video.decode(video=0))
     except av.FFmpegError:
         return -1
 
@@ -119,8 +117,8 @@ def settings() -> Settings:
 # --- runs forked from this process ---------------------------------------------------------------
 
 
-def fork(source: Path, target: Path, tell: int) -> int:
-    """The id of a process that enhances `source`; it writes a line to `tell` for every step."""
+def fork(source: Path, target: Path, pipe: int) -> int:
+    """Fork a process that enhances `source` and writes a line to `pipe` for every step; its pid."""
     number = os.fork()
     if number:
         return number
@@ -130,9 +128,9 @@ def fork(source: Path, target: Path, tell: int) -> int:
         folder, stage = str(target.parent), "begin"
 
         def step(what: str) -> None:
-            os.write(tell, f"{time.monotonic()} {what}\n".encode())
+            os.write(pipe, f"{time.monotonic()} {what}\n".encode())
 
-        def hook(event: str, arguments: tuple[object, ...]) -> None:
+        def on_audit(event: str, arguments: tuple[object, ...]) -> None:
             nonlocal stage
             at = WATCHED.get(event)
             if at is None:
@@ -149,80 +147,82 @@ def fork(source: Path, target: Path, tell: int) -> int:
                 stage = "finish"
             step(stage)
 
-        def told(event: Event) -> None:
+        def on_event(event: Event) -> None:
             nonlocal stage
             stage = event.stage
             step("mux" if stage == "render" and event.done == event.total else stage)
 
-        sys.addaudithook(hook)
+        sys.addaudithook(on_audit)
         with LocalExecutor(1) as executor:
-            enhance(source, target, settings(), executor=executor, on_event=told)
+            enhance(source, target, settings(), executor=executor, on_event=on_event)
         code = 0
-    except BaseException as error:  # noqa: BLE001 (the parent is told of it)
-        os.write(tell, f"{time.monotonic()} !{type(error).__name__}: {error}\n".encode())
+    except BaseException as error:  # noqa: BLE001 (it is reported to the parent)
+        os.write(pipe, f"{time.monotonic()} !{type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(code)
     return 0
 
 
 def run_on(source: Path, target: Path) -> tuple[int, list[tuple[float, str]]]:
-    """Let a forked run come to its end; its exit code and steps."""
-    ear, mouth = os.pipe()
+    """Run to the end in a forked process; its exit code and steps."""
+    reader, writer = os.pipe()
     began = time.monotonic()
-    child = fork(source, target, mouth)
-    os.close(mouth)
-    with os.fdopen(ear) as lines:
-        said = [line.rstrip("\n").split(" ", 1) for line in lines]
+    child = fork(source, target, writer)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        lines_read = [line.rstrip("\n").split(" ", 1) for line in stream]
     _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), [(float(at) - began, what) for at, what in said]
+    return os.waitstatus_to_exitcode(status), [(float(at) - began, what) for at, what in lines_read]
 
 
-def killed_at(source: Path, target: Path, steps: int, later: float) -> tuple[bool, str]:
-    """Kill a forked run `later` seconds after that many steps; whether it was alive, and where."""
-    ear, mouth = os.pipe()
-    child = fork(source, target, mouth)
-    os.close(mouth)
-    heard, stage, rest = 0, "begin", b""
-    while heard < steps:
-        said = os.read(ear, 1 << 16)
-        if not said:
+def kill_after(source: Path, target: Path, steps: int, delay: float) -> tuple[bool, str]:
+    """Kill a forked run `delay` seconds after so many steps; whether it ran, and its stage."""
+    reader, writer = os.pipe()
+    child = fork(source, target, writer)
+    os.close(writer)
+    steps_done, stage, rest = 0, "begin", b""
+    while steps_done < steps:
+        chunk = os.read(reader, 1 << 16)
+        if not chunk:
             break
-        *lines, rest = (rest + said).split(b"\n")
-        heard += len(lines)
+        *lines, rest = (rest + chunk).split(b"\n")
+        steps_done += len(lines)
         stage = lines[-1].split(b" ", 1)[1].decode() if lines else stage
     else:
-        select.select([], [], [], later)
+        select.select([], [], [], delay)
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    os.close(ear)
+    os.close(reader)
     return os.waitstatus_to_exitcode(status) == -signal.SIGKILL, stage
 
 
-def undisturbed(source: Path, target: Path) -> Whole:
+def reference_run(source: Path, target: Path) -> Reference:
     code, steps = run_on(source, target)
     if code:
-        sys.exit(f"{source.name} does not come through undisturbed: {steps[-1:]}")
-    made = Whole(tuple(steps), frames_of(target), digest(target))
-    clear(target)
+        sys.exit(f"{source.name} fails without being killed: {steps[-1:]}")
+    made = Reference(tuple(steps), frames_of(target), digest(target))
+    remove_target(target)
     return made
 
 
-def clear(target: Path) -> None:
+def remove_target(target: Path) -> None:
     target.unlink(missing_ok=True)
     target.with_name(f"{target.name}.facepipe.json").unlink(missing_ok=True)
 
 
-def look(source: Path, mark: str, target: Path, whole: Whole, tally: Tally, where: str) -> None:
-    """What is there after a kill."""
-    if digest(source) != mark:
+def check_files(
+    source: Path, source_sha256: str, target: Path, reference: Reference, tally: Tally, where: str
+) -> None:
+    """Check the files after a kill."""
+    if digest(source) != source_sha256:
         tally.fault(f"{where}: the source changed")
     if not target.exists():
         tally.found["absent"] += 1
-    elif digest(target) == whole.sha256 or frames_of(target) == whole.frames:
+    elif digest(target) == reference.sha256 or frames_of(target) == reference.frames:
         tally.found["complete"] += 1
     else:
-        tally.fault(f"{where}: the target has {frames_of(target)} of {whole.frames} frames")
+        tally.fault(f"{where}: the target has {frames_of(target)} of {reference.frames} frames")
     known = {target.name, f"{target.name}.facepipe.json", f".{target.name}.facepipe"}
     known.add(f".{target.name}.facepipe.partial.json")
     stray = {path.name for path in target.parent.iterdir()} - known
@@ -230,17 +230,19 @@ def look(source: Path, mark: str, target: Path, whole: Whole, tally: Tally, wher
         tally.fault(f"{where}: left behind {sorted(stray)}")
 
 
-def ends(source: Path, target: Path, whole: Whole, tally: Tally, where: str) -> None:
-    """Let the same call end: with the whole film, or saying that it is there already."""
+def check_resume(
+    source: Path, target: Path, reference: Reference, tally: Tally, where: str
+) -> None:
+    """Run the same call to its end: it completes the video, or reports that it exists."""
     complete = target.exists()
     code, steps = run_on(source, target)
-    told = steps[-1][1] if steps else ""
-    if code and not (complete and "exists already" in told):
-        tally.fault(f"{where}: the last run ended with {code}: {told}")
+    message = steps[-1][1] if steps else ""
+    if code and not (complete and "exists already" in message):
+        tally.fault(f"{where}: the last run ended with {code}: {message}")
     tally.found["ended, as it was there" if code else "ended"] += 1
-    if not target.exists() or frames_of(target) != whole.frames:
-        tally.fault(f"{where}: the last run left no whole film")
-    elif digest(target) != whole.sha256:
+    if not target.exists() or frames_of(target) != reference.frames:
+        tally.fault(f"{where}: the last run left no complete video")
+    elif digest(target) != reference.sha256:
         tally.found["ended, other bytes"] += 1
     if not target.with_name(f"{target.name}.facepipe.json").exists():
         tally.fault(f"{where}: there is no report")
@@ -254,88 +256,85 @@ def ends(source: Path, target: Path, whole: Whole, tally: Tally, where: str) -> 
             folder.rmdir()
 
 
-def by_fork(asked: argparse.Namespace, clips: list[tuple[Path, str]], out: Path) -> Tally:
-    tally, rng = Tally(), random.Random(asked.seed)
+def by_fork(options: argparse.Namespace, clips: list[tuple[Path, str]], out: Path) -> Tally:
+    tally, rng = Tally(), random.Random(options.seed)
     detect = settings().detect
     spans._detector(detect.detector, detect.pack)
     spans.restorer_of(settings().restore)
-    wholes = {}
+    references = {}
     for number, (source, name) in enumerate(clips):
         (out / str(number)).mkdir()
-        wholes[number] = undisturbed(source, out / str(number) / name)
-    while tally.hits < asked.kills - asked.by_command:
+        references[number] = reference_run(source, out / str(number) / name)
+    while tally.hits < options.kills - options.by_command:
         number = rng.randrange(len(clips))
         source, name = clips[number]
-        target, whole, mark = out / str(number) / name, wholes[number], digest(source)
+        target, reference, source_sha256 = (
+            out / str(number) / name,
+            references[number],
+            digest(source),
+        )
         for _ in range(rng.randrange(1, 5)):
-            steps = whole.steps
+            steps = reference.steps
             at = rng.randrange(len(steps))
-            later = (steps[at + 1][0] - steps[at][0]) * rng.random() if at + 1 < len(steps) else 0
+            delay = (steps[at + 1][0] - steps[at][0]) * rng.random() if at + 1 < len(steps) else 0
             if rng.random() < 0.25:
-                later = 0.0
-            alive, stage = killed_at(source, target, at + 1, later)
+                delay = 0.0
+            alive, stage = kill_after(source, target, at + 1, delay)
             where = f"{source.name}, {stage}, kill {sum(tally.kills.values())}"
             tally.kills[stage if alive else "too late"] += 1
             if tally.hits % 100 == 0:
                 print(f"{tally.hits} kills", file=sys.stderr, flush=True)
-            look(source, mark, target, whole, tally, where)
+            check_files(source, source_sha256, target, reference, tally, where)
             if not alive or target.exists():
                 break
-        ends(source, target, whole, tally, where)
-        clear(target)
+        check_resume(source, target, reference, tally, where)
+        remove_target(target)
     return tally
 
 
 # --- the command, with two workers ---------------------------------------------------------------
 
 
-def by_command(asked: argparse.Namespace, out: Path) -> Tally:
-    tally, rng = Tally(), random.Random(asked.seed + 1)
+def by_command(options: argparse.Namespace, out: Path) -> Tally:
+    tally, rng = Tally(), random.Random(options.seed + 1)
     source = portraits.film(out / "longer.mp4", frames=60, options={"g": "10"})
-    target, mark = out / "command" / "made.mp4", digest(source)
+    target, source_sha256 = out / "command" / "made.mp4", digest(source)
     target.parent.mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "facepipe",
-        "run",
-        str(source),
-        "-o",
-        str(target),
-        "-q",
-    ]
+    command = [sys.executable, "-m", "facepipe", "run", str(source), "-o", str(target), "-q"]
     command += ["--workers", "2", "--preset", "ultrafast", "--set", "span_seconds=0.4"]
     began = time.monotonic()
     subprocess.run(command, check=True)
-    lasting = time.monotonic() - began
-    whole = Whole((), frames_of(target), digest(target))
-    clear(target)
-    while tally.hits < asked.by_command:
+    run_seconds = time.monotonic() - began
+    reference = Reference((), frames_of(target), digest(target))
+    remove_target(target)
+    while tally.hits < options.by_command:
         running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        time.sleep(lasting * rng.uniform(0.1, 1.0))
-        family: list[psutil.Process] = []
+        time.sleep(run_seconds * rng.uniform(0.1, 1.0))
+        children: list[psutil.Process] = []
         with contextlib.suppress(psutil.Error):
-            family = psutil.Process(running.pid).children(recursive=True)
+            children = psutil.Process(running.pid).children(recursive=True)
         running.kill()
-        _, told = running.communicate()
+        _, message = running.communicate()
         where = f"the command, kill {tally.hits}"
-        gone = running.returncode == -signal.SIGKILL
-        tally.kills["with workers" if family and gone else "alone" if gone else "too late"] += 1
-        _, alive = psutil.wait_procs(family, timeout=20)
+        killed = running.returncode == -signal.SIGKILL
+        tally.kills[
+            "with workers" if children and killed else "alone" if killed else "too late"
+        ] += 1
+        _, alive = psutil.wait_procs(children, timeout=20)
         if alive:
             tally.fault(f"{where}: {len(alive)} processes outlived it")
-        if running.returncode > 0 and "exists already" not in told:
-            tally.fault(f"{where}: exit code {running.returncode}: {told}")
-        look(source, mark, target, whole, tally, where)
-        if target.exists() or rng.random() < 0.3 or tally.hits == asked.by_command:
+        if running.returncode > 0 and "exists already" not in message:
+            tally.fault(f"{where}: exit code {running.returncode}: {message}")
+        check_files(source, source_sha256, target, reference, tally, where)
+        if target.exists() or rng.random() < 0.3 or tally.hits == options.by_command:
             complete = target.exists()
             last = subprocess.run(command, capture_output=True, text=True, check=False)
             if last.returncode and not (complete and "exists already" in last.stderr):
                 tally.fault(f"{where}: the last run ended with {last.returncode}: {last.stderr}")
-            if frames_of(target) != whole.frames:
-                tally.fault(f"{where}: the last run left no whole film")
+            if frames_of(target) != reference.frames:
+                tally.fault(f"{where}: the last run left no complete video")
             tally.found["ended"] += 1
-            clear(target)
+            remove_target(target)
     return tally
 
 
@@ -344,21 +343,17 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--by-command", type=int, default=50, help="of them, of the whole command")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         (sources := Path(made) / "in").mkdir()
         (out := Path(made) / "out").mkdir()
-        clips = films(sources)
-        tallies = {"forked runs": by_fork(asked, clips, out)}
-        if asked.by_command:
-            tallies["the command with two workers"] = by_command(asked, out)
+        clips = make_clips(sources)
+        tallies = {"forked runs": by_fork(options, clips, out)}
+        if options.by_command:
+            tallies["the command with two workers"] = by_command(options, out)
     for name, tally in tallies.items():
         print(f"{name}: {tally.hits} kills, {len(tally.faults)} faults")
         for title, counts in (("where", tally.kills), ("found", tally.found)):
-            told = ", ".join(f"{what} {count}" for what, count in sorted(counts.items()))
-            print(f"  {title}: {told}")
+            message = ", ".join(f"{what} {count}" for what, count in sorted(counts.items()))
+            print(f"  {title}: {message}")
     sys.exit(1 if any(tally.faults for tally in tallies.values()) else 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,9 @@
-"""What eight bits would cost and save: the shipped network quantised, beside float32.
+"""Int8 quantization of the default network: PSNR and speed against float32.
 
-    python benchmarks/int8.py TRAIN.zip VAL.zip [--faces 100] [--threads 1]
+    python benchmarks/quality/int8.py TRAIN.zip VAL.zip [--faces 100] [--threads 1]
 
-Convolutions are quantised by onnxruntime, each output channel by itself, activations by what 96
-training faces span but for one value in 100,000. To be shipped it may lose 0.1 dB at most.
+Convolutions are quantized by onnxruntime, per output channel; activation ranges come from 96
+training faces, less one value in 100,000. To be shipped, it may lose 0.1 dB at most.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from facepipe.datatypes import Float32
 from facepipe.evaluation.faces import evenly_spaced
-from facepipe.evaluation.protocols import given
+from facepipe.evaluation.protocols import degrade_for
 from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, guided_fishsrnet
 from facepipe.models.registry import find_model
 from facepipe.models.weights import load_weights
-from facepipe.training.face_archive import FaceArchive, canvas_of
+from facepipe.training.face_archive import FaceArchive, crop_canvas
 
 BATCH = 8
 
 
 class Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """Batches of what the network sees."""
+    """Batches of the network's inputs."""
 
-    def __init__(self, seen: Float32) -> None:
-        self._batches: Iterator[Float32] = iter(np.split(seen, len(seen) // BATCH))
+    def __init__(self, inputs: Float32) -> None:
+        self._batches: Iterator[Float32] = iter(np.split(inputs, len(inputs) // BATCH))
 
     def get_next(self) -> dict[str, Float32] | None:
         batch = next(self._batches, None)
@@ -49,29 +49,29 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
 
 
 def faces(archive: Path, count: int) -> tuple[Float32, Float32]:
-    """What is seen of faces of 16 px (N, 10, 128, 128), and the truth (N, 3, 128, 128)."""
+    """Inputs of faces of 16 px (N, 10, 128, 128), and the ground truth (N, 3, 128, 128)."""
     source = FaceArchive([archive])
-    seen, truth = [], []
+    inputs, truth = [], []
     for number in evenly_spaced(len(source), count):
         face = source.face(number)[0]
-        canvas, beside = given(face, "bicubic8", number=number)
-        seen.append(np.dstack([canvas.astype(np.float32) / 255, beside]))
-        truth.append(canvas_of(face).astype(np.float32) / 255)
+        canvas, neighbours = degrade_for(face, "bicubic8", number=number)
+        inputs.append(np.dstack([canvas.astype(np.float32) / 255, neighbours]))
+        truth.append(crop_canvas(face).astype(np.float32) / 255)
     to_planes = (0, 3, 1, 2)
-    return np.stack(seen).transpose(to_planes).copy(), np.stack(truth).transpose(to_planes)
+    return np.stack(inputs).transpose(to_planes).copy(), np.stack(truth).transpose(to_planes)
 
 
-def measure(graph: Path, seen: Float32, truth: Float32, threads: int) -> tuple[float, float]:
+def measure(graph: Path, inputs: Float32, truth: Float32, threads: int) -> tuple[float, float]:
     """Mean PSNR in dB, and seconds for all faces in batches."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(graph), options, ["CPUExecutionProvider"])
     psnrs: list[float] = []
-    session.run(["restored"], {"seen": seen[:BATCH]})
+    session.run(["restored"], {"seen": inputs[:BATCH]})
     began = time.perf_counter()
     made = [
-        session.run(["restored"], {"seen": seen[k : k + BATCH]})[0]
-        for k in range(0, len(seen), BATCH)
+        session.run(["restored"], {"seen": inputs[k : k + BATCH]})[0]
+        for k in range(0, len(inputs), BATCH)
     ]
     seconds = time.perf_counter() - began
     for restored, true in zip(np.concatenate(made), truth, strict=True):
@@ -90,7 +90,7 @@ def main() -> None:
     options = parser.parse_args()
     network = guided_fishsrnet().eval()
     load_weights(network, find_model("fishsrnet").paths[0])
-    seen, truth = faces(options.val, options.faces)
+    inputs, truth = faces(options.val, options.faces)
     with tempfile.TemporaryDirectory() as folder:
         plain, ready, small = (Path(folder) / name for name in ("a.onnx", "b.onnx", "c.onnx"))
         torch.onnx.export(
@@ -116,10 +116,10 @@ def main() -> None:
             calibrate_method=CalibrationMethod.Percentile,
             op_types_to_quantize=["Conv"],
         )
-        whole, whole_time = measure(ready, seen, truth, options.threads)
-        eighth, eighth_time = measure(small, seen, truth, options.threads)
-    faster = whole_time / eighth_time
-    print(f"float32 {whole:.2f} dB; int8 {eighth:.2f} dB, {faster:.2f} times as fast")
+        psnr, seconds = measure(ready, inputs, truth, options.threads)
+        int8_psnr, int8_seconds = measure(small, inputs, truth, options.threads)
+    faster = seconds / int8_seconds
+    print(f"float32 {psnr:.2f} dB; int8 {int8_psnr:.2f} dB, {faster:.2f} times as fast")
 
 
 if __name__ == "__main__":

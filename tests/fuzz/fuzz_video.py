@@ -1,4 +1,4 @@
-"""Films: what probe learns of a mangled one must hold together, and decode must end."""
+"""Corrupt videos: probe gives consistent results, and decode ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMITS = LimitSettings(frame_megapixels=4, frames=2000)
 
 @cache
 def seeds() -> dict[str, bytes]:
-    """Small films in several containers."""
+    """Small videos in several containers."""
     from media import synthetic
 
     av.logging.set_level(None)
@@ -44,18 +44,18 @@ def seeds() -> dict[str, bytes]:
 
 
 def frames_of(data: bytes) -> int:
-    """How many frames decode of it."""
+    """Number of frames that decode."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "film"
+        path = Path(folder) / "video"
         path.write_bytes(data)
         info = probe(path, LIMITS)
         return sum(1 for _ in decode(info, Span(0, info.pts[0], info.pts[-1] + 1)))
 
 
-def try_one(data: bytes) -> None:
-    """Probe, plan and decode it; only FacepipeError may come out."""
+def fuzz_one(data: bytes) -> None:
+    """Probe, plan and decode; only FacepipeError may be raised."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "film"
+        path = Path(folder) / "video"
         path.write_bytes(data)
         with contextlib.suppress(FacepipeError):
             info = probe(path, LIMITS)

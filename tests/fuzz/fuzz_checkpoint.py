@@ -1,4 +1,4 @@
-"""What a stopped run left in its folder: notes, faces and marks, as a crash may leave them."""
+"""Corrupt checkpoints: the files of an interrupted run, as a crash may leave them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPAN = Span(0, 100, 200)
 
 
 def seeds() -> dict[str, bytes]:
-    """What a job writes; the first byte says in which file."""
+    """The files of a checkpoint; the first byte selects the file."""
     faces = Faces(
         boxes=np.array([[1, 2, 30, 40]], np.float32),
         scores=np.array([0.9], np.float32),
@@ -33,7 +33,7 @@ def seeds() -> dict[str, bytes]:
                 damage=damage,
             )
         )
-        job.part(SPAN).write_bytes(b"film")
+        job.part(SPAN).write_bytes(b"video")
         job.keep_part(Part(SPAN, str(job.part(SPAN)), 12, 5, "trouble", ("w",), "", damage))
         return {
             "faces": b"\0" + job.faces(SPAN).read_bytes(),
@@ -43,13 +43,13 @@ def seeds() -> dict[str, bytes]:
         }
 
 
-def try_one(data: bytes) -> None:
-    """Go on where it was; what is damaged is as if it were not there."""
+def fuzz_one(data: bytes) -> None:
+    """Resume; a damaged file counts as missing."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "o.mp4"
         with open_job(target, "mark") as job:
             job.keep_faces(SpanFaces(span=SPAN, detections=(), cuts=()))
-            job.part(SPAN).write_bytes(b"film")
+            job.part(SPAN).write_bytes(b"video")
             kept = (job.faces(SPAN), job.part(SPAN).with_suffix(".json"))
             names = (*kept, job.folder / "fingerprint", job.folder / "made")
             names[data[0] % 4 if data else 0].write_bytes(data[1:])

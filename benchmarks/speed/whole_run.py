@@ -1,8 +1,9 @@
-"""Whole-process time of `facepipe run` beside another program on the same clips, in one run.
+"""Wall time of `facepipe run` and of another program on the same clips, in one run.
 
-    python benchmarks/speed.py CLIP... --rival deface
+    python benchmarks/speed/whole_run.py CLIP... --rival deface
 
-The rival is a command that takes `CLIP -o TARGET`. Runs alternate; the best of each counts.
+The rival is a command that takes `CLIP -o TARGET`. The two run in turn; the best time of each
+counts.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def seconds(command: list[str]) -> float:
 
 
 def frames(path: Path) -> int:
-    """Frames that decode."""
+    """Number of frames that decode."""
     with av.open(str(path)) as container:
         return sum(1 for _ in container.decode(video=0))
 

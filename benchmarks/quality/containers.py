@@ -1,6 +1,6 @@
 """What each container holds, found by putting it there: the tables of docs/containers.md.
 
-    python benchmarks/containers.py [--markdown docs/containers.md]
+    python benchmarks/quality/containers.py [--markdown docs/containers.md]
 
 Each line is a small video that holds one thing; each cell says what becomes of it in a container,
 as `facepipe.video.check_target` finds it, which writes the video's beginning and reads it back.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from av.stream import Disposition
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from facepipe.errors import MediaError
 from facepipe.video import EncodeSettings, check_target, probe

@@ -1,4 +1,4 @@
-"""Photographs: their headers, tags and pixels."""
+"""Corrupt images: headers, tags and pixels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from facepipe.images.still import read_image
 
 
 def seeds() -> dict[str, bytes]:
-    """A few pixels in each format, with EXIF where it goes."""
+    """A few pixels in each format, with EXIF where the format has it."""
     pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
     exif = Image.Exif()
-    exif[0x0112], exif[0x010E] = 6, "a picture"
+    exif[0x0112], exif[0x010E] = 6, "an image"
     made = {}
     for kind in ("jpeg", "png", "webp", "tiff", "avif"):
         file = io.BytesIO()
@@ -26,8 +26,8 @@ def seeds() -> dict[str, bytes]:
     return made
 
 
-def try_one(data: bytes) -> None:
-    """Read it; only FacepipeError may come out."""
+def fuzz_one(data: bytes) -> None:
+    """Read it; only FacepipeError may be raised."""
     with contextlib.suppress(FacepipeError):
-        picture = read_image(data, "picture", max_pixels=1 << 20)
-        assert picture.frame.width * picture.frame.height <= 1 << 20
+        image = read_image(data, "image", max_pixels=1 << 20)
+        assert image.frame.width * image.frame.height <= 1 << 20

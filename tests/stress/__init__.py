@@ -1,0 +1,1 @@
+"""Stress tests: runs that are killed, interrupted, or fed with corrupt files."""
