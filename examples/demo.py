@@ -1,4 +1,4 @@
-"""Make a short film of tiny faces from a photograph, enhance it, and show before and after.
+"""Make a short video of tiny faces from a photograph, enhance it, and show before and after.
 
     python examples/demo.py FOLDER
 
@@ -9,6 +9,7 @@ camera pans and zooms over it, noise is added, H.264 compresses it, and a tone i
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -28,18 +29,20 @@ def main(folder: Path) -> None:
     """Make `folder`/low.mp4, enhance it to enhanced.mp4 and draw before-after.png."""
     folder.mkdir(parents=True, exist_ok=True)
     low, enhanced = folder / "low.mp4", folder / "enhanced.mp4"
-    make_film(low)
+    make_video(low)
     print(f"made {low}: {FRAMES} frames of {WIDTH}x{HEIGHT}, three small faces", flush=True)
+    facepipe = os.path.relpath(Path(sys.executable).with_name("facepipe"))
+    print(f"$ {facepipe} run {low} -o {enhanced} --scale {SCALE}", flush=True)
     command = [sys.executable, "-m", "facepipe", "run", str(low), "-o", str(enhanced)]
-    print(f"$ facepipe run {low} -o {enhanced} --scale {SCALE}", flush=True)
     subprocess.run([*command, "--scale", str(SCALE), "--overwrite"], check=True)
     sheet = folder / "before-after.png"
     cv2.imwrite(str(sheet), before_after(low, enhanced))
     print(f"\nLook at {sheet}\nPlay    {low} and {enhanced}\nRead    {enhanced}.facepipe.json")
+    print(f"Then    {facepipe} run YOUR_VIDEO.mp4 -o clear.mp4")
 
 
-def make_film(path: Path) -> None:
-    """Write the small film: camera motion, three faces of about 15 to 22 px, noise, a tone."""
+def make_video(path: Path) -> None:
+    """Write the small video: camera motion, three faces of about 15 to 22 px, noise, a tone."""
     rng = np.random.default_rng(7)
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=RATE, options={"crf": "22", "preset": "fast"})
@@ -90,7 +93,7 @@ def tone(number: int) -> av.AudioFrame:
 
 
 def before_after(low: Path, enhanced: Path) -> NDArray[np.uint8]:
-    """BGR: the middle frame's faces, in the small film enlarged (above) and in ours (below)."""
+    """BGR: the middle frame's faces, in the small video enlarged (above) and in ours (below)."""
     report = json.loads(enhanced.with_name(f"{enhanced.name}.facepipe.json").read_text())
     rows = []
     for path in (low, enhanced):
