@@ -26,7 +26,7 @@ def _cases() -> Iterator[ParameterSet]:
             yield pytest.param(case, id=case.name, marks=marks)
 
 
-@pytest.mark.parametrize("case", _cases())
+@pytest.mark.parametrize("case", list(_cases()))
 def test_what_went_in_comes_out(case: Case, tmp_path: Path) -> None:
     row = run(case, tmp_path)
     if row.verdict == "skip":

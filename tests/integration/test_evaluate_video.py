@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from facepipe.cli import app
+from facepipe.cli.main import app
 from facepipe.configs.settings import load_settings
 from facepipe.errors import InputError, UsageError
 from facepipe.evaluation.video import evaluate_film

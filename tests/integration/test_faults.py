@@ -270,7 +270,7 @@ def test_workers_that_all_die_are_an_error_of_ours(film: Path, tmp_path: Path) -
             yield from super().map(kill_this_worker, tasks, progress=progress)
 
     with (
-        Deadly(1, apart=True) as executor,
+        Deadly(1, isolated=True) as executor,
         pytest.raises(FacepipeError, match="a worker process died"),
     ):
         enhance(film, tmp_path / "out.mp4", quick(), executor=executor)

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facepipe import __version__
-from facepipe._files import is_picture, sha256_of
+from facepipe._files import is_image, sha256_of
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis
 from facepipe.errors import InputError
-from facepipe.faces.tracking.selection import choose
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.checkpoint import claim, fingerprint, is_left, open_job
 from facepipe.pipeline.limits import check_crowd
@@ -24,10 +23,11 @@ from facepipe.pipeline.preflight import (
     make_plan,
     told_plainly,
 )
+from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
     CONTAINER_TAG,
+    make_sidecar,
     scale_advice,
-    sidecar,
     sidecar_path,
     write_sidecar,
 )
@@ -68,7 +68,7 @@ def enhance(
     """
     made, source, target = settings or Settings(), Path(source), Path(target)
     with told_plainly(source, target):
-        if is_picture(source):
+        if is_image(source):
             return _picture(source, target, made, overwrite)
         return _make(source, target, made, None, executor, overwrite, on_event)
 
@@ -122,9 +122,9 @@ def analyze(
 
 
 def _picture(source: Path, target: Path, settings: Settings, overwrite: bool) -> Summary:
-    from facepipe.pipeline.stills import enhance_picture_file
+    from facepipe.pipeline.stills import enhance_image_file
 
-    done = enhance_picture_file(source, target, settings, overwrite=overwrite)
+    done = enhance_image_file(source, target, settings, overwrite=overwrite)
     return Summary(
         target=target,
         source_sha256=done.sha256,
@@ -193,7 +193,7 @@ def _make(
             window=planned.window,
             leave_out=planned.leave_out,
         )
-        content = sidecar(
+        content = make_sidecar(
             info=planned.info,
             analysis=analysis,
             settings=settings,
@@ -218,10 +218,12 @@ def _make(
         seconds=time.monotonic() - began,
         resumed=resumed,
         advice=scale_advice(analysis, settings.output.scale),
-        warnings=tuple(content["warnings"])
-        + tuple(
-            f"{p['from_seconds']:.2f}-{p['to_seconds']:.2f} s went through unenhanced: "
-            f"{p['reason']}"
-            for p in content["passed_through"]
+        warnings=(
+            *content.warnings,
+            *(
+                f"{part.from_seconds:.2f}-{part.to_seconds:.2f} s went through unenhanced: "
+                f"{part.reason}"
+                for part in content.passed_through
+            ),
         ),
     )

@@ -14,10 +14,10 @@ from facepipe._files import sha256_of
 from facepipe.configs.settings import OutputSettings, Settings
 from facepipe.datatypes import Span, VideoInfo
 from facepipe.errors import InputError, OutOfMemoryError, OutputError, UsageError
-from facepipe.faces.tracking.selection import region_of
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
+from facepipe.pipeline.selection import region_of
 from facepipe.pipeline.spans import plan
 from facepipe.video import (
     Compatibility,
@@ -25,9 +25,9 @@ from facepipe.video import (
     SmartRender,
     check_encoder,
     check_target,
-    copyable,
     output_pix_fmt,
     probe,
+    smart_render_of,
 )
 from facepipe.video.damage import refuse_damage
 from facepipe.video.encoders.quality import encoder_options_of
@@ -35,19 +35,12 @@ from facepipe.video.encoders.selection import choose_encoder, named_encoder
 from facepipe.video.encoders.selftest import require_usable
 from facepipe.video.pixel_formats import pixel_format, working_format
 from facepipe.video.sources import as_facepipe_error
-from facepipe.workers.resources import affordable_workers, check_memory
+from facepipe.workers.resources import affordable_workers, check_memory, worker_bytes
 
 #: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
 ENCODER_THREADS = 2
-#: Memory of a worker without its encoder.
-_WORKER_BYTES = 350 * 2**20
-#: Frames' worth of memory that an encoder takes (measured with 1920x1080 and 3840x2160).
-_FRAMES_HELD = {"libsvtav1": 260, "libx265": 140, "libvpx-vp9": 90, "ffv1": 30, "prores_ks": 15}
-_USUALLY_HELD = 115  # by x264
-
-
 #: Bytes that a target's name may have: of 255 that disks take, less what its report's has besides.
-_LONGEST_NAME = 255 - len("..facepipe.json.partial")
+_LONGEST_NAME = 255 - len("..facepipe.partial.json")
 NO_COPYING = SmartRender("none", "copying is turned off")
 
 
@@ -64,13 +57,6 @@ class Plan:
     leave_out: tuple[int, ...] = ()  # streams that the target does not hold
     copying: SmartRender = NO_COPYING
     source_sha256: str = ""  # where it is known
-
-
-def worker_bytes(info: VideoInfo, encode: EncodeSettings) -> int:
-    """About what one worker takes: networks, a window of frames, what an encoder looks ahead."""
-    samples = info.width * info.height * encode.scale**2 * 3 // 2
-    wide = 2 if working_format(info.pix_fmt).bits > 8 else 1
-    return _WORKER_BYTES + _FRAMES_HELD.get(encode.codec, _USUALLY_HELD) * samples * wide
 
 
 def make_plan(
@@ -115,10 +101,16 @@ def make_plan(
         fit = check_target(source, info, target, settings=asked, allow_loss=allowed)
         check_restorer(settings, here=here)
         if settings.output.copy_unchanged:
-            copied = copyable(info, encode, target)
+            copied = smart_render_of(info, encode, target)
+    bytes_each = worker_bytes(
+        info.width * encode.scale,
+        info.height * encode.scale,
+        codec=encode.codec,
+        sample_bytes=2 if working_format(info.pix_fmt).bits > 8 else 1,
+    )
     if here:
-        check_memory(worker_bytes(info, encode))
-    workers = settings.workers or affordable_workers(worker_bytes(info, encode))
+        check_memory(bytes_each)
+    workers = settings.workers or affordable_workers(bytes_each)
     return Plan(info, spans, encode, window, (*notes, *fit.notes), workers, fit.leave_out, copied)
 
 

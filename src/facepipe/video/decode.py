@@ -203,7 +203,9 @@ def _frame(
         picture = picture.reformat(format=format.name, interpolation="BICUBIC", threads=1)
     picture.pts = pts
     picture.time_base = info.time_base
-    frame = Frame(pts, format, colour_of(picture), views(picture), handle=picture)
+    frame = Frame(
+        pts=pts, format=format, colour=colour_of(picture), planes=views(picture), handle=picture
+    )
     if format.bits % 8 == 0:
         return frame, troubles
     # x264 ends the process at values above what a frame's bits can say. FFmpeg fills what damage

@@ -15,7 +15,7 @@ from facepipe.errors import InputError
 from facepipe.video import DecodeReport, decode, probe
 from facepipe.video.damage import describe_damage, merged, places, refuse_damage
 from media import synthetic
-from media.film_checks import at_keyframes, whole
+from media.video_checks import at_keyframes, whole
 
 FILM = range(0, 4000, 40)
 MS = Fraction(1, 1000)
