@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import pytest
-from typer.main import get_command
+import typer
 
 from facepipe import errors
 from facepipe.cli.main import app
@@ -47,8 +47,16 @@ def read(path: Path) -> str:
 
 
 @cache
+def subcommands(command: Any) -> dict[str, Any]:
+    """The commands below a command; a group loads them when they are asked for."""
+    context = typer.Context(command)
+    names = getattr(command, "list_commands", lambda _: ())(context)
+    return {name: command.get_command(context, name) for name in names}
+
+
+@cache
 def command_line() -> Any:
-    return get_command(app)
+    return typer.main.get_command(app)
 
 
 class Fault(Exception):  # noqa: N818
@@ -127,11 +135,9 @@ def check(command: Command) -> None:
 
 def _check_facepipe(arguments: Sequence[str], whole: bool) -> None:
     named, rest = command_line(), list(arguments)
-    while rest and (subcommands := getattr(named, "commands", None)):
-        if rest[0].startswith("-"):
-            break
-        require(rest[0] in subcommands, f"facepipe has no command {rest[0]}")
-        named = subcommands[rest.pop(0)]
+    while rest and subcommands(named) and not rest[0].startswith("-"):
+        require(rest[0] in subcommands(named), f"facepipe has no command {rest[0]}")
+        named = subcommands(named)[rest.pop(0)]
     if (not rest and not whole) or "--help" in rest:
         return
     try:
@@ -305,7 +311,7 @@ def known_flags() -> frozenset[str]:
     def of(command: Any) -> Iterator[str]:
         for parameter in command.params:
             yield from (*parameter.opts, *parameter.secondary_opts)
-        for subcommand in getattr(command, "commands", {}).values():
+        for subcommand in subcommands(command).values():
             yield from of(subcommand)
 
     folders = (ROOT / folder for folder in ("benchmarks", "tests", "examples"))
