@@ -6,7 +6,7 @@ import av
 from av.video.reformatter import ColorRange, Colorspace
 
 from facepipe.datatypes import Matrix, VideoInfo
-from facepipe.video.bitstream import is_random_access, is_set, length_size, nal_units
+from facepipe.video.bitstream import is_parameter_set, is_random_access, nal_length_size, nal_units
 from facepipe.video.pixel_formats import (
     FULL_RANGE,
     LIMITED_RANGE,
@@ -33,7 +33,7 @@ class ParameterSets:
 
     def __init__(self, codec: str, extradata: bytes) -> None:
         self._codec = codec
-        self._wrapping = length_size(codec, extradata)
+        self._wrapping = nal_length_size(codec, extradata)
         self._last: tuple[bytes, ...] | None = None
 
     def change(self, packet: av.Packet[av.VideoStream]) -> bool:
@@ -45,7 +45,7 @@ class ParameterSets:
             data = bytes(packet)
             if is_random_access(self._codec, data, self._wrapping):
                 units = nal_units(data, self._wrapping)
-                found = tuple(unit for unit in units if is_set(self._codec, unit))
+                found = tuple(unit for unit in units if is_parameter_set(self._codec, unit))
         elif self._codec in ("mpeg1video", "mpeg2video"):
             _, code, rest = bytes(packet).partition(_SEQUENCE)
             found = (rest[:3],) if code else ()  # 12 bits of width, 12 of height

@@ -144,7 +144,7 @@ def _write(
     muxer = muxer_of(target)
     start = window[0] if window is not None else 0
     times = [time - start for time in times]
-    last = last_duration(source, info, max(times) + start)
+    last = last_duration(info, max(times) + start)
     with ExitStack() as stack:
         opened = stack.enter_context(open_source(source))
         made = stack.enter_context(av.open(str(film.sample.absolute()))) if film.sample else None
