@@ -120,7 +120,7 @@ def h264_is_lossless(units: Iterable[bytes]) -> bool:
 
 def _bypasses(bits: _Bits) -> bool:
     bits.exp_golomb()  # its id
-    if bits.exp_golomb() == 3:  # 4:4:4, then whether the planes are coded apart
+    if bits.exp_golomb() == 3:  # 4:4:4, then whether the planes are coded separately
         bits.take(1)
     bits.exp_golomb(), bits.exp_golomb()  # bit depths
     return bits.take(1) == "1"

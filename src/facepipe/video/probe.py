@@ -182,7 +182,7 @@ def _check_length(path: Path, pts: list[int], time_base: Fraction, limits: Limit
 
 @dataclass(frozen=True)
 class Head:
-    """What the head of a film says of its video; 0 where it says nothing."""
+    """What a container's header says of its video; 0 where it says nothing."""
 
     width: int
     height: int
@@ -191,7 +191,7 @@ class Head:
 
 
 def glance(path: Path) -> Head:
-    """What a film's head says, which may be wrong and is read at once. InputError as `probe`."""
+    """Read a file's header alone, which may be wrong. InputError as `probe`."""
     with open_source(path) as container:
         video = main_video(path, container.streams)
         seconds = float((video.duration or 0) * (video.time_base or 0))

@@ -144,7 +144,7 @@ class CodingScan:
 
 
 class FirstFrameScan:
-    """The first frame that decodes: it alone tells the display matrix and exact pixel format."""
+    """The first frame that decodes: it alone has the display matrix and the exact pixel format."""
 
     def __init__(self, video: av.VideoStream, most_pixels: int) -> None:
         self._decoder = decoder_of(video)
