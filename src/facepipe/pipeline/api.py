@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from facepipe import __version__
 from facepipe._files import is_picture, sha256_of
@@ -63,7 +64,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class _Order:
+class _Request:
     """What the caller asks for."""
 
     source: Path
@@ -88,11 +89,11 @@ def enhance(
     An interrupted run goes on where it was. A report goes to `TARGET.facepipe.json`. Raises
     FacepipeError; then there is no target.
     """
-    order = _order(source, target, settings, executor, overwrite, on_event)
-    with translated_errors(order.source, order.target):
-        if is_picture(order.source):
-            return _enhance_image(order)
-        return _enhance_video(order, None)
+    request = _request(source, target, settings, executor, overwrite, on_event)
+    with translated_errors(request.source, request.target):
+        if is_picture(request.source):
+            return _enhance_image(request)
+        return _enhance_video(request, None)
 
 
 def render(
@@ -109,9 +110,9 @@ def render(
 
     Raises InputError when the analysis belongs to another source; else as `enhance`.
     """
-    order = _order(source, target, settings, executor, overwrite, on_event)
-    with translated_errors(order.source, order.target):
-        return _enhance_video(order, read_analysis(Path(analysis), order.settings.limits))
+    request = _request(source, target, settings, executor, overwrite, on_event)
+    with translated_errors(request.source, request.target):
+        return _enhance_video(request, read_analysis(Path(analysis), request.settings.limits))
 
 
 def analyze(
@@ -124,13 +125,13 @@ def analyze(
     on_event: OnEvent | None = None,
 ) -> Analysis:
     """Find and follow the faces of `source`, and write analysis.json to `target`."""
-    order = _order(source, target, settings, executor, overwrite, on_event)
-    source, target, settings = order.source, order.target, order.settings
+    request = _request(source, target, settings, executor, overwrite, on_event)
+    source, target, settings = request.source, request.target, request.settings
     with translated_errors(source, target), read_once(source) as cache:
         plan = plan_run(probe(source, settings.limits), settings)
         plan = replace(plan, source_sha256=cache.sha256())
         check_output(source, target, overwrite or is_left(target))
-        with _started(order, plan, None, (__version__,)) as run:
+        with _started(request, plan, None, (__version__,)) as run:
             found = link_tracks(run, analyze_pass(run))
             check_damage(plan, found.damage, settings)
             write_analysis(found, run.job.analysis)
@@ -139,12 +140,12 @@ def analyze(
     return found
 
 
-def _enhance_video(order: _Order, given: Analysis | None) -> Summary:
-    """Make the target; the `given` analysis, where there is one, in place of an own."""
+def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
+    """Make the target, by the `given` analysis where there is one."""
     began = time.monotonic()
-    source, target, settings = order.source, order.target, order.settings
-    here = order.executor is None or order.executor.here
-    overwrite = order.overwrite or is_left(target)  # a killed run that was done may clear up now
+    source, target, settings = request.source, request.target, request.settings
+    here = request.executor is None or request.executor.here
+    overwrite = request.overwrite or is_left(target)  # of a run killed when all was done
     with read_once(source) as cache:
         info = probe(source, settings.limits)
         plan = plan_run(info, settings, target=target, overwrite=overwrite, here=here)
@@ -152,8 +153,8 @@ def _enhance_video(order: _Order, given: Analysis | None) -> Summary:
 
         model, runs_on = check_restorer(settings, here=here)
         made_with = (__version__, runs_on, *(model.sha256 if model else ()))
-        with _started(order, plan, given, made_with) as run:
-            analysis = _analysis(run) if given is None else _accepted(given, plan, settings)
+        with _started(request, plan, given, made_with) as run:
+            analysis = _analyzed(run) if given is None else _accepted(given, plan, settings)
             check_crowd(analysis.tracks, settings.limits)
             check_damage(plan, analysis.damage, settings)
 
@@ -178,32 +179,18 @@ def _enhance_video(order: _Order, given: Analysis | None) -> Summary:
             check_unchanged(source, plan.source_sha256)
             run.job.deliver(whole, target)
             run.job.remove()
-    skipped = (
-        f"{p['from_seconds']:.2f}-{p['to_seconds']:.2f} s went through unenhanced: {p['reason']}"
-        for p in report["passed_through"]
-    )
-    return Summary(
-        target=target,
-        source_sha256=analysis.source_sha256,
-        frames=sum(part.frames for part in parts),
-        faces=sum(part.faces for part in parts),
-        tracks=sum(track.enhance for track in analysis.tracks),
-        refused=sum(not track.enhance for track in analysis.tracks),
-        seconds=time.monotonic() - began,
-        resumed=resumed,
-        advice=scale_advice(analysis, settings.output.scale),
-        warnings=(*report["warnings"], *skipped),
-    )
+    summary = _summary(request, analysis, parts, report)
+    return replace(summary, resumed=resumed, seconds=time.monotonic() - began)
 
 
-def _enhance_image(order: _Order) -> Summary:
+def _enhance_image(request: _Request) -> Summary:
     from facepipe.pipeline.stills import enhance_picture_file
 
     done = enhance_picture_file(
-        order.source, order.target, order.settings, overwrite=order.overwrite
+        request.source, request.target, request.settings, overwrite=request.overwrite
     )
     return Summary(
-        target=order.target,
+        target=request.target,
         source_sha256=done.sha256,
         frames=1,
         faces=done.faces,
@@ -216,33 +203,54 @@ def _enhance_image(order: _Order) -> Summary:
     )
 
 
-def _order(
+def _summary(
+    request: _Request, analysis: Analysis, parts: Sequence[Part], report: dict[str, Any]
+) -> Summary:
+    skipped = (
+        f"{p['from_seconds']:.2f}-{p['to_seconds']:.2f} s went through unenhanced: {p['reason']}"
+        for p in report["passed_through"]
+    )
+    return Summary(
+        target=request.target,
+        source_sha256=analysis.source_sha256,
+        frames=sum(part.frames for part in parts),
+        faces=sum(part.faces for part in parts),
+        tracks=sum(track.enhance for track in analysis.tracks),
+        refused=sum(not track.enhance for track in analysis.tracks),
+        seconds=0,
+        resumed=0,
+        advice=scale_advice(analysis, request.settings.output.scale),
+        warnings=(*report["warnings"], *skipped),
+    )
+
+
+def _request(
     source: str | Path,
     target: str | Path,
     settings: Settings | None,
     executor: Executor | None,
     overwrite: bool,
     on_event: OnEvent | None,
-) -> _Order:
+) -> _Request:
     settings = settings or Settings()
-    return _Order(Path(source), Path(target), settings, executor, overwrite, on_event)
+    return _Request(Path(source), Path(target), settings, executor, overwrite, on_event)
 
 
 @contextmanager
 def _started(
-    order: _Order, plan: Plan, given: Analysis | None, made_with: Sequence[str]
+    request: _Request, plan: Plan, given: Analysis | None, made_with: Sequence[str]
 ) -> Iterator[Run]:
     """A run with its job folder and its workers, for as long as it takes."""
-    mark = fingerprint(order.source, order.settings, given, made_with)
-    if not order.overwrite:
-        claim(order.target, mark)
+    mark = fingerprint(request.source, request.settings, given, made_with)
+    if not request.overwrite:
+        claim(request.target, mark)
     with ExitStack() as stack:
-        job = stack.enter_context(open_job(order.target, mark))
-        executor = order.executor or stack.enter_context(LocalExecutor(plan.workers))
-        yield Run(plan, order.settings, job, executor, order.on_event)
+        job = stack.enter_context(open_job(request.target, mark))
+        executor = request.executor or stack.enter_context(LocalExecutor(plan.workers))
+        yield Run(plan, request.settings, job, executor, request.on_event)
 
 
-def _analysis(run: Run) -> Analysis:
+def _analyzed(run: Run) -> Analysis:
     """The run's own analysis, read back: `run` sees the rounded numbers that `render` would."""
     kept = run.job.analysis
     if not kept.is_file():
