@@ -51,7 +51,7 @@ def timed(*arguments: str) -> float:
     command = [
         sys.executable,
         "-m",
-        "facepipe.cli.main",
+        "facepipe",
         "run",
         *arguments,
         "--quiet",

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from facepipe.datatypes import Faces
 from facepipe.faces.detection.finder import find_faces
 from facepipe.models.detectors import create_detector
-from facepipe.models.detectors.boxes import overlaps, sizes
+from facepipe.models.detectors.boxes import iou, sizes
 
 EDGES = (0.0, 8.0, 12.0, 16.0, 24.0, 48.0, float("inf"))
 FLOOR = 0.3
@@ -69,7 +69,7 @@ def match(
     left = {name: np.ones(len(boxes), bool) for name, boxes in truth.items()}
     side = np.zeros(len(rows), np.float32)
     for place, (_, name, number) in enumerate(rows):
-        share = overlaps(found[name].boxes[number][None], truth[name])[0] * left[name]
+        share = iou(found[name].boxes[number][None], truth[name])[0] * left[name]
         best = int(np.argmax(share))
         if share[best] >= overlap:
             left[name][best] = False

@@ -124,7 +124,7 @@ def on_a_cluster(asked: argparse.Namespace, source: Path, results: Path) -> None
 
     from facepipe.workers.ray_executor import RayExecutor
 
-    with LocalExecutor(2, apart=True) as local:
+    with LocalExecutor(2, isolated=True) as local:
         print(told("local", run_batch([str(source)], results / "local", Settings(), local)))
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
@@ -149,11 +149,11 @@ def on_a_cluster(asked: argparse.Namespace, source: Path, results: Path) -> None
 
 
 def driver_killed(asked: argparse.Namespace, source: Path, results: Path) -> None:
-    with LocalExecutor(2, apart=True) as local:
+    with LocalExecutor(2, isolated=True) as local:
         whole = run_batch([str(source)], results / "local", Settings(), local)
     print(told("undisturbed", whole))
     rng = random.Random(asked.seed)
-    command = [sys.executable, "-m", "facepipe.cli.main", "batch", str(source), "--workers", "2"]
+    command = [sys.executable, "-m", "facepipe", "batch", str(source), "--workers", "2"]
     command += ["-o", str(results / "killed"), "--progress", "none"]
     for number in range(asked.kills):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)

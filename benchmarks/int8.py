@@ -29,7 +29,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from facepipe.datatypes import Float32
 from facepipe.evaluation.faces import evenly_spaced
 from facepipe.evaluation.protocols import given
-from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, guided_fishsrnet
+from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, guided_fishsrnet
 from facepipe.models.registry import find_model
 from facepipe.models.weights import load_weights
 from facepipe.training.face_archive import FaceArchive, canvas_of
@@ -95,7 +95,7 @@ def main() -> None:
         plain, ready, small = (Path(folder) / name for name in ("a.onnx", "b.onnx", "c.onnx"))
         torch.onnx.export(
             network,
-            (torch.rand(2, SEEN_CHANNELS, 128, 128),),
+            (torch.rand(2, INPUT_CHANNELS, 128, 128),),
             str(plain),
             input_names=["seen"],
             output_names=["restored", "parse"],

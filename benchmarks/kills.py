@@ -224,7 +224,7 @@ def look(source: Path, mark: str, target: Path, whole: Whole, tally: Tally, wher
     else:
         tally.fault(f"{where}: the target has {frames_of(target)} of {whole.frames} frames")
     known = {target.name, f"{target.name}.facepipe.json", f".{target.name}.facepipe"}
-    known.add(f".{target.name}.facepipe.json.partial")
+    known.add(f".{target.name}.facepipe.partial.json")
     stray = {path.name for path in target.parent.iterdir()} - known
     if stray:
         tally.fault(f"{where}: left behind {sorted(stray)}")
@@ -297,7 +297,7 @@ def by_command(asked: argparse.Namespace, out: Path) -> Tally:
     command = [
         sys.executable,
         "-m",
-        "facepipe.cli.main",
+        "facepipe",
         "run",
         str(source),
         "-o",

@@ -30,7 +30,7 @@ from facepipe.evaluation.assets import installed_photographs, read_faces
 from facepipe.evaluation.clips import write_film
 from facepipe.evaluation.synthetic_crowd import Crowd, Plan, Shown
 from facepipe.evaluation.tracking_metrics import Looked, measure_following
-from facepipe.faces.tracking.acceptance import LEAST_LOOKS, LONG, PATIENCE
+from facepipe.faces.tracking.acceptance import LEAST_DETECTIONS, LONG, PATIENCE
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline.spans import anchors
 from facepipe.pipeline.tasks import AnalyzeTask, analyze_span
@@ -115,20 +115,22 @@ def theirs(make: Callable[[], Any]) -> Linker:
 
 def _track(number: int, path: list[tuple[int, Faces]]) -> Track:
     return Track(
-        number,
-        np.array([pts for pts, _ in path], np.int64),
-        np.concatenate([face.boxes for _, face in path]),
-        np.concatenate([face.landmarks for _, face in path]),
-        np.concatenate([face.scores for _, face in path]),
+        number=number,
+        pts=np.array([pts for pts, _ in path], np.int64),
+        boxes=np.concatenate([face.boxes for _, face in path]),
+        landmarks=np.concatenate([face.landmarks for _, face in path]),
+        scores=np.concatenate([face.scores for _, face in path]),
     )
 
 
 def _stands(track: Track, base: float) -> bool:
-    """The gates of `link`: long enough, and its better half sure enough."""
+    """The acceptance filters of `link`: long enough, and its better half sure enough."""
     seen = len(track.pts)
     best = np.sort(track.scores)[::-1][: (seen + 1) // 2].mean()
-    asked = SCORE - PATIENCE * min(max((seen - LEAST_LOOKS) / (LONG - LEAST_LOOKS), 0), 1)
-    return seen >= LEAST_LOOKS and (track.last - track.first) * base >= SECONDS and best >= asked
+    often = (seen - LEAST_DETECTIONS) / (LONG - LEAST_DETECTIONS)
+    asked = SCORE - PATIENCE * min(max(often, 0), 1)
+    lasts = (track.last - track.first) * base >= SECONDS
+    return seen >= LEAST_DETECTIONS and lasts and best >= asked
 
 
 def measure(linker: Linker, crowds: Sequence[Seen]) -> dict[str, float]:

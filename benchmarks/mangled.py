@@ -294,9 +294,11 @@ def judged(
 
 def decoded(target: Path, frames: int) -> str:
     """Why the film's video does not decode to so many frames; nothing where it does."""
+    from facepipe.media.containers import TEXTS
+
     found = 0
     try:
-        with av.open(str(target), metadata_errors="surrogateescape") as film:
+        with av.open(str(target), **TEXTS) as film:
             stream = next(s for s in film.streams.video if not s.disposition & 1024)
             for _ in film.decode(stream):
                 found += 1
@@ -440,7 +442,7 @@ def isolated(clips: list[Path], asked: argparse.Namespace, verdict: Verdict) -> 
         command = [
             sys.executable,
             "-m",
-            "facepipe.cli.main",
+            "facepipe",
             "run",
             str(source),
             "-q",

@@ -35,7 +35,7 @@ def main() -> None:
             command = [
                 sys.executable,
                 "-m",
-                "facepipe.cli.main",
+                "facepipe",
                 "run",
                 str(film),
                 "-o",

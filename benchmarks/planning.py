@@ -48,12 +48,12 @@ def main() -> None:
                     f"{what}: {seconds:.1f} s, {memory() - before:.1f} MB more, "
                     f"{waiting.items if waiting else 0} of {asked.pictures} wait"
                 )
-                for row in ledger.waiting("picture"):
+                for row in ledger.waiting("image"):
                     written = results / row.place
                     written.parent.mkdir(parents=True, exist_ok=True)
                     written.write_bytes(content)
                 rows = (replace(row, state="passed", written=len(content)) for row in ledger.rows())
-                ledger.settle(rows)
+                ledger.record(rows)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, guided_fishsrnet
+from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, guided_fishsrnet
 from facepipe.models.registry import find_model
 from facepipe.models.runtime import OnnxRunner, OpenVinoRunner, TorchRunner
 from facepipe.models.weights import load_weights
@@ -66,7 +66,7 @@ def main() -> None:
         "onnxruntime": OnnxRunner(files.paths[1], threads=chosen.threads),
         "openvino": OpenVinoRunner(files.paths[1], threads=chosen.threads),
     }
-    seen = np.random.default_rng(0).random((chosen.batch, SEEN_CHANNELS, 128, 128), np.float32)
+    seen = np.random.default_rng(0).random((chosen.batch, INPUT_CHANNELS, 128, 128), np.float32)
     seen[:, 3:] *= 0.02
     times: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(chosen.repeat + 1):

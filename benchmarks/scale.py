@@ -8,7 +8,7 @@ cluster. Without --times the table MEASURED is taken. docs/scale.md reads the re
 
 What the model simplifies. Spans go in groups (GROUP) of one film to one node, whose cores share
 them evenly; what a lost node had done of its group stays done, but for half a span on each core.
-Each driver's Python (the GIL), its network, the lender of its files, and the store serve one
+Each driver's Python (the GIL), its network, its file server, and the store serve one
 request after another. In a driver's Python tasks go ahead; films are probed, linked and muxed in
 what time is left, and looking after what runs gives way to both.
 """
@@ -83,7 +83,7 @@ class Times:
     looks_apart_s: float
     # beside it
     sha_mb_s: float
-    lend_mb_s: float
+    serve_mb_s: float
     # bytes
     faces_frame: float  # enhanced, in the clip with most of them
     source_frame_bytes: float
@@ -91,8 +91,8 @@ class Times:
     driver_read_films: float  # what a driver reads and writes of a film, in sizes of the film
     driver_written_films: float
     index_film_frame_bytes: float  # what a worker reads to open the film, from a shared disk
-    lent_film_frame_bytes: float  # the same of a lent file
-    lent_span_bytes: float  # and what it reads of that beside
+    remote_film_frame_bytes: float  # the same of a remote file
+    remote_span_bytes: float  # and what it reads of that for a span
 
 
 #: Measured on 2026-11-23, on two cores of a Xeon with AMX (OpenVINO in bfloat16).
@@ -113,15 +113,15 @@ MEASURED = Times(
     look_s=0.0006,
     looks_apart_s=0.1,
     sha_mb_s=0.000727,
-    lend_mb_s=0.00243,
+    serve_mb_s=0.00243,
     faces_frame=0.754,
     source_frame_bytes=2230,
     task_film_frame_bytes=5.33,
     driver_read_films=8.28,
     driver_written_films=2.52,
     index_film_frame_bytes=32.6,
-    lent_film_frame_bytes=32.6,
-    lent_span_bytes=3.0e6,
+    remote_film_frame_bytes=32.6,
+    remote_span_bytes=3.0e6,
 )
 
 
@@ -258,10 +258,12 @@ class WorkDone:
                 for look in found.detections:
                     at = bisect_left(pts, look.pts)
                     if at // period == self.first and begin <= at + ahead < end:
-                        moves = tuple(replace(move, pts=there(move.pts)) for move in look.moves)
-                        looks.append(replace(look, pts=there(look.pts), moves=moves))
+                        motion = tuple(replace(one, pts=there(one.pts)) for one in look.motion)
+                        looks.append(replace(look, pts=there(look.pts), motion=motion))
         return SpanFaces(
-            span, tuple(looks), tuple(sorted(c for c in cuts if span.start <= c < span.stop))
+            span=span,
+            detections=tuple(looks),
+            cuts=tuple(sorted(c for c in cuts if span.start <= c < span.stop)),
         )
 
 
@@ -371,23 +373,23 @@ def measure_driver(done: WorkDone, folder: Path) -> dict[str, float]:
 
 def measure_reading(short_film: Path, film: Path) -> dict[str, float]:
     """Bytes that a worker reads for one span in the middle, of a short film and of a long one."""
-    from facepipe.workers import ray_files as lent
+    from facepipe.workers import ray_files
 
     fetched = 0
 
     def fetch(self: Any, start: int, end: int) -> bytes:
         nonlocal fetched
         fetched += end - start
-        with Path(lent._found(self.path)[1]).open("rb") as file:
+        with Path(ray_files._resolve(self.path)[1]).open("rb") as file:
             file.seek(start)
             return file.read(end - start)
 
     def size(self: Any, path: str, **_: Any) -> dict[str, Any]:
-        there = lent._found(self._strip_protocol(path))[1]
+        there = ray_files._resolve(self._strip_protocol(path))[1]
         return {"name": path, "size": Path(there).stat().st_size, "type": "file"}
 
-    lent._entered["here"] = None  # the lender is not asked: the files are here
-    lent._LentFile._fetch_range, lent._LentFiles.info = fetch, size
+    ray_files._connected["here"] = None  # the server is not asked: the files are here
+    ray_files._RemoteFile._fetch_range, ray_files._RemoteFileSystem.info = fetch, size
     told: list[tuple[int, int, int]] = []
     for path in (short_film, film):
         plan = make_plan(path, SETTINGS)
@@ -396,15 +398,15 @@ def measure_reading(short_film: Path, film: Path) -> dict[str, float]:
         frames = sum(1 for _ in decode(plan.info, span))
         here = read_and_written()[0] - before
         fetched = 0
-        away = replace(plan.info, path=f"{lent._SCHEME}://here{path}")
+        away = replace(plan.info, path=f"{ray_files._SCHEME}://here{path}")
         assert frames == sum(1 for _ in decode(away, span))
         told.append((len(plan.info.pts), here, fetched))
-    (short, here, lent_short), (long, there, lent_long) = told
-    slope = (lent_long - lent_short) / (long - short)
+    (short, here, remote_short), (long, there, remote_long) = told
+    slope = (remote_long - remote_short) / (long - short)
     return {
         "index_film_frame_bytes": (there - here) / (long - short),
-        "lent_film_frame_bytes": slope,
-        "lent_span_bytes": lent_long - slope * long,
+        "remote_film_frame_bytes": slope,
+        "remote_span_bytes": remote_long - slope * long,
     }
 
 
@@ -412,14 +414,14 @@ def measure_reading(short_film: Path, film: Path) -> dict[str, float]:
 class Nothing:
     """A task that does nothing: it is sent, waits, and brings so many bytes."""
 
-    home: Path
+    output_folder: Path
     load: tuple[int, ...] = ()
     seconds: float = 0.0
     bytes: int = 0
     folder: Path | None = None
 
-    def sent(self, _address: Callable[[str], str], folder: Path) -> Nothing:
-        """See Travels."""
+    def for_remote(self, _address: Callable[[str], str], folder: Path) -> Nothing:
+        """See RemoteTask."""
         return replace(self, folder=folder)
 
 
@@ -431,7 +433,7 @@ def nothing(task: Nothing, _progress: Callable[[int], None]) -> None:
 
 
 def measure_dispatch(film: Path, folder: Path) -> dict[str, float]:
-    """Seconds of a driver's thread for tasks on Ray, and of the lender for what it lends."""
+    """Seconds of a driver's thread for tasks on Ray, and of the file server for what it sends."""
 
     import psutil
     import ray
@@ -453,13 +455,13 @@ def measure_dispatch(film: Path, folder: Path) -> dict[str, float]:
         brought_s = each([Nothing(folder, bytes=10**6)] * 100)
         waited = 4.0
         looking_s = each([Nothing(folder, seconds=waited)]) - task_s
-        lender: Any = executor._engine._library._librarian  # type: ignore[union-attr]
+        server: Any = executor._engine._file_server._reader  # type: ignore[union-attr]
         below = psutil.Process().children(recursive=True)
         process = next(one for one in below if "_Librarian" in " ".join(one.cmdline()))
         used = sum(process.cpu_times()[:2])
         for _ in range(200):
-            ray.get(lender.read.remote(str(film), 0, 2**20))
-        lend_s = (sum(process.cpu_times()[:2]) - used) / (200 * 2**20 / MB)
+            ray.get(server.read.remote(str(film), 0, 2**20))
+        serve_s = (sum(process.cpu_times()[:2]) - used) / (200 * 2**20 / MB)
     load = len(pickle.dumps(Nothing(folder, load=pts), 5)) / MB
     return {
         "dispatch_task_s": task_s,
@@ -467,7 +469,7 @@ def measure_dispatch(film: Path, folder: Path) -> dict[str, float]:
         "brought_mb_s": brought_s - task_s,
         "look_s": looking_s / (waited / _POLL_SECONDS),
         "looks_apart_s": _POLL_SECONDS,
-        "lend_mb_s": lend_s,
+        "serve_mb_s": serve_s,
     }
 
 
@@ -500,7 +502,7 @@ class Cluster:
     drivers: int
     shared: bool
     network_bytes: float  # a second, of each driver
-    store_bytes: float  # a second, of the shared store, or of the disk of a driver that lends
+    store_bytes: float  # a second, of the shared store, or of a serving driver's disk
 
 
 class Line:
@@ -526,7 +528,7 @@ class Need:
     core_s: float
     python_s: float
     network_bytes: float
-    lent_mb: float
+    served_mb: float
     store_bytes: float
 
 
@@ -553,7 +555,7 @@ class Driver:
 
     def __init__(self, world: World, films: Sequence[int], nodes: int) -> None:
         self.world, self.films = world, deque(films)
-        self.python, self.network, self.lender = Line(), Line(), Line()
+        self.python, self.network, self.file_server = Line(), Line(), Line()
         self.ready: list[tuple[Pass, int]] = []
         self.idle: deque[simpy.Event] = deque()
         self.hands = min(nodes * CORES, len(films))
@@ -654,7 +656,7 @@ class Driver:
         uses = (
             (self.python, need.python_s),
             (self.network, need.network_bytes / cluster.network_bytes),
-            (self.lender, need.lent_mb * world.times.lend_mb_s),
+            (self.file_server, need.served_mb * world.times.serve_mb_s),
             (world.store_of(self), need.store_bytes / cluster.store_bytes),
         )
         back = [line.take(now, count * seconds, ahead=True) for line, seconds in uses]
@@ -713,15 +715,15 @@ class World(simpy.Environment):
     def _need(self, frames: int, core_s: float, result: float, part: float) -> Need:
         times = self.times
         task, opened = frames * times.task_film_frame_bytes, frames * times.index_film_frame_bytes
-        read, lent = opened + SPAN_FRAMES * times.source_frame_bytes, 0.0
+        read, served = opened + SPAN_FRAMES * times.source_frame_bytes, 0.0
         python_s = times.dispatch_task_s + times.keep_task_s + times.sent_mb_s * task / MB
         network = task + result
         if not self.cluster.shared:
-            read = lent = times.lent_span_bytes + frames * times.lent_film_frame_bytes
-            network += lent + part
+            read = served = times.remote_span_bytes + frames * times.remote_film_frame_bytes
+            network += served + part
             result += part
         python_s += times.brought_mb_s * result / MB
-        return Need(core_s, python_s, network, lent / MB, read + part)
+        return Need(core_s, python_s, network, served / MB, read + part)
 
     def told(self) -> str:
         """A cell of the table."""
@@ -733,7 +735,7 @@ class World(simpy.Environment):
             "workers": (self.useful_s + self.lost_s) / (cores * wall),
             "Python": sum(d.python.busy for d in self.drivers) / count / wall,
             "network": sum(d.network.busy for d in self.drivers) / count / wall,
-            "lender": sum(d.lender.busy for d in self.drivers) / count / wall,
+            "file server": sum(d.file_server.busy for d in self.drivers) / count / wall,
             "store": max(store.busy for store in stores) / wall,
         }
         limit = max(busy, key=lambda name: busy[name])
@@ -755,17 +757,17 @@ def films_of(hours: float, seed: int) -> list[int]:
 def print_hour(times: Times, faces: float) -> None:
     """What an hour of film takes, of which a driver has but one: so many cores keep it busy."""
     frames, spans = 3600 * FRAMES_A_SECOND, 3600 * FRAMES_A_SECOND // SPAN_FRAMES
-    lends, shares = (
+    serves, shares = (
         World(times, Cluster(1, 1, shared, 1, 1), [], faces, 0) for shared in (False, True)
     )
     probed, linked, muxed = shares.steps(frames)
     near, far = (
-        (world.analyze_need(frames), world.render_need(frames)) for world in (shares, lends)
+        (world.analyze_need(frames), world.render_need(frames)) for world in (shares, serves)
     )
     looked, rendered = (spans * need.core_s for need in near)
     tasks = spans * sum(need.python_s for need in near)
     python = tasks + probed.python_s + linked.python_s + muxed.python_s
-    lent = spans * sum(need.lent_mb for need in far)
+    served = spans * sum(need.served_mb for need in far)
     own = probed.bytes + muxed.bytes
     sent = spans * sum(need.network_bytes for need in near)
     read = spans * sum(need.store_bytes for need in near)
@@ -776,7 +778,7 @@ def print_hour(times: Times, faces: float) -> None:
     print(f"| mux, read back, report | {muxed.python_s:.1f} s |")
     print(f"| {2 * spans} tasks | {tasks:.1f} s |")
     print(f"| all of it | {python:.1f} s: {(looked + rendered) / python:.0f} cores keep it busy |")
-    print(f"| lender | {lent / 1e3:.1f} GB, {lent * times.lend_mb_s:.1f} s |")
+    print(f"| file server | {served / 1e3:.1f} GB, {served * times.serve_mb_s:.1f} s |")
     print(
         f"| driver's network, --shared | {own / 1e9:.1f} GB of films, {sent / 1e9:.1f} of tasks |"
     )
@@ -790,16 +792,16 @@ def simulate(asked: argparse.Namespace) -> None:
     if asked.mbit:
         source = asked.mbit * MB / 8 / FRAMES_A_SECOND
         part = source * times.part_frame_bytes / times.source_frame_bytes
-        lent = times.lent_span_bytes + SPAN_FRAMES * (source - times.source_frame_bytes)
+        served = times.remote_span_bytes + SPAN_FRAMES * (source - times.source_frame_bytes)
         times = replace(
-            times, source_frame_bytes=source, part_frame_bytes=part, lent_span_bytes=lent
+            times, source_frame_bytes=source, part_frame_bytes=part, remote_span_bytes=served
         )
     print_hour(times, faces)
     films = films_of(asked.hours, asked.seed)
     rates = asked.network * 1e9 / 8, asked.store * 1e9
     each = asked.nodes_a_driver
     print(f"{len(films)} films, {faces:.2f} faces a frame, {CORES} cores a node, seed {asked.seed}")
-    print(f"| nodes | 1 driver, lends | 1 driver, --shared | a driver for {each} nodes, --shared |")
+    print(f"| nodes | 1 driver serves | 1 driver, --shared | a driver for {each} nodes, --shared |")
     print("|---|---|---|---|")
     for nodes in asked.nodes:
         cells = []

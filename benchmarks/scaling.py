@@ -47,9 +47,9 @@ def main() -> None:
         seconds = asked.films * asked.frames / 25
         print(f"{asked.films} films, {seconds:.0f} s in all, and {asked.pictures} pictures")
         os.sched_setaffinity(0, cores[:1])
-        one = rate(LocalExecutor(1, apart=True), folder, "one")
+        one = rate(LocalExecutor(1, isolated=True), folder, "one")
         os.sched_setaffinity(0, cores[:2])
-        two = rate(LocalExecutor(2, apart=True), folder, "two")
+        two = rate(LocalExecutor(2, isolated=True), folder, "two")
         print(f"one worker {one:.1f} frames/s, two {two:.1f}: {two / one:.2f} times as fast")
         if not asked.no_ray:
             from facepipe.workers.ray_executor import RayExecutor

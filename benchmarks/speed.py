@@ -31,7 +31,7 @@ def main() -> None:
     for clip in chosen.clips:
         with tempfile.TemporaryDirectory() as folder:
             ours_target, rival_target = Path(folder) / "ours.mp4", Path(folder) / "rival.mp4"
-            facepipe = [sys.executable, "-m", "facepipe.cli.main", "run", str(clip)]
+            facepipe = [sys.executable, "-m", "facepipe", "run", str(clip)]
             ours, rival = [], []
             for _ in range(chosen.repeat):
                 ours.append(seconds([*facepipe, "-o", str(ours_target), "--overwrite", "--quiet"]))

@@ -1,4 +1,4 @@
-"""Make a short film of tiny faces from a photograph, enhance it, and show before and after.
+"""Make a short video of tiny faces from a photograph, enhance it, and show before and after.
 
     python examples/demo.py FOLDER
 
@@ -9,6 +9,7 @@ camera pans and zooms over it, noise is added, H.264 compresses it, and a tone i
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -28,26 +29,40 @@ def main(folder: Path) -> None:
     """Make `folder`/low.mp4, enhance it to enhanced.mp4 and draw before-after.png."""
     folder.mkdir(parents=True, exist_ok=True)
     low, enhanced = folder / "low.mp4", folder / "enhanced.mp4"
-    make_film(low)
+    make_video(low)
     print(f"made {low}: {FRAMES} frames of {WIDTH}x{HEIGHT}, three small faces", flush=True)
-    command = [sys.executable, "-m", "facepipe.cli.main", "run", str(low), "-o", str(enhanced)]
-    print(f"$ facepipe run {low} -o {enhanced} --scale {SCALE}", flush=True)
-    subprocess.run([*command, "--scale", str(SCALE), "--overwrite"], check=True)
+    facepipe = typed_command(Path(sys.executable), Path.cwd())
+    options = ["run", str(low), "-o", str(enhanced), "--scale", str(SCALE)]
+    print(f"$ {facepipe} {' '.join(options)}", flush=True)
+    subprocess.run([sys.executable, "-m", "facepipe", *options, "--overwrite"], check=True)
     sheet = folder / "before-after.png"
     cv2.imwrite(str(sheet), before_after(low, enhanced))
-    print(f"\nLook at {sheet}\nPlay    {low} and {enhanced}\nRead    {enhanced}.facepipe.json")
+    print(f"\nLook at {sheet}: faces before (above) and after (below)")
+    print(f"Play    {low} and {enhanced}\nRead    {enhanced}.facepipe.json")
+    print(f"\nNow your own video:\n{facepipe} run your-video.mp4 -o clear.mp4")
 
 
-def make_film(path: Path) -> None:
-    """Write the small film: camera motion, three faces of about 15 to 22 px, noise, a tone."""
+def typed_command(python: Path, here: Path) -> str:
+    """The command `facepipe` of a Python as it must be typed in the folder `here`."""
+    script = shutil.which("facepipe", path=str(python.parent))
+    if script is None:
+        return f"{python} -m facepipe"
+    if script == shutil.which("facepipe"):
+        return "facepipe"
+    path = Path(script).with_suffix("")
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def make_video(path: Path) -> None:
+    """Write the small video: camera motion, three faces of about 15 to 22 px, noise, a tone."""
     rng = np.random.default_rng(7)
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=RATE, options={"crf": "22", "preset": "fast"})
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         sound = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
         for number in range(FRAMES):
-            picture = view(number / RATE) + rng.normal(0, 2.0, (HEIGHT, WIDTH, 3))
-            pixels = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+            image = view(number / RATE) + rng.normal(0, 2.0, (HEIGHT, WIDTH, 3))
+            pixels = np.clip(image + 0.5, 0, 255).astype(np.uint8)
             container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             container.mux(sound.encode(tone(number)))
         container.mux(video.encode(None))
@@ -64,8 +79,8 @@ def view(seconds: float) -> NDArray[np.float32]:
         (520, 200, 300, True),
         (960, 260, 210, False),
     ):
-        picture = portrait[:, ::-1] if mirrored else portrait
-        small = cv2.resize(picture, (height, height), interpolation=cv2.INTER_AREA)
+        image = portrait[:, ::-1] if mirrored else portrait
+        small = cv2.resize(image, (height, height), interpolation=cv2.INTER_AREA)
         wall[top : top + height, left : left + height] = small
     zoom = 0.25 * (1 + 0.06 * np.sin(seconds * 1.7))
     pan = np.array([6 * np.sin(seconds * 1.1), 4 * np.sin(seconds * 1.9)])
@@ -90,7 +105,7 @@ def tone(number: int) -> av.AudioFrame:
 
 
 def before_after(low: Path, enhanced: Path) -> NDArray[np.uint8]:
-    """BGR: the middle frame's faces, in the small film enlarged (above) and in ours (below)."""
+    """BGR: the middle frame's faces, in the small video enlarged (above) and in ours (below)."""
     report = json.loads(enhanced.with_name(f"{enhanced.name}.facepipe.json").read_text())
     rows = []
     for path in (low, enhanced):

@@ -1,15 +1,23 @@
-"""What every test shares: films with real faces, the user's clips, and no error log unseen."""
+"""What every test shares: videos with real faces, the user's clips, no unseen fault.
+
+Two things fail a test here: an error that is logged and swallowed, and,
+where FACEPIPE_FAIL_ON_SKIP is set, a test that was skipped although this machine has what it needs
+(`.ci/run` installs all of that and sets the variable).
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from media import portraits
+
+#: Beginnings of reasons to skip that installing something does not change.
+_OTHER_MACHINES = ("this machine", "FACEPIPE_TEST_MEDIA names no folder")
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +41,28 @@ def media() -> Path:
     if not folder:
         pytest.skip("FACEPIPE_TEST_MEDIA names no folder of clips")
     return Path(folder)
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure where FACEPIPE_FAIL_ON_SKIP is set and a package would mend it."""
+    if report.outcome != "skipped" or not os.environ.get("FACEPIPE_FAIL_ON_SKIP"):
+        return
+    reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    reason = reason.removeprefix("Skipped: ")
+    if not reason.startswith(_OTHER_MACHINES):
+        report.outcome = "failed"
+        report.longrepr = f"FACEPIPE_FAIL_ON_SKIP is set, and this was skipped: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_skipped(report)
+    return report

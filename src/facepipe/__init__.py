@@ -1,4 +1,4 @@
-"""facepipe makes the tiny faces of a film clear and leaves the rest of the film as it is.
+"""facepipe makes the tiny faces of a video clear and leaves the rest of the video as it is.
 
     from facepipe import enhance
 
@@ -61,3 +61,7 @@ def __getattr__(name: str) -> object:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'facepipe' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,6 @@
 """`python -m facepipe` is the command `facepipe`."""
 
-from facepipe.cli import main
+from facepipe.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -1,47 +1,83 @@
-"""Files: which are photographs, their digests, and how they appear whole or not at all."""
+"""Files: the atomic writer, digests, and what a name says of a file."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from facepipe.errors import OutputError
 
-#: Suffixes of the pictures that are read and written.
+#: Suffixes of the image files that are read and written.
 IMAGE_SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"]
 )
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file is a picture, by its name."""
+def is_image(path: Path) -> bool:
+    """Whether a file is an image, by its suffix."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def is_there(path: Path) -> bool:
-    """Whether something has that name; one that no disk takes is none."""
+    """Whether a path exists; False for a name that no disk takes."""
     try:
         return path.exists()
     except (OSError, ValueError):
         return False
 
 
-def write_whole(content: bytes, target: Path) -> None:
-    """Write a file by a temporary name, and its folder where that is missing.
+@contextmanager
+def atomic_write(target: Path) -> Iterator[Path]:
+    """Write a file atomically: gives a hidden path in the target's folder, renamed at a clean end.
 
-    Raises OutputError where the disk refuses; then what was there before is there still.
+    The path is `.STEM.partial.SUFFIX`, so that a writer which goes by suffixes writes the right
+    format. The content reaches the disk (fsync) before the rename and the folder's entry after it:
+    a kill or a power cut at any moment leaves the old file or the whole new one. After an exception
+    the old file is still there and the partial one is gone.
+    Raises OutputError for every OSError within.
     """
-    partial = target.with_name(f".{target.name}.partial")
+    partial = target.with_name(f".{target.stem}.partial{target.suffix}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(content)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+        yield partial
+        with partial.open("rb+") as written:
+            os.fsync(written.fileno())
+        durable_rename(partial, target)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def write_bytes(content: bytes, target: Path) -> None:
+    """Write a file atomically, and make its folder where that is missing; see `atomic_write`."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
+    with atomic_write(target) as partial:
+        partial.write_bytes(content)
+
+
+def write_text(text: str, target: Path) -> None:
+    """Write a text file atomically, in UTF-8 and with line ends as they are; see `write_bytes`."""
+    write_bytes(text.encode(), target)
+
+
+def durable_rename(source: Path, target: Path) -> None:
+    """Rename a file within one disk, and wait until the target's folder has it on the disk."""
+    source.replace(target)
+    with suppress(OSError):  # Windows opens no folders, and some network disks do not sync them
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 class FileVersion(NamedTuple):
@@ -90,5 +126,5 @@ def remember_sha256(version: FileVersion, digest: str) -> None:
 
 
 def is_address(name: str) -> bool:
-    """Whether a source or a target is an address that fsspec knows, and no path."""
+    """Whether a source or a target is an address of fsspec (scheme://...) and no path."""
     return "://" in name

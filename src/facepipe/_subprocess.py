@@ -1,4 +1,4 @@
-"""Run a module of ours in a process of its own, and hear what it tells line by line.
+"""Run a module of facepipe in a process of its own, and read the lines that it reports.
 
 For what may crash or hang: it takes that process with it and no other.
 """
@@ -11,20 +11,20 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
-_MARK = "facepipe tells: "
+_MARK = "facepipe reports: "
 
 
 def report_line(line: str) -> None:
-    """Tell the process that hears this one; `line` holds no line break."""
+    """Report a line, without a line break, to the process that reads this one's output."""
     sys.stdout.write(f"\n{_MARK}{line}\n")
     sys.stdout.flush()
 
 
 def reported_lines(module: str, arguments: Sequence[str], *, patience: float) -> Iterator[str]:
-    """The lines that `python -m module arguments...` tells, until it ends, however it does.
+    """Yield the lines that `python -m module arguments...` reports, until it ends, however it does.
 
-    It is ended when it tells nothing for `patience` seconds, or when nobody listens any more. What
-    drivers and libraries write besides is left out.
+    It is killed when it reports nothing for `patience` seconds, and when this iterator is closed.
+    Whatever drivers and libraries write is left out.
     """
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -34,21 +34,21 @@ def reported_lines(module: str, arguments: Sequence[str], *, patience: float) ->
         encoding="utf-8",
         errors="replace",
     ) as process:
-        told: queue.Queue[str | None] = queue.Queue()
+        lines: queue.Queue[str | None] = queue.Queue()
 
-        def listen() -> None:
+        def read() -> None:
             for line in process.stdout or ():
                 if line.startswith(_MARK) and line.endswith("\n"):
-                    told.put(line.removeprefix(_MARK).rstrip("\n"))
-            told.put(None)
+                    lines.put(line.removeprefix(_MARK).rstrip("\n"))
+            lines.put(None)
 
-        listener = threading.Thread(target=listen, daemon=True)
-        listener.start()
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
         try:
-            while (line := told.get(timeout=patience)) is not None:
+            while (line := lines.get(timeout=patience)) is not None:
                 yield line
         except queue.Empty:
             return
         finally:
             process.kill()
-            listener.join()
+            reader.join()

@@ -1,16 +1,17 @@
-"""The nouns of facepipe. Numpy and the standard library only; no dict crosses a module.
+"""The data types that modules pass to each other: numpy and the standard library only.
 
-Conventions: boxes are xyxy in pixels of the frame as it is shown (after rotation is left alone:
-rotation is metadata, the pixels are the coded ones), pixel centres at integers, so a frame spans
--0.5 .. width - 0.5. Landmarks are five points: image-left eye, image-right eye, nose, image-left
-and image-right mouth corner. Time is pts in the video stream's time base.
+Conventions: boxes are xyxy in pixels of the coded frame (rotation is metadata and is not applied),
+pixel centres are at integers, so a frame spans -0.5 .. width - 0.5. Landmarks are five points:
+image-left eye, image-right eye, nose, image-left and image-right mouth corner. Time is pts in the
+video stream's time base. Canvases are aligned faces of CANVAS x CANVAS px.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
-from typing import Literal
+from typing import Annotated, ClassVar, Literal, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +19,67 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
+#: What `take` takes: numbers of faces, a mask of them, or a run.
+Selection = NDArray[np.intp] | NDArray[np.bool_] | slice
+#: Side of a canvas, an aligned face, in px.
+CANVAS = 128
 #: Canvases of a sequence: two frames before, the one to restore, two after.
-SEQUENCE = 5
-#: Channels of what the frames beside add to a canvas.
+SEQUENCE_LENGTH = 5
+#: Channels of what the neighbouring frames add to a canvas.
 NEIGHBOUR_CHANNELS = 7
 Matrix = Literal["bt601", "bt709", "bt2020"]
 ColourModel = Literal["yuv", "rgb", "gray"]
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class ArrayRecord:
+    """Base of dataclasses that hold arrays: checks their shapes, and shows shapes in its repr.
+
+    A field annotated `Annotated[Float32, "N 5 2"]` must be an array of that shape, or None where
+    None is its default. A letter stands for one length, the same in all fields of an object.
+    Raises ValueError where an array has another shape.
+    """
+
+    _axes: ClassVar[dict[str, tuple[str, ...]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        hints = get_type_hints(cls, include_extras=True)
+        cls._axes = {
+            name: tuple(hint.__metadata__[0].split())
+            for name, hint in hints.items()
+            if get_origin(hint) is Annotated
+        }
+
+    def __post_init__(self) -> None:
+        lengths: dict[str, int] = {}
+        for name, axes in self._axes.items():
+            array = getattr(self, name)
+            if array is None:
+                continue
+            expected = tuple(
+                int(axis) if axis.isdigit() else lengths.setdefault(axis, length)
+                for axis, length in zip(axes, array.shape, strict=False)
+            )
+            if array.ndim != len(axes) or array.shape != expected:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} has shape {array.shape}, "
+                    f"not ({', '.join(str(lengths.get(axis, axis)) for axis in axes)})"
+                )
+
+    def __repr__(self) -> str:
+        shown = (f"{field.name}={_summary(getattr(self, field.name))}" for field in fields(self))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _summary(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}[{', '.join(map(str, value.shape))}]"
+    return repr(value)
+
+
 @dataclass(frozen=True)
 class PixelFormat:
-    """How the planes of a frame are to be read. `name` is the one that FFmpeg uses."""
+    """The layout of a frame's planes. `name` is FFmpeg's name of it."""
 
     name: str
     model: ColourModel
@@ -40,24 +91,24 @@ class PixelFormat:
 
 @dataclass(frozen=True)
 class Colour:
-    """What the code values of a frame mean, as far as facepipe's own arithmetic needs it.
+    """The matrix and range of a frame's code values, as facepipe's own arithmetic needs them.
 
-    Tags that the source leaves open are guessed here for arithmetic alone; the output is tagged
-    as the source is.
+    Tags that the source leaves open are guessed, for arithmetic alone: the output is tagged as the
+    source is.
     """
 
     matrix: Matrix = "bt709"
     full_range: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Frame:
-    """One picture of the film.
+    """One video frame, or one photograph.
 
     `planes` are 2-D arrays (height, width), uint8 for 8 bits and uint16 above, in logical order:
     Y, U, V or R, G, B or Y alone, then A where there is one; never written to, `with_planes` makes
-    a changed copy. `handle` belongs to `media`, which keeps there what it needs to encode the
-    frame with its side data.
+    a changed copy. `handle` belongs to `video`, which keeps there what it needs to encode the
+    frame with its side data. Raises ValueError where a plane is not 2-D or there is none.
     """
 
     pts: int
@@ -84,7 +135,7 @@ class Frame:
 
     @property
     def luma(self) -> Plane:
-        """(H, W) the plane that says how bright a place is; in RGB green stands for it."""
+        """(H, W) the luma plane; of RGB the green one, which is nearest to it."""
         return self.planes[1 if self.format.model == "rgb" else 0]
 
     def with_planes(self, planes: tuple[Plane, ...]) -> Frame:
@@ -104,10 +155,10 @@ class StreamInfo:
 
 @dataclass(frozen=True)
 class Damage:
-    """A stretch of film that does not come out as it should.
+    """A stretch of the video that is not as it should be.
 
-    `first` and `last` are pts, both included; `frames` counts the frames in it that are concerned,
-    0: nobody knows how many. `what` says in what way, as a verb of many frames: "do not decode".
+    `first` and `last` are pts, both included; `frames` counts the damaged frames in it, 0 where
+    the count is unknown. `what` is a verb of many frames: "do not decode".
     """
 
     first: int
@@ -118,7 +169,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What `probe` learns of a source from its packets alone."""
+    """What `probe` reads of a source's video stream: its properties and all its packets' pts."""
 
     path: str
     container: str
@@ -137,9 +188,9 @@ class VideoInfo:
     #: Half-open pts ranges, sorted, whose packets decode alone and can be copied whole.
     closed_gops: tuple[tuple[int, int], ...] = ()
     profile: str | None = None  # of the codec, by FFmpeg's name
-    #: Range, matrix, primaries and transfer of its first picture, by H.273's numbers.
+    #: Range, matrix, primaries and transfer of its first frame, by H.273's numbers.
     tags: tuple[int, int, int, int] = (0, 2, 2, 2)
-    damage: tuple[Damage, ...] = ()  # what the packets alone tell
+    damage: tuple[Damage, ...] = ()  # that shows in the packets
     chroma_location: str | None = None  # of chroma samples between luma's, by FFmpeg's names
     coded_pts: tuple[int, ...] = ()  # in decoding order; where there are closed groups
     end: int | None = None  # pts up to which the last frame is shown, as far as it is known
@@ -154,7 +205,7 @@ class VideoInfo:
 
     @property
     def frames_per_second(self) -> float:
-        """The mean rate over the film; 25 where one frame gives none."""
+        """The mean rate over the video; 25 where one frame gives none."""
         return (len(self.pts) - 1) / self.seconds if self.seconds else 25.0
 
 
@@ -162,7 +213,7 @@ class VideoInfo:
 class Span:
     """A half-open range of pts, start <= pts < stop, that begins at a keyframe.
 
-    `copied`: nothing in it is changed, and the source's own packets are written.
+    `copied`: the source's own packets are written, as nothing in it is changed.
     """
 
     index: int
@@ -171,75 +222,120 @@ class Span:
     copied: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class Faces:
-    """What a detector found in one picture; N may be 0.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Faces(ArrayRecord):
+    """The N faces that a detector found in one frame; N may be 0.
 
-    `boxes` (N, 4) float32 xyxy in pixels, `scores` (N,) float32 in [0, 1],
-    `landmarks` (N, 5, 2) float32 in pixels.
+    `boxes` are xyxy in pixels, `scores` lie in [0, 1], `landmarks` are in pixels.
     """
 
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    landmarks: NDArray[np.float32]
-
-    def __post_init__(self) -> None:
-        count = len(self.boxes)
-        if self.boxes.shape != (count, 4) or self.scores.shape != (count,):
-            raise ValueError(f"boxes {self.boxes.shape} and scores {self.scores.shape} disagree")
-        if self.landmarks.shape != (count, 5, 2):
-            raise ValueError(f"landmarks must be ({count}, 5, 2), got {self.landmarks.shape}")
+    boxes: Annotated[Float32, "N 4"]
+    scores: Annotated[Float32, "N"]
+    landmarks: Annotated[Float32, "N 5 2"]
 
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Faces:
+    def take(self, which: Selection) -> Faces:
         """The faces that `which` selects."""
-        return Faces(self.boxes[which], self.scores[which], self.landmarks[which])
+        return Faces(
+            boxes=self.boxes[which], scores=self.scores[which], landmarks=self.landmarks[which]
+        )
 
     @staticmethod
     def none() -> Faces:
         """No face at all."""
         return Faces(
-            np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32)
+            boxes=np.zeros((0, 4), np.float32),
+            scores=np.zeros(0, np.float32),
+            landmarks=np.zeros((0, 5, 2), np.float32),
+        )
+
+    @staticmethod
+    def concat(parts: Sequence[Faces]) -> Faces:
+        """All faces of `parts`, in order."""
+        parts = parts or [Faces.none()]
+        return Faces(
+            boxes=np.concatenate([part.boxes for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+            landmarks=np.concatenate([part.landmarks for part in parts]),
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Motion:
-    """Where the N faces of a sighting are in another frame, told by the picture itself.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class FaceMeasurements(ArrayRecord):
+    """What was measured of each of N faces, in the order of their Faces; None: not measured.
 
-    `maps` (N, 2, 3) float64 take points of the sighting's frame to the frame of `pts`; NaN where a
-    face was lost sight of.
+    A measurement is one field here, and nothing else: `take`, `concat` and the job folder
+    (`pipeline.checkpoint`) go by the fields.
+
+    `appearance` are appearance descriptors (`faces.detection.appearance`). `part_visibility` in
+    [0, 1] is the share of a face's parts that show, NaN where the detector was sure and no parse
+    was made; `sharpness` in [0, 1] is the share of contrast that is fine detail
+    (`faces.detection.quality`).
+    """
+
+    appearance: Annotated[Float32 | None, "N P"] = None
+    part_visibility: Annotated[Float32 | None, "N"] = None
+    sharpness: Annotated[Float32 | None, "N"] = None
+
+    def arrays(self) -> dict[str, Float32]:
+        """The measurements that were made, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: array for name, array in values.items() if array is not None}
+
+    def take(self, which: Selection) -> FaceMeasurements:
+        """The measurements of the faces that `which` selects."""
+        return FaceMeasurements(**{name: array[which] for name, array in self.arrays().items()})
+
+    @staticmethod
+    def concat(parts: Sequence[FaceMeasurements]) -> FaceMeasurements:
+        """Those of all faces of `parts`, in order; a measurement that any part lacks is None."""
+        made = [part.arrays() for part in parts]
+        common = [name for name in made[0] if all(name in one for one in made)] if made else []
+        return FaceMeasurements(
+            **{name: np.concatenate([one[name] for one in made]) for name in common}
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Motion(ArrayRecord):
+    """The motion of N faces from their detection frame to the frame of `pts`, by its pixels.
+
+    `maps` take points of the detection frame to that frame; NaN where a face was lost.
     """
 
     pts: int
-    maps: NDArray[np.float64]
+    maps: Annotated[Float64, "N 2 3"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FrameDetections:
-    """What the analyze pass saw in one frame it looked at; `shot` counts scene cuts in the span.
+    """The faces of one detection frame; `shot` counts the scene cuts before it in its span.
 
-    `moves`, by rising pts, follow its faces through the frames after it, up to the next one looked
-    at, and back through a few before it, to the last one looked at; never over a cut; none where
-    there are no faces. `prints` (N, P) float32 are what each face looks like, None: not known.
+    `motion`, by rising pts, follows its faces through the frames after it, up to the next detection
+    frame, and back through a few before it; never over a cut; empty where there are no faces.
+    Raises ValueError where motion or measurements are not of as many faces.
     """
 
     pts: int
     faces: Faces
     shot: int
-    moves: tuple[Motion, ...] = ()
-    prints: NDArray[np.float32] | None = None
-    features: NDArray[np.float32] | None = None
-    detail: NDArray[np.float32] | None = None
+    motion: tuple[Motion, ...] = ()
+    measurements: FaceMeasurements = FaceMeasurements()
+
+    def __post_init__(self) -> None:
+        measured = [len(array) for array in self.measurements.arrays().values()]
+        counts = {*measured, *(len(one.maps) for one in self.motion)} - {len(self.faces)}
+        if counts:
+            raise ValueError(f"{len(self.faces)} faces, but measurements or motion of {counts}")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SpanFaces:
-    """The analyze pass over one span: its sightings by pts, and the pts of each cut's first frame.
+    """The analyze pass over one span: its detection frames by pts, and each cut's first pts.
 
-    `damage` is what is wrong with which of its frames; `warnings` what else there is to tell.
+    `damage` says which of its frames are damaged; `warnings` are for the user.
     """
 
     span: Span
@@ -249,35 +345,33 @@ class SpanFaces:
     damage: tuple[Damage, ...] = ()
 
 
-#: Share in which the first and the last frame show a track that comes and goes.
-_UNSHOWN = 0.2
+#: Opacity of a track that fades in or out, in its first and its last frame.
+_LEAST_PRESENCE = 0.2
 
 
-@dataclass(frozen=True, eq=False)
-class Track:
-    """One face through time: K knots, between which everything is interpolated.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Track(ArrayRecord):
+    """One face through time: K knots, between which everything is interpolated linearly.
 
-    `pts` (K,) int64 rising; `boxes` (K, 4), `landmarks` (K, 5, 2) smoothed, in frame pixels;
-    `scores` (K,) of the looks that they come from. `reason` says why a track is not enhanced.
-    `full` are the first and the last pts at which it is shown in full, None: at all.
+    `pts` rise; `boxes` and `landmarks` are smoothed, in frame pixels; `scores` are those of the
+    detection frames that the knots come from. `reason` says why a track is not enhanced. `full` are
+    the first and the last pts at which it is shown at full opacity, None: it does not fade.
+    Raises ValueError where there is no knot or the pts do not rise.
     """
 
     number: int
-    pts: NDArray[np.int64]
-    boxes: NDArray[np.float32]
-    landmarks: NDArray[np.float32]
-    scores: NDArray[np.float32]
+    pts: Annotated[NDArray[np.int64], "K"]
+    boxes: Annotated[Float32, "K 4"]
+    landmarks: Annotated[Float32, "K 5 2"]
+    scores: Annotated[Float32, "K"]
     enhance: bool = True
     reason: str | None = None
     full: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        knots = len(self.pts)
-        if knots == 0 or (knots > 1 and not bool(np.all(np.diff(self.pts) > 0))):
+        super().__post_init__()
+        if len(self.pts) == 0 or not bool(np.all(np.diff(self.pts) > 0)):
             raise ValueError("a track needs knots at rising pts")
-        shapes = (self.boxes.shape, self.landmarks.shape, self.scores.shape)
-        if shapes != ((knots, 4), (knots, 5, 2), (knots,)):
-            raise ValueError(f"{knots} knots do not fit shapes {shapes}")
 
     @property
     def first(self) -> int:
@@ -289,30 +383,30 @@ class Track:
 
     @property
     def size(self) -> float:
-        """Median of the square root of the box's area, pixels of the frame."""
+        """Median over the knots of the square root of the box's area, px of the frame."""
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         return float(np.median(np.sqrt(np.maximum(sides.prod(1), 0))))
 
     def covers(self, pts: int) -> bool:
-        """Whether the face is held to be in the frame of that pts."""
+        """Whether the track spans that pts."""
         return self.first <= pts <= self.last
 
     def presence(self, pts: int) -> float:
-        """The share in which it is shown at `pts`: it comes and goes along a line."""
+        """The opacity in [0, 1] at which it is shown at `pts`, linear while it fades."""
         if self.full is None or self.full[0] <= pts <= self.full[1]:
             return 1.0
         begin, end = (self.first, self.full[0]) if pts < self.full[0] else (self.last, self.full[1])
-        return _UNSHOWN + (1 - _UNSHOWN) * max(0.0, (pts - begin) / (end - begin))
+        return _LEAST_PRESENCE + (1 - _LEAST_PRESENCE) * max(0.0, (pts - begin) / (end - begin))
 
-    def box_at(self, pts: int) -> NDArray[np.float32]:
+    def box_at(self, pts: int) -> Float32:
         """(4,) xyxy, linear between knots."""
         return self._between(self.boxes, pts)
 
-    def landmarks_at(self, pts: int) -> NDArray[np.float32]:
+    def landmarks_at(self, pts: int) -> Float32:
         """(5, 2), linear between knots."""
         return self._between(self.landmarks, pts)
 
-    def _between(self, values: NDArray[np.float32], pts: int) -> NDArray[np.float32]:
+    def _between(self, values: Float32, pts: int) -> Float32:
         right = int(np.clip(np.searchsorted(self.pts, pts), 1, max(len(self.pts) - 1, 1)))
         if len(self.pts) == 1:
             return np.asarray(values[0], np.float32)
@@ -323,7 +417,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Analysis:
-    """The analyze pass over the whole film: what a person may read, edit and render again."""
+    """The analyze pass over the whole video, which a person may read, edit and render from."""
 
     source_sha256: str
     time_base: Fraction
@@ -336,63 +430,72 @@ class Analysis:
     damage: tuple[Damage, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class Crops:
-    """All faces of a window of frames, each on its aligned canvas; N may be 0.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Crops(ArrayRecord):
+    """All N faces of a window of frames, each on its aligned canvas; N may be 0.
 
-    `pixels` (N, 128, 128, 3) float32 RGB in [0, 1]; `to_frame` (N, 2, 3) float64 takes canvas
-    points to frame points (pixel centres); `frame` (N,) the number of the frame within the window;
-    `track` (N,) the track's number.
+    `pixels` are RGB in [0, 1]; `to_frame` takes canvas points to frame points (pixel centres);
+    `frame` is the number of the frame within the window; `track` the track's number.
 
-    `beside` (N, 128, 128, 7) float32 is what the frames beside each add to it (`pipeline.fuse`),
-    zero where they add nothing; None: every face stands alone. `weights` (N,) in [0, 1] are the
-    shares in which each may be changed, None: in full. `noise` (N,) is how much two frames differ
-    in each, though nothing changed (`pipeline.noise`), None: by nothing.
+    `neighbours` is what the neighbouring frames add to each canvas (`faces.restoration.fusion`),
+    zero where they add nothing; None: every face stands alone. `weights` in [0, 1] are the shares
+    in which each may be changed, None: in full. `noise_variance` is that of the difference between
+    two frames of each face where nothing changed (`faces.noise`), None: 0.
     """
 
-    pixels: NDArray[np.float32]
-    to_frame: NDArray[np.float64]
-    frame: NDArray[np.intp]
-    track: NDArray[np.intp]
-    beside: NDArray[np.float32] | None = None
-    weights: NDArray[np.float32] | None = None
-    noise: NDArray[np.float32] | None = None
+    pixels: Annotated[Float32, "N 128 128 3"]
+    to_frame: Annotated[Float64, "N 2 3"]
+    frame: Annotated[NDArray[np.intp], "N"]
+    track: Annotated[NDArray[np.intp], "N"]
+    neighbours: Annotated[Float32 | None, "N 128 128 7"] = None
+    weights: Annotated[Float32 | None, "N"] = None
+    noise_variance: Annotated[Float32 | None, "N"] = None
 
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def seen(self, first: int, stop: int) -> NDArray[np.float32]:
-        """(n, 128, 128, 10): the pixels of faces first .. stop - 1, then what is beside them."""
+    @staticmethod
+    def none() -> Crops:
+        """No face at all."""
+        return Crops(
+            pixels=np.zeros((0, CANVAS, CANVAS, 3), np.float32),
+            to_frame=np.zeros((0, 2, 3)),
+            frame=np.zeros(0, np.intp),
+            track=np.zeros(0, np.intp),
+        )
+
+    def network_input(self, first: int, stop: int) -> Float32:
+        """(n, 128, 128, 10): pixels, then neighbours, of faces first .. stop - 1."""
         pixels = self.pixels[first:stop]
-        if self.beside is None:
+        if self.neighbours is None:
             nothing = np.zeros((*pixels.shape[:3], NEIGHBOUR_CHANNELS), np.float32)
             return np.concatenate([pixels, nothing], 3)
-        return np.concatenate([pixels, self.beside[first:stop]], 3)
+        return np.concatenate([pixels, self.neighbours[first:stop]], 3)
 
 
-@dataclass(frozen=True, eq=False)
-class Restored:
-    """What a restorer makes of N canvases.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Restored(ArrayRecord):
+    """N canvases as a restorer gives them.
 
-    `pixels` (N, 128, 128, 3) float32 RGB in [0, 1]; `parse` (N, 8, 32, 32) float32 shares of each
-    part of the face, None from restorers that do not parse. `shown` (N, 128, 128, 3) is what the
-    source shows there at rest, None: what its frame shows.
+    `pixels` are RGB in [0, 1]; `parse` are the shares of each part of the face, None from restorers
+    that do not parse. `smoothed_source` are the source's canvases, averaged over neighbouring
+    frames as the restored ones are; None: not averaged.
     """
 
-    pixels: NDArray[np.float32]
-    parse: NDArray[np.float32] | None
-    shown: NDArray[np.float32] | None = None
+    pixels: Annotated[Float32, "N 128 128 3"]
+    parse: Annotated[Float32 | None, "N 8 32 32"]
+    smoothed_source: Annotated[Float32 | None, "N 128 128 3"] = None
 
 
 @dataclass(frozen=True)
 class Part:
-    """One span of the film to write: rendered, on disk, or copied from the source."""
+    """One span of the output: rendered, on disk, or copied from the source."""
 
     span: Span
     path: str
     frames: int
     faces: int  # enhanced, counted over all frames
-    passed_through: str | None = None  # why the span went through unenhanced, if it did
+    passed_through: str | None = None  # why the span was written unenhanced, if it was
     warnings: tuple[str, ...] = ()
-    runs_on: str = ""  # what restored its faces, and where
+    runs_on: str = ""  # the runtime that restored its faces, and its device
     damage: tuple[Damage, ...] = ()

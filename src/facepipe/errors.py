@@ -64,8 +64,8 @@ class OutOfMemoryError(FacepipeError):
 
 
 def reason_of(error: BaseException | None) -> str:
-    """What an error says, in one line, and of which kind it is where that was not foreseen."""
-    said = " ".join(str(error).split())
+    """Return an error's message in one line, with its type where facepipe did not raise it."""
+    message = " ".join(str(error).split())
     if error is None or isinstance(error, FacepipeError):
-        return said
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -94,6 +94,6 @@ def refused(case: Case, words: str, **lost: str) -> list[Case]:
         case,
         name=f"{case.name} with --allow-loss",
         settings=(*case.settings, _ALLOWED),
-        limits=case.limits | limits,
+        limits={**case.limits, **limits},
     )
     return [replace(case, refusal=words), allowed]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
 import av
 import numpy as np
@@ -23,7 +24,7 @@ from av.stream import Disposition, Stream
 from media import synthetic
 
 MS = Fraction(1, 1000)
-Packets = "list[Packet[Stream]]"
+Packets: TypeAlias = "list[Packet[Stream]]"
 Chapter = tuple[float, float, str]  # from and to in seconds, title
 
 
@@ -62,7 +63,7 @@ class Sound:
         frame.pts = round(self.start * self.rate)
         ready = chain(resampler.resample(frame), resampler.resample(None))
         packets = [packet for given in ready for packet in stream.encode(given)]
-        return [*packets, *stream.encode(None)]  # type: ignore[return-value]
+        return [*packets, *stream.encode(None)]
 
 
 @dataclass(frozen=True)
@@ -267,6 +268,7 @@ def _mark(stream: Stream, language: str | None, disposition: int, title: str | N
 def still(codec: str, side: int = 32) -> bytes:
     """One small picture, as JPEG ("mjpeg") or PNG ("png")."""
     context = av.CodecContext.create(codec, "w")
+    assert isinstance(context, av.VideoCodecContext)
     context.width = context.height = side
     context.pix_fmt = "yuvj420p" if codec == "mjpeg" else "rgb24"
     context.time_base = Fraction(1, 25)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 
 from conformance.cases import AV1, DEFAULT, FFV1, PRORES, VP9, X264, X265, Case, Make
 from media import synthetic
@@ -17,7 +19,7 @@ _MPEG = {"g": "20", "b": "4000000"}
 _X26 = {"g": "20", "crf": "12"}
 
 
-def made(codec: str, pix_fmt: str = "yuv420p", **options: str) -> Make:
+def made(codec: str, pix_fmt: str = "yuv420p", **options: str) -> Callable[..., Path]:
     """A film of that codec at 25 frames a second."""
     return partial(
         synthetic.film,

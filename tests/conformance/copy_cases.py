@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,8 +99,8 @@ def _scene(number: int) -> NDArray[np.uint8]:
     return picture
 
 
-def _visited(codec: str = "libx264", pix_fmt: str = "yuv420p", **how: object) -> Make:
-    settings: dict[str, object] = {
+def _visited(codec: str = "libx264", pix_fmt: str = "yuv420p", **how: Any) -> Make:
+    settings: dict[str, Any] = {
         "codec": codec,
         "pix_fmt": pix_fmt,
         "pts": range(_FRAMES),
@@ -109,7 +110,7 @@ def _visited(codec: str = "libx264", pix_fmt: str = "yuv420p", **how: object) ->
         "options": {"g": "10", "crf": "14"} if codec.startswith("libx26") else {"g": "10"},
         "audio": 1,
     }
-    return partial(synthetic.film, **(settings | how))  # type: ignore[arg-type]
+    return partial(synthetic.film, **(settings | how))
 
 
 def _joined(name: str, make: Make, suffix: str, target: str | None = None) -> Case:
@@ -118,7 +119,7 @@ def _joined(name: str, make: Make, suffix: str, target: str | None = None) -> Ca
     )
 
 
-_MUTE = {"audio": 0}
+_MUTE: dict[str, Any] = {"audio": 0}
 CASES = [
     *_whole(),
     *(_joined(f"h264 in {s[1:]}", _visited(), s) for s in (".mp4", ".mov", ".mkv", ".ts")),

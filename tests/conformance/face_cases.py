@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +17,18 @@ from media import portraits
 from media.patches import captioned
 
 _FRAMES = 14
-_EVEN = {"pts": range(_FRAMES), "time_base": Fraction(1, 25)}
+_EVEN: dict[str, Any] = {"pts": range(_FRAMES), "time_base": Fraction(1, 25)}
 _TWO_TIMES = (*X264, "output.scale=2")
 _FAST_VP9 = {"cpu-used": "8", "deadline": "realtime", "crf": "10", "b": "0"}
 
 
-def faces(**how: object) -> Make:
+def faces(**how: Any) -> Make:
     """Two faces that drift, with a tone."""
     return partial(portraits.film, frames=_FRAMES, **how)
 
 
-def _quiet(codec: str, pix_fmt: str = "yuv420p", **how: object) -> Make:
-    settings: dict[str, object] = {"audio": 0, "options": {}}
+def _quiet(codec: str, pix_fmt: str = "yuv420p", **how: Any) -> Make:
+    settings: dict[str, Any] = {"audio": 0, "options": {}}
     return faces(codec=codec, pix_fmt=pix_fmt, **(settings | how))
 
 
@@ -41,8 +42,10 @@ def _captioned(path: Path) -> Path:
     return captioned(path, make=faces(audio=0))
 
 
-def _with(name: str, make: Make, *rest: object, **how: object) -> Case:
-    return Case(f"faces {name}", make, *rest, faces=True, **how)  # type: ignore[arg-type]
+def _with(
+    name: str, make: Make, suffix: str = ".mp4", target: str | None = None, **how: Any
+) -> Case:
+    return Case(f"faces {name}", make, suffix, target, faces=True, **how)
 
 
 CASES = [

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from conformance.cases import (
     AV1,
@@ -37,11 +38,11 @@ _TOP_LEFT = {"chroma_sample_location": "topleft"}
 _FAST_VP9 = {"cpu-used": "8", "deadline": "realtime", "crf": "10", "b": "0"}
 
 
-def _film(codec: str, pix_fmt: str, **how: object) -> Make:
+def _film(codec: str, pix_fmt: str, **how: Any) -> Make:
     options = {"crf": "8"} if codec.startswith("libx26") else {}
-    options |= how.pop("options", {})  # type: ignore[arg-type]
-    made = {"frames": 10, "options": options} | how
-    return partial(synthetic.film, codec=codec, pix_fmt=pix_fmt, **made)  # type: ignore[arg-type]
+    options |= how.pop("options", {})
+    made: dict[str, Any] = {"frames": 10, "options": options} | how
+    return partial(synthetic.film, codec=codec, pix_fmt=pix_fmt, **made)
 
 
 def _kept(codec: str, settings: tuple[str, ...], suffix: str, *formats: str) -> list[Case]:

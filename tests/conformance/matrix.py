@@ -36,8 +36,8 @@ installed. `make conformance`, or
 python tests/conformance/matrix.py --markdown docs/conformance.md
 ```
 
-makes this page; `--only WORDS` runs the cases whose group or name holds the words. The same cases
-run in `make test`.
+makes this page; `--only WORDS` runs the cases whose group or name holds the words. Every eighth
+case runs in `make test` too, all of them in `.ci/run`.
 
 ✓ is the same as in the source; L differs, and the program said so in the words below the table;
 ✗ differs and was not announced; nothing: the film has nothing of the kind. Where the encoder is

@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -23,7 +24,7 @@ def times_of(film: Film) -> list[Fraction | None]:
     """When each picture is shown, None where the film does not say."""
     shown = [p.pts for p in film.pictures if p.pts is not None]
     if len(shown) == len(film.pictures):
-        return sorted(shown)  # AVI keeps times of decoding alone
+        return [*sorted(shown)]  # AVI keeps times of decoding alone
     packets = sorted(p.pts for p in film.video.packets if p.pts is not None)
     if len(packets) == len(film.pictures):
         return list(packets)
@@ -65,14 +66,12 @@ def difference(one: av.VideoFrame, other: av.VideoFrame, scale: int) -> tuple[fl
         other = other.reformat(one.width, one.height, interpolation="AREA")
     before, after = _samples(one), _samples(other)
     exact = before is not None and after is not None and _layout(one) == _layout(other)
-    if not exact:
+    if before is None or after is None or not exact:
         alpha = any(part.is_alpha for part in one.format.components)
         before, after = (
             [frame.to_ndarray(format="rgba" if alpha else "rgb24")] for frame in (one, other)
         )
         exact = scale == 1 and one.format.is_rgb and other.format.is_rgb
-    assert before is not None
-    assert after is not None
     if [plane.shape for plane in before] != [plane.shape for plane in after]:
         return 255.0, True
     unit = 2.0 ** (max(part.bits for part in one.format.components) - 8)
@@ -86,7 +85,7 @@ def _layout(frame: av.VideoFrame) -> str:
     return frame.format.name.replace("yuvj", "yuv")
 
 
-def _samples(frame: av.VideoFrame) -> list[NDArray[np.uint8] | NDArray[np.uint16]] | None:
+def _samples(frame: av.VideoFrame) -> list[NDArray[Any]] | None:
     """The planes as they are; None where components share one."""
     parts = frame.format.components
     if len(frame.planes) != len(parts) or not all(8 <= part.bits <= 16 for part in parts):
@@ -154,9 +153,9 @@ def levels(data: bytes) -> tuple[int, ...]:
 
 
 def repeats_of(film: Film) -> list[int]:
-    """For each picture, how many more fields it is shown for."""
+    """For each picture, how many more fields it is shown for; without ffprobe, one for each."""
     if film.second is None:
-        return []
+        return [1] * film.repeated
     return [int(f.get("repeat_pict", 0)) for f in film.second.get("frames", [])]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from av.stream import Disposition
 
@@ -24,7 +25,8 @@ _AVI_FILM = partial(
     time_base=Fraction(1, 25),
     options={"b": "4000000"},
 )
-_STEREO, _SURROUND = {"rate": 48000, "layout": "stereo"}, {"rate": 48000, "layout": "5.1"}
+_STEREO: dict[str, Any] = {"rate": 48000, "layout": "stereo"}
+_SURROUND: dict[str, Any] = {"rate": 48000, "layout": "5.1"}
 _PGS = Captions("hdmv_pgs_subtitle", clips.pgs(96, 64), "eng")
 _PNG = Attached("cover.png", "image/png", clips.still("png"))
 _CHAPTERS = Marks(chapters=[(0.0, 0.4, "Beginning"), (0.4, 1.0, "Ende - schön")])
@@ -41,8 +43,8 @@ _DEAF = Disposition.hearing_impaired
 _HOMELESS = "fits no container and is left out"
 
 
-def _with(*extras: Extra, film: Make = _FILM, **how: object) -> Make:
-    return lambda path: assemble(path, film, *extras, **how)  # type: ignore[arg-type]
+def _with(*extras: Extra, film: Make = _FILM, **how: Any) -> Make:
+    return lambda path: assemble(path, film, *extras, **how)
 
 
 def _heard(name: str, suffix: str, *sounds: Sound, target: str | None = None) -> Case:
@@ -50,8 +52,8 @@ def _heard(name: str, suffix: str, *sounds: Sound, target: str | None = None) ->
     return Case(f"{name} in {where}", _with(*sounds), suffix, target, shows=("streams", "sync"))
 
 
-def _read(name: str, suffix: str, *captions: Captions, **how: object) -> Case:
-    return Case(f"{name} in {suffix[1:]}", _with(*captions), suffix, shows=("streams",), **how)  # type: ignore[arg-type]
+def _read(name: str, suffix: str, *extras: Extra, **how: Any) -> Case:
+    return Case(f"{name} in {suffix[1:]}", _with(*extras), suffix, shows=("streams",), **how)
 
 
 def _in_transport(*extras: Extra) -> Make:

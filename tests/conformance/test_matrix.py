@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import av
 import pytest
+from _pytest.mark import ParameterSet
 from av.stream import Disposition
 
-from conformance.all_cases import CASES
+from conformance.all_cases import CASES, GROUPS
 from conformance.cases import Case
 from conformance.properties import PROPERTIES
 from conformance.runner import Row, compare, run
@@ -17,7 +18,15 @@ from conformance.witness import Programs
 from media import synthetic
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def _cases() -> Iterator[ParameterSet]:
+    """Every eighth case of each group; the others take minutes and are marked long."""
+    for cases in GROUPS.values():
+        for number, case in enumerate(cases):
+            marks = () if number % 8 == 0 else (pytest.mark.long,)
+            yield pytest.param(case, id=case.name, marks=marks)
+
+
+@pytest.mark.parametrize("case", list(_cases()))
 def test_what_went_in_comes_out(case: Case, tmp_path: Path) -> None:
     row = run(case, tmp_path)
     if row.verdict == "skip":

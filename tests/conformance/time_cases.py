@@ -125,7 +125,7 @@ def _alone(suffix: str, settings: tuple[str, ...] = X264, **how: object) -> Case
 
 
 _FIELDS = ("fields",)
-_LOST_MARKS, _LOST_ASPECT = "lost: the marks of interlaced", "lost: the pixel aspect ratio"
+_LOST_FLAGS, _LOST_ASPECT = "lost: the interlacing flags", "lost: the pixel aspect ratio"
 LATER = dict.fromkeys(("pts", "duration", "streams"), "in step: mpegts holds")
 _TICK = {"pts": "come a tick after it"}
 _CHEAP = ("output.codec=libx264", "output.preset=ultrafast", "detect.enlarge=1")
@@ -188,9 +188,9 @@ TIMES = [
     Case("interlaced dv", _interlaced(_BFF, "dvvideo", size=(720, 576), pix_fmt="yuv420p",
          pts=range(5)), ".avi", ".mkv", shows=_FIELDS),
     *refused(Case("interlaced to hevc", _interlaced(_TFF), ".mp4", None, X265, shows=_FIELDS),
-             "mp4 cannot hold the marks of interlaced pictures", fields=_LOST_MARKS),
+             "mp4 cannot hold the interlacing flags of its frames", fields=_LOST_FLAGS),
     *refused(Case("interlaced to vp9", _interlaced(_TFF), ".mkv", ".webm", VP9, shows=_FIELDS),
-             "webm cannot hold the marks of interlaced pictures", fields=_LOST_MARKS),
+             "webm cannot hold the interlacing flags of its frames", fields=_LOST_FLAGS),
     Case("interlaced ffv1", _interlaced(_TFF, "ffv1"), ".mkv", settings=FFV1, shows=_FIELDS),
     Case("interlaced prores", _fielded_prores, ".mov", settings=PRORES, shows=_FIELDS),
     Case("telecine h264", _telecined("libx264"), shows=_FIELDS),

@@ -20,6 +20,10 @@ from av.sidedata.sidedata import Type
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
 _COVER = Disposition.attached_pic
+# PyAV 19 passes texts that are no UTF-8 so by itself.
+_TEXTS: dict[str, Any] = (
+    {"metadata_errors": "surrogateescape"} if av.__version__.startswith("18.") else {}
+)
 _LIGHT = (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
 
 
@@ -78,6 +82,7 @@ class Film:
     attachments: tuple[tuple[str | None, str | None, str], ...]
     chapters: tuple[tuple[Fraction, Fraction, str], ...]
     metadata: Mapping[str, str]
+    repeated: int  # pictures of MPEG-2 that ask for a field to be shown twice, by their packets
     second: Mapping[str, Any] | None  # ffprobe's account
     complaints: str | None  # ffmpeg's, None where it did not play
 
@@ -85,7 +90,7 @@ class Film:
 def look(path: Path, programs: Programs) -> Film:
     """Read and decode all of a film, on which `programs` are at work."""
     frames = tuple(decoded(path))
-    with av.open(str(path), metadata_errors="surrogateescape") as container:
+    with av.open(str(path), **_TEXTS) as container:
         main = main_video(container)
         aspect = main.sample_aspect_ratio
         others = [s for s in container.streams if s.index != main.index and _is_timed(s)]
@@ -111,6 +116,7 @@ def look(path: Path, programs: Programs) -> Film:
         attachments=attachments,
         chapters=chapters,
         metadata=metadata,
+        repeated=_repeated(path),
         second=programs.account(),
         complaints=programs.complaints(),
     )
@@ -126,7 +132,7 @@ def main_video(container: InputContainer) -> av.VideoStream:
 
 def decoded(path: Path) -> Iterator[av.VideoFrame]:
     """The pictures of the film."""
-    with av.open(str(path), metadata_errors="surrogateescape") as container:
+    with av.open(str(path), **_TEXTS) as container:
         main = main_video(container)
         says = {key.lower(): value for key, value in main.metadata.items()}
         if says.get("alpha_mode") == "1" and main.codec_context.name == "vp9":
@@ -151,7 +157,7 @@ def _picture(frame: av.VideoFrame) -> Picture:
     base = frame.time_base
     side = frame.side_data
     return Picture(
-        pts=frame.pts * base if frame.pts is not None and base is not None else None,
+        pts=frame.pts * base if frame.pts is not None and base else None,
         size=(frame.width, frame.height),
         format=frame.format.name,
         colour=(
@@ -173,7 +179,7 @@ def _side(side: Any, kind: Type) -> bytes:
 
 def _packets(path: Path, indices: list[int]) -> dict[int, list[Passed]]:
     found: dict[int, list[Passed]] = {index: [] for index in indices}
-    with av.open(str(path), metadata_errors="surrogateescape") as container:
+    with av.open(str(path), **_TEXTS) as container:
         for packet in container.demux():
             index = packet.stream_index
             if not packet.size or index not in found or _is_pause(packet):
@@ -213,16 +219,18 @@ def _payload(packet: Packet[Stream]) -> bytes:
 
 
 def _track(path: Path, index: int, packets: list[Passed]) -> Track:
-    with av.open(str(path), metadata_errors="surrogateescape") as container:
+    with av.open(str(path), **_TEXTS) as container:
         stream = container.streams[index]
         shape: tuple[object, ...] = (None,)
         samples = None
         context = stream.codec_context
         if isinstance(stream, av.AudioStream):
-            shape = (context.sample_rate, context.layout.name, context.extradata or None)
+            audio = stream.codec_context
+            shape = (audio.sample_rate, audio.layout.name, audio.extradata or None)
             samples = sum(frame.samples for frame in container.decode(stream))
         elif isinstance(stream, av.VideoStream):
-            shape = (context.width, context.height, stream.sample_aspect_ratio)
+            video = stream.codec_context
+            shape = (video.width, video.height, stream.sample_aspect_ratio)
         elif context is not None:
             shape = (context.extradata or None,)
         return Track(
@@ -246,14 +254,14 @@ def _end(container: InputContainer, stream: Stream, packets: list[Passed]) -> Fr
     if "mov" not in container.format.name:
         return last + lasting if lasting else None
     # There packets tell how long they take to decode, and the stream when it ends.
-    if stream.duration is None or stream.time_base is None:
+    if stream.duration is None or not stream.time_base:
         return None
     end = (stream.duration + (stream.start_time or 0)) * stream.time_base
     return min([end, *(p.pts for p in packets if p.hidden and p.pts is not None and p.pts > last)])
 
 
 def _covers(path: Path) -> Iterator[str]:
-    with av.open(str(path), metadata_errors="surrogateescape") as container:
+    with av.open(str(path), **_TEXTS) as container:
         pictures = [s for s in container.streams.video if s.disposition & _COVER]
         for packet in container.demux(pictures) if pictures else ():
             if packet.size:
@@ -273,6 +281,20 @@ def _first_fields(frames: tuple[av.VideoFrame, ...]) -> tuple[str, ...]:
             for number in _selected(frames, f"eq(interlace_type\\,{word})"):
                 fields[number] = name
     return tuple(fields)
+
+
+def _repeated(path: Path) -> int:
+    """Pictures whose coding extension sets repeat_first_field (ISO/IEC 13818-2, 6.2.3.1)."""
+    with av.open(str(path), metadata_errors="surrogateescape") as container:
+        main = main_video(container)
+        if main.codec_context.name != "mpeg2video":
+            return 0
+        return sum(
+            extension[0] >> 4 == 8 and bool(extension[3] & 0x02)
+            for packet in container.demux(main)
+            for extension in bytes(packet).split(b"\x00\x00\x01\xb5")[1:]
+            if len(extension) > 3
+        )
 
 
 def _selected(frames: tuple[av.VideoFrame, ...], expression: str) -> Iterator[int]:

@@ -19,9 +19,9 @@ from facepipe.datatypes import Analysis, Colour, Frame, PixelFormat, Span, Track
 from facepipe.errors import FacepipeError
 from facepipe.faces.restoration.crop import crop
 from facepipe.faces.tracking.fade import faded
-from facepipe.faces.tracking.selection import choose
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.limits import check_crowd
+from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import changed_box, scale_advice
 from facepipe.pipeline.tasks import tracks_within
 
@@ -150,7 +150,12 @@ def use(found: Analysis) -> None:
     for span in (Span(0, PTS[0], PTS[20]), Span(1, PTS[20], PTS[-1] + 1)):
         inside = tracks_within(tracks, span, FILM)
         frames = [
-            Frame(pts, PixelFormat("gray", "gray", 8), Colour(full_range=True), (_PLANE,))
+            Frame(
+                pts=pts,
+                format=PixelFormat("gray", "gray", 8),
+                colour=Colour(full_range=True),
+                planes=(_PLANE,),
+            )
             for pts in PTS[:3]
         ]
         crops = crop(frames, inside)

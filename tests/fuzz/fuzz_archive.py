@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from facepipe.batch.archives import Limits, Refused, opened
+from facepipe.batch.archives import Limits, Refused, open_archive
 from facepipe.errors import FacepipeError
 
 _KINDS = (".zip", ".tar", ".tar.gz", ".tar.bz2", ".tar.xz")
@@ -43,7 +43,7 @@ def try_one(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"a{_KINDS[data[0] % len(_KINDS)]}"
         path.write_bytes(data[1:])
-        with contextlib.suppress(FacepipeError), opened(path) as archive:
+        with contextlib.suppress(FacepipeError), open_archive(path) as archive:
             for member in list(archive.members(limits)):
                 if not isinstance(member, Refused):
                     with contextlib.suppress(FacepipeError):

@@ -18,13 +18,21 @@ SPAN = Span(0, 100, 200)
 def seeds() -> dict[str, bytes]:
     """What a job writes; the first byte says in which file."""
     faces = Faces(
-        np.array([[1, 2, 30, 40]], np.float32),
-        np.array([0.9], np.float32),
-        np.arange(10, dtype=np.float32).reshape(1, 5, 2),
+        boxes=np.array([[1, 2, 30, 40]], np.float32),
+        scores=np.array([0.9], np.float32),
+        landmarks=np.arange(10, dtype=np.float32).reshape(1, 5, 2),
     )
     with tempfile.TemporaryDirectory() as folder, open_job(Path(folder) / "o.mp4", "mark") as job:
         damage = (Damage(100, 110, 2, "do not decode"),)
-        job.keep_faces(SpanFaces(SPAN, (FrameDetections(100, faces, 0),), (105,), ("w",), damage))
+        job.keep_faces(
+            SpanFaces(
+                span=SPAN,
+                detections=(FrameDetections(pts=100, faces=faces, shot=0),),
+                cuts=(105,),
+                warnings=("w",),
+                damage=damage,
+            )
+        )
         job.part(SPAN).write_bytes(b"film")
         job.keep_part(Part(SPAN, str(job.part(SPAN)), 12, 5, "trouble", ("w",), "", damage))
         return {
@@ -40,7 +48,7 @@ def try_one(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "o.mp4"
         with open_job(target, "mark") as job:
-            job.keep_faces(SpanFaces(SPAN, (), ()))
+            job.keep_faces(SpanFaces(span=SPAN, detections=(), cuts=()))
             job.part(SPAN).write_bytes(b"film")
             kept = (job.faces(SPAN), job.part(SPAN).with_suffix(".json"))
             names = (*kept, job.folder / "fingerprint", job.folder / "made")

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from facepipe.batch.archives import Limits
 from facepipe.batch.archives.names import safe_name
-from facepipe.batch.sources import Item, items
+from facepipe.batch.sources import Item, find_items
 from facepipe.errors import FacepipeError
 
 
@@ -29,7 +29,7 @@ def try_one(data: bytes) -> None:
         manifest = Path(folder) / "list.jsonl"
         manifest.write_bytes(data)
         with contextlib.suppress(FacepipeError):
-            for item in items([str(manifest)], Limits(), but=Path(folder) / "out"):
+            for item in find_items([str(manifest)], Limits(), exclude=Path(folder) / "out"):
                 item.source.encode()  # as the ledger will
                 if isinstance(item, Item):
                     item.place.encode()

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from facepipe.errors import FacepipeError
-from facepipe.images.picture import read_picture
+from facepipe.images.still import read_image
 
 
 def seeds() -> dict[str, bytes]:
@@ -29,5 +29,5 @@ def seeds() -> dict[str, bytes]:
 def try_one(data: bytes) -> None:
     """Read it; only FacepipeError may come out."""
     with contextlib.suppress(FacepipeError):
-        picture = read_picture(data, "picture", most_pixels=1 << 20)
+        picture = read_image(data, "picture", max_pixels=1 << 20)
         assert picture.frame.width * picture.frame.height <= 1 << 20

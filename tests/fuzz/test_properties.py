@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from facepipe.cli.options import SETTING_OF_OPTION
+from facepipe.configs.fields import options_of
 from facepipe.configs.settings import LimitSettings, Settings, load_settings
 from facepipe.configs.training import load_recipe
 from facepipe.errors import FacepipeError, InputError, UsageError
@@ -36,6 +36,7 @@ SECTIONS = {
     for key in getattr(section.annotation, "model_fields", {})
 }
 KEYS = st.sampled_from(sorted(SECTIONS | {"workers", "span_seconds", "output", "detect"}))
+OPTIONS = sorted(key for key, _, _ in options_of(Settings))
 ODD = st.sampled_from(
     ["nan", "inf", "-1", "1e400", "9" * 5000, "[" * 3000, "{a={b={}}}", "1\n[limits]", "\0",
      "\ud800", "x" * 300, "/dev/zero", "1,2,nan,4", "2001-01-01", "[1, 'a']", "", "-", ","]
@@ -62,7 +63,7 @@ def test_assignments(assignments: list[str]) -> None:
 
 
 @QUICK
-@given(st.dictionaries(st.sampled_from(sorted(SETTING_OF_OPTION.values())), ANYTHING, max_size=3))
+@given(st.dictionaries(st.sampled_from(OPTIONS), ANYTHING, max_size=3))
 def test_options(overrides: dict[str, object]) -> None:
     with contextlib.suppress(UsageError):
         load_settings(overrides=overrides)
@@ -229,7 +230,7 @@ def test_more_tracks_than_allowed_are_refused() -> None:
     fuzz_analysis.check_crowd(found.tracks, LimitSettings(faces=50))
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this machine has no FIFOs")
 @pytest.mark.parametrize(
     "read",
     [read_analysis, lambda path: load_settings(config=path), load_recipe],

@@ -1,4 +1,4 @@
-"""Batches, whole: real films and pictures, real workers, kills and hostile archives."""
+"""Whole batches: real videos and images, real workers, kills and hostile archives."""
 
 from __future__ import annotations
 
@@ -22,16 +22,14 @@ import fsspec
 import numpy as np
 import pytest
 
-from facepipe.batch import images as pictures
-from facepipe.batch import session as desk
-from facepipe.batch import videos as films
-from facepipe.batch.archives import ArchiveWriter, Limits, Member, opened
+from facepipe.batch import images, session, videos
+from facepipe.batch.archives import ArchiveWriter, Limits, Member, open_archive
 from facepipe.batch.report import BatchSummary
 from facepipe.batch.runner import run_batch
 from facepipe.batch.session import BatchSettings
 from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError, UsageError
-from facepipe.pipeline.stills import StillsDone, StillsTask, enhance_stills
+from facepipe.pipeline.stills import StillsResult, StillsTask, enhance_stills
 from facepipe.workers.local import LocalExecutor
 from media.portraits import film, portrait
 from media.synthetic import film as plain_film
@@ -121,13 +119,13 @@ def test_reports_agree_and_say_why(finished: tuple[Path, BatchSummary]) -> None:
     assert len(told["skipped"]) == 2
     rows = report(folder)
     assert "not a readable media file" in rows["broken.mp4"]["reason"]
-    assert "not a picture" in rows["broken.png"]["reason"]
+    assert "not an image" in rows["broken.png"]["reason"]
     assert rows["wall.webp"]["reason"] == "no face was found"
     journal = (folder / ".facepipe-batch" / "journal.jsonl").read_text().splitlines()
-    assert any(json.loads(line)["said"] == "film done" for line in journal)
+    assert any(json.loads(line)["said"] == "video done" for line in journal)
 
 
-def test_a_picture_without_a_face_is_copied_to_the_byte(
+def test_a_image_without_a_face_is_copied_to_the_byte(
     source: Path, finished: tuple[Path, BatchSummary]
 ) -> None:
     assert contents(finished[0])["wall.webp"] == (source / "wall.webp").read_bytes()
@@ -178,24 +176,24 @@ def test_a_place_that_cannot_be_written_fails_alone(
     assert states == {"a.jpg": "failed", "b.jpg": "done", "c.mp4": "failed"}
     # The same on a disk that is full: no other item would fare better.
     (tmp_path / "in" / "c.mp4").unlink()
-    monkeypatch.setattr(desk, "_FULL", 2**80)
+    monkeypatch.setattr(session, "_FULL", 2**80)
     with LocalExecutor(2) as another, pytest.raises(OutputError, match="the disk is full"):
         run(another)
 
 
-def choke(task: StillsTask, progress: object) -> StillsDone:
+def choke(task: StillsTask, progress: object) -> StillsResult:
     """Kills its worker where a picture is named so."""
     if any("deadly" in still.source for still in task.stills):
         os.kill(os.getpid(), signal.SIGKILL)
     return enhance_stills(task, lambda _: None)
 
 
-def test_a_picture_that_kills_its_worker_goes_through_as_it_is(
+def test_a_image_that_kills_its_worker_goes_through_as_it_is(
     tmp_path: Path, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.jpg", "b.jpg", "deadly.jpg", "d.jpg"):
         picture(tmp_path / "in" / name)
-    monkeypatch.setattr(pictures, "enhance_stills", choke)
+    monkeypatch.setattr(images, "enhance_stills", choke)
     summary = run_batch([str(tmp_path / "in")], tmp_path / "out", Settings(), executor)
     rows = report(tmp_path / "out")
     states = [(name, row["state"]) for name, row in rows.items()]
@@ -278,7 +276,7 @@ def test_a_killed_batch_goes_on(
 ) -> None:
     """By SIGKILL, as soon as there is something to keep; the result is that of a whole run."""
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "facepipe.cli.main", "batch", str(source), "-o", str(out)]
+    command = [sys.executable, "-m", "facepipe", "batch", str(source), "-o", str(out)]
     command += ["--workers", "1"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -307,7 +305,7 @@ def test_an_archive_comes_out_as_one(tmp_path: Path, executor: LocalExecutor, na
     run = partial(run_batch, [str(tmp_path / "in")], tmp_path / "out", Settings(), executor)
     assert run(batch=batch).failed == 1
     assert set(contents(tmp_path / "out")) == {name, f"{name}.facepipe.jsonl"}
-    with opened(tmp_path / "out" / name) as archive:
+    with open_archive(tmp_path / "out" / name) as archive:
         members = [one for one in archive.members(Limits()) if isinstance(one, Member)]
         made = {one.name: archive.read(one) for one in members}
     assert list(made) == ["x/face.jpg", "wall.png", "broken.png", "notes.txt"]
@@ -336,7 +334,7 @@ def test_a_damaged_archive_comes_out_as_far_as_it_can_be_read(
     (tmp_path / "in" / "half.tar").write_bytes(whole[: len(whole) // 2])
     batch = BatchSettings(pack=True)
     run_batch([str(tmp_path / "in")], tmp_path / "out", Settings(), executor, batch=batch)
-    with opened(tmp_path / "out" / "half.tar") as archive:
+    with open_archive(tmp_path / "out" / "half.tar") as archive:
         names = [one.name for one in archive.members(Limits()) if isinstance(one, Member)]
     assert names == ["one.png"]
     told = json.loads((tmp_path / "out" / "facepipe-batch.json").read_text())
@@ -367,19 +365,19 @@ def test_sources_are_never_written_to(
     assert (tmp_path / "a.jpg").read_bytes() == before
 
 
-def test_a_film_that_brings_a_fault_of_ours_to_light_stops_no_other(
+def test_a_video_that_brings_a_fault_of_ours_to_light_stops_no_other(
     tmp_path: Path, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.mp4", "b.mp4"):
         plain_film(picture(tmp_path / "in" / "c.jpg").with_name(name), frames=5)
-    real = films.enhance
+    real = videos.enhance
 
     def faulty(source: Path, *args: Any, **how: Any) -> Any:
         if source.name == "a.mp4":
             raise IndexError("nobody thought of this")
         return real(source, *args, **how)
 
-    monkeypatch.setattr(films, "enhance", faulty)
+    monkeypatch.setattr(videos, "enhance", faulty)
     encoded = Settings(output={"copy_unchanged": False})  # type: ignore[arg-type]
     assert run_batch([str(tmp_path / "in")], tmp_path / "out", encoded, executor).failed == 1
     rows = report(tmp_path / "out")
@@ -415,15 +413,15 @@ def test_the_command_line(source: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "facepipe.cli.main",
+        "facepipe",
         "batch",
         str(source),
         "-o",
         str(tmp_path / "o"),
     ]
     plan = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True)
-    assert "3 films of 0.0 minutes, 5 pictures" in plan.stdout
-    assert "of one core without faces, without 1 films that do not say" in plan.stdout
+    assert "3 videos of 0.0 minutes, 5 photographs" in plan.stdout
+    assert "of one core without faces, without 1 videos of unknown length" in plan.stdout
     assert not (tmp_path / "o").exists()
     gone = subprocess.run(
         [*command[:4], str(tmp_path / "gone"), *command[5:]],

@@ -22,7 +22,7 @@ from facepipe.video.sources import open_source  # noqa: E402
 from facepipe.workers.base import Executor, Outcome  # noqa: E402
 from facepipe.workers.local import LocalExecutor  # noqa: E402
 from facepipe.workers.ray_executor import RayExecutor  # noqa: E402
-from facepipe.workers.ray_files import Library  # noqa: E402
+from facepipe.workers.ray_files import FileServer  # noqa: E402
 from media.portraits import film  # noqa: E402
 
 Progress = Callable[[int], None]
@@ -58,7 +58,7 @@ def made_by(executor: Executor, source: Path, target: Path) -> list[tuple[int, b
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["bytes travel", "paths travel"])
-def test_the_same_film_as_without_a_cluster(
+def test_the_same_video_as_without_a_cluster(
     cluster: Any, source: Path, tmp_path: Path, shared: bool
 ) -> None:
     with LocalExecutor(1) as local:
@@ -127,15 +127,15 @@ def test_a_worker_that_hangs_is_given_up(cluster: Any, tmp_path: Path, by_value:
     assert whole(outcomes) == [0, 1, 2]
 
 
-def test_a_lent_file_is_read_in_blocks(cluster: Any, source: Path) -> None:
-    library = Library()
-    library.enter()
-    address = library.address(str(source))
+def test_a_remote_file_is_read_in_blocks(cluster: Any, source: Path) -> None:
+    server = FileServer()
+    server.connect()
+    address = server.address(str(source))
     with open_source(address) as far, open_source(source) as near:
         packets = [[bytes(p) for p in opened.demux(video=0)] for opened in (far, near)]
     assert packets[0] == packets[1]
     with pytest.raises(FileNotFoundError):
-        open_source(library.address("/no/such/film.mp4"))
+        open_source(server.address("/no/such/film.mp4"))
 
 
 def figures(cluster: Any) -> Iterator[str]:
@@ -170,7 +170,9 @@ def test_no_cluster_is_an_error(address: str) -> None:
 def test_a_cluster_without_room_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from facepipe.workers import ray_executor as module
 
-    monkeypatch.setattr(module, "_FIRST_SECONDS", 3.0)
-    with pytest.raises(WorkerError, match=r"each needs a processor and 1 of a GPU"):
+    monkeypatch.setattr(module, "_START_SECONDS", 3.0)
+    with pytest.raises(
+        WorkerError, match=r"each needs a processor and 947 MiB of memory and 1 of a GPU"
+    ):
         RayExecutor("local", workers=1, gpus=1)
     assert not ray.is_initialized()

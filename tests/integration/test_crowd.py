@@ -94,9 +94,9 @@ def looked(truth: Shown, tracks: list[int], shift: float = 0.0, places: list[int
     which = np.arange(len(truth.who)) if places is None else np.array(places, np.intp)
     points = [TEMPLATE @ m[:, :2].T + m[:, 2] + [shift, 0] for m in truth.to_frame[which]]
     faces = Faces(
-        truth.boxes[which],
-        np.ones(len(which), np.float32),
-        np.array(points, np.float32).reshape(-1, 5, 2),
+        boxes=truth.boxes[which],
+        scores=np.ones(len(which), np.float32),
+        landmarks=np.array(points, np.float32).reshape(-1, 5, 2),
     )
     return Looked(faces, np.array(tracks, np.intp))
 
@@ -119,7 +119,10 @@ def test_what_is_counted() -> None:
     trembling = measure_following(shaken, truth, 25)
     assert trembling.jitter == pytest.approx(1.0, abs=0.15)  # canvas px
     assert trembling.false == 0  # the third is hidden, not false
-    beyond = [Looked(Faces(f.faces.boxes + 50, f.faces.scores, f.faces.landmarks)) for f in shaken]
+    beyond = [
+        Looked(Faces(boxes=f.faces.boxes + 50, scores=f.faces.scores, landmarks=f.faces.landmarks))
+        for f in shaken
+    ]
     wrong = measure_following(beyond, truth, 25)
     assert (wrong.false, wrong.switches, wrong.jitter) == (3, None, None)
 

@@ -18,7 +18,7 @@ from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.video import DecodeReport, decode, probe
 from media import portraits, synthetic
 
-FACEPIPE = [sys.executable, "-m", "facepipe.cli.main"]
+FACEPIPE = [sys.executable, "-m", "facepipe"]
 
 
 def settings(**overrides: object) -> Settings:

@@ -13,7 +13,7 @@ import pytest
 
 from facepipe.models.registry import WEIGHTS_VARIABLE
 
-DOCTOR = [sys.executable, "-m", "facepipe.cli.main", "doctor"]
+DOCTOR = [sys.executable, "-m", "facepipe", "doctor"]
 
 
 def test_the_table_has_every_section() -> None:
@@ -29,12 +29,12 @@ def test_the_table_has_every_section() -> None:
 
 def test_as_json_and_true() -> None:
     done = subprocess.run([*DOCTOR, "--json"], capture_output=True, text=True, check=True)
-    told = json.loads(done.stdout)
-    assert (told["code"], told["reason"]) == (0, None)
-    rows = {(row["section"], row["name"]): row for row in told["rows"]}
-    assert rows["system", "Python"]["told"].startswith(sys.version.split()[0])
+    found = json.loads(done.stdout)
+    assert (found["code"], found["reason"]) == (0, None)
+    rows = {(row["section"], row["name"]): row for row in found["rows"]}
+    assert rows["system", "Python"]["detail"].startswith(sys.version.split()[0])
     assert rows["encoders", "ffv1"]["works"]
-    assert rows["networks", "restorer"]["told"].startswith("fishsrnet by ")
+    assert rows["networks", "restorer"]["detail"].startswith("fishsrnet by ")
     assert rows["weights", "fishsrnet"]["works"]
     assert rows["extras", "test"]["works"]
 
@@ -59,11 +59,11 @@ def test_damaged_weights_are_the_reason(
     assert done.returncode == 5
     assert "damaged or another version" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    told = json.loads(done.stdout)
-    assert told["code"] == 5
-    broken = [row["name"] for row in told["rows"] if row["code"]]
+    found = json.loads(done.stdout)
+    assert found["code"] == 5
+    broken = [row["name"] for row in found["rows"] if row["code"]]
     assert broken == reasons
-    assert "libx264" in [row["name"] for row in told["rows"] if row["works"]]
+    assert "libx264" in [row["name"] for row in found["rows"] if row["works"]]
 
 
 def test_no_place_for_temporary_files_is_told(tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_no_place_for_temporary_files_is_told(tmp_path: Path) -> None:
 
 
 def test_a_run_refuses_an_encoder_that_does_not_work(portrait_film: Path, tmp_path: Path) -> None:
-    told = json.loads(subprocess.run([*DOCTOR, "--json"], capture_output=True, check=True).stdout)
-    encoders = [row for row in told["rows"] if row["section"] == "encoders"]
+    found = json.loads(subprocess.run([*DOCTOR, "--json"], capture_output=True, check=True).stdout)
+    encoders = [row for row in found["rows"] if row["section"] == "encoders"]
     broken = next(r for r in encoders if r["name"].startswith("h264_") and not r["works"])
     command = [*DOCTOR[:-1], "run", str(portrait_film), "-o", str(tmp_path / "out.mp4")]
     done = subprocess.run(

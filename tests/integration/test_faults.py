@@ -26,9 +26,9 @@ from facepipe.video import probe
 from facepipe.workers.local import LocalExecutor
 from media import portraits, synthetic
 
-resource = pytest.importorskip("resource", reason="no limits of processes here")
+resource = pytest.importorskip("resource", reason="this machine has no limits of processes")
 
-FACEPIPE = [sys.executable, "-m", "facepipe.cli.main"]
+FACEPIPE = [sys.executable, "-m", "facepipe"]
 ASSIGNED = ["output.preset=ultrafast", "workers=1", "span_seconds=0.4"]
 QUICK = ["--quiet", *(word for one in ASSIGNED for word in ("--set", one))]
 
@@ -95,14 +95,14 @@ def mounted(options: str) -> list[str]:
     """A command that runs its arguments where $1 is a small disk of its own; skips elsewhere."""
     unshare = shutil.which("unshare")
     if unshare is None:
-        pytest.skip("no unshare here")
+        pytest.skip("this machine has no unshare")
     root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     command = [unshare, *root, "--mount", "sh", "-ec"]
     script = f'mount -t tmpfs -o {options} none "$0"; [ -z "$READ_ONLY" ] || ' \
         'mount -o remount,ro "$0"; "$@"; code=$?; ls -a "$0"; exit $code'  # fmt: skip
     tried = subprocess.run([*command, 'mount -t tmpfs none "$0"', "/mnt"], check=False)
     if tried.returncode:
-        pytest.skip("no disks can be mounted here")
+        pytest.skip("this machine lets nobody mount disks")
     return [*command, script.replace('"$@"; code=$?', 'code=0; "$@" || code=$?')]
 
 
@@ -241,7 +241,7 @@ def test_a_film_of_another_is_not_taken_for_ones_own(film: Path, tmp_path: Path)
     assert target.read_bytes() == b"of another"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="address space is bounded otherwise")
+@pytest.mark.skipif(sys.platform != "linux", reason="this machine bounds address space otherwise")
 @pytest.mark.parametrize("megabytes", [250, 600, 850])
 def test_too_little_memory_is_told(megabytes: int, film: Path, tmp_path: Path) -> None:
     target, most = tmp_path / "out.mp4", megabytes << 20
@@ -270,7 +270,7 @@ def test_workers_that_all_die_are_an_error_of_ours(film: Path, tmp_path: Path) -
             yield from super().map(kill_this_worker, tasks, progress=progress)
 
     with (
-        Deadly(1, apart=True) as executor,
+        Deadly(1, isolated=True) as executor,
         pytest.raises(FacepipeError, match="a worker process died"),
     ):
         enhance(film, tmp_path / "out.mp4", quick(), executor=executor)

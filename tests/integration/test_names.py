@@ -16,7 +16,7 @@ from media import synthetic
 FACEPIPE = [
     sys.executable,
     "-m",
-    "facepipe.cli.main",
+    "facepipe",
     "run",
     "--preset",
     "ultrafast",
@@ -47,10 +47,10 @@ def run(folder: Path, *arguments: str | bytes, stdin: int | None = None) -> tupl
 def test_a_name_of_any_kind(name: bytes, folder: Path) -> None:
     shutil.copy(folder / "in.mp4", folder / os.fsdecode(name))
     out = b"out." + name if len(name) < 200 else b"y" * 228 + b".mp4"
-    code, told, errors = run(folder, "-o", out, "--", name)
+    code, printed, errors = run(folder, "-o", out, "--", name)
     assert (code, errors) == (0, "")
-    assert len(told.splitlines()) == 2
-    assert "\x1b" not in told
+    assert len(printed.splitlines()) == 2
+    assert "\x1b" not in printed
     there = sorted(os.fsencode(path.name) for path in folder.iterdir())
     assert there == sorted([b"in.mp4", name, out, out + b".facepipe.json"])
 
@@ -58,6 +58,14 @@ def test_a_name_of_any_kind(name: bytes, folder: Path) -> None:
 def test_a_dash_before_a_target(folder: Path) -> None:
     assert run(folder, "in.mp4", "-o", "-dash.mp4")[0] == 0
     assert (folder / "-dash.mp4").exists()
+
+
+def test_options_after_two_dashes_are_refused(folder: Path) -> None:
+    shutil.copy(folder / "in.mp4", folder / "-dash.mp4")
+    code, printed, errors = run(folder, "--", "-dash.mp4", "-o", "out.mp4")
+    assert (code, printed) == (2, "")
+    assert errors.startswith("facepipe: -o stands after --, where all is taken as a name")
+    assert len(errors.splitlines()) == 1
 
 
 def test_names_that_are_no_files(folder: Path) -> None:
@@ -71,7 +79,7 @@ def test_names_that_are_no_files(folder: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folder / "socket.mp4"))
         there = sorted(folder.iterdir())
-        for code, told, arguments in (
+        for code, reason, arguments in (
             (3, "cannot be stdin", ["-", "-o", "out.mp4"]),
             (4, "cannot go to stdout", ["in.mp4", "-o", "-"]),
             (3, "no regular file", ["fifo.mp4", "-o", "out.mp4"]),
@@ -93,7 +101,7 @@ def test_names_that_are_no_files(folder: Path) -> None:
         ):
             found, said, errors = run(folder, *arguments)
             assert (found, said) == (code, ""), errors
-            assert told in errors
+            assert reason in errors
             assert len(errors.splitlines()) == 1
         assert sorted(folder.iterdir()) == there
     assert (folder / "in.mp4").read_bytes() == before

@@ -1,4 +1,4 @@
-"""Pictures made on the fly, of every kind, and read and written again."""
+"""Images of every kind made on the fly, and read and written again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyvips
 from PIL import Image
 
 from facepipe.datatypes import Frame
-from facepipe.images.picture import read_picture, write_picture
+from facepipe.images.still import read_image, write_image
 
 KINDS = ("jpeg", "png", "webp", "tiff", "avif")
 NOTE = "faces restored by facepipe"
@@ -25,7 +25,8 @@ def pixels(height: int = 24, width: int = 40, channels: int = 3, bits: int = 8) 
     waves = [np.sin(x / 9 + c) * np.cos(y / 13 + 2 * c) for c in range(channels)]
     image = np.stack(waves, -1) * 0.4 + 0.5
     image[:8, :8] = 0.95
-    return np.round(image * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+    rounded: np.ndarray = np.round(image * (2**bits - 1))
+    return rounded.astype(np.uint8) if bits == 8 else rounded.astype(np.uint16)
 
 
 def pillow(image: np.ndarray, kind: str, **options: Any) -> bytes:
@@ -50,8 +51,8 @@ def stacked(frame: Frame) -> np.ndarray:
 
 def again(source: bytes, change: Callable[[Frame], Frame] = lambda frame: frame) -> bytes:
     """Read and written again, with the pixels that `change` makes."""
-    picture = read_picture(source, "picture")
-    return write_picture(picture, change(picture.frame), note=NOTE)
+    still = read_image(source, "image")
+    return write_image(still, change(still.frame), note=NOTE)
 
 
 def double(frame: Frame) -> Frame:
@@ -59,8 +60,11 @@ def double(frame: Frame) -> Frame:
 
 
 def sample(kind: str, **options: Any) -> bytes:
-    more = {"jpeg": {"quality": 95, "subsampling": 0}, "webp": {"lossless": True}}.get(kind, {})
-    return pillow(pixels(), kind, **more, **options)
+    best: dict[str, dict[str, Any]] = {
+        "jpeg": {"quality": 95, "subsampling": 0},
+        "webp": {"lossless": True},
+    }
+    return pillow(pixels(), kind, **best.get(kind, {}), **options)
 
 
 def png(*chunks: tuple[bytes, bytes]) -> bytes:

@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 240, 136
 
 def portrait() -> NDArray[np.uint8]:
     """RGB (300, 300, 3): head and shoulders; the face is about 95 px wide."""
-    return np.ascontiguousarray(data.astronaut()[:300, 75:375])
+    return np.ascontiguousarray(data.astronaut()[:300, 75:375])  # type: ignore[no-untyped-call]
 
 
 def scene(number: int, scale: int = 1) -> NDArray[np.uint8]:
@@ -30,7 +30,7 @@ def scene(number: int, scale: int = 1) -> NDArray[np.uint8]:
     shift = np.array([[1, 0, -2.4 * number], [0, 1, 6 * np.sin(number / 5)]])
     moved = cv2.warpAffine(wall, shift, wall.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
     size = (WIDTH * scale, HEIGHT * scale)
-    return cv2.resize(moved, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(moved, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def film(path: Path, **how: object) -> Path:

@@ -13,9 +13,13 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Stream
+from av.subtitles.stream import SubtitleStream
 from numpy.typing import NDArray
 
-from media.drawing import HEIGHT, WIDTH, frames_of, picture, shape
+from media.drawing import HEIGHT, WIDTH, frames_of
+from media.drawing import picture as picture
+from media.drawing import shape as shape
 
 TICKS = Fraction(1, 12800)
 STEP = 512  # 25 frames a second in TICKS
@@ -52,7 +56,7 @@ def film(
     are what FFmpeg does to each before it is encoded, such as "setfield=bff".
 
     `colour` is range, matrix, primaries and transfer by H.273's numbers; `audio` counts AAC
-    tracks of `audio_rate` Hz, `audio_start` is in samples; `subtitle` is a codec for two captions.
+    tracks of `audio_rate` Hz, `audio_start` is in samples; `subtitle` is a codec for two subtitles.
     """
     times = list(pts) if pts is not None else [STEP * number for number in range(frames)]
     defaults = {"preset": "ultrafast", "g": "10", "bf": "2"} if codec.startswith("libx26") else {}
@@ -68,6 +72,7 @@ def film(
         video = container.add_stream(
             codec, rate=_rate(times, time_base), options=defaults | (options or {})
         )
+        assert isinstance(video, av.VideoStream)
         video.width, video.height, video.pix_fmt = *size, pix_fmt
         video.codec_context.time_base = time_base
         video.time_base = time_base
@@ -85,11 +90,11 @@ def film(
         sounds = [container.add_stream("aac", rate=audio_rate, layout="mono") for _ in range(audio)]
         for number, sound in enumerate(sounds):
             sound.metadata["language"] = ("eng", "deu", "fra")[number]
-        captions = None
         if subtitle is not None:
-            captions = container.add_stream(subtitle)
-            captions.time_base = Fraction(1, 1000)
-            captions.codec_context.subtitle_header = (
+            subtitles = container.add_stream(subtitle)
+            assert isinstance(subtitles, SubtitleStream)
+            subtitles.time_base = Fraction(1, 1000)
+            subtitles.codec_context.subtitle_header = (
                 b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\n"
                 b"Format: Name, Fontname, Fontsize\nStyle: Default,Arial,16\n\n[Events]\n"
                 b"Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
@@ -106,8 +111,8 @@ def film(
             )  # fmt: skip
         for packet in _audio_packets(sounds, audio_start, times, time_base):
             container.mux(packet)
-        if captions is not None:
-            _caption(container, captions, subtitle)
+        if subtitle is not None:
+            _mux_subtitles(container, subtitles, subtitle)
         drawn = (pictures(n) if pictures else picture(n, *size) for n in range(len(times)))
         for frame in frames_of(drawn, times, time_base, pix_fmt, filters):
             if colour is not None:
@@ -352,9 +357,10 @@ def _audio_packets(
         yield from sound.encode(None)
 
 
-def _caption(container: av.container.OutputContainer, stream: av.Stream, codec: str) -> None:
+def _mux_subtitles(container: av.container.OutputContainer, stream: Stream, codec: str) -> None:
     for start, lasting, words in ((200, 500, b"Hello"), (1200, 600, b"Good bye")):
-        packet = av.Packet(len(words).to_bytes(2, "big") + words if codec == "mov_text" else words)
+        data = len(words).to_bytes(2, "big") + words if codec == "mov_text" else words
+        packet: av.Packet[Stream] = av.Packet(data)
         packet.stream = stream
         packet.time_base = Fraction(1, 1000)
         packet.pts = packet.dts = start

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
 
 import facepipe
 from facepipe.cli.main import app
+from facepipe.workers.resources import worker_bytes
 
 yaml = pytest.importorskip("yaml")
 
@@ -165,6 +167,18 @@ def test_pods_are_not_root_and_bounded(pods: dict[str, Any]) -> None:
             assert ("nvidia.com/gpu" in container["resources"][bound]) == (name == "gpu")
 
 
+def test_workers_have_the_memory_that_they_ask_ray_for(
+    services: dict[str, Any], pods: dict[str, Any]
+) -> None:
+    """One worker a processor; Ray keeps at most 30 % of the memory for its objects."""
+    limits = [services["worker"]["deploy"]["resources"]["limits"]]
+    limits += [pods[name]["containers"][0]["resources"]["limits"] for name in ("cpu", "gpu")]
+    for limit in limits:
+        cpus = re.sub(r"\D", "", str(limit.get("cpus") or limit["cpu"]))
+        gibibytes = re.sub(r"\D", "", limit["memory"])
+        assert int(cpus) * worker_bytes() < 0.7 * int(gibibytes) * 2**30
+
+
 def test_the_cluster_grows_within_bounds(cluster: dict[str, Any]) -> None:
     assert cluster["enableInTreeAutoscaling"] is True
     assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
@@ -199,11 +213,11 @@ def commands(services: dict[str, Any], job: dict[str, Any]) -> Iterator[list[str
 
 
 def test_commands_use_options_that_exist(services: dict[str, Any], job: dict[str, Any]) -> None:
-    there: dict[str, Any] = getattr(get_command(app), "commands", {})
+    group: Any = get_command(app)
+    context = typer.Context(group)
     used = list(commands(services, job))
     assert {command for command, *_ in used} == {"run", "batch"}
     for command, *words in used:
-        if command not in there:
-            pytest.skip(f"there is no command {command} yet")
-        options = {o for p in there[command].params for o in (*p.opts, *p.secondary_opts)}
+        params = group.get_command(context, command).params
+        options = {o for p in params for o in (*p.opts, *p.secondary_opts)}
         assert {word for word in words if word.startswith("-")} <= options

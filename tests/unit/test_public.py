@@ -22,6 +22,12 @@ def test_the_surface_is_this() -> None:
         facepipe.nothing  # noqa: B018
 
 
+def test_dir_shows_the_surface_before_it_is_used() -> None:
+    code = "import facepipe; print(*sorted({*facepipe.__all__} - {*dir(facepipe)}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_importing_it_loads_nothing_heavy() -> None:
     code = "import facepipe, sys; print({'av', 'cv2', 'numpy', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

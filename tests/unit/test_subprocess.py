@@ -1,4 +1,4 @@
-"""Processes that may crash or hang: what they told before is heard, and nothing waits for ever."""
+"""Processes that may crash or hang: what they reported before arrives, nothing waits for ever."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ import pytest
 from facepipe._subprocess import reported_lines
 
 MODULES = {
-    "whole": "tell('one')\nprint('a driver', end='')\ntell('two, é')",
-    "crashing": "tell('one')\nimport os\nos.abort()",
-    "hanging": "tell('one')\nimport time\ntime.sleep(600)",
+    "whole": "report_line('one')\nprint('a driver', end='')\nreport_line('two, é')",
+    "crashing": "report_line('one')\nimport os\nos.abort()",
+    "hanging": "report_line('one')\nimport time\ntime.sleep(600)",
     "silent": "import time\ntime.sleep(600)",
     "raising": "raise RuntimeError('no')",
-    "heard": "import sys\ntell(sys.argv[1])\nimport time\ntime.sleep(600)",
+    "waiting": "import sys\nreport_line(sys.argv[1])\nimport time\ntime.sleep(600)",
 }
 
 
 @pytest.fixture(autouse=True)
 def _modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, body in MODULES.items():
-        (tmp_path / f"{name}.py").write_text(f"from facepipe._subprocess import tell\n{body}\n")
+        imports = "from facepipe._subprocess import report_line\n"
+        (tmp_path / f"{name}.py").write_text(f"{imports}{body}\n")
     given = os.environ.get("PYTHONPATH", "")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), given])))
 
 
 @pytest.mark.parametrize(
-    ("module", "told"),
+    ("module", "lines"),
     [("whole", ["one", "two, é"]), ("crashing", ["one"]), ("raising", [])],
 )
-def test_what_was_told_is_heard(module: str, told: list[str]) -> None:
-    assert list(reported_lines(module, (), patience=60)) == told
+def test_what_was_reported_arrives(module: str, lines: list[str]) -> None:
+    assert list(reported_lines(module, (), patience=60)) == lines
 
 
 def test_a_silent_process_is_ended() -> None:
@@ -50,6 +51,6 @@ def test_patience_ends() -> None:
 
 
 def test_arguments_arrive() -> None:
-    lines = reported_lines("heard", ["a word"], patience=60)
+    lines = reported_lines("waiting", ["a word"], patience=60)
     assert next(lines) == "a word"
     lines.close()

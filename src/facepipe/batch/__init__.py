@@ -1,1 +1,1 @@
-"""Many films and pictures at once: what there is, what is done, and what became of each."""
+"""Batches of many videos and images: find them, enhance them, and report on each."""

@@ -1,4 +1,4 @@
-"""The journal of a batch: a line of JSON for what happens, with the numbers of its items."""
+"""The event log of a batch: lines of JSON with the numbers of items and tasks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 _item: ContextVar[int] = ContextVar("item")
-#: What a record may tell besides its message: ids of the item and of the task, and what they did.
+#: What a record may hold besides its message: the ids of item and task, and their counts.
 _KEYS = ("item", "source", "task", "stage", "span", "attempt", "frames", "faces")
 
 
-class _Lines(logging.Formatter):
+class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -33,8 +33,8 @@ class _Lines(logging.Formatter):
 
 
 @contextmanager
-def item(number: int) -> Iterator[None]:
-    """Have all that this thread logs meanwhile told of item `number`."""
+def log_item(number: int) -> Iterator[None]:
+    """Give all that this thread logs within the block the number of an item."""
     token = _item.set(number)
     try:
         yield
@@ -43,12 +43,12 @@ def item(number: int) -> Iterator[None]:
 
 
 @contextmanager
-def journal(path: Path) -> Iterator[None]:
-    """Have all that facepipe logs meanwhile appended to `path`."""
+def event_log(path: Path) -> Iterator[None]:
+    """Append all that facepipe logs within the block to `path`."""
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(_Lines())
+    handler.setFormatter(_JsonLines())
     logger = logging.getLogger("facepipe")
-    level, spread = logger.level, logger.propagate
+    level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -57,5 +57,5 @@ def journal(path: Path) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
-        logger.propagate = spread
+        logger.propagate = propagate
         handler.close()

@@ -1,4 +1,4 @@
-"""Pictures of a batch: in chunks through the executor, those of archives with their content."""
+"""Images of a batch: fed to the executor in chunks, with their content where it is remote."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from itertools import islice
 from pathlib import Path
 
 from facepipe._files import is_address
-from facepipe.batch.archives import Archive, Limits, Member, opened
+from facepipe.batch.archives import Archive, Limits, Member, open_archive
 from facepipe.batch.ledger import Ledger, Row
-from facepipe.batch.remote import fetch
-from facepipe.batch.session import Desk, refused
+from facepipe.batch.remote import download
+from facepipe.batch.session import BatchSession, refused
 from facepipe.errors import InputError, OutputError
 from facepipe.pipeline.preflight import check_restorer
 from facepipe.pipeline.stills import (
     Still,
-    StillDone,
-    StillsDone,
+    StillResult,
+    StillsResult,
     StillsTask,
     enhance_stills,
     pass_stills_through,
 )
-from facepipe.workers.base import Outcome
+from facepipe.workers.base import Outcome, TaskFunction
 
 log = logging.getLogger(__name__)
 
-#: Pictures of a task, and bytes of those whose content travels with it.
+#: Most images of a task, and most bytes of the contents that travel with it.
 _CHUNK, _CHUNK_BYTES = 64, 32 * 2**20
 
 
-class Pictures:
-    """The pictures that wait in a ledger."""
+class ImageFeeder:
+    """Feeds the waiting images of a ledger to the executor."""
 
-    def __init__(self, ledger: Ledger, desk: Desk) -> None:
-        self._ledger, self._desk = ledger, desk
-        self._model, _ = check_restorer(desk.settings, here=desk.executor.here)
+    def __init__(self, ledger: Ledger, session: BatchSession) -> None:
+        self._ledger, self._session = ledger, session
+        self._model, _ = check_restorer(session.settings, here=session.executor.here)
 
     def work(self) -> None:
-        """Enhance them all, page by page."""
+        """Enhance all waiting images, page by page."""
         stills = self._stills()
-        page = _CHUNK * max(4 * self._desk.executor.workers, 8)
+        page = _CHUNK * max(4 * self._session.executor.workers, 8)
         while some := list(islice(stills, page)):
             rows = {row.number: row for row, _ in some}
             tasks = [self._task(chunk) for chunk in _chunks([still for _, still in some])]
@@ -51,73 +51,81 @@ class Pictures:
     def _task(self, stills: Sequence[Still]) -> StillsTask:
         return StillsTask(
             tuple(stills),
-            self._desk.folder,
-            self._desk.settings,
-            self._desk.batch.most_pixels,
+            self._session.folder,
+            self._session.settings,
+            self._session.batch.max_pixels,
             self._model,
         )
 
     def _enhance(self, tasks: Sequence[StillsTask], rows: dict[int, Row]) -> None:
-        """Enhance the tasks' pictures; those of a task that fails are tried one by one."""
-        alone: list[StillsTask] = []
-        hopeless: list[StillsTask] = []
-        for outcome in self._desk.executor.map(enhance_stills, tasks, progress=self._desk.count):
+        """Enhance the tasks' images; those of a task that fails are tried one by one."""
+        single: list[StillsTask] = []
+        failed: list[StillsTask] = []
+        for outcome in self._map(enhance_stills, tasks):
             task = tasks[outcome.number]
             if outcome.result is not None:
-                done = outcome.result.stills
-                for one in done:
-                    if one.unwritten:
-                        self._desk.raise_if_all_fail(OutputError(str(one.failed)))
-                self._desk.settle([_settled(rows[one.number], one) for one in done])
+                self._finish(outcome.result, rows)
                 continue
-            self._desk.raise_if_all_fail(outcome.error)
+            self._session.raise_if_all_fail(outcome.error)
             if outcome.error is not None and refused(outcome.error):
                 raise outcome.error
             if len(task.stills) > 1:
-                alone += [self._task([still]) for still in task.stills]
-            else:
-                log.warning("picture given up: %s", outcome.error)
-                hopeless.append(task)
-                rows[task.stills[0].number] = replace(
-                    rows[task.stills[0].number], reason=f"restoring failed: {outcome.error}"
-                )
-        if alone:
-            self._enhance(alone, rows)
-        for outcome in self._desk.executor.map(
-            pass_stills_through, hopeless, progress=self._desk.count
-        ):
-            self._desk.settle([self._passed(hopeless[outcome.number], outcome, rows)])
+                single += [self._task([still]) for still in task.stills]
+                continue
+            log.warning("image given up: %s", outcome.error)
+            number = task.stills[0].number
+            rows[number] = replace(rows[number], reason=f"restoring failed: {outcome.error}")
+            failed.append(task)
+        if single:
+            self._enhance(single, rows)
+        for outcome in self._map(pass_stills_through, failed):
+            row = rows[failed[outcome.number].stills[0].number]
+            self._session.finish([self._passed(row, outcome)])
 
-    def _passed(self, task: StillsTask, outcome: Outcome[StillsDone], rows: dict[int, Row]) -> Row:
-        row = rows[task.stills[0].number]
+    def _map(
+        self,
+        function: TaskFunction[StillsTask, StillsResult],
+        tasks: Sequence[StillsTask],
+    ) -> Iterator[Outcome[StillsResult]]:
+        return self._session.executor.map(function, tasks, progress=self._session.count)
+
+    def _finish(self, result: StillsResult, rows: dict[int, Row]) -> None:
+        """Finish the images of a task; raises OutputError where the disk is full."""
+        for still in result.stills:
+            if still.unwritten:
+                self._session.raise_if_all_fail(OutputError(str(still.failed)))
+        self._session.finish([_finished(rows[still.number], still) for still in result.stills])
+
+    def _passed(self, row: Row, outcome: Outcome[StillsResult]) -> Row:
+        """The row of an image that was copied unchanged, or could not even be copied."""
         if outcome.result is None:
-            self._desk.raise_if_all_fail(outcome.error)
+            self._session.raise_if_all_fail(outcome.error)
             return replace(row, state="failed", reason=f"{row.reason}; {outcome.error}")
-        (done,) = outcome.result.stills
-        return replace(_settled(row, done), state="passed", reason=row.reason)
+        (copied,) = outcome.result.stills
+        return replace(_finished(row, copied), state="passed", reason=row.reason)
 
     def _stills(self) -> Iterator[tuple[Row, Still]]:
-        """The pictures that wait; those of archives and from elsewhere with their content."""
-        with _Archives(self._desk.batch.limits) as archives:
-            for row in self._ledger.waiting("picture"):
-                if self._desk.stopped.is_set():
+        """The waiting images; those in archives and at addresses with their content."""
+        with _ArchiveReader(self._session.batch.limits) as archives:
+            for row in self._ledger.waiting("image"):
+                if self._session.stopped.is_set():
                     return
-                still = Still(row.number, row.source, self._desk.folder / row.place)
+                still = Still(row.number, row.source, self._session.folder / row.place)
                 try:
                     if is_address(row.source):
-                        still = replace(still, content=fetch(row.source))
+                        still = replace(still, content=download(row.source))
                     elif row.member is not None:
                         content = archives.read(row.source, row.member)
                         name = f"{row.source}/{row.member}"
                         still = replace(still, source=name, content=content)
                 except InputError as error:
-                    self._desk.settle([replace(row, state="failed", reason=str(error))])
+                    self._session.finish([replace(row, state="failed", reason=str(error))])
                     continue
                 yield row, still
 
 
-class _Archives:
-    """Archives one after another, each read in the order of its listing."""
+class _ArchiveReader:
+    """Reader of archives one after another, each in the order of its listing."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -126,7 +134,7 @@ class _Archives:
         self._archive: Archive | None = None
         self._members: Iterator[Member] = iter(())
 
-    def __enter__(self) -> _Archives:
+    def __enter__(self) -> _ArchiveReader:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -140,7 +148,7 @@ class _Archives:
         if source != self._source:
             self._stack.close()
             self._source, self._archive, self._members = source, None, iter(())
-            self._archive = self._stack.enter_context(opened(Path(source)))
+            self._archive = self._stack.enter_context(open_archive(Path(source)))
             listed = self._archive.members(self._limits)
             self._members = (one for one in listed if isinstance(one, Member))
         for member in self._members:
@@ -149,7 +157,8 @@ class _Archives:
         raise InputError(f"{source}: {name} is no longer in this archive")
 
 
-def _settled(row: Row, done: StillDone) -> Row:
+def _finished(row: Row, done: StillResult) -> Row:
+    """The row with what became of its image."""
     state = "done" if done.faces else "passed"
     return replace(
         row,
@@ -164,6 +173,7 @@ def _settled(row: Row, done: StillDone) -> Row:
 
 
 def _chunks(stills: Sequence[Still]) -> Iterator[list[Still]]:
+    """Split images into the contents of tasks, by number and by bytes."""
     chunk: list[Still] = []
     size = 0
     for still in stills:

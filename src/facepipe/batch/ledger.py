@@ -1,7 +1,7 @@
-"""What a batch has to do and what it has done, on disk: a kill at any moment loses no result.
+"""The ledger of a batch: its items and what became of them, in SQLite.
 
-One row an item, in SQLite. An item is known again by its path, size and time; where these differ,
-by the hash of its content.
+A kill at any moment loses no result. An item is recognised by its path, size and time; where these
+differ, by the hash of its content.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from facepipe._files import is_address, sha256_of
 from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import OutputError
 
+#: Name and version of the ledger's contents: batches of other ones are not resumed.
+FORMAT = "facepipe-ledger/2"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS items (
@@ -42,17 +44,18 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS by_state ON items (state, kind, size);
 CREATE TABLE IF NOT EXISTS skipped (source TEXT NOT NULL, reason TEXT NOT NULL);
 """
-_AT_ONCE = 2000
+#: Rows that are read or written at once.
+_PAGE = 2000
 #: The run, the time of the file in ns, and the item's number.
-_Known = tuple[int, int, int]
+_Seen = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Row:
-    """An item and what became of it.
+    """An item of the ledger and what became of it.
 
-    `state` is waiting, done (enhanced), passed (nothing to enhance, or it went through as it is) or
-    failed, and `reason` says why; `written` is the size of what was written, in bytes.
+    `kind` is "video" or "image". `state` is waiting, done (enhanced), passed (no face to enhance,
+    or written unchanged) or failed, and `reason` says why. `written` is the result's size in bytes.
     """
 
     number: int
@@ -72,7 +75,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Count:
-    """How many items are in one state, and what they hold together."""
+    """Number of items in one state, and their totals."""
 
     items: int
     size: int
@@ -81,7 +84,7 @@ class Count:
 
 
 class Ledger:
-    """The rows of one batch, for several threads. `path` is made if it is not there.
+    """The rows of one batch; safe to use from several threads. Creates `path` if it is missing.
 
     Raises OutputError where the disk refuses or the file is no ledger.
     """
@@ -94,55 +97,55 @@ class Ledger:
             self._rows.execute("PRAGMA synchronous=NORMAL")
             self._rows.executescript(_TABLES)
         except sqlite3.Error as error:
-            raise OutputError(f"{path}: this batch's record cannot be used ({error})") from error
+            raise OutputError(f"{path}: this batch's ledger cannot be used ({error})") from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._rows.close()
 
-    def about(self, name: str) -> str | None:
-        """What was noted under `name`."""
+    def note(self, name: str) -> str | None:
+        """The note of that name; None: there is none."""
         found = self._rows.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
         return None if found is None else str(found[0])
 
-    def note(self, name: str, value: str) -> None:
-        """Note `value` under `name`."""
-        with self._whole():
+    def set_note(self, name: str, value: str) -> None:
+        """Keep `value` as the note `name`."""
+        with self._transaction():
             self._rows.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
 
-    def begin_anew(self) -> None:
-        """Forget every item."""
+    def clear(self) -> None:
+        """Delete every item and note."""
         self._rows.executescript("DELETE FROM items; DELETE FROM skipped; DELETE FROM about;")
 
     def plan(self, items: Iterable[Item], root: Path | None, *, overwrite: bool) -> None:
-        """Take the items of this run: new ones wait; changed, failed and lost ones wait again.
+        """Add the items of this run: new ones wait; changed, failed and lost ones wait again.
 
-        Results lie under `root`, None: elsewhere, where nobody looks after them. Places that two
+        Results lie under `root`; None: at an address, where they are not checked. Places that two
         items would share get a number. Raises OutputError where a new item's place holds a file
         already, unless that is to be overwritten.
         """
-        run = int(self.about("run") or 0) + 1
-        with self._whole():
+        run = int(self.note("run") or 0) + 1
+        with self._transaction():
             self._rows.execute("DELETE FROM skipped")
-        coming = iter(items)
-        while some := list(islice(coming, _AT_ONCE)):
-            with self._whole():
-                known = [self._take(item, run, root, overwrite) for item in some]
+        remaining = iter(items)
+        while some := list(islice(remaining, _PAGE)):
+            with self._transaction():
+                unchanged = [self._add(item, run, root, overwrite) for item in some]
                 self._rows.executemany(
                     "UPDATE items SET seen = ?, modified = ? WHERE number = ?",
-                    [one for one in known if one is not None],
+                    [one for one in unchanged if one is not None],
                 )
-        self.note("run", str(run))
+        self.set_note("run", str(run))
 
     def skip(self, skipped: Iterable[Skipped]) -> None:
-        """Note what is not taken."""
-        with self._whole():
+        """Note what was found and is no item."""
+        with self._transaction():
             self._rows.executemany(
                 "INSERT INTO skipped VALUES (?, ?)", [(one.source, one.reason) for one in skipped]
             )
 
-    def _take(self, item: Item, run: int, root: Path | None, overwrite: bool) -> _Known | None:
-        """Take an item; a settled one that is as it was is given back, to be noted with others."""
+    def _add(self, item: Item, run: int, root: Path | None, overwrite: bool) -> _Seen | None:
+        """Add an item. A finished one that is unchanged is returned, to be updated with others."""
         key = (item.source, item.member or "")
         known = self._rows.execute(
             "SELECT number, size, modified, state, place, written, sha256 FROM items"
@@ -185,33 +188,33 @@ class Ledger:
         return place
 
     def waiting(self, kind: str, *, largest_first: bool = False) -> Iterator[Row]:
-        """The items of one kind that wait in this run; rows may be settled meanwhile."""
+        """The items of one kind that wait in this run; others may be finished meanwhile."""
         order = "size DESC, number" if largest_first else "number"
         after: tuple[int, int] = (2**62, -1) if largest_first else (0, -1)
         where = "(size, -number) < (?, -?)" if largest_first else "(? >= 0 AND number > ?)"
         while True:
             rows = self._select(
-                f"kind = ? AND state = 'waiting' AND {where} ORDER BY {order} LIMIT {_AT_ONCE}",
+                f"kind = ? AND state = 'waiting' AND {where} ORDER BY {order} LIMIT {_PAGE}",
                 (kind, *after),
             )
             yield from rows
-            if len(rows) < _AT_ONCE:
+            if len(rows) < _PAGE:
                 return
             after = (rows[-1].size, rows[-1].number)
 
     def rows(self) -> Iterator[Row]:
         """All items of this run by their number."""
         after = -1
-        while rows := self._select(f"number > ? ORDER BY number LIMIT {_AT_ONCE}", (after,)):
+        while rows := self._select(f"number > ? ORDER BY number LIMIT {_PAGE}", (after,)):
             yield from rows
             after = rows[-1].number
 
     def skipped(self) -> Iterator[tuple[str, str]]:
-        """What was not taken, and why."""
+        """What is no item, and why."""
         yield from self._rows.execute("SELECT source, reason FROM skipped").fetchall()
 
     def archives(self) -> list[str]:
-        """The archives whose members are items of this run, none of which waits."""
+        """The archives of this run of whose members none waits."""
         found = self._rows.execute(
             "SELECT source FROM items WHERE seen = ? AND member != '' GROUP BY source"
             " HAVING SUM(state = 'waiting') = 0 ORDER BY MIN(number)",
@@ -220,20 +223,20 @@ class Ledger:
         return [source for (source,) in found.fetchall()]
 
     def members(self, source: str) -> Iterator[Row]:
-        """The items of this run that lie in one archive."""
+        """The items of this run in one archive."""
         yield from self._select("source = ? ORDER BY number", (source,))
 
     def packed(self, source: str) -> bool:
-        """Whether this archive was packed, as it is now."""
-        return self.about(f"packed {source}") == _packing_mark(source)
+        """Whether this archive was packed, and has not changed since."""
+        return self.note(f"packed {source}") == _packing_mark(source)
 
     def note_packed(self, source: str) -> None:
         """Note that this archive was packed."""
-        self.note(f"packed {source}", _packing_mark(source))
+        self.set_note(f"packed {source}", _packing_mark(source))
 
-    def settle(self, rows: Iterable[Row]) -> None:
-        """Keep what became of these items, all or none."""
-        with self._whole():
+    def record(self, rows: Iterable[Row]) -> None:
+        """Write what became of these items, all or none."""
+        with self._transaction():
             self._rows.executemany(
                 "UPDATE items SET state = ?, reason = ?, sha256 = ?, written = ?, frames = ?,"
                 " faces = ?, seconds = ? WHERE number = ?",
@@ -244,7 +247,7 @@ class Ledger:
             )
 
     def count(self, *, kind: str | None = None) -> dict[str, Count]:
-        """By state, how many items of this run there are, of one kind or of all."""
+        """Counts of this run's items by state, of one kind or of all."""
         found = self._rows.execute(
             "SELECT state, COUNT(*), SUM(size), SUM(frames), SUM(faces) FROM items"
             " WHERE seen = ? AND kind LIKE ? GROUP BY state",
@@ -253,8 +256,8 @@ class Ledger:
         return {state: Count(*numbers) for state, *numbers in found}
 
     @contextmanager
-    def _whole(self) -> Iterator[None]:
-        """What is written within is kept as a whole, or not at all."""
+    def _transaction(self) -> Iterator[None]:
+        """Commit what the block writes, or roll it back."""
         with self._lock:
             try:
                 self._rows.execute("BEGIN")
@@ -264,11 +267,11 @@ class Ledger:
                 with suppress(sqlite3.Error):
                     self._rows.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
-                    raise OutputError(f"this batch's record cannot be kept ({error})") from error
+                    raise OutputError(f"this batch's ledger cannot be written ({error})") from error
                 raise
 
     def _run(self) -> int:
-        return int(self.about("run") or 0)
+        return int(self.note("run") or 0)
 
     def _select(self, condition: str, values: tuple[object, ...]) -> list[Row]:
         with self._lock:
@@ -299,7 +302,7 @@ def _packing_mark(source: str) -> str:
 
 
 def _unchanged(item: Item, sha256: str) -> bool:
-    """Whether a file that was touched holds what it held; what lies elsewhere is not read."""
+    """Whether a file with a new time has its old content; remote ones are not read."""
     if not sha256 or item.member is not None or is_address(item.source):
         return False
     return sha256_of(Path(item.source)) == sha256

@@ -1,7 +1,7 @@
-"""Sources and results that lie elsewhere, as addresses of fsspec: s3://, gs://, http(s)://, ...
+"""Remote sources and results, as addresses of fsspec: s3://, gs://, http(s)://, ...
 
-A film is fetched before it is worked on, for it is read several times; a result is delivered when
-it is whole, and what was kept of it here is removed.
+A video is downloaded before it is enhanced, because it is read several times. A result is uploaded
+when it is complete, and the local copy is removed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import fsspec
 
 from facepipe.errors import InputError, OutputError, UsageError
 
-Made = TypeVar("Made")
+Found = TypeVar("Found")
 
 
-def listed(address: str) -> Iterator[tuple[str, str, int, int]]:
-    """The files at or below an address: each one's own, its place, its bytes, and its version.
+def list_files(address: str) -> Iterator[tuple[str, str, int, int]]:
+    """The files at or below an address: address, relative path, bytes and version of each.
 
-    The version is a number that changes when the file does, as far as the storage tells. Raises
-    InputError where nothing is there, UsageError where this storage needs another package.
+    The version is a number that changes with the file, as far as the storage shows it. Raises
+    InputError where there is no file, UsageError where this storage needs another package.
     """
 
     def find() -> tuple[Any, str, dict[str, Any]]:
@@ -32,51 +32,51 @@ def listed(address: str) -> Iterator[tuple[str, str, int, int]]:
             return system, root.rpartition("/")[0], {root: system.info(root)}
         return system, root, system.find(root, detail=True)
 
-    system, root, found = _reached(address, find)
+    system, root, found = _read(address, find)
     if not found:
-        raise InputError(f"{address}: nothing is there")
+        raise InputError(f"{address}: there is no file")
     for name, info in sorted(found.items()):
         place = name[len(root) :].lstrip("/")
         yield system.unstrip_protocol(name), place, int(info.get("size") or 0), _version(info)
 
 
-def fetch(address: str) -> bytes:
-    """All that lies at an address. Raises as `listed`."""
+def download(address: str) -> bytes:
+    """Download the content of an address. Raises as `list_files`."""
 
     def read() -> bytes:
         with fsspec.open(address, "rb") as file:
             return bytes(file.read())
 
-    return _reached(address, read)
+    return _read(address, read)
 
 
 @contextmanager
-def fetched(address: str, folder: Path) -> Iterator[Path]:
-    """A copy of what lies at an address, in `folder` and while it is needed. Raises as `listed`."""
+def downloaded(address: str, folder: Path) -> Iterator[Path]:
+    """Download a temporary copy into `folder`; removed at the end. Raises as `list_files`."""
     folder.mkdir(parents=True, exist_ok=True)
     suffix = Path(address.rpartition("/")[2]).suffix
     copy = folder / (hashlib.sha256(address.encode()).hexdigest()[:16] + suffix)
 
-    def download() -> None:
+    def get() -> None:
         system, path = fsspec.core.url_to_fs(address)
         system.get_file(path, str(copy))
 
     try:
-        _reached(address, download)
+        _read(address, get)
         yield copy
     finally:
         copy.unlink(missing_ok=True)
 
 
-def deliver(path: Path, address: str, *, keep: bool = False) -> None:
-    """Bring a file to an address and remove it here, unless it is to be kept.
+def upload(path: Path, address: str, *, keep: bool = False) -> None:
+    """Upload a file to an address and remove it here, unless it is to be kept.
 
-    Raises OutputError where it is refused.
+    Raises OutputError where that is refused.
     """
     try:
-        system, there = fsspec.core.url_to_fs(address)
-        system.makedirs(there.rpartition("/")[0], exist_ok=True)
-        system.put_file(str(path), there)
+        system, target = fsspec.core.url_to_fs(address)
+        system.makedirs(target.rpartition("/")[0], exist_ok=True)
+        system.put_file(str(path), target)
     except Exception as error:  # each storage has its own
         raise OutputError(f"{address}: cannot be written ({error})") from error
     if not keep:
@@ -93,10 +93,10 @@ def check_address(address: str) -> None:
         raise UsageError(f"{address}: cannot be reached ({error})") from error
 
 
-def _reached(address: str, how: Callable[[], Made]) -> Made:
+def _read(address: str, read: Callable[[], Found]) -> Found:
     check_address(address)
     try:
-        return how()
+        return read()
     except Exception as error:  # each storage has its own
         raise InputError(
             f"{address}: cannot be read ({str(error) or type(error).__name__})"

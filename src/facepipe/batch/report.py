@@ -1,4 +1,4 @@
-"""What became of each item of a batch, as JSON and as CSV."""
+"""The report of a batch: what became of each item, as JSON and as CSV."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from facepipe._files import atomic_write
 from facepipe.batch.ledger import Count, Ledger, Row
 from facepipe.batch.session import MEMBERS
-from facepipe.errors import OutputError
 from facepipe.pipeline.sidecar import NOTICE
 
-#: Name of both reports in the output folder, without suffix.
+#: Name of both files in the output folder, without suffix.
 NAME = "facepipe-batch"
 _COLUMNS = ("source", "member", "output", "state", "reason", "frames", "faces", "seconds", "sha256")
 
 
 @dataclass(frozen=True)
 class BatchSummary:
-    """What a batch did: counts by state over all its items, this run's share, and the rest."""
+    """Summary of a batch: counts by state over all items, and this run's share."""
 
     folder: Path
     counts: dict[str, Count]
     worked_on: int  # items of this run
-    kept: int  # items that an earlier run had settled
-    kept_spans: int  # of films that were begun before
+    kept: int  # items that an earlier run had finished
+    kept_spans: int  # spans of videos that an earlier run had begun
     skipped: int
     seconds: float
 
@@ -35,24 +35,16 @@ class BatchSummary:
 
 
 def write_reports(ledger: Ledger, summary: BatchSummary) -> tuple[Path, Path]:
-    """Write both beside the results; OutputError where the disk refuses."""
+    """Write both files to the output folder, atomically; OutputError where the disk refuses."""
     paths = summary.folder / f"{NAME}.json", summary.folder / f"{NAME}.csv"
-    partial = [path.with_name(f".{path.name}.partial") for path in paths]
-    try:
-        _write_json(ledger, summary, partial[0])
-        _write_csv(ledger, partial[1])
-        for written, path in zip(partial, paths, strict=True):
-            written.replace(path)
-    except OSError as error:
-        raise OutputError(f"{paths[0]}: cannot be written ({error.strerror or error})") from error
-    finally:
-        for path in partial:
-            path.unlink(missing_ok=True)
+    with atomic_write(paths[0]) as as_json, atomic_write(paths[1]) as as_csv:
+        _write_json(ledger, summary, as_json)
+        _write_csv(ledger, as_csv)
     return paths
 
 
 def _write_json(ledger: Ledger, summary: BatchSummary, path: Path) -> None:
-    """One item a line, however many there are."""
+    """Write the JSON, one item a line, however many there are."""
     head = {
         "format": "facepipe-batch/1",
         "notice": NOTICE,
@@ -63,7 +55,7 @@ def _write_json(ledger: Ledger, summary: BatchSummary, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head, indent=1)[:-2] + ',\n "items": [')
         for number, row in enumerate(ledger.rows()):
-            file.write(("," if number else "") + "\n  " + json.dumps(_told(row)))
+            file.write(("," if number else "") + "\n  " + json.dumps(_entry(row)))
         file.write('\n ],\n "skipped": [')
         for number, (source, reason) in enumerate(ledger.skipped()):
             one = json.dumps({"source": source, "reason": reason})
@@ -75,10 +67,11 @@ def _write_csv(ledger: Ledger, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.DictWriter(file, _COLUMNS)
         rows.writeheader()
-        rows.writerows(_told(row) for row in ledger.rows())
+        rows.writerows(_entry(row) for row in ledger.rows())
 
 
-def _told(row: Row) -> dict[str, object]:
+def _entry(row: Row) -> dict[str, object]:
+    """What both files say of an item."""
     return {
         "source": row.source,
         "member": row.member or "",

@@ -1,7 +1,7 @@
-"""A batch, driven: films by their spans, pictures in chunks, all through one executor.
+"""Runs a batch: videos by their spans and images in chunks, all through one executor.
 
-What is done is in the ledger before anything else is begun, so a driver that is killed goes on
-where it was. One item that fails stops no other.
+Results are in the ledger before more work is started, so a batch that is killed is resumed where it
+was. An item that fails stops no other.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from facepipe import __version__
-from facepipe.batch.event_log import journal
-from facepipe.batch.images import Pictures
-from facepipe.batch.ledger import Count, Ledger
+from facepipe.batch.event_log import event_log
+from facepipe.batch.images import ImageFeeder
+from facepipe.batch.ledger import FORMAT, Count, Ledger
 from facepipe.batch.remote import check_address
 from facepipe.batch.repack import REPORTS, pack
 from facepipe.batch.report import BatchSummary, write_reports
-from facepipe.batch.session import FOLDER, MEMBERS, BatchSettings, Desk
-from facepipe.batch.sources import Item, Skipped, items
-from facepipe.batch.videos import Films
+from facepipe.batch.session import FOLDER, MEMBERS, BatchSession, BatchSettings
+from facepipe.batch.sources import Item, Skipped, find_items
+from facepipe.batch.videos import VideoFeeder
 from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError, UsageError
 from facepipe.pipeline.checkpoint import settings_mark
@@ -36,7 +36,7 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class BatchEvent:
-    """How far a batch has come. `frames` counts pictures too, and frames while films are read."""
+    """Progress of a batch. `frames` counts images too, and those of videos as they are rendered."""
 
     items: int
     of: int
@@ -56,57 +56,57 @@ def open_ledger(
     *,
     here: bool = True,
 ) -> Ledger:
-    """The ledger of this output folder with all items of this run, closed with `stack`.
+    """Open the output folder's ledger with all items of this run; `stack` closes it.
 
     Raises UsageError where the folder holds a batch with other settings, OutputError where another
     run is at work there or the disk refuses, InputError for sources that do not exist.
     """
-    job = folder / FOLDER
-    try:
-        job.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
-    lock = FileLock(job / "lock", timeout=0)
-    try:
-        stack.enter_context(lock)
-    except Timeout as error:
-        raise OutputError(f"{folder}: another batch of facepipe is at work there") from error
-    ledger = Ledger(job / "ledger.sqlite")
-    stack.callback(ledger.close)
+    ledger = _locked_ledger(folder, stack)
     model, _ = check_restorer(settings, here=here)
     shape = "packed" if batch.pack else "unpacked"
-    mark = settings_mark(settings, (__version__, shape, *(model.sha256 if model else ())))
-    before = ledger.about("mark")
-    if before not in (None, mark):
+    mark = settings_mark(settings, (__version__, FORMAT, shape, *(model.sha256 if model else ())))
+    if ledger.note("mark") not in (None, mark):
         if not batch.overwrite:
             raise UsageError(
                 f"{folder}: holds a batch of other settings or another version; --overwrite "
                 "begins it anew, another folder keeps both"
             )
-        ledger.begin_anew()
-    ledger.note("mark", mark)
+        ledger.clear()
+    ledger.set_note("mark", mark)
+    if batch.address is not None:
+        check_address(batch.address)
     skipped: list[Skipped] = []
 
-    def taken() -> Iterator[Item]:
-        for found in items(sources, batch.limits, but=folder):
+    def new_items() -> Iterator[Item]:
+        for found in find_items(sources, batch.limits, exclude=folder):
             if isinstance(found, Item):
-                yield _within(found, folder, batch)
+                yield _placed(found, folder, batch)
             else:
                 skipped.append(found)
 
-    if batch.address is not None:
-        check_address(batch.address)
-    ledger.plan(
-        taken(),
-        None if batch.address else folder,
-        overwrite=batch.overwrite,
-    )
+    ledger.plan(new_items(), None if batch.address else folder, overwrite=batch.overwrite)
     ledger.skip(skipped)
     return ledger
 
 
-def _within(item: Item, folder: Path, batch: BatchSettings) -> Item:
-    """The item in its place; members that are to be packed wait among the batch's own things."""
+def _locked_ledger(folder: Path, stack: ExitStack) -> Ledger:
+    """The ledger of an output folder, which no other run may use until `stack` closes."""
+    job = folder / FOLDER
+    try:
+        job.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
+    try:
+        stack.enter_context(FileLock(job / "lock", timeout=0))
+    except Timeout as error:
+        raise OutputError(f"{folder}: another batch of facepipe is at work there") from error
+    ledger = Ledger(job / "ledger.sqlite")
+    stack.callback(ledger.close)
+    return ledger
+
+
+def _placed(item: Item, folder: Path, batch: BatchSettings) -> Item:
+    """The item with its place; members that are to be packed go to the batch's own folder."""
     if item.member is None or not batch.pack:
         return item
     archive = folder / item.place.removesuffix(f"/{item.member}")
@@ -125,10 +125,10 @@ def run_batch(
     batch: BatchSettings | None = None,
     on_event: OnBatchEvent | None = None,
 ) -> BatchSummary:
-    """Enhance every film and picture of `sources` into `folder`; what is done stays done.
+    """Enhance every video and image of `sources` into `folder`; finished ones are not done again.
 
-    Reports of all items lie beside the results. Raises what `open_ledger` raises, and OutputError
-    where the disk is full; items that fail are counted, not raised.
+    Writes reports on all items to `folder`. Raises what `open_ledger` raises, and OutputError where
+    the disk is full; items that fail are counted, not raised.
     """
     batch = batch or BatchSettings()
     began = time.monotonic()
@@ -136,61 +136,61 @@ def run_batch(
         ledger = open_ledger(sources, folder, settings, batch, stack, here=executor.here)
         before = ledger.count()
         waiting = before["waiting"].items if "waiting" in before else 0
-        stack.enter_context(journal(folder / FOLDER / "journal.jsonl"))
-        desk = Desk(folder, settings, batch, executor)
+        stack.enter_context(event_log(folder / FOLDER / "journal.jsonl"))
+        session = BatchSession(folder, settings, batch, executor)
         total = sum(count.items for count in before.values())
-        _work(ledger, desk, total, waiting, on_event)
+        _work(ledger, session, total, waiting, on_event)
         if batch.pack:
-            pack(ledger, desk)
+            pack(ledger, session)
         summary = BatchSummary(
             folder=folder,
             counts=ledger.count(),
             worked_on=waiting,
             kept=total - waiting,
-            kept_spans=desk.kept_spans,
+            kept_spans=session.kept_spans,
             skipped=sum(1 for _ in ledger.skipped()),
             seconds=time.monotonic() - began,
         )
         for path in write_reports(ledger, summary):
-            desk.deliver_file(path, keep=True)
+            session.deliver_file(path, keep=True)
         return summary
 
 
 def _work(
-    ledger: Ledger, desk: Desk, total: int, waiting: int, on_event: OnBatchEvent | None
+    ledger: Ledger, session: BatchSession, total: int, waiting: int, on_event: OnBatchEvent | None
 ) -> None:
-    """Have threads work on all that waits, and keep what they bring; none is left at the end."""
-    films = Films(ledger.waiting("film", largest_first=True))
-    there = ledger.count(kind="film").get("waiting", Count(0, 0, 0, 0)).items
-    # One more than workers, so that none waits while a film's parts are joined.
-    count = min(desk.executor.workers + 1, there)
+    """Work on all waiting items in threads, and record their results; ends all threads."""
+    videos = VideoFeeder(ledger.waiting("video", largest_first=True))
+    waiting_videos = ledger.count(kind="video").get("waiting", Count(0, 0, 0, 0)).items
+    # One more than workers, so that none is idle while a video's parts are joined.
+    count = min(session.executor.workers + 1, waiting_videos)
     threads = ThreadPoolExecutor(count + 1, thread_name_prefix="facepipe")
-    feeds = [threads.submit(films.work, desk) for _ in range(count)]
-    feeds.append(threads.submit(Pictures(ledger, desk).work))
-    settled = faces = 0
+    feeders = [threads.submit(videos.work, session) for _ in range(count)]
+    feeders.append(threads.submit(ImageFeeder(ledger, session).work))
+    finished = faces = 0
     try:
-        while settled < waiting:
+        while finished < waiting:
             if on_event:
-                on_event(BatchEvent(total - waiting + settled, total, desk.frames, faces))
-            over = _all_done(feeds)
-            rows = desk.settled(_POLL_SECONDS)
+                on_event(BatchEvent(total - waiting + finished, total, session.frames, faces))
+            over = _all_done(feeders)
+            rows = session.finished(_POLL_SECONDS)
             if over and not rows:
                 break
-            ledger.settle(rows)
-            settled += len(rows)
+            ledger.record(rows)
+            finished += len(rows)
             faces += sum(row.faces for row in rows)
         if on_event:
-            on_event(BatchEvent(total - waiting + settled, total, desk.frames, faces))
+            on_event(BatchEvent(total - waiting + finished, total, session.frames, faces))
     except BaseException:
-        desk.stop()
+        session.stop()
         raise
     finally:
         threads.shutdown(wait=True)
 
 
-def _all_done(feeds: Sequence[Future[None]]) -> bool:
-    """Whether no thread is at work any more; raises what one of them raised."""
-    for feed in feeds:
-        if feed.done() and (error := feed.exception()):
+def _all_done(feeders: Sequence[Future[None]]) -> bool:
+    """Whether all threads have ended; raises what one of them raised."""
+    for feeder in feeders:
+        if feeder.done() and (error := feeder.exception()):
             raise error
-    return all(feed.done() for feed in feeds)
+    return all(feeder.done() for feeder in feeders)

@@ -1,4 +1,4 @@
-"""The desk of a batch: where threads bring what they have done, and learn that they are to stop."""
+"""The session of a batch: what its threads share, and the queue of their results."""
 
 from __future__ import annotations
 
@@ -11,40 +11,41 @@ from pathlib import Path
 
 from facepipe.batch.archives import Limits
 from facepipe.batch.ledger import Row
-from facepipe.batch.remote import deliver
+from facepipe.batch.remote import upload
 from facepipe.configs.settings import Settings
 from facepipe.errors import FacepipeError, OutputError, WorkerError
-from facepipe.images.picture import MOST_PIXELS
+from facepipe.images.still import MAX_PIXELS
 from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.workers.base import Executor
 
-#: Free bytes under which a refused write means that the disk is full, for all items alike.
+#: Free bytes below which a failed write means that the disk is full, for every item.
 _FULL = 16 * 2**20
 
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """What a batch asks beyond what is asked of each item.
+    """Settings of a whole batch, beyond those of each item.
 
-    `address` is where results are delivered, None: they stay in the batch's folder. `pack` has
-    archives come out as archives, else their pictures stand in folders of their names.
+    Results are delivered to `address`; None: they stay in the batch's folder. With `pack`, archives
+    come out as archives, otherwise as folders of their names. Images of more than `max_pixels` are
+    refused.
     """
 
     address: str | None = None
     pack: bool = False
     overwrite: bool = False
-    most_pixels: int = MOST_PIXELS
+    max_pixels: int = MAX_PIXELS
     limits: Limits = field(default_factory=Limits)
 
 
-#: Folder of the batch's own things within its folder.
+#: Folder of the batch's own files within its output folder.
 FOLDER = ".facepipe-batch"
-#: Where members of archives lie until they are packed.
+#: Folder of the results of archive members until they are packed.
 MEMBERS = f"{FOLDER}/members"
 
 
-class Desk:
-    """What all threads of a batch share: settings, the executor, and what they have done."""
+class BatchSession:
+    """State that all threads of a batch share: settings, the executor, progress, and results."""
 
     def __init__(
         self, folder: Path, settings: Settings, batch: BatchSettings, executor: Executor
@@ -58,15 +59,15 @@ class Desk:
 
     @property
     def staging(self) -> Path:
-        """Where copies of what lies elsewhere are kept for a while."""
+        """Folder of temporary copies of remote sources."""
         return self.folder / FOLDER / "fetched"
 
-    def settle(self, rows: list[Row]) -> None:
-        """Bring what became of items; their results are delivered first."""
-        self._results.put([self.deliver(row) for row in rows])
+    def finish(self, rows: list[Row]) -> None:
+        """Deliver the results of finished items, then queue their rows for the ledger."""
+        self._results.put([self._deliver(row) for row in rows])
 
-    def deliver(self, row: Row) -> Row:
-        """Bring an item's result and its report to where the batch's results go."""
+    def _deliver(self, row: Row) -> Row:
+        """Deliver an item's result and its sidecar; where that fails, so does the item."""
         if row.state not in ("done", "passed") or (row.member is not None and self.batch.pack):
             return row
         target = self.folder / row.place
@@ -78,31 +79,31 @@ class Desk:
         return row
 
     def deliver_file(self, path: Path, *, keep: bool = False) -> None:
-        """Bring a file of the batch's folder, if it is there, to where results go."""
+        """Deliver a file of the batch's folder to its address, where both exist."""
         if self.batch.address is not None and path.is_file():
             place = path.relative_to(self.folder).as_posix()
-            deliver(path, f"{self.batch.address.rstrip('/')}/{place}", keep=keep)
+            upload(path, f"{self.batch.address.rstrip('/')}/{place}", keep=keep)
 
-    def settled(self, seconds: float) -> list[Row]:
-        """The next that were brought, none where nothing comes for so long."""
+    def finished(self, seconds: float) -> list[Row]:
+        """The next rows in the queue; none where none comes within `seconds`."""
         try:
             return self._results.get(timeout=seconds)
         except queue.Empty:
             return []
 
     def count(self, frames: int, *, kept_spans: int = 0) -> None:
-        """Tell of frames that are done, and of spans that an earlier run had done."""
+        """Add frames that are done, and spans that an earlier run had done."""
         with self._lock:
             self.frames += frames
             self.kept_spans += kept_spans
 
     def stop(self) -> None:
-        """Have nothing more begun, and give up what is running."""
+        """Start nothing more, and end the tasks that are running."""
         self.stopped.set()
         self.executor.close()
 
     def raise_if_all_fail(self, error: BaseException | None) -> None:
-        """Raise what no other item would fare better with: the batch is stopped, the disk full."""
+        """Raise what every other item would meet too: the batch is stopped, or the disk is full."""
         if self.stopped.is_set():
             raise WorkerError("the batch was stopped")
         if isinstance(error, OutputError | OSError) and self._free() < _FULL:
@@ -113,10 +114,10 @@ class Desk:
 
 
 def refused(error: BaseException | None) -> bool:
-    """Whether facepipe itself refuses a task, for what it was asked and not for its item."""
+    """Whether facepipe refused a task because of its settings, not of its item."""
     return isinstance(error, FacepipeError) and not isinstance(error, WorkerError)
 
 
-def since(began: float) -> float:
-    """Seconds of a monotonic clock, to the millisecond."""
+def seconds_since(began: float) -> float:
+    """Seconds since `began` (of time.monotonic()), to the millisecond."""
     return round(time.monotonic() - began, 3)

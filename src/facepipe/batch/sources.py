@@ -1,4 +1,4 @@
-"""What a batch is given: folders, globs, manifests and archives become items, one after another."""
+"""Sources of a batch: folders, globs, manifests and archives, expanded into items one by one."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from facepipe._files import IMAGE_SUFFIXES, is_address
-from facepipe.batch.archives import Limits, Refused, is_archive_name, opened
-from facepipe.batch.remote import listed
+from facepipe.batch.archives import Limits, Refused, is_archive_name, open_archive
+from facepipe.batch.remote import list_files
 from facepipe.errors import InputError, UsageError
 from facepipe.video.containers import WRITTEN_SUFFIXES
 
-FILM_SUFFIXES = WRITTEN_SUFFIXES | {
+VIDEO_SUFFIXES = WRITTEN_SUFFIXES | {
     *(".mts", ".avi", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".mxf", ".ogv", ".3gp"),
     *(".3g2", ".dv", ".rm", ".wtv", ".y4m", ".ivf"),
 }
-_OF_NO_USE = "neither a film nor a picture, nor an archive, by its name"
-#: Characters of a line of a manifest.
-_LONGEST_LINE = 100_000
+_NOT_USABLE = "neither a video nor an image, nor an archive, by its name"
+#: Most characters of a line of a manifest.
+_MAX_LINE = 100_000
 _NOT_TEXT = "a name that is not UTF-8: rename it, or give it to `facepipe run`"
 _MANIFEST_SUFFIXES = frozenset((".txt", ".jsonl"))
 
 
 @dataclass(frozen=True)
 class Item:
-    """A film, a picture, or a picture in an archive.
+    """A video, an image, or an image in an archive.
 
-    `source` is the absolute path of a file, or its address; `member` its name within that archive.
-    `place` is where the result goes, relative to the output folder, with `/`. `size` in bytes and
-    `modified` (ns, or a version of what lies elsewhere) tell whether it changed.
+    `source` is the absolute path of a file, or its address; `member` the name within that archive.
+    `place` is the path of the result, relative to the output folder, with `/`. `size` in bytes and
+    `modified` (ns, or a version where it is remote) show whether it changed.
     """
 
     source: str
     member: str | None
-    kind: str  # "film" or "picture"
+    kind: str  # "video" or "image"
     place: str
     size: int
     modified: int
@@ -48,7 +48,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Skipped:
-    """What is there and is not taken, and why."""
+    """Something that was found and is no item, and why."""
 
     source: str
     reason: str
@@ -63,22 +63,24 @@ class _Entry(BaseModel):
     output: str | None = None
 
 
-def items(sources: Sequence[str], limits: Limits, *, but: Path) -> Iterator[Item | Skipped]:
-    """Every film and picture of the sources, in a fixed order; each source's own shape is kept.
+def find_items(
+    sources: Sequence[str], limits: Limits, *, exclude: Path
+) -> Iterator[Item | Skipped]:
+    """Find every video and image of the sources, in a fixed order; subfolders are kept.
 
-    A folder is searched with all below it; hidden files and the folder `but` are passed over. Files
-    of other kinds in it are skipped; one that was named itself must be a film, a picture, an
-    archive or a manifest.
-    Raises InputError for what does not exist, UsageError for what nobody can mean.
+    A folder is searched recursively, but for hidden files and the folder `exclude`. Files of other
+    kinds in it are skipped; a file that is named itself must be a video, an image, an archive or a
+    manifest.
+    Raises InputError for sources that do not exist, UsageError for those that cannot be meant.
     """
     several = len(sources) > 1
     for source in sources:
-        for found in _of_source(source, several, limits, os.path.realpath(but)):
+        for found in _of_source(source, several, limits, os.path.realpath(exclude)):
             yield found if _is_text(found) else Skipped(_escaped(found.source), _NOT_TEXT)
 
 
 def _is_text(found: Item | Skipped) -> bool:
-    """Whether its names can be written to the ledger and to reports, which are UTF-8."""
+    """Whether its names can be stored in the ledger and in reports, which are UTF-8."""
     names = (found.source, found.place) if isinstance(found, Item) else (found.source,)
     try:
         "".join(names).encode()
@@ -91,13 +93,15 @@ def _escaped(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
-def _of_source(source: str, several: bool, limits: Limits, but: str) -> Iterator[Item | Skipped]:
+def _of_source(
+    source: str, several: bool, limits: Limits, exclude: str
+) -> Iterator[Item | Skipped]:
     path = Path(source)
     if is_address(source):
         yield from _of_address(source, several)
     elif path.is_dir():
         root = path.resolve()
-        yield from _of_folder(str(root), f"{root.name}/" if several else "", limits, but)
+        yield from _of_folder(str(root), f"{root.name}/" if several else "", limits, exclude)
     elif path.exists():
         if path.suffix.lower() in _MANIFEST_SUFFIXES:
             yield from _of_manifest(path, limits)
@@ -121,31 +125,31 @@ def _of_source(source: str, several: bool, limits: Limits, but: str) -> Iterator
 
 def _of_address(address: str, several: bool) -> Iterator[Item | Skipped]:
     root = f"{address.rstrip('/').rpartition('/')[2]}/" if several else ""
-    for source, inside, size, version in listed(address):
+    for source, inside, size, version in list_files(address):
         place = root + inside if inside != root.rstrip("/") else inside
         found = _kind_of(place)
         if found is None or ".." in PurePosixPath(place).parts:
-            yield Skipped(source, _OF_NO_USE)
+            yield Skipped(source, _NOT_USABLE)
         elif is_archive_name(place):
-            yield Skipped(source, "an archive elsewhere: fetch it first")
+            yield Skipped(source, "a remote archive: download it first")
         else:
             yield Item(source, None, *found, size, version)
 
 
 def _kind_of(place: str) -> tuple[str, str] | None:
-    """A file's kind by its name, and its place; None: it is of no use."""
+    """A file's kind by its name, and its place; None: neither video nor image."""
     stem, suffix = os.path.splitext(place)  # noqa: PTH122 (a million times)
     suffix = suffix.lower()
     if suffix in IMAGE_SUFFIXES:
-        return "picture", place
+        return "image", place
     if suffix in WRITTEN_SUFFIXES:
-        return "film", place
-    # Matroska holds whatever the containers do that are not written here.
-    return ("film", f"{stem}.mkv") if suffix in FILM_SUFFIXES else None
+        return "video", place
+    # Matroska holds all that the containers do which are not written here.
+    return ("video", f"{stem}.mkv") if suffix in VIDEO_SUFFIXES else None
 
 
-def _of_folder(folder: str, place: str, limits: Limits, but: str) -> Iterator[Item | Skipped]:
-    """A folder's own, by name; in strings, as there may be millions."""
+def _of_folder(folder: str, place: str, limits: Limits, exclude: str) -> Iterator[Item | Skipped]:
+    """The items of a folder, sorted by name; in strings, as there may be millions."""
     try:
         with os.scandir(folder) as entries:
             inside = sorted(entries, key=lambda entry: entry.name)
@@ -156,8 +160,8 @@ def _of_folder(folder: str, place: str, limits: Limits, but: str) -> Iterator[It
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            if entry.path != but:
-                yield from _of_folder(entry.path, f"{place}{entry.name}/", limits, but)
+            if entry.path != exclude:
+                yield from _of_folder(entry.path, f"{place}{entry.name}/", limits, exclude)
         elif entry.is_file():
             yield from _of_file(entry.path, place + entry.name, limits, entry.stat())
         else:
@@ -165,7 +169,7 @@ def _of_folder(folder: str, place: str, limits: Limits, but: str) -> Iterator[It
 
 
 def _of_named(path: Path, place: str, limits: Limits) -> Iterator[Item | Skipped]:
-    """A file that was named itself: that it is of no use is the user's mistake."""
+    """The items of a file that was named itself; UsageError where it is not usable."""
     for found in _of_file(str(path.absolute()), place, limits):
         if isinstance(found, Skipped) and found.source == str(path.absolute()):
             raise UsageError(f"{path}: {found.reason}")
@@ -175,13 +179,13 @@ def _of_named(path: Path, place: str, limits: Limits) -> Iterator[Item | Skipped
 def _of_file(
     path: str, place: str, limits: Limits, known: os.stat_result | None = None
 ) -> Iterator[Item | Skipped]:
-    """What the file at an absolute path is."""
+    """The items of the file at an absolute path."""
     if is_archive_name(place):
         yield from _of_archive(Path(path), place, limits)
         return
     found = _kind_of(place)
     if found is None:
-        yield Skipped(path, _OF_NO_USE)
+        yield Skipped(path, _NOT_USABLE)
         return
     try:
         status = known or Path(path).stat()
@@ -194,7 +198,7 @@ def _of_file(
 def _of_archive(path: Path, place: str, limits: Limits) -> Iterator[Item | Skipped]:
     modified, source = path.stat().st_mtime_ns, str(path.absolute())
     try:
-        with opened(path) as archive:
+        with open_archive(path) as archive:
             for member in archive.members(limits):
                 if isinstance(member, Refused):
                     yield Skipped(f"{path}: {member.stored}", member.reason)
@@ -202,25 +206,27 @@ def _of_archive(path: Path, place: str, limits: Limits) -> Iterator[Item | Skipp
                 suffix = PurePosixPath(member.name).suffix.lower()
                 if suffix in IMAGE_SUFFIXES:
                     inside = f"{place}/{member.name}"
-                    yield Item(source, member.name, "picture", inside, member.size, modified)
-                elif suffix in FILM_SUFFIXES:
-                    yield Skipped(f"{path}: {member.name}", "a film in an archive: unpack it first")
+                    yield Item(source, member.name, "image", inside, member.size, modified)
+                elif suffix in VIDEO_SUFFIXES:
+                    yield Skipped(
+                        f"{path}: {member.name}", "a video in an archive: unpack it first"
+                    )
                 else:
-                    yield Skipped(f"{path}: {member.name}", "no picture by its name")
+                    yield Skipped(f"{path}: {member.name}", "no image by its name")
     except InputError as error:
         yield Skipped(str(path), str(error).removeprefix(f"{path}: "))
 
 
 def _of_manifest(path: Path, limits: Limits) -> Iterator[Item | Skipped]:
-    """One path a line, or one JSON object with `source` and perhaps `output`, relative to it."""
+    """The items of a manifest. A line is a path, or JSON with `source` and perhaps `output`."""
     try:
         with path.open(encoding="utf-8") as lines:
             for number in count(1):
-                line = lines.readline(_LONGEST_LINE + 1)
+                line = lines.readline(_MAX_LINE + 1)
                 if not line:
                     return
-                if len(line) > _LONGEST_LINE:
-                    raise InputError(f"{path}, line {number}: more than {_LONGEST_LINE} characters")
+                if len(line) > _MAX_LINE:
+                    raise InputError(f"{path}, line {number}: more than {_MAX_LINE} characters")
                 text = line.strip()
                 if not text or text.startswith("#"):
                     continue

@@ -1,42 +1,44 @@
-"""What this machine has for facepipe, found by trying it: rows for a table, and a verdict."""
+"""The command `doctor`: what this machine has for facepipe, found by trying it."""
 
 from __future__ import annotations
 
+import json
 import platform
-import re
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from itertools import groupby
+from typing import Annotated
 
 import cv2
+import typer
+from packaging.requirements import Requirement
 
 from facepipe import __version__
+from facepipe.cli.output import print_error
 from facepipe.errors import MediaError
 from facepipe.models.selftest import Fact, facts, weights
 from facepipe.video.encoders.selftest import ENCODERS, Trial, devices, media_versions, try_all
-from facepipe.workers.resources import affordable_workers, free_memory, usable_cores
+from facepipe.workers.resources import affordable_workers, free_memory, usable_cores, worker_bytes
 
-#: Free disk below which it is told, bytes.
+#: Free disk, bytes, below which the row says no.
 _LITTLE_DISK = 2**30
-#: Memory of a worker at a film of 1920x1080 that libx264 writes.
-_WORKER_BYTES = 700 * 2**20
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing of this machine: `works` False where it is missing or broken, `told` how or why.
+    """One thing of this machine: whether it works, and in `detail` how, or why not.
 
-    `code` is the exit code with which `facepipe run` would end for it, 0: it runs without.
+    `code` is the exit code with which `facepipe run` would end for its lack; 0: it runs without.
     """
 
     section: str
     name: str
     works: bool
-    told: str
+    detail: str
     code: int = 0
 
 
@@ -49,8 +51,30 @@ class Health:
     reason: str | None
 
 
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+) -> None:
+    """Try what this machine has: encoders, devices, runtimes, weights, and whether run can work."""
+    health = examine()
+    if as_json:
+        print(json.dumps(asdict(health), indent=1))
+    else:
+        _print_table(health.rows)
+    if health.reason is not None:
+        print_error(health.reason)
+        raise typer.Exit(health.code)
+
+
+def _print_table(rows: Sequence[Row]) -> None:
+    width = max(len(row.name) for row in rows)
+    for section, members in groupby(rows, key=lambda row: row.section):
+        print(f"{section}:")
+        for row in members:
+            print(f"  {'yes' if row.works else 'no':3} {row.name:{width}}  {row.detail}")
+
+
 def examine() -> Health:
-    """Look at this machine: what may crash or hang is tried in other processes, at once."""
+    """Try what this machine has, all at once; what may crash or hang, in processes of its own."""
     parts: tuple[Callable[[], Iterator[Row]], ...] = (
         _system,
         _encoders,
@@ -60,15 +84,15 @@ def examine() -> Health:
     )
     with ThreadPoolExecutor(len(parts)) as pool:
         rows = [row for part in pool.map(lambda part: list(part()), parts) for row in part]
-    worst = next((row for row in rows if row.code), None)
-    if worst is None:
+    first = next((row for row in rows if row.code), None)
+    if first is None:
         return Health(tuple(rows), 0, None)
-    return Health(tuple(rows), worst.code, f"{worst.name}: {worst.told}")
+    return Health(tuple(rows), first.code, f"{first.name}: {first.detail}")
 
 
 def _system() -> Iterator[Row]:
-    def row(name: str, told: str, works: bool = True) -> Row:
-        return Row("system", name, works, told)
+    def row(name: str, detail: str, works: bool = True) -> Row:
+        return Row("system", name, works, detail)
 
     yield row("facepipe", __version__)
     yield row("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
@@ -76,15 +100,15 @@ def _system() -> Iterator[Row]:
     yield row("OpenCV", str(cv2.__version__))
     yield row("cores", str(usable_cores()))
     yield row("memory", f"{free_memory() / 2**30:.1f} GiB free")
-    yield row("workers", f"{affordable_workers(_WORKER_BYTES)} for a film of 1920x1080")
+    yield row("workers", f"{affordable_workers(worker_bytes())} for a video of 1920x1080")
     try:
         with tempfile.TemporaryFile():
             free = shutil.disk_usage(tempfile.gettempdir()).free
     except OSError as error:
         yield row("temporary files", f"cannot be written ({error.strerror or error})", works=False)
     else:
-        told = f"{free / 2**30:.1f} GiB free on their disk"
-        yield row("temporary files", told, works=free >= _LITTLE_DISK)
+        detail = f"{free / 2**30:.1f} GiB free on their disk"
+        yield row("temporary files", detail, works=free >= _LITTLE_DISK)
 
 
 def _encoders() -> Iterator[Row]:
@@ -109,50 +133,34 @@ def _weights() -> Iterator[Row]:
 
 
 def _fact(section: str, fact: Fact) -> Row:
-    return Row(section, fact.name, fact.works, fact.told, fact.code)
+    return Row(section, fact.name, fact.works, fact.detail, fact.code)
 
 
 def _extras() -> Iterator[Row]:
-    for extra in _extras_of("facepipe"):
-        missing = sorted(_missing("facepipe", extra))
-        told = f"without {', '.join(missing)}" if missing else "installed"
-        yield Row("extras", extra, not missing, told)
-
-
-def _extras_of(package: str) -> list[str]:
-    """The names of a package's extras, in order, as its metadata gives them."""
     try:
-        needed = requires(package) or []
+        extras = metadata("facepipe").get_all("Provides-Extra") or []
     except PackageNotFoundError:
-        return []
-    return list(dict.fromkeys(extra for item in needed if (extra := _extra(item))))
+        return
+    for extra in extras:
+        missing = sorted(_missing("facepipe", extra))
+        detail = f"without {', '.join(missing)}" if missing else "installed"
+        yield Row("extras", extra, not missing, detail)
 
 
 def _missing(package: str, extra: str) -> set[str]:
-    """The packages of an extra, and of the extras that it names in turn, that are not here."""
+    """Find the packages of an extra, and of the extras that it names in turn, that are not here."""
     missing: set[str] = set()
-    for item in requires(package) or []:
-        if _extra(item) != extra or not _meant_for_this(item):
+    for requirement in map(Requirement, requires(package) or []):
+        marker = requirement.marker
+        if marker is None or marker.evaluate({"extra": ""}):
+            continue  # the package itself needs it, with or without the extra
+        if not marker.evaluate({"extra": extra}):
             continue
-        named = re.match(r"([\w.-]+)(?:\[([\w,. -]*)\])?", item)
-        assert named is not None
-        name, further = named[1], named[2] or ""
         try:
-            version(name)
+            version(requirement.name)
         except PackageNotFoundError:
-            missing.add(name)
+            missing.add(requirement.name)
             continue
-        for inner in filter(None, re.split(r"[,\s]+", further)):
-            missing |= _missing(name, inner)
+        for inner in requirement.extras:
+            missing |= _missing(requirement.name, inner)
     return missing
-
-
-def _extra(requirement: str) -> str | None:
-    found = re.search(r"""extra\s*==\s*['"]([\w.-]+)['"]""", requirement)
-    return found[1] if found else None
-
-
-def _meant_for_this(requirement: str) -> bool:
-    """Whether a requirement is for this system, as far as it says so simply."""
-    told = re.search(r"""sys_platform\s*(==|!=)\s*['"](\w+)['"]""", requirement)
-    return told is None or (told[1] == "==") == (sys.platform == told[2])

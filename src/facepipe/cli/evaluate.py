@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facepipe.cli.options import Device, Protocol
+from facepipe.cli.commands import Command, Group
+from facepipe.cli.options import Device
 
 if TYPE_CHECKING:
     from facepipe.evaluation.tables import Figures
 
-evaluate_app = typer.Typer(help="Measure quality on data with known truth.", no_args_is_help=True)
+evaluate_app = typer.Typer(
+    cls=Group,
+    help="Measure quality on data with known truth.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+class FaceProtocol(StrEnum):
+    bicubic8 = "bicubic8"
+    bicubic4 = "bicubic4"
+    blind = "blind"
+    sequence = "sequence"
+
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="write the figures here")]
 MarkdownFile = Annotated[Path | None, typer.Option("--markdown", help="write the table here")]
 
 
-@evaluate_app.command("faces")
+@evaluate_app.command("faces", cls=Command)
 def evaluate_faces(
     faces: Annotated[Path, typer.Argument(help="folder or zip of aligned faces")],
-    protocol: Annotated[Protocol, typer.Option(help="how the faces are made small")],
+    protocol: Annotated[FaceProtocol, typer.Option(help="how the faces are made small")],
     restorer: Annotated[
         list[str] | None,
         typer.Option(help="a row: a restorer or trained weights; may be repeated [fishsrnet]"),
@@ -30,12 +46,12 @@ def evaluate_faces(
     limit: Annotated[int | None, typer.Option(help="only so many faces", min=1)] = None,
     output: JsonFile = None,
     markdown: MarkdownFile = None,
-    sheet: Annotated[Path | None, typer.Option(help="write a sheet of pictures here")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="write a sheet of images here")] = None,
     worst: Annotated[bool, typer.Option("--worst", help="a sheet of the least gains")] = False,
     mirrored: Annotated[bool, typer.Option("--mirrored", help="as profile thorough does")] = False,
     device: Annotated[Device, typer.Option()] = Device.auto,
 ) -> None:
-    """Restorers against bicubic enlargement on faces whose truth is known."""
+    """Compare restorers with bicubic enlargement on faces whose original is known."""
     from facepipe.evaluation.faces import evaluate_faces as evaluate
     from facepipe.evaluation.faces import write_sheet
     from facepipe.evaluation.restorers import entrant
@@ -49,14 +65,16 @@ def evaluate_faces(
     costs = {name: one.cost for name, one in entrants.items() if one.cost}
     archive = FaceArchive([faces])
     result = evaluate(archive, rows, protocol=protocol.value, costs=costs, limit=limit)
-    _tell(result, output, markdown)
+    _report(result, output, markdown)
     if sheet:
         names = result.worst if worst else ()
         write_sheet(sheet, archive, rows, protocol=protocol.value, names=names)
 
 
-def _tell(result: Figures | Sequence[Figures], output: Path | None, markdown: Path | None) -> None:
-    """Print the tables of `result`, and write them where that was asked for."""
+def _report(
+    result: Figures | Sequence[Figures], output: Path | None, markdown: Path | None
+) -> None:
+    """Print the tables of `result`; write them to `output` as JSON, to `markdown` as they are."""
     from facepipe.evaluation.tables import as_json, write
 
     several = result if isinstance(result, Sequence) else [result]
@@ -72,7 +90,7 @@ def _row_name(restorer: str) -> str:
     return Path(restorer).stem if restorer.endswith(".safetensors") else restorer
 
 
-@evaluate_app.command("parsing")
+@evaluate_app.command("parsing", cls=Command)
 def evaluate_parsing(
     faces: Annotated[Path, typer.Argument(help="folder or zip of aligned faces")],
     masks: Annotated[Path, typer.Option(help="folder or zip of parsing masks, same names")],
@@ -86,7 +104,7 @@ def evaluate_parsing(
     output: JsonFile = None,
     markdown: MarkdownFile = None,
 ) -> None:
-    """ParsingNet against masks: intersection over union of every part, by the face's size."""
+    """Measure ParsingNet against masks: intersection over union of every part, by face size."""
     from facepipe.evaluation.parsing import evaluate_parsing as evaluate
     from facepipe.evaluation.parsing import parsing_network
     from facepipe.training.face_archive import FaceArchive
@@ -98,12 +116,12 @@ def evaluate_parsing(
         sizes=tuple(size or (16, 32, 64)),
         limit=limit,
     )
-    _tell(result, output, markdown)
+    _report(result, output, markdown)
 
 
-@evaluate_app.command("video")
+@evaluate_app.command("video", cls=Command)
 def evaluate_video(
-    films: Annotated[list[Path], typer.Argument(help="clips in which faces are large")],
+    videos: Annotated[list[Path], typer.Argument(help="clips in which faces are large")],
     restorer: Annotated[
         list[str] | None, typer.Option(help="a row; may be repeated [fishsrnet]")
     ] = None,
@@ -114,25 +132,25 @@ def evaluate_video(
     output: JsonFile = None,
     markdown: MarkdownFile = None,
 ) -> None:
-    """The whole of facepipe on clips that are made small and coded, against what they were."""
+    """Measure facepipe on clips that are made small and coded, against the original clips."""
     from facepipe.configs.settings import load_settings
     from facepipe.evaluation.video import evaluate_film
 
     settings = load_settings(overrides={"output.scale": scale})
     found = [
         evaluate_film(
-            film, restorer or ["fishsrnet"], settings, face_px=face, crf=crf, frames=frames
+            video, restorer or ["fishsrnet"], settings, face_px=face, crf=crf, frames=frames
         )
-        for film in films
+        for video in videos
     ]
-    _tell(found, output, markdown)
+    _report(found, output, markdown)
     if len(found) > 1:
         for row in range(1, len(found[0].rows)):
             gains = [one.rows[row].gain_db for one in found]
-            print(f"{found[0].rows[row].name}: {sum(gains) / len(gains):+.2f} dB in the mean")
+            print(f"{found[0].rows[row].name}: {sum(gains) / len(gains):+.2f} dB on average")
 
 
-@evaluate_app.command("crowd")
+@evaluate_app.command("crowd", cls=Command)
 def evaluate_crowd(
     faces: Annotated[
         list[Path] | None, typer.Argument(help="folders or zips of aligned faces [one portrait]")
@@ -144,10 +162,10 @@ def evaluate_crowd(
         list[str] | None, typer.Option(help="a row; may be repeated [fishsrnet]")
     ] = None,
     scale: Annotated[int, typer.Option(help="enlargement: 1, 2 or 4")] = 2,
-    frames: Annotated[int, typer.Option(help="length of the film", min=4)] = 150,
+    frames: Annotated[int, typer.Option(help="length of the video", min=4)] = 150,
     count: Annotated[int, typer.Option("--count", help="faces in a shot", min=1)] = 12,
-    smallest: Annotated[float, typer.Option(help="px of the film", min=6)] = 10,
-    largest: Annotated[float, typer.Option(help="px of the film", max=70)] = 44,
+    smallest: Annotated[float, typer.Option(help="px of the frame", min=6)] = 10,
+    largest: Annotated[float, typer.Option(help="px of the frame", max=70)] = 44,
     motion: Annotated[float, typer.Option(help="0: faces at rest, 1: people who walk", min=0)] = 1,
     noise: Annotated[float, typer.Option(help="sigma, code values", min=0)] = 2,
     crf: Annotated[int, typer.Option(help="x264's constant quality", min=0, max=51)] = 26,
@@ -155,7 +173,7 @@ def evaluate_crowd(
     output: JsonFile = None,
     markdown: MarkdownFile = None,
 ) -> None:
-    """The whole of facepipe among faces whose places are known: found, followed, restored."""
+    """Measure facepipe on a drawn crowd: faces found, followed and restored, against the truth."""
     from facepipe.configs.settings import load_settings
     from facepipe.evaluation.assets import (
         installed_photographs,
@@ -181,4 +199,4 @@ def evaluate_crowd(
         plan,
     )
     settings = load_settings(overrides={"output.scale": scale})
-    _tell(evaluate(crowd, settings, restorer or ["fishsrnet"]), output, markdown)
+    _report(evaluate(crowd, settings, restorer or ["fishsrnet"]), output, markdown)

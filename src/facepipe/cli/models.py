@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import typer
 
-models_app = typer.Typer(help="The networks that facepipe knows.", invoke_without_command=True)
+from facepipe.cli.commands import Command, Group
+
+models_app = typer.Typer(
+    cls=Group,
+    help="The networks that facepipe knows.",
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 
 
 @models_app.callback()
@@ -14,9 +22,9 @@ def models(ctx: typer.Context) -> None:
         list_models()
 
 
-@models_app.command("list")
+@models_app.command("list", cls=Command)
 def list_models() -> None:
-    """The networks that ship and those of the comparison: size, cost, source and licence."""
+    """List the networks that ship and those of the comparison: size, cost, source and licence."""
     from facepipe.models.registry import PARSER, RESTORERS, SYSTEMS
 
     for spec in (*RESTORERS, PARSER):
@@ -30,4 +38,4 @@ def list_models() -> None:
     for system in SYSTEMS:
         print(f"{system.name}: {system.source}")
         print(f"  {system.parameters / 1e6:.2f} M parameters, {system.gmacs:.2f} GMACs a face")
-    print("[26] of the paper's slides: not to be had, for they do not say what it is")
+    print("[26] of the paper's slides: not available; the slides do not say what it is")

@@ -1,17 +1,20 @@
-"""The options of the command line: their names, types and help, each told once."""
+"""Options of the command line: those that set a field of Settings are generated from that field."""
 
 from __future__ import annotations
 
-from enum import Enum, StrEnum
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 
-from facepipe._files import is_picture
-
-if TYPE_CHECKING:
-    from facepipe.configs.settings import Settings
+from facepipe.configs.fields import Cli, options_of, range_of, types_of
+from facepipe.configs.settings import PROFILES, RUN, Settings, load_settings
 
 
 class ProgressKind(StrEnum):
@@ -27,144 +30,123 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-class Quality(StrEnum):
-    lossless_to_the_eye = "visually-lossless"
-    archive = "archive"
-    small = "small"
-
-
-class DetectorName(StrEnum):
-    yunet = "yunet"
-    scrfd = "scrfd"
-
-
-class Protocol(StrEnum):
-    bicubic8 = "bicubic8"
-    bicubic4 = "bicubic4"
-    blind = "blind"
-    sequence = "sequence"
-
-
 Input = Annotated[Path, typer.Argument(metavar="INPUT", help="any video that FFmpeg reads")]
-Output = Annotated[Path, typer.Option("--output", "-o", help="the film to write")]
-Config = Annotated[Path | None, typer.Option(help="settings from a TOML file")]
-Assign = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="one setting")]
-Profile = Annotated[str, typer.Option(help="balanced, fast, thorough, strict or recall")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an existing output")]
-Progress = Annotated[ProgressKind, typer.Option(help="how to tell of progress, on stderr")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors alone")]
-Workers = Annotated[int | None, typer.Option(help="processes [a core each, as memory allows]")]
-Detector = Annotated[DetectorName | None, typer.Option(help="what finds faces [yunet]")]
-Pack = Annotated[Path | None, typer.Option(help="folder of an insightface pack, for scrfd")]
-Score = Annotated[
-    float | None,
-    typer.Option(help="mean score a face must reach, 0.1 less if it is seen for long [0.7]"),
+Output = Annotated[Path, typer.Option("--output", "-o", help="the video to write")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="replace an existing output", rich_help_panel=RUN)
 ]
-MinFace = Annotated[float | None, typer.Option(help="smallest face, px [8]")]
-MaxFace = Annotated[float | None, typer.Option(help="largest face, px [what fills the canvas]")]
-DetectEvery = Annotated[int | None, typer.Option(help="look in every k-th frame [5]")]
-Tracks = Annotated[
-    str | None, typer.Option(metavar="N,N...", help="only these tracks, as analyze numbers them")
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="print the plan, write nothing", rich_help_panel=RUN)
 ]
-Region = Annotated[
-    str | None,
-    typer.Option(metavar="X,Y,W,H", help="only faces there, px; or a mask picture, white there"),
+Progress = Annotated[
+    ProgressKind, typer.Option(help="how progress is shown, on stderr", rich_help_panel=RUN)
 ]
-Largest = Annotated[int | None, typer.Option(help="only so many tracks, the largest", min=1)]
-Ray = Annotated[
-    str | None,
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="print nothing but errors", rich_help_panel=RUN)
+]
+
+Profile = Annotated[
+    str, typer.Option(help=f"settings that ship: {', '.join(PROFILES)}", rich_help_panel=RUN)
+]
+Config = Annotated[Path | None, typer.Option(help="a TOML file of settings", rich_help_panel=RUN)]
+Assign = Annotated[
+    list[str] | None,
     typer.Option(
-        metavar="auto|local|HOST:PORT", help="work on a Ray cluster; local starts one here"
+        "--set", metavar="KEY=VALUE", help="one setting; may be repeated", rich_help_panel=RUN
     ),
 ]
-Shared = Annotated[
-    bool, typer.Option("--shared", help="the cluster sees the same paths as this machine")
-]
-Gpus = Annotated[float, typer.Option(help="GPUs that each worker asks Ray for, as .5", min=0)]
-MaxPixels = Annotated[int, typer.Option(help="largest picture that is opened, px", min=1)]
-Restorer = Annotated[
-    str | None, typer.Option(help="fishsrnet, bicubic or a .safetensors file [fishsrnet]")
-]
-Strength = Annotated[float | None, typer.Option(help="share of the detail that is pasted [1]")]
-Fidelity = Annotated[
-    float | None, typer.Option(help="share of what the source shows that stays its own [0.3]")
-]
-DeviceName = Annotated[Device | None, typer.Option(help="where networks run [auto]")]
-Scale = Annotated[int | None, typer.Option(help="enlarge the film 1, 2 or 4 times [1]")]
-Codec = Annotated[
-    str | None, typer.Option(help="FFmpeg's name of an encoder [auto: the source's codec]")
-]
-QualityName = Annotated[
-    Quality | None, typer.Option(help="how good and how large [visually-lossless]")
-]
-Crf = Annotated[float | None, typer.Option(help="constant quality, as 18 for libx264")]
-Preset = Annotated[str | None, typer.Option(help="the encoder's own preset")]
-PixFmt = Annotated[str | None, typer.Option(help="pixel format [the source's]")]
-CopyUnchanged = Annotated[
-    bool | None,
-    typer.Option(
-        "--copy/--no-copy", help="copy what holds no enhanced face, where packets join [copy]"
-    ),
-]
-AllowLoss = Annotated[
-    bool | None, typer.Option("--allow-loss", help="go on without what the output cannot hold")
-]
-StrictInput = Annotated[
-    bool | None, typer.Option("--strict-input", help="refuse a film in which damage is found")
-]
-Start = Annotated[float | None, typer.Option(help="begin here, seconds from the first frame")]
-End = Annotated[float | None, typer.Option(help="end here, seconds from the first frame")]
-
-#: The setting that each option sets.
-SETTING_OF_OPTION = {
-    "detector": "detect.detector",
-    "pack": "detect.pack",
-    "score": "detect.score",
-    "min_face": "detect.min_face",
-    "max_face": "detect.max_face",
-    "detect_every": "detect.every",
-    "tracks": "choose.tracks",
-    "region": "choose.region",
-    "largest": "choose.largest",
-    "restorer": "restore.restorer",
-    "strength": "restore.strength",
-    "fidelity": "restore.fidelity",
-    "device": "restore.device",
-    "scale": "output.scale",
-    "codec": "output.codec",
-    "quality": "output.quality",
-    "crf": "output.crf",
-    "preset": "output.preset",
-    "pix_fmt": "output.pix_fmt",
-    "copy": "output.copy_unchanged",
-    "allow_loss": "output.allow_loss",
-    "strict_input": "strict_input",
-    "start": "output.start",
-    "end": "output.end",
-    "workers": "workers",
-}
 
 
-def settings_of(ctx: typer.Context) -> Settings:
-    """The settings that the command's options make, as far as they were given."""
-    from facepipe.configs.settings import load_settings
+def with_settings(
+    *taken: str, without: Sequence[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate a command: its argument `settings` is made from options that this adds to it.
 
-    given = ctx.params
-    overrides = {key: given[name] for name, key in SETTING_OF_OPTION.items() if name in given}
-    return load_settings(
-        profile=given["profile"],
-        config=given["config"],
-        assignments=given["assign"] or (),
-        overrides={k: v.value if isinstance(v, Enum) else v for k, v in overrides.items()},
+    `taken` names sections of Settings ("detect") or fields ("output.start"). Each field there that
+    has a `Cli` marker and is not in `without` becomes an option; --profile, --config and --set come
+    with them.
+    """
+    fields = {
+        key: (field, marker)
+        for key, field, marker in options_of(Settings)
+        if (key in taken or key.partition(".")[0] in taken) and key not in without
+    }
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = dict(signature(command, eval_str=True).parameters)
+        del own["settings"]
+        options = {key: _option(field, marker) for key, (field, marker) in fields.items()}
+
+        @wraps(command)
+        def with_options(**given: Any) -> None:
+            settings = load_settings(
+                profile=given.pop("profile"),
+                config=given.pop("config"),
+                assignments=given.pop("assign") or (),
+                overrides={
+                    key: _value(given.pop(option.name), fields[key][0])
+                    for key, option in options.items()
+                },
+            )
+            command(**given, settings=settings)
+
+        common = [
+            _keyword("profile", Profile, PROFILES[0]),
+            _keyword("config", Config, None),
+            _keyword("assign", Assign, None),
+        ]
+        parameters = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in own.values()]
+        shown = Signature([*options.values(), *parameters, *common])
+        with_options.__signature__ = shown  # type: ignore[attr-defined]
+        with_options.__annotations__ = {n: one.annotation for n, one in shown.parameters.items()}
+        return with_options
+
+    return decorate
+
+
+def _keyword(name: str, annotation: Any, default: object) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _option(field: FieldInfo, marker: Cli) -> Parameter:
+    """Make the option of a field, as a parameter that typer reads."""
+    flag = field.annotation is bool
+    kind: Any = bool | None if flag else str | None
+    option = typer.Option(
+        marker.flag,
+        metavar=None if flag else marker.metavar or _metavar(field),
+        help=_help(field, marker),
+        show_default=False,  # it stands in the help
+        rich_help_panel=marker.panel,
     )
+    name = marker.flag.partition("/")[0].strip("-").replace("-", "_")
+    return _keyword(name, Annotated[kind, option], None)
 
 
-def begin(ctx: typer.Context, source: Path) -> Settings:
-    """The same; what workers need for a film begins to be imported, beside our own imports."""
-    from facepipe.workers.forkserver import prepare
-    from facepipe.workers.resources import usable_cores
+def _metavar(field: FieldInfo) -> str:
+    kind = types_of(field.annotation)[0]
+    if get_origin(kind) is Literal:
+        return f"<{'|'.join(map(str, get_args(kind)))}>"
+    return f"<{kind.__name__.lower()}>"
 
-    settings = settings_of(ctx)
-    if (settings.workers or usable_cores()) > 1 and not is_picture(source):
-        prepare()
-    return settings
+
+def _help(field: FieldInfo, marker: Cli) -> str:
+    """Write an option's help: what it is, the range of its values, its default."""
+    default = field.default if marker.default is None else marker.default
+    if isinstance(default, bool):
+        default = marker.flag.partition("/")[0].strip("-") if default else None
+    elif isinstance(default, float):
+        default = f"{default:g}"
+    extras = [range_of(field), "" if default is None else f"default: {default}"]
+    bracketed = "; ".join(filter(None, extras))
+    return f"{field.description}  [{bracketed}]" if bracketed else f"{field.description}"
+
+
+def _value(given: str | bool | None, field: FieldInfo) -> object:
+    """Read a number where the field takes one; Settings refuses text that is none."""
+    kind = types_of(field.annotation)[0]
+    if isinstance(given, str) and (kind in (int, float) or get_origin(kind) is Literal):
+        for number in (int, float):
+            with suppress(ValueError):
+                return number(given)
+    return given

@@ -1,4 +1,4 @@
-"""How far a run has come, told on stderr: a bar, or a line of JSON an event."""
+"""Progress of a run on stderr: a bar, or a line of JSON for each event."""
 
 from __future__ import annotations
 
@@ -17,18 +17,25 @@ if TYPE_CHECKING:
     from facepipe.pipeline.passes import Event
 
 
+def _resolved(kind: ProgressKind, quiet: bool) -> ProgressKind:
+    if quiet:
+        return ProgressKind.none
+    if kind is ProgressKind.auto:
+        return ProgressKind.bar if sys.stderr.isatty() else ProgressKind.none
+    return kind
+
+
 @contextmanager
 def reporting(kind: ProgressKind, quiet: bool) -> Iterator[Callable[[Event], None] | None]:
-    """What a run calls to tell of its progress on stderr; None where nothing is to be told."""
-    if kind is ProgressKind.auto:
-        kind = ProgressKind.bar if sys.stderr.isatty() else ProgressKind.none
-    if quiet or kind is ProgressKind.none:
+    """Yield what a run calls with each event; None where nothing is to be shown."""
+    kind = _resolved(kind, quiet)
+    if kind is ProgressKind.none:
         yield None
     elif kind is ProgressKind.jsonl:
 
         def line(event: Event) -> None:
-            told = {"stage": event.stage, "done": event.done, "total": event.total}
-            print(json.dumps(told), file=sys.stderr, flush=True)
+            shown = {"stage": event.stage, "done": event.done, "total": event.total}
+            print(json.dumps(shown), file=sys.stderr, flush=True)
 
         yield line
     else:
@@ -54,17 +61,16 @@ def reporting(kind: ProgressKind, quiet: bool) -> Iterator[Callable[[Event], Non
 def batch_reporting(
     kind: ProgressKind, quiet: bool
 ) -> Iterator[Callable[[BatchEvent], None] | None]:
-    """What a batch calls to tell of its progress on stderr; None where nothing is to be told."""
-    if kind is ProgressKind.auto:
-        kind = ProgressKind.bar if sys.stderr.isatty() else ProgressKind.none
-    if quiet or kind is ProgressKind.none:
+    """Yield what a batch calls with each event; None where nothing is to be shown."""
+    kind = _resolved(kind, quiet)
+    if kind is ProgressKind.none:
         yield None
     elif kind is ProgressKind.jsonl:
-        said: list[BatchEvent] = []
+        last: list[BatchEvent] = []
 
         def line(event: BatchEvent) -> None:
-            if said != [event]:
-                said[:] = [event]
+            if last != [event]:
+                last[:] = [event]
                 print(json.dumps(asdict(event)), file=sys.stderr, flush=True)
 
         yield line
@@ -72,14 +78,14 @@ def batch_reporting(
         from tqdm import tqdm
 
         with tqdm(desc="batch", unit=" items", file=sys.stderr, total=0) as bar:
-            began: list[tuple[float, int]] = []
+            started: list[tuple[float, int]] = []
 
             def move(event: BatchEvent) -> None:
                 now = time.monotonic()
-                if not began:
-                    began.append((now, event.frames))
+                if not started:
+                    started.append((now, event.frames))
                     bar.total, bar.initial, bar.n = event.of, event.items, event.items
-                rate = (event.frames - began[0][1]) / max(now - began[0][0], 1e-3)
+                rate = (event.frames - started[0][1]) / max(now - started[0][0], 1e-3)
                 bar.set_postfix_str(f"{rate:.0f} frames/s, {event.faces} faces", refresh=False)
                 bar.update(event.items - bar.n)
 

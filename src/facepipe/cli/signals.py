@@ -1,4 +1,4 @@
-"""End this process in good order when it is asked to; the request holds until it is met."""
+"""Graceful shutdown: a signal raises an exception, again and again until the work has ended."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-#: What asks for an end: Ctrl-C, a request to end, a terminal that closes.
-_ENDINGS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
+#: The signals that ask for an end: Ctrl-C, a request to end, a terminal that closes.
+_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
 
-#: Seconds after which a request that was lost is made again.
-_PATIENCE = 1.0
+#: Seconds after which the exception is raised again where it was lost.
+_RETRY_SECONDS = 1.0
 
 
 class Interrupted(BaseException):
-    """A signal asked for the end; no KeyboardInterrupt, which the command line would swallow."""
+    """A signal asked for the end; no KeyboardInterrupt, which typer would swallow."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -25,48 +25,47 @@ class Interrupted(BaseException):
 
 @contextmanager
 def graceful_shutdown() -> Iterator[None]:
-    """Raise Interrupted in what runs within, in the main thread, when this process is asked to end.
+    """Raise Interrupted in the body, in the main thread, when a signal asks this process to end.
 
-    An exception that comes from nowhere may get lost: a finalizer's are dropped, and where clearing
-    up fails in its turn, its error takes the place. So it is raised again, each second, until it
-    has left here, but never in the midst of clearing up after it; and an error that took its place
-    leaves here as Interrupted.
+    An exception raised by a signal can get lost: Python drops those of finalizers, and an error
+    during cleanup takes its place. So it is raised again each second until it leaves the body, but
+    never during the cleanup after it; and an error that took its place leaves as Interrupted.
 
-    Once this is left, signals do what they did before; after a request they are ignored, as the
+    Afterwards signals do what they did before; after a request to end they are ignored, as the
     process is about to end.
     """
-    asked: list[int] = []
+    received: list[int] = []
 
-    def answer(signum: int, _frame: FrameType | None) -> None:
-        if not asked:
-            asked.append(signum)
-            sys.unraisablehook = lambda _: None  # what finalizers meet when all is broken off
+    def handle(signum: int, _frame: FrameType | None) -> None:
+        if not received:
+            received.append(signum)
+            sys.unraisablehook = lambda _: None  # finalizers may fail while all is torn down
             if hasattr(signal, "setitimer"):
-                signal.signal(signal.SIGALRM, answer)
-                signal.setitimer(signal.ITIMER_REAL, _PATIENCE, _PATIENCE)
-        if not _clearing_up(sys.exception()):
-            raise Interrupted(asked[0])
+                signal.signal(signal.SIGALRM, handle)
+                signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS, _RETRY_SECONDS)
+        if not _cleaning_up(sys.exception()):
+            raise Interrupted(received[0])
 
-    before = {kind: signal.getsignal(kind) for kind in _ENDINGS}
+    before = {kind: signal.getsignal(kind) for kind in _SIGNALS}
     try:
         for kind, handler in before.items():
             # Under nohup a closed terminal is to be ignored.
-            if kind in _ENDINGS[:2] or handler is not signal.SIG_IGN:
-                signal.signal(kind, answer)
+            if kind in _SIGNALS[:2] or handler is not signal.SIG_IGN:
+                signal.signal(kind, handle)
         yield
     except BaseException as error:
-        if isinstance(error, Interrupted) or not asked or not _clearing_up(error):
+        if isinstance(error, Interrupted) or not received or not _cleaning_up(error):
             raise
-        raise Interrupted(asked[0]) from error
+        raise Interrupted(received[0]) from error
     finally:
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
         for kind, handler in before.items():
-            signal.signal(kind, signal.SIG_IGN if asked else handler)
+            signal.signal(kind, signal.SIG_IGN if received else handler)
 
 
-def _clearing_up(error: BaseException | None) -> bool:
-    """Whether `error` is handled because of a Interrupted, or ends a generator, as one may."""
+def _cleaning_up(error: BaseException | None) -> bool:
+    """Whether `error` comes from an Interrupted, or closes a generator, as an Interrupted may."""
     while error is not None:
         if isinstance(error, (Interrupted, GeneratorExit)):
             return True

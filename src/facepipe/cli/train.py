@@ -7,30 +7,50 @@ from typing import Annotated
 
 import typer
 
+from facepipe.configs.training import copy_recipe, find_recipe, load_recipe, shipped_recipes
+from facepipe.errors import UsageError
+
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="a TOML recipe, see docs/training.md")],
+    recipe: Annotated[
+        str | None,
+        typer.Argument(metavar="RECIPE", help="a TOML file, or the name of a recipe that ships"),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="processes or GPUs, through Ray Train", min=1)
     ] = None,
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="a Ray cluster [this machine]")
     ] = None,
+    list_recipes: Annotated[
+        bool, typer.Option("--list", help="list the recipes that ship, and do nothing else")
+    ] = False,
+    copy: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="copy a recipe that ships to this folder, to edit it"),
+    ] = None,
 ) -> None:
-    """Train a network by a recipe; the same command goes on where a stopped run left off."""
-    from facepipe.configs.training import load_recipe
-
-    settings = load_recipe(recipe)
+    """Train a network by a recipe (docs/training.md); the same command goes on after a stop."""
+    if list_recipes:
+        for name, path in shipped_recipes().items():
+            first, *_ = path.read_text(encoding="utf-8").splitlines()
+            print(f"{name}: {first.removeprefix('# ')}")
+        return
+    if copy is not None:
+        print(copy_recipe(copy, Path()))
+        return
+    if recipe is None:
+        raise UsageError("train needs a RECIPE; facepipe train --list names those that ship")
+    settings = load_recipe(find_recipe(recipe))
     if workers or ray:
         from facepipe.training.distributed import train_on_workers
 
         train_on_workers(settings, workers=workers or 1, address=ray)
-        print(f"{settings.out}: weights, log and sheets")
-        return
-    from facepipe.training.loop import train as steps
+    else:
+        from facepipe.training.loop import train as steps
 
-    for at in steps(settings):
-        print(at, flush=True)
+        for step in steps(settings):
+            print(step, flush=True)
     print(f"{settings.out}: weights, log and sheets")
 
 
@@ -45,17 +65,17 @@ def label(
     from facepipe.models.networks.parsingnet import ParsingTeacher
     from facepipe.models.weights import load_weights
     from facepipe.training.face_archive import FaceArchive
-    from facepipe.training.label import label as write
+    from facepipe.training.label import label as write_labels
 
     network = ParsingTeacher()
     load_weights(network, teacher)
     archive = FaceArchive(faces)
     with tqdm(total=len(archive), unit="face") as bar:
 
-        def tell(done: int, _all: int) -> None:
+        def advance(done: int, _total: int) -> None:
             bar.update(done - bar.n)
 
-        write(network, archive, output, progress=tell)
+        write_labels(network, archive, output, progress=advance)
     print(f"{output}: {len(archive)} masks")
 
 
@@ -73,6 +93,3 @@ def export(
 
     for path, digest in join(parsing, restore, output, mix=mix, share=share):
         print(f"{path} sha256 {digest}")
-
-
-COMMANDS = (train, label, export)

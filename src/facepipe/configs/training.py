@@ -7,8 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from facepipe.configs.settings import read_toml, short
-from facepipe.errors import UsageError
+from facepipe._files import is_there
+from facepipe.configs.fields import refusal
+from facepipe.configs.toml import read_toml
+from facepipe.errors import OutputError, UsageError
+
+_RECIPES = Path(__file__).with_name("recipes")
 
 Network = Literal[
     "fishsrnet",
@@ -58,8 +62,10 @@ class TrainSettings(BaseModel):
     adversarial_weight: float = Field(0.0, ge=0, description="of a discriminator's verdict")
     clean: Fraction = Field(0.0, description="share of inputs that are not degraded")
     exact_bicubic: Fraction = Field(0.4, description="share of plain 16 px bicubic inputs")
-    sequences: Fraction = Field(0.0, description="share of drawn inputs with the frames beside")
-    compiled: bool = Field(False, description="compile the network: slow to begin, then faster")
+    sequences: Fraction = Field(
+        0.0, description="share of drawn inputs with their neighbour frames"
+    )
+    compiled: bool = Field(False, description="compile the network: slow to start, then faster")
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     loader_workers: int = Field(1, ge=0)
@@ -71,10 +77,53 @@ class TrainSettings(BaseModel):
 
 
 def load_recipe(path: Path) -> TrainSettings:
-    """The settings in a TOML recipe. Raises UsageError that names what is wrong with it."""
+    """Read the settings in a TOML recipe. Raises UsageError that names what is wrong with it."""
     try:
         return TrainSettings.model_validate(read_toml(path, "recipe"))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path}: {key}: {first['msg']}, got {short(first['input'])}") from error
+        raise UsageError(refusal(error, TrainSettings, lambda key: f"{path}: {key}")) from error
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Find the recipes that ship, by name: "fishsrnet", "comparison/srcnn"."""
+    return {
+        path.relative_to(_RECIPES).with_suffix("").as_posix(): path
+        for path in sorted(_RECIPES.rglob("*.toml"))
+    }
+
+
+def find_recipe(name: str) -> Path:
+    """Find a recipe: a file of that name, or else one that ships, with or without ".toml".
+
+    Raises UsageError where there is neither.
+    """
+    path = Path(name)
+    if is_there(path) and not path.is_dir():
+        return path
+    return _shipped(name)
+
+
+def copy_recipe(name: str, folder: Path) -> Path:
+    """Copy a recipe that ships into `folder` and return the copy; an existing file is not replaced.
+
+    Raises UsageError where none has that name, OutputError where it cannot be written.
+    """
+    shipped = _shipped(name)
+    target = folder / shipped.name
+    try:
+        with target.open("xb") as file:
+            file.write(shipped.read_bytes())
+    except FileExistsError as error:
+        raise OutputError(f"{target}: exists already, and is not replaced") from error
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
+    return target
+
+
+def _shipped(name: str) -> Path:
+    try:
+        return shipped_recipes()[name.removesuffix(".toml")]
+    except KeyError:
+        raise UsageError(
+            f"{name}: no such recipe; facepipe train --list names those that ship"
+        ) from None

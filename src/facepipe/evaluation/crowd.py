@@ -253,5 +253,13 @@ def _frame_by_frame(
         for number in np.nonzero(faces.scores >= score)[0]:
             one = faces.take(np.array([number]))
             when = np.array([at], np.int64)
-            tracks.append(Track(len(tracks) + 1, when, one.boxes, one.landmarks, one.scores))
+            tracks.append(
+                Track(
+                    number=len(tracks) + 1,
+                    pts=when,
+                    boxes=one.boxes,
+                    landmarks=one.landmarks,
+                    scores=one.scores,
+                )
+            )
     return replace(analysis, tracks=tuple(tracks))

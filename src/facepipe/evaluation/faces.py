@@ -17,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from facepipe.errors import InputError, ModelError, OutputError, UsageError
+from facepipe._files import atomic_write
+from facepipe.datatypes import CANVAS
+from facepipe.errors import InputError, ModelError, UsageError
 from facepipe.evaluation.identity import IdentityMetric, find_identity_weights
 from facepipe.evaluation.metrics import Fidelity, measurable, measure
 from facepipe.evaluation.protocols import Protocol, Rgb, given
 from facepipe.evaluation.restorers import Cost, Restore
 from facepipe.evaluation.tables import cell, table
-from facepipe.faces.canvas import CANVAS
 from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
 from facepipe.training.face_archive import FaceArchive, canvas_of
 
@@ -218,12 +219,8 @@ def write_sheet(
     for place, name in enumerate(columns):
         pen.text((place * CANVAS + 4, 2), name, fill="black")
     sheet = Image.fromarray(np.concatenate([np.asarray(heading), body], 0))
-    partial = path.with_name(path.name + ".partial")
-    try:
+    with atomic_write(path) as partial:
         sheet.save(partial, format="PNG")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: the sheet cannot be written ({error})") from error
 
 
 def evenly_spaced(count: int, limit: int | None) -> list[int]:

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from facepipe.datatypes import CANVAS
 from facepipe.errors import InputError
 from facepipe.evaluation.tables import cell, table
-from facepipe.faces.canvas import CANVAS
 from facepipe.models.networks.fishsrnet import guided_fishsrnet
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeacher
 from facepipe.models.registry import find_model

@@ -7,8 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import NEIGHBOUR_CHANNELS, Float32
-from facepipe.faces.canvas import CANVAS
+from facepipe.datatypes import CANVAS, NEIGHBOUR_CHANNELS, Float32
 from facepipe.training.data import what_is_beside
 from facepipe.training.degradations import (
     bicubic_reduced,

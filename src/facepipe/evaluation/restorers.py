@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Crops
+from facepipe.datatypes import CANVAS, Crops
 from facepipe.errors import ModelError
 from facepipe.models.networks.complexity import gigamacs, parameters
-from facepipe.models.networks.factory import CANVAS, small_network, small_networks
+from facepipe.models.networks.factory import small_network, small_networks
 from facepipe.models.registry import find_model
 from facepipe.models.restorers import create_restorer
 from facepipe.models.runtime import Device, choose
@@ -53,7 +53,13 @@ def entrant(name: str, *, device: Device = "auto", mirrored: bool = False) -> En
 
     def restore(seen: NDArray[np.float32]) -> NDArray[np.float32]:
         nowhere = np.zeros(len(seen), np.intp)
-        crops = Crops(seen[..., :3], np.zeros((len(seen), 2, 3)), nowhere, nowhere, seen[..., 3:])
+        crops = Crops(
+            pixels=seen[..., :3],
+            to_frame=np.zeros((len(seen), 2, 3)),
+            frame=nowhere,
+            track=nowhere,
+            neighbours=seen[..., 3:],
+        )
         return restorer(crops).pixels
 
     spec = find_model(name).spec

@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from facepipe.datatypes import Faces, Track
 from facepipe.evaluation.synthetic_crowd import Shown
 from facepipe.faces.canvas import TEMPLATE, canvas_to_frame
-from facepipe.models.detectors.boxes import overlaps, sizes
+from facepipe.models.detectors.boxes import iou, sizes
 
 #: Edges of the ranges of size by which recall is told, px of the film.
 EDGES = (8.0, 12.0, 24.0, 48.0)
@@ -36,9 +36,11 @@ class Looked:
         """What the tracks that are enhanced show at `pts`."""
         there = [track for track in tracks if track.enhance and track.covers(pts)]
         faces = Faces(
-            np.array([track.box_at(pts) for track in there], np.float32).reshape(-1, 4),
-            np.ones(len(there), np.float32),
-            np.array([track.landmarks_at(pts) for track in there], np.float32).reshape(-1, 5, 2),
+            boxes=np.array([track.box_at(pts) for track in there], np.float32).reshape(-1, 4),
+            scores=np.ones(len(there), np.float32),
+            landmarks=np.array([track.landmarks_at(pts) for track in there], np.float32).reshape(
+                -1, 5, 2
+            ),
         )
         return Looked(faces, np.array([track.number for track in there], np.intp))
 
@@ -105,7 +107,7 @@ def _pairs(looked: Looked, truth: Shown, last: dict[int, int]) -> tuple[dict[int
     """The found face of each visible one, and how many found ones are no face at all."""
     if not len(looked.faces):
         return {}, 0
-    shares = overlaps(truth.boxes, looked.faces.boxes)
+    shares = iou(truth.boxes, looked.faces.boxes)
     loyal = np.zeros(shares.shape)
     if looked.tracks is not None:
         had = np.array([last.get(int(who), -1) for who in truth.who])

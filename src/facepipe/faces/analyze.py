@@ -1,7 +1,7 @@
-"""The analyze pass over one span: which frames are looked at, what is seen, where shots change.
+"""The analyze pass over one span: choice of detection frames, detection, motion, and scene cuts.
 
 A span is cut into segments at anchors. Each segment is worked on without knowledge of any other,
-so the result is the same however the film is cut into spans.
+so the result is the same however the video is cut into spans.
 """
 
 from __future__ import annotations
@@ -15,16 +15,29 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Crops, Faces, Frame, FrameDetections, Motion, Span, SpanFaces
-from facepipe.faces.detection.appearance import prints
-from facepipe.faces.detection.denoise import REACH, quiet
+from facepipe.datatypes import (
+    Crops,
+    FaceMeasurements,
+    Faces,
+    Float32,
+    Frame,
+    FrameDetections,
+    Motion,
+    Span,
+    SpanFaces,
+)
+from facepipe.faces.detection.appearance import appearance_descriptors
+from facepipe.faces.detection.denoise import DENOISE_RADIUS, denoised
 from facepipe.faces.detection.finder import FaceFinder
-from facepipe.faces.detection.quality import detail, features
+from facepipe.faces.detection.quality import part_visibility, sharpness
 from facepipe.faces.detection.shots import AFTER, BEFORE, Thumbnail, is_cut, thumbnail
 from facepipe.faces.tracking.registration import Follower, luma
 from facepipe.models.detectors import Detector
 
-#: Frames through which a face is followed back from where it was found.
+#: Takes N canvases to their parses (N, 8, 32, 32).
+ParseFaces = Callable[[Crops], Float32]
+
+#: Frames through which a face is followed back from its detection frame.
 _BACK = 4
 
 
@@ -40,17 +53,17 @@ def analyze_frames(
     max_face: float | None = None,
     enlarge: int = 2,
     rotation: int = 0,
-    parser: Callable[[Crops], NDArray[np.float32]] | None = None,
+    parser: ParseFaces | None = None,
     doubted_below: float = 0.0,
 ) -> SpanFaces:
-    """The faces of a span's frames, in pixels of the coded frame.
+    """Detect the faces of a span's frames and follow them, in pixels of the coded frame.
 
     `frames` come by rising pts and may hold one frame beyond the span, the next anchor: faces are
-    followed to it, and the span that it begins looks at it. Looked at are each anchor and every
-    `every`-th frame after it, both sides of a scene cut, and the last frame; through the frames
-    between, faces are followed. What is looked at is made `quiet` by the frames beside it.
-    `score`, `min_face`, `max_face` and `enlarge` are as in `find_faces`; the picture is turned by
-    `rotation` degrees counter-clockwise before it is searched. `parser` parses those that have a
+    followed to it, and the span that it begins detects in it. Detection frames are each anchor and
+    every `every`-th frame after it, both sides of a scene cut, and the last frame; through the
+    frames between, faces are followed. A noisy detection frame is `denoised` by its neighbours.
+    `score`, `min_face`, `max_face` and `enlarge` are as in `find_faces`; the image is turned by
+    `rotation` degrees counter-clockwise before it is searched. `parser` parses faces that have a
     score below `doubted_below`. Holds a handful of frames.
     Raises ValueError when `every` is below 1.
     """
@@ -59,74 +72,110 @@ def analyze_frames(
     finder = FaceFinder(
         detector, score=score, min_face=min_face, max_face=max_face, enlarge=enlarge
     )
-    turns = round(rotation / 90) % 4
-    detections: list[FrameDetections] = []
-    cuts: list[int] = []
-    follower: Follower | None = None
-    passed: deque[Frame] = deque(maxlen=_BACK)
-    for judged in _judged(frames, sorted(anchors), every):
-        frame, begins_shot = judged.frame, judged.begins_shot
-        if judged.starts_segment:
-            finder.reset()
-            passed.clear()  # a span that begins here has not seen them
-        if begins_shot:
-            cuts.append(frame.pts)
-            follower = None
-            passed.clear()
-        light = None if follower is None else luma(frame)
-        if follower is not None and light is not None:
-            moves = Motion(frame.pts, follower.step(light))
-            detections[-1] = replace(detections[-1], moves=(*detections[-1].moves, moves))
-        if judged.looked_at and frame.pts < span.stop:
-            picture = np.ascontiguousarray(np.rot90(quiet(frame, judged.beside), turns))
-            faces = finder.look(picture)
-            known = {
-                "prints": prints(picture, faces.landmarks),
-                "detail": detail(picture, faces.landmarks),
-            }
-            if parser is not None:
-                known["features"] = features(picture, faces, parser, below=doubted_below)
-            faces = turned_back(faces, turns, picture.shape[1], picture.shape[0])
-            follower = None
-            before: tuple[Motion, ...] = ()
-            if len(faces):
-                light = luma(frame) if light is None else light
-                follower = Follower(light, faces)
-                before = _moves_before(Follower(light, faces), passed)
-            detections.append(FrameDetections(frame.pts, faces, len(cuts), before, **known))
-            passed.clear()
-        else:
-            passed.append(frame)
-    return SpanFaces(span, tuple(detections), tuple(cuts))
+    analyzer = _Analyzer(finder, round(rotation / 90) % 4, parser, doubted_below)
+    for scheduled in _schedule(frames, sorted(anchors), every):
+        analyzer.add(scheduled, within=scheduled.frame.pts < span.stop)
+    return SpanFaces(span=span, detections=tuple(analyzer.detections), cuts=tuple(analyzer.cuts))
 
 
-def _moves_before(follower: Follower, passed: Sequence[Frame]) -> tuple[Motion, ...]:
-    """Where the follower's faces were in the frames before, by rising pts."""
+class _Analyzer:
+    """Takes the frames of one span by rising pts, and gathers their detections and cuts."""
+
+    def __init__(
+        self, finder: FaceFinder, turns: int, parser: ParseFaces | None, doubted_below: float
+    ) -> None:
+        self.detections: list[FrameDetections] = []
+        self.cuts: list[int] = []
+        self._finder = finder
+        self._turns = turns
+        self._parser = parser
+        self._doubted_below = doubted_below
+        self._follower: Follower | None = None
+        self._passed: deque[Frame] = deque(maxlen=_BACK)
+
+    def add(self, scheduled: _Scheduled, *, within: bool) -> None:
+        """Follow the last detections to this frame, and detect in it where it is due.
+
+        `within`: it belongs to the span, and is not the anchor that follows it.
+        """
+        frame = scheduled.frame
+        if scheduled.starts_segment:
+            self._finder.reset()
+            self._passed.clear()  # a span that begins here has not seen them
+        if scheduled.begins_shot:
+            self.cuts.append(frame.pts)
+            self._follower = None
+            self._passed.clear()
+        light = None if self._follower is None else luma(frame)
+        if self._follower is not None and light is not None:
+            last = self.detections[-1]
+            motion = (*last.motion, Motion(frame.pts, self._follower.step(light)))
+            self.detections[-1] = replace(last, motion=motion)
+        if not (scheduled.due and within):
+            self._passed.append(frame)
+            return
+        faces, measurements = self._detect(frame, scheduled.neighbours)
+        self._follower = None
+        before: tuple[Motion, ...] = ()
+        if len(faces):
+            light = luma(frame) if light is None else light
+            self._follower = Follower(light, faces)
+            before = _motion_before(Follower(light, faces), self._passed)
+        self.detections.append(
+            FrameDetections(
+                pts=frame.pts,
+                faces=faces,
+                shot=len(self.cuts),
+                motion=before,
+                measurements=measurements,
+            )
+        )
+        self._passed.clear()
+
+    def _detect(self, frame: Frame, neighbours: Sequence[Frame]) -> tuple[Faces, FaceMeasurements]:
+        """The faces of the frame, in pixels of the coded one, and what is measured of them."""
+        image = np.ascontiguousarray(np.rot90(denoised(frame, neighbours), self._turns))
+        faces = self._finder.find(image)
+        visibility = (
+            None
+            if self._parser is None
+            else part_visibility(image, faces, self._parser, below=self._doubted_below)
+        )
+        measurements = FaceMeasurements(
+            appearance=appearance_descriptors(image, faces.landmarks),
+            part_visibility=visibility,
+            sharpness=sharpness(image, faces.landmarks),
+        )
+        return turned_back(faces, self._turns, image.shape[1], image.shape[0]), measurements
+
+
+def _motion_before(follower: Follower, passed: Sequence[Frame]) -> tuple[Motion, ...]:
+    """The motion of the follower's faces to the frames before, by rising pts."""
     back = [Motion(frame.pts, follower.step(luma(frame))) for frame in reversed(passed)]
     return tuple(reversed(back))
 
 
 def turned_back(faces: Faces, turns: int, width: int, height: int) -> Faces:
-    """Faces of a picture (`width` x `height`) that was turned counter-clockwise `turns` times.
+    """Faces of an image (`width` x `height`) in pixels of the image before it was turned.
 
-    Returns them where they are in the picture before that; landmarks keep their order, so a face
-    that lies on its side there keeps its own left and right.
+    It was turned counter-clockwise by `turns` quarters. Landmarks keep their order, so a face that
+    lies on its side keeps its own left and right.
     """
     corners, points = faces.boxes.reshape(-1, 2, 2), faces.landmarks
     for _ in range(turns):
         corners, points = _turned_once(corners, height), _turned_once(points, height)
         width, height = height, width
     boxes = np.concatenate((corners.min(1), corners.max(1)), 1)
-    return Faces(boxes, faces.scores, points)
+    return Faces(boxes=boxes, scores=faces.scores, landmarks=points)
 
 
 def _turned_once(points: NDArray[np.float32], height: int) -> NDArray[np.float32]:
-    """(..., 2) points of a picture of that height, turned a quarter clockwise."""
+    """(..., 2) points of an image of that height, turned a quarter clockwise."""
     return np.stack((np.float32(height - 1) - points[..., 1], points[..., 0]), -1)
 
 
-def _judged(frames: Iterable[Frame], anchors: list[int], every: int) -> Iterator[_Judged]:
-    """The frames by rising pts, and which of them to look at."""
+def _schedule(frames: Iterable[Frame], anchors: list[int], every: int) -> Iterator[_Scheduled]:
+    """The frames by rising pts, and which of them are detection frames."""
     segment: _Segment | None = None
     number = 0
     for frame in frames:
@@ -142,12 +191,12 @@ def _judged(frames: Iterable[Frame], anchors: list[int], every: int) -> Iterator
         yield from segment.close(None)
 
 
-class _Judged(NamedTuple):
+class _Scheduled(NamedTuple):
     frame: Frame
-    looked_at: bool
+    due: bool  # it is a detection frame
     starts_segment: bool
     begins_shot: bool
-    beside: tuple[Frame, ...]  # up to REACH on each side, of its segment and its shot
+    neighbours: tuple[Frame, ...]  # up to DENOISE_RADIUS on each side, of its segment and its shot
 
 
 class _Waiting(NamedTuple):
@@ -159,7 +208,7 @@ class _Waiting(NamedTuple):
 class _Segment:
     """The frames from one anchor to the next; they wait until it is known whether a cut follows.
 
-    `begins_shot` says it of the oldest that waits.
+    `begins_shot` is of the oldest that waits.
     """
 
     def __init__(self, every: int, *, begins_shot: bool) -> None:
@@ -168,34 +217,34 @@ class _Segment:
         self._taken = 0
         self._given = 0
         self._before: deque[Thumbnail] = deque(maxlen=BEFORE - 1)
-        self._passed: deque[Frame] = deque(maxlen=REACH)
+        self._passed: deque[Frame] = deque(maxlen=DENOISE_RADIUS)
         self._waiting: deque[_Waiting] = deque()
 
-    def add(self, frame: Frame) -> Iterator[_Judged]:
-        """Take the next frame, and give what is now known to be looked at or not."""
+    def add(self, frame: Frame) -> Iterator[_Scheduled]:
+        """Take the next frame, and give those of which it is now known whether they are due."""
         self._waiting.append(_Waiting(frame, self._taken % self._every == 0, thumbnail(frame)))
         self._taken += 1
         if len(self._waiting) == AFTER + 2:
             yield from self._release()
 
-    def close(self, beyond: Frame | None) -> Iterator[_Judged]:
-        """Give the rest; `beyond` is the next segment's first frame, None at the film's end."""
+    def close(self, beyond: Frame | None) -> Iterator[_Scheduled]:
+        """Give the rest; `beyond` is the next segment's first frame, None at the video's end."""
         if beyond is not None:
             self._waiting.append(_Waiting(beyond, False, thumbnail(beyond)))
         while len(self._waiting) > (beyond is not None):
             yield from self._release()
 
-    def _release(self) -> Iterator[_Judged]:
-        """Let the oldest go: looked at if it is due, beside a cut, or the last of all."""
+    def _release(self) -> Iterator[_Scheduled]:
+        """Release the oldest: due at its turn, on either side of a cut, and as the last of all."""
         old = self._waiting.popleft()
         ahead = [waiting.thumbnail for waiting in self._waiting]
         cut_next = bool(ahead) and is_cut([*self._before, old.thumbnail], ahead)
-        looked_at = old.due or self.begins_shot or cut_next or not ahead
+        due = old.due or self.begins_shot or cut_next or not ahead
         if self.begins_shot:
             self._passed.clear()
-        after = [] if cut_next else [waiting.frame for waiting in self._waiting][:REACH]
-        beside = (*self._passed, *after)
-        yield _Judged(old.frame, looked_at, self._given == 0, self.begins_shot, beside)
+        after = [] if cut_next else [waiting.frame for waiting in self._waiting][:DENOISE_RADIUS]
+        neighbours = (*self._passed, *after)
+        yield _Scheduled(old.frame, due, self._given == 0, self.begins_shot, neighbours)
         self._before.append(old.thumbnail)
         self._passed.append(old.frame)
         self.begins_shot = cut_next

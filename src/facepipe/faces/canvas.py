@@ -1,4 +1,4 @@
-"""Where the canvas lies on a face: the similarity from five landmarks, and what it tells."""
+"""Alignment: the similarity transform from five landmarks to the canvas, and the pose it shows."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facepipe.datatypes import CANVAS
+
 Number = TypeVar("Number", np.uint8, np.float32)
 
 #: The FFHQ five-point template on a canvas of 128 px: eyes, nose, mouth corners, image-left first.
 TEMPLATE = np.array(
     [[48.25, 59.99], [79.73, 60.05], [64.16, 78.50], [50.32, 92.85], [78.27, 92.79]], np.float64
 )
-CANVAS = 128
 #: Canvas px of a face's box, the square root of its area: one so large fills the canvas.
 CANVAS_FACE = 70.0
-#: Distance of the eyes, in distances from eyes to mouth, of a profile and of a face half aside; one
-#: that looks at the camera has 0.96.
+#: Distance between the eyes over that from eyes to mouth, of a profile and of a face that is turned
+#: half aside; a frontal face has 0.96.
 _PROFILE, _ASIDE = 0.2, 0.45
 
 
 def canvas_to_frame(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(2, 3): the similarity that takes the template nearest to `landmarks` (5, 2), least squares.
+    """(2, 3): the similarity that takes TEMPLATE to `landmarks` (5, 2), least squares.
 
     As complex numbers it is w = a z + b, which has a closed form.
     """
@@ -36,35 +37,35 @@ def canvas_to_frame(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def resampled(
-    picture: NDArray[Number], to_picture: NDArray[np.float64], side: int = CANVAS
+    image: NDArray[Number], to_image: NDArray[np.float64], side: int = CANVAS
 ) -> NDArray[Number]:
-    """(side, side, C): `picture` bicubically where (2, 3) `to_picture` takes each place.
+    """(side, side, C): `image` sampled bicubically where (2, 3) `to_image` takes each place.
 
-    What lies outside goes on from the edge. Film, training and measurement all sample by this.
+    Outside, the edge is replicated. Rendering, training and evaluation all sample by this.
     """
     sampled = cv2.warpAffine(
-        picture,
-        to_picture,
+        image,
+        to_image,
         (side, side),
         flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.asarray(sampled, picture.dtype)
+    return np.asarray(sampled, image.dtype)
 
 
 def frame_px_per_canvas_px(to_frame: NDArray[np.float64]) -> float:
-    """How many px of the frame one px of the canvas spans; at 1 and above nothing can be gained."""
+    """The px of the frame that one px of the canvas spans; from 1 on, nothing can be gained."""
     return float(np.hypot(to_frame[0, 0], to_frame[1, 0]))
 
 
 def roll(landmarks: NDArray[np.float32]) -> float:
-    """By how many radians a face is turned in the picture's plane, clockwise as one looks at it."""
+    """Roll of a face in the image plane, in radians, clockwise as one looks at it."""
     to_frame = canvas_to_frame(landmarks)
     return float(np.arctan2(to_frame[1, 0], to_frame[0, 0]))
 
 
-def misshape(landmarks: NDArray[np.float32]) -> float:
-    """How far `landmarks` (5, 2) lie from those of a face, in the mean; in sizes of its box."""
+def landmark_error(landmarks: NDArray[np.float32]) -> float:
+    """Mean distance of `landmarks` (5, 2) from the aligned TEMPLATE, in sizes of the face's box."""
     placed = canvas_to_frame(landmarks)
     off = TEMPLATE @ placed[:, :2].T + placed[:, 2] - landmarks
     size = CANVAS_FACE * frame_px_per_canvas_px(placed)
@@ -72,15 +73,15 @@ def misshape(landmarks: NDArray[np.float32]) -> float:
 
 
 def frontality(landmarks: NDArray[np.float32]) -> float:
-    """1 for a face that looks at the camera or half aside, falling to 0 towards a profile.
+    """1 for a frontal face or one half aside, falling to 0 towards a profile.
 
-    Told by how far the eyes (of `landmarks` (5, 2)) stand apart beside the way from eyes to mouth.
-    Of a profile the five points say too little to align it.
+    From `landmarks` (5, 2): the distance between the eyes over that from eyes to mouth. The five
+    points of a profile are too few to align it by.
     """
     eyes = np.hypot(*(landmarks[1] - landmarks[0]))
     down = np.hypot(*(landmarks[3:].mean(0) - landmarks[:2].mean(0)))
-    apart = eyes / max(float(down), 1e-6)
-    return float(np.clip((apart - _PROFILE) / (_ASIDE - _PROFILE), 0, 1))
+    ratio = eyes / max(float(down), 1e-6)
+    return float(np.clip((ratio - _PROFILE) / (_ASIDE - _PROFILE), 0, 1))
 
 
 def canvas_bounds(
@@ -100,13 +101,13 @@ def canvas_bounds(
     return int(x0), int(y0), int(x1), int(y1)
 
 
-def after(second: NDArray[np.float64], first: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2, 3): what `first` and then `second` do, each a (2, 3) map of points."""
+def compose(second: NDArray[np.float64], first: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2, 3): the affine map that applies `first`, then `second`, each (2, 3)."""
     shift = second[:, :2] @ first[:, 2] + second[:, 2]
     return np.column_stack((second[:, :2] @ first[:, :2], shift))
 
 
-def inverse(one: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2, 3): what undoes the (2, 3) map `one`."""
-    along = np.linalg.inv(one[:, :2])
-    return np.column_stack((along, -along @ one[:, 2]))
+def invert(affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2, 3): the inverse of the (2, 3) map `affine`."""
+    linear = np.linalg.inv(affine[:, :2])
+    return np.column_stack((linear, -linear @ affine[:, 2]))

@@ -1,4 +1,4 @@
-"""Planes of any pixel format as RGB: exact for a box of faces, fast for a whole frame to search."""
+"""Conversion of planes to RGB: exact for the box under a face, fast for a whole frame to search."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Box = tuple[int, int, int, int]
 def to_rgb(frame: Frame, box: Box | None = None) -> NDArray[np.float32]:
     """(H, W, 3) RGB in [0, 1] of the frame, or of the box (x0, y0, x1, y1) clipped to it.
 
-    Chroma is interpolated linearly from MPEG's places: beside every second luma sample, halfway
-    between two rows. A box gives exactly what the same box of the whole frame gives.
+    Chroma is interpolated linearly from MPEG's positions: at every second luma sample of a row,
+    halfway between two rows. A box gives exactly what the same box of the whole frame gives.
     """
     x0, y0, x1, y1 = box or (0, 0, frame.width, frame.height)
     pixel = frame.format
@@ -41,7 +41,7 @@ def to_rgb(frame: Frame, box: Box | None = None) -> NDArray[np.float32]:
 
 
 def to_bgr8(frame: Frame) -> NDArray[np.uint8]:
-    """(H, W, 3) BGR code values of the whole frame, good to a few of them: for detection."""
+    """(H, W, 3) BGR code values of the whole frame, off by a few at most: for detection."""
     pixel = frame.format
     planes = [_eight_bits(plane, pixel.bits) for plane in frame.planes[:3]]
     if pixel.model == "rgb":
@@ -59,7 +59,8 @@ def to_bgr8(frame: Frame) -> NDArray[np.uint8]:
         return _bytes(cv2.cvtColor(shaped, cv2.COLOR_YUV2BGR_I420))
     method = cv2.INTER_NEAREST if pixel.shift_x <= 1 else cv2.INTER_LINEAR
     chroma = [
-        plane if plane.shape[::-1] == size else _grown(plane, frame, method) for plane in planes[1:]
+        plane if plane.shape[::-1] == size else _resized(plane, frame, method)
+        for plane in planes[1:]
     ]
     matrix = _matrix(frame)[::-1].astype(np.float64)
     luma_gain, chroma_gain, black = (1.0, 1.0, 0.0) if full else (255 / 219, 255 / 224, 16.0)
@@ -78,7 +79,7 @@ def _matrix(frame: Frame) -> NDArray[np.float32]:
 
 
 def _upsampled(plane: Plane, box: Box, shift_x: int, shift_y: int) -> NDArray[np.float32]:
-    """A chroma plane at the luma samples of `box`."""
+    """A chroma plane, interpolated at the luma samples of `box`."""
     x0, y0, x1, y1 = box
     across = np.arange(x0, x1) / (1 << shift_x)
     down = (np.arange(y0, y1) + 0.5) / (1 << shift_y) - 0.5
@@ -98,19 +99,19 @@ def _upsampled(plane: Plane, box: Box, shift_x: int, shift_y: int) -> NDArray[np
 def _taps(
     position: NDArray[np.float64], length: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """(2, N) the samples on both sides of each position, and (N,) the second one's share."""
+    """(2, N) the samples on both sides of each position, and (N,) the second one's weight."""
     position = np.clip(position, 0, length - 1)
     first = np.floor(position).astype(np.intp)
     both = np.stack((first, np.minimum(first + 1, length - 1)))
     return both, (position - first).astype(np.float32)
 
 
-def _grown(plane: NDArray[np.uint8], frame: Frame, method: int) -> NDArray[np.uint8]:
+def _resized(plane: NDArray[np.uint8], frame: Frame, method: int) -> NDArray[np.uint8]:
     """A subsampled plane at the frame's size, which may be odd."""
     across, down = 1 << frame.format.shift_x, 1 << frame.format.shift_y
     size = (plane.shape[1] * across, plane.shape[0] * down)
-    grown = cv2.resize(plane, size, interpolation=method)
-    return _bytes(np.ascontiguousarray(grown[: frame.height, : frame.width]))
+    resized = cv2.resize(plane, size, interpolation=method)
+    return _bytes(np.ascontiguousarray(resized[: frame.height, : frame.width]))
 
 
 def _eight_bits(plane: Plane, bits: int) -> NDArray[np.uint8]:
@@ -120,7 +121,7 @@ def _eight_bits(plane: Plane, bits: int) -> NDArray[np.uint8]:
 
 
 def _bytes(array: object) -> NDArray[np.uint8]:
-    """OpenCV's stubs know no element type: here it is known to be uint8."""
+    """The array as uint8, which it is: OpenCV's stubs know no element type."""
     return np.asarray(array, np.uint8)
 
 
@@ -135,7 +136,7 @@ LUMA_WEIGHTS = {
 def change_in_planes(
     change: NDArray[np.float32], pixel: PixelFormat, colour: Colour
 ) -> tuple[NDArray[np.float32], ...]:
-    """The change (H, W, 3) of RGB in [-1, 1] as one array (H, W) a plane, in code values.
+    """Convert a change of RGB (H, W, 3) in [-1, 1] to one array (H, W) a plane, in code values.
 
     The transform is linear, so no offset enters and nothing is rounded. Alpha does not change.
     """

@@ -1,4 +1,4 @@
-"""How noisy a film is, and what of it is left where canvases are compared."""
+"""Estimation of a frame's noise, and its variance where canvases are compared."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from numpy.typing import NDArray
 from facepipe.datatypes import Float32, Frame
 from facepipe.faces.canvas import frame_px_per_canvas_px
 
-#: Sigma of the noise, code values of 8 bits, from which a picture is made quiet. Footage of by day
-#: has 0 to 1.5, what a sensor's sigma of 15 leaves after coding is 4.
+#: Sigma of the noise, code values of 8 bits, from which a frame is denoised. Footage by day has 0
+#: to 1.5; a sensor's sigma of 15 leaves 4 after coding.
 NOISY = 3.0
 #: Median of the magnitude of noise, in sigmas.
 _MEDIAN = 0.6745
-#: About so many px of a picture, in rows and columns, are what its noise is measured on.
+#: Noise is measured on about so many px of a frame, in rows and columns.
 _SAMPLES = 8000
-#: Px of the frame whose noise is of one piece, after a codec has been over it.
+#: Px of the frame that share their noise once a codec has been over it.
 _GRAIN = 2.0
 
 
-def noise(frame: Frame, beside: Sequence[Frame]) -> float:
-    """Sigma of the frame's noise in code values of 8 bits; 0 where nothing is beside it.
+def noise_sigma(frame: Frame, neighbours: Sequence[Frame]) -> float:
+    """Estimate the sigma of the frame's noise in code values of 8 bits; 0 without neighbours.
 
-    Noise is fine, and new in each frame: the less of what is fine and of what is new. A texture is
-    only the one, motion only the other.
+    Noise is fine in space and new in each frame, so this is the smaller of two medians: of the
+    high-pass of the frame, and of its differences to its neighbours. A texture has only the first,
+    motion only the second.
     """
     every = max(4, round((frame.width * frame.height / _SAMPLES) ** 0.5))
     rows, columns = frame.height // every, frame.width // every
-    if not beside or not rows * columns:
+    if not neighbours or not rows * columns:
         return 0.0
 
     def sparse(one: Frame, down: int = 0, across: int = 0) -> Float32:
@@ -39,23 +40,23 @@ def noise(frame: Frame, beside: Sequence[Frame]) -> float:
     here = sparse(frame)
     cross = here - sparse(frame, 0, 1) - sparse(frame, 1, 0) + sparse(frame, 1, 1)
     fine = median(np.abs(cross)) / 2
-    new = min(median(np.abs(here - sparse(one))) for one in beside) / float(np.sqrt(2))
+    new = min(median(np.abs(here - sparse(one))) for one in neighbours) / float(np.sqrt(2))
     return min(fine, new) / _MEDIAN
 
 
-def noise_in_cells(sigma: float, to_frame: NDArray[np.float64], side: int) -> float:
-    """The variance of a difference of two means over cells of a canvas, share of white squared.
+def cell_noise_variance(sigma: float, to_frame: NDArray[np.float64], side: int) -> float:
+    """Variance of the difference of two cell means that noise alone makes, shares of white squared.
 
-    Cells are of `side` canvas px; `sigma` is the noise of both frames in code values of 8 bits.
+    `side` is a cell's, in canvas px; `sigma` is the noise of both frames, code values of 8 bits.
     """
     pixels = (side * frame_px_per_canvas_px(to_frame)) ** 2
     return 2 * (sigma / 255) ** 2 / max(pixels / _GRAIN, 1.0)
 
 
 def median(values: NDArray[np.float32]) -> float:
-    """The upper median of one value or more; a tenth of the time that `np.median` takes.
+    """The upper median of one value or more, in a tenth of the time that `np.median` takes.
 
-    That one parts the values three times, to find both middles and what is no number.
+    `np.median` partitions the values three times, to find both middles and NaN.
     """
     middle = values.size // 2
     return float(np.partition(values, middle, axis=None)[middle])

@@ -1,4 +1,4 @@
-"""Read and write JPEG, PNG, TIFF and WebP: their pixels, and what the files say beside them.
+"""Codecs of JPEG, PNG, TIFF and WebP: pixels and metadata.
 
 Pixels are read by libvips, which reports every cut and every code that makes no sense, and keeps
 16 bits. Pillow writes JPEG, for it takes quantization tables, and WebP, for it writes EXIF as it
@@ -29,7 +29,7 @@ from facepipe.images.exif import DamagedError, Tag
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 #: Takes width, height and the number of pages; raises RefusedError where they are too many.
 Allow = Callable[[int, int, int], None]
-#: Of lossy WebP, whose own quality cannot be told from the file.
+#: Of lossy WebP: the source's own quality is not in the file.
 WEBP_QUALITY = 95
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 #: TIFF's numbers of compressions that lose nothing and take 8 and 16 bits; others become deflate.
@@ -59,12 +59,12 @@ pyvips._to_string = pyvips.error._to_string = _message
 
 
 class RefusedError(Exception):
-    """A picture that may be whole, but is of a sort that facepipe does not take."""
+    """An image that may be intact, but is of a kind that facepipe does not take."""
 
 
 @dataclass(frozen=True)
 class Details:
-    """What a picture file says beside its pixels, and how it stores them.
+    """Metadata of an image file, and how it stores its pixels.
 
     `exif` is a tag structure (without "Exif") that says orientation 1 and has no thumbnail; of a
     TIFF, its descriptive tags, EXIF and GPS. `xmp` is the packet as the source has it. `icc` is
@@ -89,7 +89,7 @@ class Details:
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """Pixels (height, width, 1..4) as they are stored: not turned yet.
+    """Decoded pixels (height, width, 1..4) as they are stored, not turned upright yet.
 
     Channels are grey or R, G, B, and then alpha, or none; uint8, above 8 bits uint16.
     """
@@ -100,11 +100,11 @@ class Decoded:
 
 
 def read_jpeg(source: bytes, allow: Allow) -> Decoded:
-    """Of a file with several pictures (a gain map, a film) the first."""
+    """Decode a JPEG; of a file with several images (a gain map, a video) the first."""
     head = containers.jpeg_head(source)
     allow(head.width, head.height, 1)
     if len(head.sampling) == 4:
-        raise RefusedError("a CMYK picture; convert it to RGB")
+        raise RefusedError("a CMYK image; convert it to RGB")
     if head.bits != 8 or len(head.sampling) not in (1, 3):
         raise RefusedError(f"a JPEG of {len(head.sampling)} components of {head.bits} bits")
     exif, orientation = upright_exif(containers.jpeg_block(head.blocks, EXIF_HEAD))
@@ -127,13 +127,15 @@ def read_jpeg(source: bytes, allow: Allow) -> Decoded:
 
 
 def write_jpeg(pixels: Pixels, details: Details) -> bytes:
-    """With the tables of the source: what is unchanged keeps its coefficients, but for rounding."""
+    """Encode a JPEG with the source's tables: unchanged blocks keep their coefficients, but for
+    rounding.
+    """
     channels = pixels.shape[2]
     tables = [[min(value, 255) for value in table] for table in details.tables]
     if len(tables) == 3 and tables[1] == tables[2]:
         tables.pop()
     target = io.BytesIO()
-    with _room(pixels.size * 3 // 2 + 2**16):
+    with _encoder_buffer(pixels.size * 3 // 2 + 2**16):
         Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(
             target,
             "JPEG",
@@ -147,7 +149,7 @@ def write_jpeg(pixels: Pixels, details: Details) -> bytes:
 
 
 def read_png(source: bytes, allow: Allow) -> Decoded:
-    """Palettes and less than 8 bits become 8 bits, a transparent colour becomes alpha."""
+    """Decode a PNG; palettes and fewer bits become 8 bits, a transparent colour becomes alpha."""
     allow(*containers.png_size(source), 1)
     chunks = containers.png_chunks(source)
     first = dict(reversed(chunks))
@@ -161,7 +163,7 @@ def read_png(source: bytes, allow: Allow) -> Decoded:
 
 
 def write_png(pixels: Pixels, details: Details) -> bytes:
-    """Lossless; text, gamma, chromaticities and resolution are the source's own chunks."""
+    """Encode a PNG; text, gamma, chromaticities and resolution are the source's own chunks."""
     encoded = vips_image(pixels).pngsave_buffer(
         compression=6, filter="all", bitdepth=8 * pixels.itemsize, keep="none"
     )
@@ -169,7 +171,7 @@ def write_png(pixels: Pixels, details: Details) -> bytes:
 
 
 def read_tiff(source: bytes, allow: Allow) -> Decoded:
-    """Pages that are but smaller versions of another are passed over."""
+    """Decode a TIFF; pages that are reduced versions of another are ignored."""
     layout = tags.layout_of(source)
     pages = list(tags.directories(source, layout))
     first = {
@@ -178,15 +180,15 @@ def read_tiff(source: bytes, allow: Allow) -> Decoded:
         if tag.number in (256, 257, 258, 259, 262, 317, 338, 339, 50706)
     }
     if not (first.get(256) and first.get(257)):
-        raise DamagedError("the TIFF has no picture")
+        raise DamagedError("the TIFF has no image")
     kinds = [page[254].numbers(layout.order) for page in pages[1:] if 254 in page]
     smaller = sum(_first(kind, 0) & 1 for kind in kinds)
     allow(first[256][0], first[257][0], len(pages) - smaller)
     model = _first(first.get(262, ()), 1)
     if model not in _TIFF_READ or 50706 in first:
-        raise RefusedError(f"a {_TIFF_MODELS.get(model, 'raw')} picture; convert it to RGB")
+        raise RefusedError(f"a {_TIFF_MODELS.get(model, 'raw')} image; convert it to RGB")
     if set(first.get(339, ())) - {1} or max(first.get(258, (1,))) > 16:
-        raise RefusedError("a picture of floating point, signed, or more than 16 bits")
+        raise RefusedError("an image of floating point, signed, or more than 16 bits")
     associated = 1 in first.get(338, ())
     compression = _first(first.get(259, ()), 1)
     if associated:  # else libvips divides by alpha, and rounds
@@ -206,7 +208,7 @@ def read_tiff(source: bytes, allow: Allow) -> Decoded:
 
 
 def write_tiff(pixels: Pixels, details: Details) -> bytes:
-    """Lossless, little-endian, in strips."""
+    """Encode a TIFF: lossless, little-endian, in strips."""
     encoded = vips_image(pixels).tiffsave_buffer(
         compression=details.compression,
         predictor="horizontal" if details.predictor else "none",
@@ -221,7 +223,7 @@ def write_tiff(pixels: Pixels, details: Details) -> bytes:
 
 
 def read_webp(source: bytes, allow: Allow) -> Decoded:
-    """Always R, G, B, for WebP has no grey."""
+    """Decode a WebP; always R, G, B, for WebP has no grey."""
     image = pyvips.Image.webpload_buffer(source, fail_on="error")
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
     allow(image.width, image.height, pages)
@@ -238,7 +240,7 @@ def read_webp(source: bytes, allow: Allow) -> Decoded:
 
 
 def write_webp(pixels: Pixels, details: Details) -> bytes:
-    """Lossless where the source is, also under full transparency."""
+    """Encode a WebP: lossless where the source is, also under full transparency."""
     target = io.BytesIO()
     Image.fromarray(pixels).save(
         target,
@@ -255,14 +257,14 @@ def write_webp(pixels: Pixels, details: Details) -> bytes:
 
 
 def upright_exif(structure: bytes) -> tuple[bytes, int]:
-    """An EXIF structure made upright, and the orientation that it had.
+    """An EXIF structure with orientation 1, and the orientation that it had.
 
-    One that is damaged is left out: nothing in it can be changed safely.
+    A damaged one is dropped: nothing in it can be changed safely.
     """
     structure = structure.removeprefix(EXIF_HEAD)
     try:
         orientation, upright = tags.orientation_of(structure), tags.upright(structure)
-        tags.orientation_of(upright)  # a thumbnail that lay in the way may have torn it apart
+        tags.orientation_of(upright)  # removing an overlapping thumbnail may have damaged it
     except DamagedError:
         return b"", 1
     return upright, orientation
@@ -274,43 +276,43 @@ def forget_errors() -> None:
 
 
 def reason(error: BaseException) -> str:
-    """Why a codec failed, on one line: each message once, without what only leads up to it."""
+    """Why a codec failed, on one line: each message once, without those that say nothing."""
     lines = dict.fromkeys(line.strip() for line in str(error).splitlines())
-    idle = ("unable to", "source: bad seek")
-    told = [
-        line for line in lines if line and not line.startswith(idle) and "load error" not in line
+    empty = ("unable to", "source: bad seek")
+    reasons = [
+        line for line in lines if line and not line.startswith(empty) and "load error" not in line
     ]
-    return "; ".join(told) or type(error).__name__
+    return "; ".join(reasons) or type(error).__name__
 
 
 def refuse_hdr(transfer: int) -> None:
-    """RefusedError for the transfer functions (H.273) of HDR."""
+    """Raise RefusedError for the transfer functions (H.273) of HDR."""
     if transfer in _HDR_TRANSFERS:
-        raise RefusedError(f"an HDR picture ({_HDR_TRANSFERS[transfer]}); convert it to SDR")
+        raise RefusedError(f"an HDR image ({_HDR_TRANSFERS[transfer]}); convert it to SDR")
 
 
 def vips_pixels(image: pyvips.Image) -> Pixels:
-    """Decode; RefusedError for anything but grey and RGB of 8 and 16 bits with or without alpha."""
+    """Decode a libvips image; RefusedError unless it is grey or RGB of 8 or 16 bits."""
     depth = {"uchar": np.uint8, "ushort": np.uint16}.get(image.format)
     if image.interpretation == "cmyk":
-        raise RefusedError("a CMYK picture; convert it to RGB")
+        raise RefusedError("a CMYK image; convert it to RGB")
     if depth is None or image.bands > 4 or image.interpretation not in _INTERPRETATIONS:
         raise RefusedError(
-            f"a picture of {image.bands} channels of {image.format} ({image.interpretation})"
+            f"an image of {image.bands} channels of {image.format} ({image.interpretation})"
         )
     memory = np.frombuffer(image.write_to_memory(), depth)
     return memory.reshape(image.height, image.width, image.bands)
 
 
 def vips_image(pixels: Pixels) -> pyvips.Image:
-    """The same pixels for libvips to encode."""
+    """A libvips image of these pixels, for encoding."""
     model = "grey" if pixels.shape[2] < 3 else "rgb"
     interpretation = {"grey": "b-w", "rgb": "srgb"}[model] if pixels.itemsize == 1 else f"{model}16"
     return pyvips.Image.new_from_array(pixels, interpretation=interpretation)
 
 
 def _jpeg_pixels(source: bytes) -> Pixels:
-    """All of them: a scan that breaks off is an error, a few stray bytes between scans are not."""
+    """Decode a whole JPEG: a cut scan is an error, stray bytes between scans are not."""
     try:
         return vips_pixels(pyvips.Image.jpegload_buffer(source, fail_on="warning"))
     except pyvips.Error as error:
@@ -325,8 +327,8 @@ def _first(numbers: tuple[int, ...], otherwise: int) -> int:
 
 
 @contextmanager
-def _room(size: int) -> Iterator[None]:
-    """Let Pillow's JPEG encoder have a buffer of `size` bytes: it needs all of the file at once."""
+def _encoder_buffer(size: int) -> Iterator[None]:
+    """Give Pillow's JPEG encoder a buffer of `size` bytes: it needs the whole file at once."""
     with _buffer_lock:
         before, ImageFile.MAXBLOCK = ImageFile.MAXBLOCK, size
         try:

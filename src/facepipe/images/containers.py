@@ -1,8 +1,7 @@
-"""The blocks that picture files are made of: segments of JPEG, chunks of PNG and WebP, boxes.
+"""Blocks of image files: segments of JPEG, chunks of PNG and WebP, boxes of AVIF and HEIC.
 
-Encoders write the pixels; what a file says beside them is taken over block by block, so that it
-arrives as it was, also where no library knows of it. Whatever is cut short or contradicts itself
-raises DamagedError.
+Encoders write the pixels; metadata are copied block by block, so that they arrive unchanged, also
+where no library knows them. Data that are cut short or contradict themselves raise DamagedError.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset([0xC2, 0xC6, 0xCA, 0xCE])
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 PNG_XMP = b"XML:com.adobe.xmp\0"
-#: What a PNG may say beside its pixels and that stays true of other pixels.
+#: Chunks of a PNG that are still true when its pixels change.
 _PNG_KEPT = frozenset(b"cHRM gAMA iCCP sRGB cICP mDCV cLLI sBIT pHYs tEXt zTXt iTXt tIME".split())
-#: XMP that unpacks to more is left out.
-_MOST_XMP = 2**26
+#: Bytes of unpacked XMP; larger ones are dropped.
+_MAX_XMP = 2**26
 
 
 @dataclass(frozen=True)
 class JpegHead:
-    """What a JPEG says before its pixels.
+    """The header of a JPEG: all before its pixels.
 
     `tables` are the quantization tables of its components, 64 values each in natural order, row
     by row, 1..65535; `sampling` holds (horizontal, vertical) factors of each component; `rgb`
@@ -64,7 +63,7 @@ def jpeg_head(source: bytes) -> JpegHead:
             tables |= _quantization(body)
         blocks.append((bytes([marker]), body))
     if frame is None or len(frame[1]) < 6:
-        raise DamagedError("no picture in the JPEG")
+        raise DamagedError("no image in the JPEG")
     marker, body = frame
     bits, height, width, count = struct.unpack_from(">BHHB", body)
     if len(body) != 6 + 3 * count or not width or not height:
@@ -85,9 +84,9 @@ def jpeg_head(source: bytes) -> JpegHead:
 
 
 def jpeg_kept(blocks: Sequence[Block]) -> tuple[Block, ...]:
-    """The segments that are taken over: JFIF, more XMP, ICC, Photoshop's (IPTC) and comments.
+    """The segments that are copied: JFIF, extended XMP, ICC, Photoshop's (IPTC) and comments.
 
-    EXIF and XMP are not among them; `jpeg_joined` gets them apart.
+    Not EXIF and XMP, which `jpeg_joined` gets as arguments of their own.
     """
     kept = []
     for name, body in blocks:
@@ -109,13 +108,13 @@ def jpeg_block(blocks: Sequence[Block], head: bytes) -> bytes:
 
 
 def jpeg_joined(encoded: bytes, kept: Sequence[Block], exif: bytes, xmp: bytes) -> bytes:
-    """Put what is kept into a JPEG in place of its own JFIF segment; ValueError: XMP too long."""
+    """A JPEG with the kept segments in place of its JFIF one; ValueError: metadata too long."""
     start = [block for block in kept if block[0] == _APP0]
-    told = [(_APP1, EXIF_HEAD + exif)] if exif else []
-    told += [(_APP1, XMP_HEAD + xmp)] if xmp else []
+    metadata = [(_APP1, EXIF_HEAD + exif)] if exif else []
+    metadata += [(_APP1, XMP_HEAD + xmp)] if xmp else []
     rest = [block for block in kept if block[0] != _APP0]
     written = b""
-    for name, body in (*start, *told, *rest):
+    for name, body in (*start, *metadata, *rest):
         if len(body) > 65533:
             raise ValueError(f"{len(body)} bytes of metadata do not fit a segment of 65533")
         written += b"\xff" + name + struct.pack(">H", len(body) + 2) + body
@@ -128,7 +127,7 @@ def jpeg_joined(encoded: bytes, kept: Sequence[Block], exif: bytes, xmp: bytes) 
 
 
 def png_chunks(source: bytes) -> tuple[Block, ...]:
-    """The chunks of a PNG, IHDR to IEND, their sums checked."""
+    """The chunks of a PNG, IHDR to IEND, their checksums verified."""
     chunks: list[Block] = []
     at = len(PNG_HEAD)
     while not chunks or chunks[-1][0] != b"IEND":
@@ -147,7 +146,7 @@ def png_chunks(source: bytes) -> tuple[Block, ...]:
 
 
 def png_size(source: bytes) -> tuple[int, int]:
-    """Width and height that a PNG says it has, before anything else of it is read."""
+    """Width and height by a PNG's header, before anything else of it is read."""
     if source[12:16] != b"IHDR" or len(source) < 24:
         raise DamagedError("the PNG has no header")
     width, height = struct.unpack_from(">II", source, 16)
@@ -155,7 +154,7 @@ def png_size(source: bytes) -> tuple[int, int]:
 
 
 def png_kept(chunks: Sequence[Block]) -> tuple[Block, ...]:
-    """The chunks that are taken over; EXIF and XMP are not among them."""
+    """The chunks that are copied; not EXIF and XMP."""
     palette = chunks[0][1][9] == 3
     return tuple(
         (name, body)
@@ -173,20 +172,20 @@ def png_xmp(chunks: Sequence[Block]) -> bytes:
             packed = body[len(PNG_XMP) : len(PNG_XMP) + 1] == b"\1"
             text = body[len(PNG_XMP) + 2 :].split(b"\0", 2)[-1]
             try:
-                return zlib.decompressobj().decompress(text, _MOST_XMP) if packed else text
+                return zlib.decompressobj().decompress(text, _MAX_XMP) if packed else text
             except zlib.error:
                 return b""
     return b""
 
 
 def png_joined(encoded: bytes, kept: Sequence[Block], exif: bytes, xmp: bytes) -> bytes:
-    """Put what is kept into a PNG, in place of all that its encoder told beside the pixels."""
+    """A PNG with the kept chunks in place of all that its encoder wrote besides the pixels."""
     own = [block for block in png_chunks(encoded) if block[0] in (b"IHDR", b"IDAT", b"IEND")]
-    told = [(b"eXIf", exif)] if exif else []
-    told += [(b"iTXt", PNG_XMP + b"\0\0\0\0" + xmp)] if xmp else []
+    metadata = [(b"eXIf", exif)] if exif else []
+    metadata += [(b"iTXt", PNG_XMP + b"\0\0\0\0" + xmp)] if xmp else []
     return PNG_HEAD + b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in (own[0], *kept, *told, *own[1:])
+        for name, body in (own[0], *kept, *metadata, *own[1:])
     )
 
 
@@ -202,19 +201,19 @@ def riff_chunks(source: bytes) -> tuple[Block, ...]:
 
 
 def nclx(source: bytes) -> tuple[int, int] | None:
-    """The code points (H.273) of primaries and transfer that an AVIF or HEIC file names, if any."""
+    """Primaries and transfer (code points of H.273) of an AVIF or HEIC file; None: not given."""
     at = _nclx_at(source)
     return struct.unpack_from(">HH", source, at) if at else None
 
 
 def with_nclx(encoded: bytes, codes: tuple[int, int]) -> bytes:
-    """The file with other primaries and transfer, where it names any."""
+    """The file with other primaries and transfer, where it gives any."""
     at = _nclx_at(encoded)
     return encoded[:at] + struct.pack(">HH", *codes) + encoded[at + 4 :] if at else encoded
 
 
 def heif_sizes(source: bytes) -> tuple[tuple[int, int], ...]:
-    """Width and height of all that an AVIF or HEIC file holds: picture, tiles, thumbnails."""
+    """Width and height of every item of an AVIF or HEIC file: image, tiles, thumbnails."""
     start, stop = _meta(source)
     sizes = []
     while (start := source.find(b"ispe", start, stop)) >= 0:
@@ -225,7 +224,7 @@ def heif_sizes(source: bytes) -> tuple[tuple[int, int], ...]:
 
 
 def heif_kind(source: bytes) -> Literal["avif", "heic"] | None:
-    """Which still picture an ISO base media file says it is, by its brands; None: neither."""
+    """The kind of an ISO base media file by its brands; None: no still image."""
     size = int.from_bytes(source[:4], "big")
     if source[4:8] != b"ftyp" or not 16 <= size <= 4096:
         return None
@@ -237,14 +236,14 @@ def heif_kind(source: bytes) -> Literal["avif", "heic"] | None:
 
 
 def _nclx_at(source: bytes) -> int:
-    """Where the primaries of the first `nclx` box in the file's `meta` box stand; 0: nowhere."""
+    """Offset of the primaries in the first `nclx` box of the file's `meta` box; 0: none."""
     start, stop = _meta(source)
     found = source.find(b"colrnclx", start, max(stop - 4, start))
     return found + 8 if found >= 0 else 0
 
 
 def _meta(source: bytes) -> tuple[int, int]:
-    """Where the `meta` box, which holds all properties, begins and ends."""
+    """Start and end of the `meta` box, which holds all properties."""
     at = 0
     while at + 8 <= len(source):
         size, name = struct.unpack_from(">I4s", source, at)
@@ -263,7 +262,7 @@ def _segments(source: bytes) -> Iterator[tuple[int, bytes, int]]:
         while source[at : at + 2] == b"\xff\xff":  # fill bytes
             at += 1
         if len(source) < at + 4 or source[at] != 0xFF:
-            raise DamagedError("the JPEG ends before its picture")
+            raise DamagedError("the JPEG ends before its image")
         marker, size = source[at + 1], int.from_bytes(source[at + 2 : at + 4], "big")
         if marker == 0xDA:
             return

@@ -1,6 +1,6 @@
-"""Directories of tags, which EXIF and TIFF have in common: read them, change them, join them.
+"""Tag directories of EXIF and TIFF: read, change and join them.
 
-A *tag structure* is what follows the "Exif" of a picture, or a TIFF file: a header of eight bytes
+A *tag structure* is what follows the "Exif" of an image, or a TIFF file: a header of eight bytes
 (sixteen for BigTIFF) and directories that refer to each other by offsets from the header's start.
 An EXIF structure is changed in place, so that what a camera's maker hid between the tags (notes
 with offsets of their own) stays valid.
@@ -24,7 +24,7 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _BIG_SIZES = _SIZES | {16: 8, 17: 8, 18: 8}
 _WORDS = _BIG_SIZES | {5: 4, 10: 4}
 _LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-#: What of a TIFF file is about the picture, and not about how its pixels are stored.
+#: Tags of a TIFF that describe the image, and not how its pixels are stored.
 _DESCRIPTIVE = frozenset(
     (
         *(269, 270, 271, 272, 282, 283, 285, 286, 287, 296, 297, 305, 306, 315, 316, 318, 319),
@@ -35,12 +35,12 @@ _DESCRIPTIVE = frozenset(
 
 
 class DamagedError(ValueError):
-    """Bytes that are not what their format says they are."""
+    """Bytes that contradict their format."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a tag structure is written: byte order "<" or ">", BigTIFF or not, first directory."""
+    """Header of a tag structure: byte order "<" or ">", BigTIFF or not, first directory."""
 
     order: str
     big: bool
@@ -125,7 +125,7 @@ def directories(data: bytes, layout: Layout) -> Iterator[dict[int, Tag]]:
 
 
 def orientation_of(exif: bytes) -> int:
-    """1 to 8 as EXIF numbers them; 1 where the structure is silent or says nonsense."""
+    """EXIF's orientation, 1 to 8; 1 where it is missing or invalid."""
     layout = layout_of(exif)
     tags, _ = directory(exif, layout, layout.first)
     numbers = tags[ORIENTATION].numbers(layout.order) if ORIENTATION in tags else ()
@@ -133,7 +133,7 @@ def orientation_of(exif: bytes) -> int:
 
 
 def upright(exif: bytes) -> bytes:
-    """The same structure with orientation 1, where it had one, and without its thumbnail."""
+    """Set the orientation to 1, where there is one, and remove the thumbnail."""
     layout = layout_of(exif)
     changed = bytearray(exif)
     tags, following = directory(exif, layout, layout.first)
@@ -155,7 +155,7 @@ def upright(exif: bytes) -> bytes:
 
 
 def resized(exif: bytes, width: int, height: int) -> bytes:
-    """The same structure with the size of the picture, pixels, where it tells one."""
+    """Set the image's size in pixels, where the structure has one."""
     layout = layout_of(exif)
     changed = bytearray(exif)
     tags, _ = directory(exif, layout, layout.first)
@@ -174,9 +174,9 @@ def resized(exif: bytes, width: int, height: int) -> bytes:
 
 
 def without_orientation(exif: bytes) -> bytes:
-    """The same structure with no orientation tag, which says that the picture stands upright.
+    """Remove the orientation tag, which means an upright image.
 
-    Pillow writes an EXIF with that tag anew when it makes an AVIF; without it, byte for byte.
+    Pillow rewrites an EXIF with that tag when it makes an AVIF; one without it stays as it is.
     """
     layout = layout_of(exif)
     tags, _ = directory(exif, layout, layout.first)
@@ -191,9 +191,9 @@ def without_orientation(exif: bytes) -> bytes:
 
 
 def descriptive(tiff: bytes) -> bytes:
-    """What a TIFF file tells of its picture, as a little-endian structure of its own.
+    """The descriptive tags of a TIFF file, as a little-endian structure of their own.
 
-    The descriptive tags of the first directory, and all of its EXIF and GPS directories.
+    They are those of its first directory, and all of its EXIF and GPS directories.
     """
     layout = layout_of(tiff)
     tags, _ = directory(tiff, layout, layout.first)
@@ -241,7 +241,7 @@ def with_tags(tiff: bytes, exif: bytes, more: Sequence[Tag]) -> bytes:
 
 
 def with_numbers(data: bytes, layout: Layout, tag: Tag, numbers: Sequence[int]) -> bytes:
-    """The same structure with other values of an integer tag, as many as it has."""
+    """Replace the values of an integer tag by as many others."""
     changed = bytearray(data)
     form = f"{layout.order}{tag.count}{_LETTERS[tag.kind]}"
     struct.pack_into(form, changed, tag.value_at, *numbers)

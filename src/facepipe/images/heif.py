@@ -1,11 +1,11 @@
-"""Read and write AVIF and HEIC: their pixels, and what the files say beside them.
+"""Codecs of AVIF and HEIC: pixels and metadata.
 
 Pillow reads and writes AVIF of 8 bits: its libavif interpolates subsampled chroma, where the
 libheif of libvips repeats it, and EXIF stays as it is. libvips reads and writes AVIF of 10 and
 12 bits, which Pillow would cut to 8; it writes the EXIF anew. HEIC needs pillow-heif, which
 brings a decoder and an encoder of HEVC; the wheels of the other two do not.
 
-Both formats say by properties of their own how a picture is turned; their decoders apply that,
+Both formats say by properties of their own how an image is turned; their decoders apply that,
 and the orientation in their EXIF has no say.
 """
 
@@ -38,7 +38,7 @@ from facepipe.images.containers import EXIF_HEAD, heif_sizes, nclx, with_nclx
 
 AVIF_QUALITY = 90
 HEIC_QUALITY = 90
-#: Of libaom, 0..9: at its usual 6 a picture takes three times as long and is as large.
+#: Of libaom, 0..9: at its usual 6 an image takes three times as long and is as large.
 _SPEED = 8
 #: Primaries and transfers that mean sRGB, or what is taken for it.
 _PLAIN_PRIMARIES, _PLAIN_TRANSFERS = frozenset([1, 2]), frozenset([1, 2, 6, 13, 14, 15])
@@ -47,7 +47,7 @@ _KEEP_EXIF, _KEEP_XMP_ICC = 1, 2 | 8
 
 
 def read_avif(source: bytes, allow: Allow) -> Decoded:
-    """Of 8, 10 or 12 bits; always R, G, B."""
+    """Decode an AVIF of 8, 10 or 12 bits; always R, G, B."""
     _allow_all(source, allow)
     image = pyvips.Image.heifload_buffer(source, fail_on="error")
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
@@ -68,7 +68,7 @@ def read_avif(source: bytes, allow: Allow) -> Decoded:
 
 
 def write_avif(pixels: Pixels, details: Details) -> bytes:
-    """Lossy, with all of the chroma."""
+    """Encode an AVIF: lossy, with full chroma (4:4:4)."""
     if details.bits > 8:
         return _write_deep_avif(pixels, details)
     target = io.BytesIO()
@@ -89,7 +89,7 @@ def write_avif(pixels: Pixels, details: Details) -> bytes:
 
 
 def read_heic(source: bytes, allow: Allow) -> Decoded:
-    """Of 8, 10 or 12 bits; RefusedError where pillow-heif is not installed."""
+    """Decode a HEIC of 8, 10 or 12 bits; RefusedError where pillow-heif is not installed."""
     library = _heif_library()
     _allow_all(source, allow)
     file = library.open_heif(io.BytesIO(source), convert_hdr_to_8bit=False, hdr_to_16bit=False)
@@ -111,7 +111,7 @@ def read_heic(source: bytes, allow: Allow) -> Decoded:
 
 
 def write_heic(pixels: Pixels, details: Details) -> bytes:
-    """Lossy, with half of the chroma each way: many a device decodes nothing else."""
+    """Encode a HEIC: lossy, 4:2:0, which is all that many devices decode."""
     library = _heif_library()
     height, width, channels = pixels.shape
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels] + (
@@ -134,7 +134,7 @@ def write_heic(pixels: Pixels, details: Details) -> bytes:
 
 
 def _allow_all(source: bytes, allow: Allow) -> None:
-    """Before any library looks at it; it opens nothing larger than these."""
+    """Check every size in the file before a library opens it."""
     for width, height in heif_sizes(source):
         allow(width, height, 1)
 

@@ -1,4 +1,4 @@
-"""What facepipe says in a picture's XMP, and what of the packet stays."""
+"""XMP: mark an image as partly made by a network, and keep the rest of its packet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 #: A property: its namespace and its name in it.
 Name = tuple[str | None, str]
-#: IPTC's word for a picture of which a part comes from a trained network.
+#: IPTC's word for an image of which a part comes from a trained network.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -18,8 +18,8 @@ _DC = "http://purl.org/dc/elements/1.1/"
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
 _XMP = "http://ns.adobe.com/xap/1.0/"
-#: What tells of pictures that are not written again: gain maps, films and depth behind a JPEG.
-_GONE = frozenset(
+#: Properties of images that are not written again: gain maps, videos and depth behind a JPEG.
+_DROPPED = frozenset(
     [
         "http://ns.adobe.com/hdr-gain-map/1.0/",
         "http://ns.google.com/photos/1.0/container/",
@@ -35,12 +35,12 @@ _DEEPEST = 100
 
 
 def stamped(packet: bytes, note: str, width: int, height: int) -> bytes:
-    """The packet with the mark of a network's work, `note` as its description, and the new size.
+    """Mark a packet as a network's work, with `note` as its description and the new size.
 
-    All that `packet` says stays, but for its digital source type, its orientation (now 1), its
-    size in pixels, thumbnails, and pointers to pictures that are not kept; a description that is
-    there stays too, and `note` is left out. An empty or malformed packet is replaced by a new one.
-    Where `note` is empty nothing is marked, and without a packet nothing is said.
+    All else in `packet` stays, but for its orientation (now 1), thumbnails, and pointers to images
+    that are not kept. A description that it has stays, and `note` is left out. An empty or
+    malformed packet is replaced by a new one. An empty `note`: nothing is marked, and without a
+    packet the result is empty.
     """
     document = _parsed(packet)
     if document is None:
@@ -49,7 +49,7 @@ def stamped(packet: bytes, note: str, width: int, height: int) -> bytes:
         document = minidom.parseString(_EMPTY)
     descriptions = [node for node in _elements(_rdf(document)) if node.namespaceURI == _RDF]
     for description in descriptions:
-        _drop(description, lambda name: name[0] in _GONE or name == _THUMBNAILS)
+        _drop(description, lambda name: name[0] in _DROPPED or name == _THUMBNAILS)
         for name, value in (
             ((_TIFF, "Orientation"), 1),
             ((_TIFF, "ImageWidth"), width),
@@ -64,19 +64,19 @@ def stamped(packet: bytes, note: str, width: int, height: int) -> bytes:
 
 
 def _mark(document: minidom.Document, descriptions: list[minidom.Element], note: str) -> None:
-    """Say that a network made part of the picture, and `note` where nothing describes it."""
+    """Add the digital source type, and `note` as description where there is none."""
     about = descriptions[0].getAttributeNS(_RDF, "about") if descriptions else ""
-    told = any(_says(description, _DESCRIPTION) for description in descriptions)
-    replaced = [_SOURCE] if told else [_SOURCE, _DESCRIPTION]
+    described = any(_has_text(description, _DESCRIPTION) for description in descriptions)
+    replaced = [_SOURCE] if described else [_SOURCE, _DESCRIPTION]
     for description in descriptions:
         _drop(description, replaced.__contains__)
-    own = minidom.parseString(_own(about, "" if told else note))
+    own = minidom.parseString(_own(about, "" if described else note))
     for node in _elements(own):
         _rdf(document).appendChild(document.importNode(node, True))
 
 
 def _own(about: str, note: str) -> bytes:
-    """What facepipe adds, as an element of its own."""
+    """The element that facepipe adds."""
     description = ""
     if note:
         legal = "".join(letter for letter in note if letter.isprintable() or letter in "\t\n")
@@ -124,7 +124,7 @@ def _elements(parent: Node) -> Iterator[minidom.Element]:
 
 
 def _drop(description: minidom.Element, unwanted: Callable[[Name], bool]) -> None:
-    """Take out the properties, attributes and elements alike, that `unwanted` chooses."""
+    """Remove the properties, attributes or elements, that `unwanted` chooses."""
     for node in list(_elements(description)):
         if unwanted((node.namespaceURI, node.localName)):
             description.removeChild(node)
@@ -136,7 +136,7 @@ def _drop(description: minidom.Element, unwanted: Callable[[Name], bool]) -> Non
 def _change(
     document: minidom.Document, description: minidom.Element, name: Name, value: str
 ) -> None:
-    """Give a property, where it is there, another value."""
+    """Set a property, where there is one."""
     attribute = description.getAttributeNodeNS(*name)
     if attribute is not None:
         attribute.value = value
@@ -147,8 +147,8 @@ def _change(
             node.appendChild(document.createTextNode(value))
 
 
-def _says(description: minidom.Element, name: Name) -> bool:
-    """Whether a property is there with any text."""
+def _has_text(description: minidom.Element, name: Name) -> bool:
+    """Whether a description has that property with any text."""
     return bool(description.getAttributeNS(*name).strip()) or any(
         bool("".join(_letters(node)).strip())
         for node in _elements(description)

@@ -1,4 +1,4 @@
-"""ParsingNet alone: the parse of a face, where nobody asks for the face restored."""
+"""ParsingNet alone: the parse of a face that need not be restored."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ BATCH = 16
 
 
 class Parser:
-    """The parse that FishSRNet's guide makes of each face, at a sixth of the cost of restoring it.
+    """Parses faces as FishSRNet's guide does, at a sixth of the cost of restoring them.
 
-    On onnxruntime in float32, wherever FishSRNet runs: it loads in no time.
+    Runs on onnxruntime in float32, whatever runs FishSRNet: it loads in no time.
     """
 
     def __init__(self, *, threads: int = 1) -> None:
@@ -23,10 +23,10 @@ class Parser:
         self._session = onnx_session(verified(PARSER).paths[1], threads=threads)
 
     def __call__(self, crops: Crops) -> Float32:
-        """(N, 8, 32, 32): each canvas's shares of background, skin, brows, eyes, nose and so on."""
+        """(N, 8, 32, 32): each canvas's shares of the parts of a face (`parsingnet.PARTS`)."""
         parses: list[Float32] = [np.zeros((0, 8, 32, 32), np.float32)]
         for first in range(0, len(crops), BATCH):
-            seen = crops.seen(first, first + BATCH).transpose(0, 3, 1, 2)
-            given = {"seen": np.ascontiguousarray(seen, np.float32)}
-            parses.append(np.asarray(self._session.run(["parse"], given)[0], np.float32))
+            batch = crops.network_input(first, first + BATCH).transpose(0, 3, 1, 2)
+            inputs = {"seen": np.ascontiguousarray(batch, np.float32)}
+            parses.append(np.asarray(self._session.run(["parse"], inputs)[0], np.float32))
         return np.concatenate(parses)

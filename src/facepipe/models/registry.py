@@ -1,4 +1,4 @@
-"""Every model that facepipe knows by name, with its contract beside its weights."""
+"""The registry of models: each with its contract, and the files of its weights."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ WEIGHTS_VARIABLE = "FACEPIPE_WEIGHTS"
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One network that ships: what it takes, what it gives, and the files that hold it.
+    """One network that ships: its contract, and the files that hold it.
 
     `files` are (name, sha256); the first holds the weights, a second the graph that runs them.
-    Inputs are RGB canvases of `canvas` px a side in [0, 1]; outputs too, but for the guide's, which
-    are shares of the parts of a face.
+    Inputs are RGB canvases of CANVAS px a side in [0, 1]; so are outputs, but for the parser's,
+    which are shares of the parts of a face. `gmacs` are 10^9 multiply-accumulates a face.
     """
 
     name: str
     summary: str
-    canvas: int
     licence: str
     files: tuple[tuple[str, str], ...] = ()
     parameters: int = 0
@@ -37,7 +36,6 @@ RESTORERS: tuple[ModelSpec, ...] = (
     ModelSpec(
         name="fishsrnet",
         summary="FishSRNet guided by ParsingNet, pyramid widths; for faces of 8 to 70 px",
-        canvas=128,
         licence="for research and evaluation (see the model card)",
         files=(
             (
@@ -53,7 +51,6 @@ RESTORERS: tuple[ModelSpec, ...] = (
     ModelSpec(
         name="fishsrnet@natural",
         summary="the same network, trained further for the eye: sharper, and more of it invented",
-        canvas=128,
         licence="for research and evaluation (see the model card)",
         files=(
             (
@@ -71,7 +68,6 @@ RESTORERS: tuple[ModelSpec, ...] = (
     ModelSpec(
         name="bicubic",
         summary="adds nothing: the enlargement that every gain is measured against",
-        canvas=128,
         licence="none needed",
     ),
 )
@@ -80,7 +76,6 @@ RESTORERS: tuple[ModelSpec, ...] = (
 PARSER = ModelSpec(
     name="parsingnet",
     summary="ParsingNet: the parts of a face, by which doubtful ones are judged",
-    canvas=128,
     licence=RESTORERS[0].licence,
     files=(
         RESTORERS[0].files[0],
@@ -96,7 +91,7 @@ PARSER = ModelSpec(
 
 @dataclass(frozen=True)
 class System:
-    """A network of the comparison (`facepipe evaluate faces`), which ships no weights.
+    """A network of the comparison (`facepipe evaluate faces`), of which no weights ship.
 
     Its input is a face of 16x16 px, but for `fishsrnet-large`, which takes canvases. `gmacs` are
     10^9 multiply-accumulates a face. `slides` are the PSNR and SSIM that the paper's slides report,
@@ -127,7 +122,7 @@ SYSTEMS: tuple[System, ...] = (
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of one model as found on this machine, verified."""
+    """The files of one model on this machine, verified by sha256."""
 
     spec: ModelSpec
     paths: tuple[Path, ...]
@@ -138,7 +133,7 @@ def find_model(name: str) -> ModelFiles:
     """The files of the restorer `name`, or of the `.safetensors` file that `name` points to.
 
     A name of the table resolves in the folder that FACEPIPE_WEIGHTS names, else in the package,
-    and must match its sha256; a path is taken as it is, with its graph (`.onnx`) beside it.
+    and must match its sha256; a path is taken as it is, with its graph (`.onnx`) next to it.
     Raises UsageError for an unknown name, ModelError for missing or damaged files.
     """
     path = Path(name)
@@ -169,7 +164,7 @@ def _own_model(weights: Path) -> ModelFiles:
     for path in paths:
         if not is_there(path) or not path.is_file():
             raise ModelError(f"{path}: no such file; own weights are a .safetensors with its .onnx")
-    spec = ModelSpec(weights.stem, "own weights", 128, "as its makers say")
+    spec = ModelSpec(weights.stem, "own weights", "as its makers say")
     return ModelFiles(spec, paths, tuple(sha256_of(path) for path in paths))
 
 

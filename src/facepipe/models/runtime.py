@@ -1,4 +1,4 @@
-"""What runs a network: OpenVINO or onnxruntime on the CPU, PyTorch on a GPU.
+"""Inference runtimes: OpenVINO or onnxruntime on the CPU, PyTorch on a GPU.
 
 Each is loaded only when used.
 """
@@ -26,22 +26,22 @@ Runtime = Literal["auto", "onnxruntime", "openvino", "torch"]
 
 
 class Runner(Protocol):
-    """Canvases and what is beside each (N, 10, 128, 128) to the canvases restored.
+    """Runs the guided network on `Crops.network_input` (N, 10, 128, 128).
 
-    Gives (N, 3, 128, 128) in [0, 1] and its parse (N, 8, 32, 32).
+    Returns the restored canvases (N, 3, 128, 128) in [0, 1] and their parses (N, 8, 32, 32).
     """
 
     description: str
 
-    def __call__(self, seen_NCHW: Float32) -> tuple[Float32, Float32]: ...
+    def __call__(self, input_NCHW: Float32) -> tuple[Float32, Float32]: ...
 
 
 def choose(device: Device, runtime: Runtime) -> tuple[Literal["cpu", "cuda"], Runtime]:
-    """Settle what `auto` means on this machine.
+    """Resolve `auto` on this machine, and check that what was asked for is there.
 
     CUDA wherever PyTorch sees it, else the CPU; there OpenVINO where it is installed, which is the
     fastest (benchmarks/runtime.py), else onnxruntime, which is as fast as PyTorch for these
-    networks and starts two seconds sooner. Raises UsageError where what was asked for is not there.
+    networks and starts two seconds sooner. Raises UsageError where the asked one is missing.
     """
     cuda = (
         device != "cpu"
@@ -110,7 +110,7 @@ def onnx_session(graph: Path, *, threads: int) -> InferenceSession:
 
 
 class OnnxRunner:
-    """onnxruntime on the CPU. The graph's weights lie in the safetensors file beside it."""
+    """onnxruntime on the CPU. The graph's weights lie in the safetensors file next to it."""
 
     def __init__(self, graph: Path, *, threads: int) -> None:
         import onnxruntime
@@ -118,8 +118,8 @@ class OnnxRunner:
         self._session = onnx_session(graph, threads=threads)
         self.description = f"onnxruntime {onnxruntime.__version__} on the CPU"
 
-    def __call__(self, seen_NCHW: Float32) -> tuple[Float32, Float32]:
-        restored, parse = self._session.run(["restored", "parse"], {"seen": seen_NCHW})
+    def __call__(self, input_NCHW: Float32) -> tuple[Float32, Float32]:
+        restored, parse = self._session.run(["restored", "parse"], {"seen": input_NCHW})
         return np.asarray(restored), np.asarray(parse)
 
 
@@ -131,7 +131,7 @@ class OpenVinoRunner:
     """
 
     def __init__(self, graph: Path, *, threads: int) -> None:
-        # OpenVINO tells its makers of every import, unless what tells them is not to be had.
+        # OpenVINO reports every import to its makers, unless its telemetry cannot be imported.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
 
@@ -150,16 +150,16 @@ class OpenVinoRunner:
         version = openvino.__version__.split("-")[0]
         self.description = f"OpenVINO {version} on the CPU"
 
-    def __call__(self, seen_NCHW: Float32) -> tuple[Float32, Float32]:
-        answers = self._request.infer({"seen": seen_NCHW}, share_inputs=True)
-        return answers["restored"], answers["parse"]
+    def __call__(self, input_NCHW: Float32) -> tuple[Float32, Float32]:
+        outputs = self._request.infer({"seen": input_NCHW}, share_inputs=True)
+        return outputs["restored"], outputs["parse"]
 
 
 class TorchRunner:
     """PyTorch on the CPU or on CUDA, channels-last.
 
-    On CUDA in half precision. What overflows there comes back as no number; such a batch is run
-    again in float32, and `fallbacks` counts it. `half` None means half precision on CUDA alone.
+    On CUDA in half precision. Where that overflows to NaN or infinity, the batch is run again in
+    float32, and `fallbacks` counts it. `half` None means half precision on CUDA alone.
     """
 
     def __init__(
@@ -187,15 +187,15 @@ class TorchRunner:
         name = torch.cuda.get_device_name() if device == "cuda" else "the CPU"
         self.description = f"PyTorch {torch.__version__} on {name}"
 
-    def __call__(self, seen_NCHW: Float32) -> tuple[Float32, Float32]:
+    def __call__(self, input_NCHW: Float32) -> tuple[Float32, Float32]:
         torch = self._torch
         with torch.inference_mode():
-            seen = torch.from_numpy(seen_NCHW).to(self._device)
+            batch = torch.from_numpy(input_NCHW).to(self._device)
             with torch.autocast(self._device.type, torch.float16, enabled=self._half):
-                restored, parse = self._network(seen)
+                restored, parse = self._network(batch)
             if self._half and not (restored.isfinite().all() and parse.isfinite().all()):
                 self.fallbacks += 1
-                restored, parse = self._network(seen)
+                restored, parse = self._network(batch)
             return (
                 restored.contiguous().float().cpu().numpy(),
                 parse.contiguous().float().cpu().numpy(),

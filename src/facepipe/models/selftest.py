@@ -1,7 +1,7 @@
-"""What runs networks on this machine, told by using it: for `facepipe doctor`.
+"""Self-test of the inference runtimes, by using them: for `facepipe doctor`.
 
-`python -m facepipe.models.selftest` tells one fact a line, so that a library that crashes takes no
-other process with it.
+`python -m facepipe.models.selftest` reports one fact a line, so that a library that crashes takes
+no other process with it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from facepipe._subprocess import report_line, reported_lines
 from facepipe.errors import FacepipeError, ModelError
 from facepipe.models.registry import PARSER, RESTORERS, find_model, verified
 
-#: Seconds without a word after which what is being tried is held to hang: PyTorch loads slowly.
+#: Seconds without a report after which a test is taken to hang: PyTorch loads slowly.
 _PATIENCE = 60.0
-#: What is tried, in this order, and the code with which `facepipe run` would end without it.
+#: What is tested, in this order, and the code with which `facepipe run` would end without it.
 _PARTS = {
     "onnxruntime": 0,
     "OpenVINO": 0,
@@ -33,28 +33,28 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that is there and works, or does not; `code` is not 0 where a run needs it."""
+    """The result of one test; `code` is not 0 where it failed and a run needs it."""
 
     name: str
     works: bool
-    told: str
+    detail: str
     code: int = 0
 
 
 def facts() -> Iterator[Fact]:
-    """What runs networks here; whatever crashes is told as such, and the rest not tried."""
+    """Test each runtime in a child process; after one that crashes, the rest is not tried."""
     left = list(_PARTS)
     for line in reported_lines("facepipe.models.selftest", (), patience=_PATIENCE):
         fact = Fact(**json.loads(line))
         left.remove(fact.name)
         yield fact
     for number, name in enumerate(left):
-        told = "not tried" if number else "it crashed or hung"
-        yield Fact(name, False, told, _PARTS[name])
+        detail = "not tried" if number else "it crashed or hung"
+        yield Fact(name, False, detail, _PARTS[name])
 
 
 def weights() -> Iterator[Fact]:
-    """The weights that ship, and whether they are what they should be."""
+    """Verify the weights that ship by their sha256."""
     for spec in (*RESTORERS, PARSER):
         if not spec.files:
             continue

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, with what made them in the header."""
+"""Weights on disk: safetensors, with a record of their training in the header."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from facepipe._files import atomic_write
 from facepipe.errors import ModelError
 
 
@@ -20,13 +21,15 @@ def save_weights(
     *,
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write `module`'s tensors and `notes` (the header's strings) by a temporary name."""
+    """Write `module`'s tensors and `notes` (the header's strings) atomically.
+
+    Raises OutputError where the disk refuses.
+    """
     tensors = {
         name: t.detach().to(dtype).contiguous().cpu() for name, t in module.state_dict().items()
     }
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={k: notes[k] for k in sorted(notes)})
-    partial.replace(path)
+    with atomic_write(path) as partial:
+        save_file(tensors, partial, metadata={k: notes[k] for k in sorted(notes)})
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""analysis.json: what the analyze pass found, for people to read and edit, and to render from."""
+"""analysis.json: the result of the analyze pass, for people to read, edit and render from."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from facepipe._files import atomic_write
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Analysis, Damage, Track
 from facepipe.errors import InputError
@@ -103,18 +104,13 @@ class _File(_Model):
 
 
 def write_analysis(analysis: Analysis, path: Path) -> None:
-    """Write the analysis by a temporary name, one knot a line. Raises OSError as the disk does."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(_lines(analysis))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write the analysis atomically, one knot a line. Raises OutputError as the disk refuses."""
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(_lines(analysis))
 
 
 def read_analysis(path: Path, limits: LimitSettings | None = None) -> Analysis:
-    """Read and check an analysis. Raises InputError that names the first thing that is wrong."""
+    """Read and validate an analysis. Raises InputError that names the first fault."""
     limits = limits or LimitSettings()
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -163,7 +159,7 @@ def _track(track: _Track) -> Track:
 
 
 def track_summary(track: Track, time_base: Fraction) -> dict[str, object]:
-    """What one line says of a track: number, decision, reason, time and size."""
+    """A track in one line: number, decision, reason, time and size."""
     return {
         "number": track.number,
         "enhance": track.enhance,

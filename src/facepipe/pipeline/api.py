@@ -7,14 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from facepipe import __version__
-from facepipe._files import is_picture, sha256_of
+from facepipe._files import is_image, sha256_of
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part
 from facepipe.errors import InputError
-from facepipe.faces.tracking.selection import choose
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.checkpoint import claim, fingerprint, is_left, open_job
 from facepipe.pipeline.limits import check_crowd
@@ -34,10 +32,12 @@ from facepipe.pipeline.preflight import (
     plan_run,
     translated_errors,
 )
+from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
     CONTAINER_TAG,
+    Sidecar,
+    make_sidecar,
     scale_advice,
-    sidecar,
     sidecar_path,
     write_sidecar,
 )
@@ -91,7 +91,7 @@ def enhance(
     """
     request = _request(source, target, settings, executor, overwrite, on_event)
     with translated_errors(request.source, request.target):
-        if is_picture(request.source):
+        if is_image(request.source):
             return _enhance_image(request)
         return _enhance_video(request, None)
 
@@ -164,7 +164,7 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
             whole = run.job.whole(target)
             _mux(plan, parts, whole)
 
-            report = sidecar(
+            report = make_sidecar(
                 info=info,
                 analysis=analysis,
                 settings=settings,
@@ -184,9 +184,9 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
 
 
 def _enhance_image(request: _Request) -> Summary:
-    from facepipe.pipeline.stills import enhance_picture_file
+    from facepipe.pipeline.stills import enhance_image_file
 
-    done = enhance_picture_file(
+    done = enhance_image_file(
         request.source, request.target, request.settings, overwrite=request.overwrite
     )
     return Summary(
@@ -204,11 +204,11 @@ def _enhance_image(request: _Request) -> Summary:
 
 
 def _summary(
-    request: _Request, analysis: Analysis, parts: Sequence[Part], report: dict[str, Any]
+    request: _Request, analysis: Analysis, parts: Sequence[Part], report: Sidecar
 ) -> Summary:
-    skipped = (
-        f"{p['from_seconds']:.2f}-{p['to_seconds']:.2f} s went through unenhanced: {p['reason']}"
-        for p in report["passed_through"]
+    unenhanced = (
+        f"{part.from_seconds:.2f}-{part.to_seconds:.2f} s went through unenhanced: {part.reason}"
+        for part in report.passed_through
     )
     return Summary(
         target=request.target,
@@ -220,7 +220,7 @@ def _summary(
         seconds=0,
         resumed=0,
         advice=scale_advice(analysis, request.settings.output.scale),
-        warnings=(*report["warnings"], *skipped),
+        warnings=(*report.warnings, *unenhanced),
     )
 
 

@@ -1,6 +1,6 @@
-"""A job on disk: what is finished stays finished, whatever ends the run.
+"""Checkpoints: the job folder, in which finished work outlives the run.
 
-The folder stands beside the target, and a finished part in it is itself the mark that it is done.
+The folder lies next to the target, and a finished part in it is itself the mark that it is done.
 It belongs to one (source, settings, version): another job with the same target begins anew.
 """
 
@@ -12,18 +12,19 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from facepipe._files import sha256_of
+from facepipe._files import atomic_write, durable_rename, sha256_of, write_text
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import (
     Analysis,
     Damage,
+    FaceMeasurements,
     Faces,
     FrameDetections,
     Motion,
@@ -33,11 +34,11 @@ from facepipe.datatypes import (
 )
 from facepipe.errors import OutputError
 
-#: What a sighting may know of each of its faces, or not.
-_KNOWN = ("prints", "features", "detail")
-#: Where the sha256 of the finished file stands while it gets its name.
+#: The file with the sha256 of the finished output, while that gets its name.
 _MADE = "made"
 _MARK = "fingerprint"
+#: Prefix of a measurement's array among the arrays of a span's faces.
+_MEASURED = "measured_"
 
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """The folder of one run and where things lie in it."""
+    """The folder of one run, and the paths in it."""
 
     folder: Path
 
@@ -62,27 +63,25 @@ class Job:
         return self.folder / f"part-{span.index:05}.nut"
 
     def whole(self, target: Path) -> Path:
-        """Where the finished film waits for its name."""
+        """Where the finished video waits for its name."""
         return self.folder / f"whole-{target.name}"
 
     def deliver(self, made: Path, target: Path) -> None:
         """Give `made`, a file of this folder, the target's name, noting first that it is ours.
 
-        A run that is killed before it has cleared up leaves a target that `claim` knows again.
+        A run that is killed before it has cleared up leaves a target that `claim` recognizes.
         """
         mark = (self.folder / _MARK).read_text(encoding="utf-8")
-        with _written(self.folder / _MADE) as partial:
-            partial.write_text(f"{mark} {sha256_of(made)}", encoding="utf-8")
-        made.replace(target)
+        write_text(f"{mark} {sha256_of(made)}", self.folder / _MADE)
+        durable_rename(made, target)
 
     def _note(self, span: Span) -> Path:
         return self.part(span).with_suffix(".json")
 
     def keep_part(self, part: Part) -> None:
-        """Mark a rendered part as finished, by a note that also tells its size on disk."""
+        """Mark a rendered part as finished, by a note that also holds its size on disk."""
         note = asdict(part) | {"bytes": _size(self.part(part.span))}
-        with _written(self._note(part.span)) as partial:
-            partial.write_text(json.dumps(note), encoding="utf-8")
+        write_text(json.dumps(note), self._note(part.span))
 
     def kept_part(self, span: Span) -> Part | None:
         """The finished part of `span`, None where there is none or a crash cut it short."""
@@ -99,33 +98,34 @@ class Job:
         path = self.part(span)
         if not good or part.span != span or size != _size(path):
             return None
-        # The folder may have been moved with its film.
+        # The folder may have been moved with its video.
         return replace(part, path=str(path))
 
     def keep_faces(self, found: SpanFaces) -> None:
-        """Keep what the analyze pass found in one span."""
-        counts = [len(detected.faces) for detected in found.detections]
-        faces = [detected.faces for detected in found.detections] or [Faces.none()]
-        moves = [move for detected in found.detections for move in detected.moves]
-        with _written(self.faces(found.span)) as partial, partial.open("wb") as file:
-            np.savez(
-                file,
-                span=np.array([found.span.index, found.span.start, found.span.stop]),
-                pts=np.array([s.pts for s in found.detections], np.int64),
-                shot=np.array([s.shot for s in found.detections], np.int64),
-                counts=np.array(counts, np.int64),
-                boxes=np.concatenate([f.boxes for f in faces]),
-                scores=np.concatenate([f.scores for f in faces]),
-                landmarks=np.concatenate([f.landmarks for f in faces]),
-                **_known(found.detections),
-                followed=np.array([len(s.moves) for s in found.detections], np.int64),
-                moved_pts=np.array([move.pts for move in moves], np.int64),
-                maps=np.concatenate([np.zeros((0, 2, 3)), *(move.maps for move in moves)]),
-                cuts=np.array(found.cuts, np.int64),
-                warnings=np.array(found.warnings, dtype=np.str_),
-                damage=np.array([*_numbers(found.damage)], np.int64).reshape(-1, 3),
-                damage_kinds=np.array([d.what for d in found.damage], dtype=np.str_),
-            )
+        """Save what the analyze pass found in one span."""
+        detections = found.detections
+        faces = Faces.concat([one.faces for one in detections])
+        measurements = FaceMeasurements.concat([one.measurements for one in detections])
+        motion = [motion for one in detections for motion in one.motion]
+        arrays: dict[str, Any] = {
+            "span": np.array([found.span.index, found.span.start, found.span.stop]),
+            "pts": np.array([one.pts for one in detections], np.int64),
+            "shot": np.array([one.shot for one in detections], np.int64),
+            "faces": np.array([len(one.faces) for one in detections], np.int64),
+            "boxes": faces.boxes,
+            "scores": faces.scores,
+            "landmarks": faces.landmarks,
+            "motions": np.array([len(one.motion) for one in detections], np.int64),
+            "motion_pts": np.array([one.pts for one in motion], np.int64),
+            "motion_maps": np.concatenate([np.zeros((0, 2, 3)), *(one.maps for one in motion)]),
+            "cuts": np.array(found.cuts, np.int64),
+            "warnings": np.array(found.warnings, dtype=np.str_),
+            "damage": np.array([*_numbers(found.damage)], np.int64).reshape(-1, 3),
+            "damage_kinds": np.array([one.what for one in found.damage], dtype=np.str_),
+        }
+        arrays |= {_MEASURED + name: array for name, array in measurements.arrays().items()}
+        with atomic_write(self.faces(found.span)) as partial, partial.open("wb") as file:
+            np.savez(file, **arrays)
 
     def kept_faces(self, span: Span) -> SpanFaces | None:
         """What was found in `span`, None where nothing is kept or what is there is damaged."""
@@ -140,25 +140,34 @@ class Job:
             data = {name: kept[name] for name in kept.files}
         if data["span"].tolist() != [span.index, span.start, span.stop]:
             return None
+        faces, measurements = _faces(data), _measurements(data)
         detections: list[FrameDetections] = []
-        names = ("pts", "shot", "counts", "followed")
-        faces_at = moves_at = maps_at = 0
-        for pts, shot, count, followed in zip(
-            *(data[name].tolist() for name in names), strict=True
-        ):
+        faces_at = motions_at = maps_at = 0
+        names = ("pts", "shot", "faces", "motions")
+        for pts, shot, count, motions in zip(*(data[name].tolist() for name in names), strict=True):
             own = slice(faces_at, faces_at + count)
-            moves: list[Motion] = []
-            for moved in data["moved_pts"][moves_at : moves_at + followed].tolist():
-                moves.append(Motion(moved, data["maps"][maps_at : maps_at + count]))
+            motion: list[Motion] = []
+            for moved in data["motion_pts"][motions_at : motions_at + motions].tolist():
+                motion.append(Motion(moved, data["motion_maps"][maps_at : maps_at + count]))
                 maps_at += count
-            faces = Faces(data["boxes"][own], data["scores"][own], data["landmarks"][own])
-            known = {name: data[name][own] for name in _KNOWN if name in data}
-            detections.append(FrameDetections(pts, faces, shot, tuple(moves), **known))
-            faces_at, moves_at = faces_at + count, moves_at + followed
+            detections.append(
+                FrameDetections(
+                    pts=pts,
+                    faces=faces.take(own),
+                    shot=shot,
+                    motion=tuple(motion),
+                    measurements=measurements.take(own),
+                )
+            )
+            faces_at, motions_at = faces_at + count, motions_at + motions
+        if faces_at != len(faces):
+            raise ValueError(f"{len(faces)} faces were kept, {faces_at} were counted")
         cuts, warnings = tuple(data["cuts"].tolist()), tuple(data["warnings"].tolist())
         damaged = zip(data["damage"].tolist(), data["damage_kinds"].tolist(), strict=True)
         damage = tuple(Damage(a, b, frames, what) for (a, b, frames), what in damaged)
-        return SpanFaces(span, tuple(detections), cuts, warnings, damage)
+        return SpanFaces(
+            span=span, detections=tuple(detections), cuts=cuts, warnings=warnings, damage=damage
+        )
 
     def remove(self) -> None:
         """Delete the folder and all in it; last what says whose it is, should this be cut short."""
@@ -176,7 +185,7 @@ def folder_of(target: Path) -> Path:
 
 
 def is_left(target: Path) -> bool:
-    """Whether a job that makes `target` was begun and did not clear up."""
+    """Whether a job that makes `target` was begun and has left its folder."""
     try:
         return folder_of(target).is_dir()
     except (OSError, ValueError):  # a name that no disk takes
@@ -199,7 +208,7 @@ def claim(target: Path, fingerprint: str) -> None:
 
 @contextlib.contextmanager
 def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
-    """The job that makes `target`, resumed where its folder is of the same `fingerprint`.
+    """Open the job that makes `target`, resumed where its folder has the same `fingerprint`.
 
     Raises OutputError where the folder cannot be made or another run is at work on it. On leaving,
     a folder in which nothing is finished is removed.
@@ -235,26 +244,25 @@ def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
 
 
 def _begin(folder: Path, fingerprint: str) -> None:
-    """Keep what belongs to this job and is whole; clear the rest away."""
+    """Keep the finished work of this job; delete the rest."""
     mark = folder / _MARK
     if not mark.is_file() or mark.read_bytes() != fingerprint.encode():
         for path in folder.iterdir():
             if path.name != "lock":
                 path.unlink()
-        with _written(mark) as partial:
-            partial.write_text(fingerprint, encoding="utf-8")
+        write_text(fingerprint, mark)
     for path in folder.glob("*.partial*"):
         path.unlink()
 
 
-def _known(detections: Sequence[FrameDetections]) -> dict[str, Any]:
-    """What all sightings know of their faces, in one array each."""
-    told = {name: [getattr(detected, name) for detected in detections] for name in _KNOWN}
-    return {
-        name: np.concatenate(values)
-        for name, values in told.items()
-        if values and all(value is not None for value in values)
-    }
+def _faces(data: dict[str, Any]) -> Faces:
+    return Faces(boxes=data["boxes"], scores=data["scores"], landmarks=data["landmarks"])
+
+
+def _measurements(data: dict[str, Any]) -> FaceMeasurements:
+    """Every field that was saved; None for one that was not measured in all frames of the span."""
+    names = [field.name for field in fields(FaceMeasurements)]
+    return FaceMeasurements(**{name: data.get(_MEASURED + name) for name in names})
 
 
 def _numbers(damage: Sequence[Damage]) -> Iterator[int]:
@@ -267,20 +275,10 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-@contextlib.contextmanager
-def _written(path: Path) -> Iterator[Path]:
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def fingerprint(
     source: Path, settings: Settings, analysis: Analysis | None, made_with: Sequence[str]
 ) -> str:
-    """What kept work depends on, as hexadecimal digits; `made_with` are versions and weights."""
+    """Hash of all that kept work depends on, as hexadecimal; `made_with`: versions and weights."""
     made_of = {
         "settings": settings_mark(settings, made_with),
         "source": sha256_of(source),
@@ -290,7 +288,7 @@ def fingerprint(
 
 
 def settings_mark(settings: Settings, made_with: Sequence[str]) -> str:
-    """What a result depends on besides its source, as hexadecimal digits."""
+    """Hash of all that a result depends on besides its source, as hexadecimal digits."""
     made_of = {
         "made_with": list(made_with),
         "settings": settings.model_dump(mode="json", exclude={"workers", "limits", "strict_input"}),

@@ -1,4 +1,4 @@
-"""How many faces a film may have: a crafted one must not take all memory."""
+"""Limits on the number of faces of a video: a crafted one must not take all memory."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def check_crowd(tracks: Sequence[Track], limits: LimitSettings) -> None:
 
 
 def most_at_once(tracks: Sequence[Track]) -> tuple[int, int]:
-    """How many of the tracks are there at one time at most, and its pts; (0, 0) for none."""
+    """The most tracks at one time, and its pts; (0, 0) for none."""
     begins, ends = sorted(t.first for t in tracks), sorted(t.last for t in tracks)
-    there = [(number - bisect_left(ends, begin), -begin) for number, begin in enumerate(begins, 1)]
-    count, pts = max(there, default=(0, 0))
+    counts = [(number - bisect_left(ends, begin), -begin) for number, begin in enumerate(begins, 1)]
+    count, pts = max(counts, default=(0, 0))
     return count, -pts

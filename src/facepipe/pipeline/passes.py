@@ -16,10 +16,10 @@ from facepipe.datatypes import Analysis, Damage, Part, Span, SpanFaces, VideoInf
 from facepipe.errors import FacepipeError, WorkerError, reason_of
 from facepipe.faces.tracking.fade import faded
 from facepipe.faces.tracking.link import link
-from facepipe.faces.tracking.selection import choose
 from facepipe.pipeline.checkpoint import Job
 from facepipe.pipeline.limits import check_tracks
 from facepipe.pipeline.preflight import Plan, check_unchanged
+from facepipe.pipeline.selection import choose
 from facepipe.pipeline.spans import anchors, with_copies
 from facepipe.pipeline.tasks import (
     AnalyzeTask,
@@ -31,7 +31,7 @@ from facepipe.pipeline.tasks import (
     rendering_work,
     tracks_within,
 )
-from facepipe.video import settings_to_join
+from facepipe.video import joinable_settings
 from facepipe.video.damage import merged, refuse_damage
 from facepipe.workers.base import Executor, Outcome
 
@@ -86,7 +86,7 @@ def analyze_pass(run: Run) -> list[SpanFaces]:
             if failures == len(spans):
                 raise WorkerError(f"every span failed: {reason_of(outcome.error)}")
             warning = f"no faces were looked for from pts {span.start}: {reason_of(outcome.error)}"
-            found[span.index] = SpanFaces(span, (), (), (warning,))
+            found[span.index] = SpanFaces(span=span, detections=(), cuts=(), warnings=(warning,))
             return
         found[span.index] = faces
         run.job.keep_faces(faces)
@@ -127,7 +127,7 @@ def render_pass(run: Run, analysis: Analysis) -> tuple[list[Part], int]:
     copied = {s.index: Part(s, "", _frames_within(info, s), 0) for s in spans if s.copied}
     parts |= copied
     joins = 0 < len(copied) < len(spans)
-    encode = settings_to_join(run.plan.encode, info) if joins else run.plan.encode
+    encode = joinable_settings(run.plan.encode, info) if joins else run.plan.encode
     tracks = faded(analysis.tracks, analysis.cuts, info, spans[0].start, spans[-1].stop)
     for span in spans:
         if span.index not in parts:

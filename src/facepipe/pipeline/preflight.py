@@ -14,19 +14,19 @@ from facepipe._files import sha256_of
 from facepipe.configs.settings import OutputSettings, Settings
 from facepipe.datatypes import Span, VideoInfo
 from facepipe.errors import InputError, OutOfMemoryError, OutputError, UsageError
-from facepipe.faces.tracking.selection import region_of
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
+from facepipe.pipeline.selection import region_of
 from facepipe.pipeline.spans import plan_spans
 from facepipe.video import (
     EncodeSettings,
     SmartRender,
     check_encoder,
     check_target,
-    copyable,
     output_pix_fmt,
     probe,
+    smart_render_of,
 )
 from facepipe.video.damage import refuse_damage
 from facepipe.video.encoders.quality import encoder_options_of
@@ -34,18 +34,12 @@ from facepipe.video.encoders.selection import choose_encoder, named_encoder
 from facepipe.video.encoders.selftest import require_usable
 from facepipe.video.pixel_formats import pixel_format, working_format
 from facepipe.video.sources import as_facepipe_error
-from facepipe.workers.resources import affordable_workers, check_memory
+from facepipe.workers.resources import affordable_workers, check_memory, worker_bytes
 
 #: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
 ENCODER_THREADS = 2
-#: Memory of a worker without its encoder.
-_WORKER_BYTES = 350 * 2**20
-#: Memory of an encoder, in frames (measured with 1920x1080 and 3840x2160).
-_FRAMES_HELD = {"libsvtav1": 260, "libx265": 140, "libvpx-vp9": 90, "ffv1": 30, "prores_ks": 15}
-_USUALLY_HELD = 115  # by x264
-
 #: Bytes of a target's name: disks take 255, and its report's temporary name is longer.
-_LONGEST_NAME = 255 - len("..facepipe.json.partial")
+_LONGEST_NAME = 255 - len("..facepipe.partial.json")
 _NOTHING_COPIED = SmartRender("none", "copying is turned off")
 
 
@@ -65,13 +59,6 @@ class Plan:
     leave_out: tuple[int, ...] = ()  # indices of streams that the target does not hold
     smart_render: SmartRender = _NOTHING_COPIED
     source_sha256: str = ""  # empty: not known
-
-
-def worker_bytes(info: VideoInfo, encode: EncodeSettings) -> int:
-    """Memory of one worker: its networks, a window of frames, the encoder's look-ahead."""
-    samples = info.width * info.height * encode.scale**2 * 3 // 2
-    wide = 2 if working_format(info.pix_fmt).bits > 8 else 1
-    return _WORKER_BYTES + _FRAMES_HELD.get(encode.codec, _USUALLY_HELD) * samples * wide
 
 
 def make_plan(
@@ -121,7 +108,12 @@ def plan_run(
     plan = Plan(info, spans, encode, window)
     if target is not None:
         plan = _with_target(plan, settings, target, here=here)
-    needed = worker_bytes(info, plan.encode)
+    needed = worker_bytes(
+        info.width * plan.encode.scale,
+        info.height * plan.encode.scale,
+        codec=plan.encode.codec,
+        sample_bytes=2 if working_format(info.pix_fmt).bits > 8 else 1,
+    )
     if here:
         check_memory(needed)
     return replace(plan, workers=settings.workers or affordable_workers(needed))
@@ -145,7 +137,9 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
         encode=encode,
         notes=(*notes, *compatibility.notes),
         leave_out=compatibility.leave_out,
-        smart_render=copyable(info, encode, target) if output.copy_unchanged else _NOTHING_COPIED,
+        smart_render=smart_render_of(info, encode, target)
+        if output.copy_unchanged
+        else _NOTHING_COPIED,
     )
 
 

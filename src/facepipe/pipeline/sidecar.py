@@ -1,15 +1,27 @@
-"""The sidecar: what was done to which face, with what, and what it is worth as evidence."""
+"""The sidecar: a JSON report of what was done to which face, with what, and its worth as evidence.
+
+It lies in the output's folder as `OUTPUT.facepipe.json`, for videos and for images.
+"""
 
 from __future__ import annotations
 
 import json
 import platform
 from collections.abc import Sequence
+from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from facepipe._files import write_whole
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+
+from facepipe._files import write_text
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part, Track, VideoInfo
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
@@ -29,7 +41,122 @@ CONTAINER_TAG = "AI-enhanced faces (facepipe): plausible inventions, no evidence
 _PACKAGES = ("facepipe", "numpy", "opencv-python-headless", "av", "onnxruntime", "torch")
 
 
-def sidecar(
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _WithOptionalKeys(_Model):
+    """A model whose keys are left out of the JSON where they are None."""
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in serialize(self).items() if value is not None}
+
+
+class SourceReport(_Model):
+    """The source file."""
+
+    name: str = Field(description="file name, without its folder")
+    sha256: str = Field(description="SHA-256 of the file, hexadecimal")
+    frames: int = Field(description="video frames; 1 for a photograph")
+    width: int = Field(description="pixels")
+    height: int = Field(description="pixels")
+
+
+class OutputReport(_WithOptionalKeys):
+    """The output file. The last three keys are there for videos alone."""
+
+    name: str = Field(description="file name, without its folder")
+    sha256: str = Field(description="SHA-256 of the file, hexadecimal")
+    frames: int = Field(description="video frames written; 1 for a photograph")
+    width: int = Field(description="pixels")
+    height: int = Field(description="pixels")
+    encoder: str | None = Field(default=None, description="FFmpeg's name of the encoder")
+    encoder_options: dict[str, str] | None = Field(
+        default=None, description="options that the encoder was given"
+    )
+    pixel_format: str | None = Field(default=None, description="FFmpeg's name of the pixel format")
+
+
+class ModelReport(_Model):
+    """The model that restored the faces."""
+
+    restorer: str = Field(description="name of the restorer, or path of its weights")
+    runs_on: list[str] = Field(description="runtimes and devices that were used, sorted")
+    files: dict[str, str] = Field(description="SHA-256 of each weights file by its name")
+
+
+class KnotReport(_WithOptionalKeys):
+    """One knot of a track; between knots everything is interpolated."""
+
+    pts: int = Field(description="time in the video stream's time base")
+    box: list[float] = Field(description="the face's x0, y0, x1, y1 in pixels of the source")
+    changed: list[int] | None = Field(
+        default=None,
+        description="x0, y0, x1, y1 of the output's pixels that may differ; absent: none do",
+    )
+
+
+class TrackReport(_Model):
+    """One face followed through time."""
+
+    number: int = Field(description="the track's number, as in analysis.json")
+    enhance: bool = Field(description="whether its faces were enhanced")
+    reason: str | None = Field(description="why they were not, or null")
+    from_seconds: float = Field(description="time of its first knot")
+    to_seconds: float = Field(description="time of its last knot")
+    size_px: float = Field(description="median side of its box, pixels of the source")
+    knots: list[KnotReport] = Field(description="its knots by rising pts")
+
+
+class CopiedReport(_Model):
+    """A stretch whose compressed packets were copied from the source."""
+
+    from_seconds: float = Field(description="its begin")
+    to_seconds: float = Field(description="its end, not included")
+    frames: int = Field(description="its frames")
+
+
+class PassedThroughReport(_Model):
+    """A stretch that could not be enhanced and was encoded as it is."""
+
+    from_seconds: float = Field(description="its begin")
+    to_seconds: float = Field(description="its end, not included")
+    reason: str = Field(description="why it could not be enhanced")
+
+
+class DamageReport(_Model):
+    """A damaged stretch of the source."""
+
+    from_seconds: float = Field(description="time of the first frame concerned")
+    to_seconds: float = Field(description="time of the last frame concerned")
+    frames: int = Field(description="frames concerned; 0 where nobody knows how many")
+    what: str = Field(description='what is wrong with them, as a verb: "do not decode"')
+
+
+class Sidecar(_Model):
+    """The whole report of one output file, in the order of its keys."""
+
+    format: Literal["facepipe-sidecar/1"] = Field(
+        default="facepipe-sidecar/1", description="name and version of this format"
+    )
+    notice: str = Field(default=NOTICE, description="what enhanced faces are worth as evidence")
+    versions: dict[str, str] = Field(description="versions of Python and of the packages used")
+    source: SourceReport = Field(description="the source file")
+    output: OutputReport = Field(description="the output file")
+    model: ModelReport = Field(description="the model that restored the faces")
+    settings: Settings = Field(description="all settings of the run")
+    faces_enhanced: int = Field(description="enhanced faces, counted over all frames")
+    tracks: list[TrackReport] = Field(description="every face found, enhanced or not")
+    copied: list[CopiedReport] = Field(description="stretches copied from the source")
+    passed_through: list[PassedThroughReport] = Field(
+        description="stretches that could not be enhanced"
+    )
+    damage: list[DamageReport] = Field(description="damaged stretches of the source")
+    warnings: list[str] = Field(description="everything else worth knowing, in words")
+
+
+def make_sidecar(
     *,
     info: VideoInfo,
     analysis: Analysis,
@@ -40,91 +167,71 @@ def sidecar(
     target_sha256: str,
     notes: Sequence[str],
     encode: EncodeSettings | None = None,
-) -> dict[str, Any]:
-    """Everything that the sidecar says, as JSON takes it."""
-    scale = settings.output.scale
+) -> Sidecar:
+    """The sidecar of `target`; `encode` is None for photographs, which keep their own kind."""
     damage = merged(
         [*info.damage, *analysis.damage, *(one for part in parts for one in part.damage)], info.pts
     )
-    return {
-        "format": "facepipe-sidecar/1",
-        "notice": NOTICE,
-        "versions": _versions(),
-        "source": {
-            "name": Path(info.path).name,
-            "sha256": analysis.source_sha256,
-            "frames": len(info.pts),
-            "width": info.width,
-            "height": info.height,
-        },
-        "output": {
-            "name": target.name,
-            "sha256": target_sha256,
-            "frames": sum(part.frames for part in parts),
-            "width": info.width * scale,
-            "height": info.height * scale,
-            **_encoding(encode),
-        },
-        "model": {
-            "restorer": settings.restore.restorer,
-            "runs_on": sorted({part.runs_on for part in parts} - {""}),
-            "files": {
-                path.name: digest for path, digest in zip(model.paths, model.sha256, strict=True)
+    warnings = [
+        *info.warnings,
+        *analysis.warnings,
+        *(warning for part in parts for warning in part.warnings),
+        *describe_damage(damage, info.time_base),
+        *notes,
+    ]
+    return Sidecar(
+        versions=_versions(),
+        source=SourceReport(
+            name=Path(info.path).name,
+            sha256=analysis.source_sha256,
+            frames=len(info.pts),
+            width=info.width,
+            height=info.height,
+        ),
+        output=OutputReport(
+            name=target.name,
+            sha256=target_sha256,
+            frames=sum(part.frames for part in parts),
+            width=info.width * settings.output.scale,
+            height=info.height * settings.output.scale,
+            encoder=encode.codec if encode else None,
+            encoder_options=dict(encode.options) if encode else None,
+            pixel_format=encode.pix_fmt if encode else None,
+        ),
+        model=ModelReport(
+            restorer=settings.restore.restorer,
+            runs_on=sorted({part.runs_on for part in parts} - {""}),
+            files={
+                path.name: sha256 for path, sha256 in zip(model.paths, model.sha256, strict=True)
             }
             if model
             else {},
-        },
-        "settings": settings.model_dump(mode="json"),
-        "faces_enhanced": sum(part.faces for part in parts),
-        "tracks": [_track(track, analysis, scale) for track in analysis.tracks],
-        "copied": [
-            {
-                "from_seconds": float(part.span.start * info.time_base),
-                "to_seconds": float(part.span.stop * info.time_base),
-                "frames": part.frames,
-            }
-            for part in parts
-            if part.span.copied
-        ],
-        "passed_through": [
-            {
-                "from_seconds": float(part.span.start * info.time_base),
-                "to_seconds": float(part.span.stop * info.time_base),
-                "reason": part.passed_through,
-            }
-            for part in parts
-            if part.passed_through
-        ],
-        "damage": [
-            {
-                "from_seconds": float(place.first * info.time_base),
-                "to_seconds": float(place.last * info.time_base),
-                "frames": place.frames,
-                "what": place.what,
-            }
+        ),
+        settings=settings,
+        faces_enhanced=sum(part.faces for part in parts),
+        tracks=[_track(track, analysis, settings.output.scale) for track in analysis.tracks],
+        copied=_copied(parts, info.time_base),
+        passed_through=_passed_through(parts, info.time_base),
+        damage=[
+            DamageReport(
+                from_seconds=float(place.first * info.time_base),
+                to_seconds=float(place.last * info.time_base),
+                frames=place.frames,
+                what=place.what,
+            )
             for place in places(damage, info.time_base)
         ],
-        "warnings": list(
-            dict.fromkeys(
-                [
-                    *info.warnings,
-                    *analysis.warnings,
-                    *(warning for part in parts for warning in part.warnings),
-                    *describe_damage(damage, info.time_base),
-                    *notes,
-                ]
-            )
-        ),
-    }
+        warnings=list(dict.fromkeys(warnings)),
+    )
 
 
-def write_sidecar(content: dict[str, Any], path: Path) -> None:
-    """Write the sidecar, whole or not at all. Raises OutputError as the disk does."""
-    write_whole((json.dumps(content, indent=1) + "\n").encode(), path)
+def write_sidecar(content: Sidecar, path: Path) -> None:
+    """Write the sidecar atomically. Raises OutputError as the disk refuses."""
+    write_text(json.dumps(content.model_dump(mode="json"), indent=1) + "\n", path)
 
 
 def sidecar_path(target: Path) -> Path:
-    """Where the report of `target` lies."""
+    """Where the sidecar of `target` lies."""
     return target.with_name(f"{target.name}.facepipe.json")
 
 
@@ -146,29 +253,42 @@ def scale_advice(analysis: Analysis, scale: int) -> str | None:
     return f"the faces are about {median:.0f} px: --scale {wanted} would show what was restored"
 
 
-def _encoding(encode: EncodeSettings | None) -> dict[str, object]:
-    if encode is None:  # a picture is written as its own kind
-        return {}
-    return {
-        "encoder": encode.codec,
-        "encoder_options": dict(encode.options),
-        "pixel_format": encode.pix_fmt,
-    }
+def _track(track: Track, analysis: Analysis, scale: int) -> TrackReport:
+    knots = [
+        KnotReport(
+            pts=int(track.pts[k]),
+            box=[round(float(value), 1) for value in track.boxes[k]],
+            changed=changed_box(track, k, scale=scale, width=analysis.width, height=analysis.height)
+            if track.enhance and frame_px_per_canvas_px(canvas_to_frame(track.landmarks[k])) < 1
+            else None,
+        )
+        for k in range(len(track.pts))
+    ]
+    return TrackReport.model_validate(track_summary(track, analysis.time_base) | {"knots": knots})
 
 
-def _track(track: Track, analysis: Analysis, scale: int) -> dict[str, object]:
-    knots: list[dict[str, object]] = []
-    for k in range(len(track.pts)):
-        knot: dict[str, object] = {
-            "pts": int(track.pts[k]),
-            "box": [round(float(value), 1) for value in track.boxes[k]],
-        }
-        if track.enhance and frame_px_per_canvas_px(canvas_to_frame(track.landmarks[k])) < 1:
-            knot["changed"] = changed_box(
-                track, k, scale=scale, width=analysis.width, height=analysis.height
-            )
-        knots.append(knot)
-    return track_summary(track, analysis.time_base) | {"knots": knots}
+def _copied(parts: Sequence[Part], time_base: Fraction) -> list[CopiedReport]:
+    return [
+        CopiedReport(
+            from_seconds=float(part.span.start * time_base),
+            to_seconds=float(part.span.stop * time_base),
+            frames=part.frames,
+        )
+        for part in parts
+        if part.span.copied
+    ]
+
+
+def _passed_through(parts: Sequence[Part], time_base: Fraction) -> list[PassedThroughReport]:
+    return [
+        PassedThroughReport(
+            from_seconds=float(part.span.start * time_base),
+            to_seconds=float(part.span.stop * time_base),
+            reason=part.passed_through,
+        )
+        for part in parts
+        if part.passed_through
+    ]
 
 
 def _versions() -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""Pictures, as a worker enhances them: a task of many in, what became of each out.
+"""Enhancement of still images: a task holds many, its result says what became of each.
 
-A picture is a film of one frame, so it takes the same steps; it ends as a file of the same kind.
+An image takes the same steps as a video of one frame; it ends as a file of the same kind.
 """
 
 from __future__ import annotations
@@ -11,26 +11,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import cv2
 import fsspec
 
-from facepipe._files import is_address, is_there, write_whole
+from facepipe._files import is_address, is_there, write_bytes
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError, UsageError
 from facepipe.faces.restoration.paste import enlarge
 from facepipe.faces.restore import render_frames
 from facepipe.faces.tracking.link import link
-from facepipe.faces.tracking.selection import choose
-from facepipe.images.picture import MOST_PIXELS, Picture, read_picture, write_picture
+from facepipe.images.still import MAX_PIXELS, StillImage, read_image, write_image
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.preflight import check_output, check_restorer
+from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
     CONTAINER_TAG,
+    make_sidecar,
     scale_advice,
-    sidecar,
     sidecar_path,
     write_sidecar,
 )
@@ -43,7 +42,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Still:
-    """One picture of a task. `number` is the caller's; `content` None: it is read from `source`."""
+    """One image of a task. `number` is the caller's; without `content` it is read from `source`."""
 
     number: int
     source: str  # path or address
@@ -53,24 +52,24 @@ class Still:
 
 @dataclass(frozen=True)
 class StillsTask:
-    """Enhance these pictures; all targets lie under `root`.
+    """Enhance these images; all targets lie under `root`.
 
-    `most_pixels` is the largest picture that is opened. `model` is told of in reports.
+    Images of more than `max_pixels` are refused. `model` is named in the sidecars.
     """
 
     stills: tuple[Still, ...]
     root: Path
     settings: Settings
-    most_pixels: int
+    max_pixels: int
     model: ModelFiles | None
 
     @property
-    def home(self) -> Path:
+    def output_folder(self) -> Path:
         """The folder that it writes to."""
         return self.root
 
-    def sent(self, address: Callable[[str], str], folder: Path) -> StillsTask:
-        """The same for a machine that reads sources at their addresses, writing to `folder`."""
+    def for_remote(self, address: Callable[[str], str], folder: Path) -> StillsTask:
+        """The task for a machine that reads the sources at addresses and writes to `folder`."""
         stills = tuple(
             replace(
                 still,
@@ -83,10 +82,10 @@ class StillsTask:
 
 
 @dataclass(frozen=True)
-class StillDone:
-    """What became of one picture; `failed` says why nothing was written.
+class StillResult:
+    """Result of one image; `failed` says why nothing was written.
 
-    `unwritten`: the disk refused it.
+    `unwritten`: because the disk refused it.
     """
 
     number: int
@@ -102,10 +101,10 @@ class StillDone:
 
 
 @dataclass(frozen=True)
-class StillsDone:
-    """What became of a task's pictures, in their order."""
+class StillsResult:
+    """Results of a task's images, in their order."""
 
-    stills: tuple[StillDone, ...]
+    stills: tuple[StillResult, ...]
 
     @property
     def frames(self) -> int:
@@ -116,39 +115,38 @@ class StillsDone:
         return sum(still.faces for still in self.stills)
 
 
-def enhance_stills(task: StillsTask, progress: Progress) -> StillsDone:
-    """Enhance each picture and write it with a report beside it; `progress` counts pictures.
+def enhance_stills(task: StillsTask, progress: Progress) -> StillsResult:
+    """Enhance each image and write it with its sidecar; `progress` counts images.
 
-    A picture that cannot be read or written is told as failed, the others go on.
+    An image that cannot be read or written is reported as failed, the others go on.
     """
     cv2.setNumThreads(1)
-    done = []
+    results = []
     for still in task.stills:
-        done.append(_enhanced(still, task))
+        results.append(_enhance(still, task))
         progress(1)
-    return StillsDone(tuple(done))
+    return StillsResult(tuple(results))
 
 
-def pass_stills_through(task: StillsTask, progress: Progress) -> StillsDone:
-    """Copy each picture as it is: what is left to do when enhancing it keeps failing."""
-    done = []
+def pass_stills_through(task: StillsTask, progress: Progress) -> StillsResult:
+    """Copy each image unchanged: the fallback when enhancing it keeps failing."""
+    results = []
     for still in task.stills:
         began = time.monotonic()
         content = _content(still)
-        write_whole(content, still.target)
-        done.append(
-            StillDone(still.number, _digest(content), 0, time.monotonic() - began, len(content))
-        )
+        write_bytes(content, still.target)
+        seconds = time.monotonic() - began
+        results.append(StillResult(still.number, _digest(content), 0, seconds, len(content)))
         progress(1)
-    return StillsDone(tuple(done))
+    return StillsResult(tuple(results))
 
 
-def enhance_picture(
-    picture: Picture, info: VideoInfo, sha256: str, settings: Settings
+def enhance_image(
+    image: StillImage, info: VideoInfo, sha256: str, settings: Settings
 ) -> tuple[Frame, Analysis, int]:
-    """The picture's frame enhanced, what was found in it, and how many faces were restored."""
+    """Enhance an image: its frame, the analysis, and the number of restored faces."""
     detect, restore = settings.detect, settings.restore
-    found = search([picture.frame], _SPAN, anchors=frozenset({0}), settings=detect)
+    found = search([image.frame], _SPAN, anchors=frozenset({0}), settings=detect)
     tracks = choose(
         link([found], detect=detect, settings=settings.link, info=info), settings.choose, info
     )
@@ -156,14 +154,14 @@ def enhance_picture(
     enhanced = [track for track in tracks if track.enhance]
     scale = settings.output.scale
     if not enhanced:
-        return picture.frame if scale == 1 else enlarge(picture.frame, scale), analysis, 0
+        return image.frame if scale == 1 else enlarge(image.frame, scale), analysis, 0
     counts: list[int] = []
     (frame,) = render_frames(
-        iter([picture.frame]),
+        iter([image.frame]),
         _SPAN,
         enhanced,
         restorer_of(restore),
-        apart=1,
+        max_gap_pts=1,
         window=1,
         strength=restore.strength,
         fidelity=restore.fidelity,
@@ -173,60 +171,58 @@ def enhance_picture(
     return frame, analysis, sum(counts)
 
 
-def _enhanced(still: Still, task: StillsTask) -> StillDone:
+def _enhance(still: Still, task: StillsTask) -> StillResult:
+    """Enhance and write one image; a failure is part of its result."""
     began = time.monotonic()
-    name, digest = Path(still.source).name, ""
-
-    def done(faces: int = 0, size: int = 0, **what: Any) -> StillDone:
-        seconds = round(time.monotonic() - began, 4)
-        return StillDone(still.number, digest, faces, seconds, size, **what)
-
+    result = StillResult(still.number, "", 0, 0.0)
     try:
         content = _content(still)
-        digest = _digest(content)
-        picture = read_picture(content, name, most_pixels=task.most_pixels)
-        info = _info(picture.frame, picture.kind, name)
-        frame, analysis, faces = enhance_picture(picture, info, digest, task.settings)
-        if faces or task.settings.output.scale > 1:
-            written = write_picture(picture, frame, note=CONTAINER_TAG if faces else "")
-        else:
-            written = content  # not one pixel changed, so not one byte does
-        write_whole(written, still.target)
-        if faces:
-            report = _report(still, task, info, analysis, faces, _digest(written))
-            write_sidecar(report, sidecar_path(still.target))
+        result = replace(result, sha256=_digest(content))
+        result = _write_enhanced(still, task, content, result)
     except (InputError, MediaError, OutputError) as error:
-        return done(failed=str(error), unwritten=isinstance(error, OutputError))
+        result = replace(result, failed=str(error), unwritten=isinstance(error, OutputError))
+    return replace(result, seconds=round(time.monotonic() - began, 4))
+
+
+def _write_enhanced(
+    still: Still, task: StillsTask, content: bytes, result: StillResult
+) -> StillResult:
+    """Enhance the image that `content` holds and write it, with a sidecar where faces changed."""
+    name, scale = Path(still.source).name, task.settings.output.scale
+    image = read_image(content, name, max_pixels=task.max_pixels)
+    info = _info(image.frame, image.kind, name)
+    frame, analysis, faces = enhance_image(image, info, result.sha256, task.settings)
+    written = content  # where no pixel changes, no byte does
+    if faces or scale > 1:
+        written = write_image(image, frame, note=CONTAINER_TAG if faces else "")
+    write_bytes(written, still.target)
     refused = sum(not track.enhance for track in analysis.tracks)
+    result = replace(result, size=len(written), refused=refused)
     if not faces:
-        return done(0, len(written), refused=refused, passed_through=_why_not(analysis))
-    advice = scale_advice(analysis, task.settings.output.scale)
-    return done(faces, len(written), refused=refused, advice=advice)
-
-
-def _report(
-    still: Still, task: StillsTask, info: VideoInfo, analysis: Analysis, faces: int, sha256: str
-) -> dict[str, Any]:
-    restored = Part(_SPAN, "", 1, faces, runs_on=restorer_of(task.settings.restore).description)
-    return sidecar(
+        return replace(result, passed_through=_why_not(analysis))
+    runs_on = restorer_of(task.settings.restore).description
+    report = make_sidecar(
         info=info,
         analysis=analysis,
         settings=task.settings,
         model=task.model,
-        parts=[restored],
+        parts=[Part(_SPAN, "", 1, faces, runs_on=runs_on)],
         target=still.target,
-        target_sha256=sha256,
+        target_sha256=_digest(written),
         notes=(),
     )
+    write_sidecar(report, sidecar_path(still.target))
+    return replace(result, faces=faces, advice=scale_advice(analysis, scale))
 
 
 def _why_not(analysis: Analysis) -> str:
+    """Why no face was enhanced: the reasons of up to three tracks."""
     reasons = [str(track.reason) for track in analysis.tracks]
     return "; ".join(reasons[:3]) if reasons else "no face was found"
 
 
 def _info(frame: Frame, kind: str, name: str) -> VideoInfo:
-    """The picture as a film of one frame that lasts a second."""
+    """The VideoInfo of a still image: one frame, which lasts a second."""
     return VideoInfo(
         path=name,
         container=kind,
@@ -245,6 +241,7 @@ def _info(frame: Frame, kind: str, name: str) -> VideoInfo:
 
 
 def _content(still: Still) -> bytes:
+    """The bytes of an image file; InputError where they cannot be read."""
     if still.content is not None:
         return still.content
     try:
@@ -260,35 +257,37 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-#: Suffixes that mean the same kind of picture.
-_SAME = {".jpeg": ".jpg", ".tiff": ".tif", ".heif": ".heic"}
+#: Suffixes of the same format.
+_SAME_FORMAT = {".jpeg": ".jpg", ".tiff": ".tif", ".heif": ".heic"}
 
 
-def enhance_picture_file(
+def enhance_image_file(
     source: Path,
     target: Path,
     settings: Settings,
     *,
     overwrite: bool = False,
-    most_pixels: int = MOST_PIXELS,
-) -> StillDone:
-    """Write the picture with its faces made clear to `target`, and a report beside it.
+    max_pixels: int = MAX_PIXELS,
+) -> StillResult:
+    """Enhance one image file and write it to `target`, with its sidecar.
 
-    A picture in which no face is enhanced is copied byte by byte, unless it is enlarged.
-    Raises InputError for what is no picture, UsageError for a target of another kind, OutputError
-    for one that cannot be written.
+    An image in which no face is enhanced is copied byte by byte, unless it is enlarged.
+    Raises InputError for a file that is no image, UsageError for a target of another format,
+    OutputError for one that cannot be written.
     """
     if not is_there(source) or not source.is_file():
-        raise InputError(f"{source}: there is no such picture")
-    kinds = [_SAME.get(path.suffix.lower(), path.suffix.lower()) for path in (source, target)]
+        raise InputError(f"{source}: there is no such image")
+    kinds = [
+        _SAME_FORMAT.get(path.suffix.lower(), path.suffix.lower()) for path in (source, target)
+    ]
     if kinds[0] != kinds[1]:
         raise UsageError(
-            f"{target.name}: a picture keeps its kind; name the output *{source.suffix.lower()}"
+            f"{target.name}: an image keeps its format; name the output *{source.suffix.lower()}"
         )
     check_output(source, target, overwrite)
     model, _ = check_restorer(settings)
     still = Still(0, str(source), target)
-    task = StillsTask((still,), target.parent, settings, most_pixels, model)
+    task = StillsTask((still,), target.parent, settings, max_pixels, model)
     (done,) = enhance_stills(task, lambda _: None).stills
     if done.failed:
         raise (OutputError if done.unwritten else InputError)(done.failed)

@@ -1,6 +1,6 @@
-"""The two passes over one span, as a worker runs them: a task in, a noun out.
+"""The tasks of both passes over one span, and the functions by which a worker runs them.
 
-A task is plain data and a pure function of it is the result, so the same call serves this process,
+A task is plain data, and its result is a pure function of it. So the same call serves this process,
 another process and a cluster.
 """
 
@@ -15,18 +15,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from facepipe.configs.settings import DetectSettings, RestoreSettings
-from facepipe.datatypes import (
-    Crops,
-    Frame,
-    Part,
-    Span,
-    SpanFaces,
-    Track,
-    VideoInfo,
-)
+from facepipe.datatypes import Crops, Float32, Frame, Part, Span, SpanFaces, Track, VideoInfo
 from facepipe.faces.analyze import analyze_frames
 from facepipe.faces.restore import NEIGHBOUR_FRAMES, NEIGHBOUR_SECONDS, enlarged, render_frames
 from facepipe.faces.tracking.acceptance import doubted_below
@@ -38,7 +29,7 @@ from facepipe.video import DecodeReport, EncodeSettings, decode, encode
 
 #: Faces that a window of frames may hold: each takes a megabyte, and a crowd has hundreds.
 WINDOW_FACES = 512
-#: What a face costs in the render pass, in frames (of 640x360, on one core).
+#: Cost of a face in the render pass, in frames (of 640x360, on one core).
 FACE_WORK = 3
 
 Progress = Callable[[int], None]
@@ -46,7 +37,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class AnalyzeTask:
-    """Find the faces of one span; `beyond` says how many frames after it are seen too."""
+    """Find the faces of one span; `beyond` frames after it are read too."""
 
     info: VideoInfo
     span: Span
@@ -55,11 +46,11 @@ class AnalyzeTask:
     beyond: int
 
     @property
-    def home(self) -> None:
+    def output_folder(self) -> None:
         """It writes nothing."""
         return
 
-    def sent(self, address: Callable[[str], str], folder: Path) -> AnalyzeTask:  # noqa: ARG002
+    def for_remote(self, address: Callable[[str], str], folder: Path) -> AnalyzeTask:  # noqa: ARG002
         """The same for a machine that reads the source at its address."""
         return replace(self, info=replace(self.info, path=address(self.info.path)))
 
@@ -76,11 +67,11 @@ class RenderTask:
     target: Path
 
     @property
-    def home(self) -> Path:
+    def output_folder(self) -> Path:
         """The folder that it writes to."""
         return self.target.parent
 
-    def sent(self, address: Callable[[str], str], folder: Path) -> RenderTask:
+    def for_remote(self, address: Callable[[str], str], folder: Path) -> RenderTask:
         """The same for a machine that reads the source at its address, writing to `folder`."""
         info = replace(self.info, path=address(self.info.path))
         return replace(self, info=info, target=folder / self.target.name)
@@ -88,25 +79,25 @@ class RenderTask:
 
 @dataclass(frozen=True, eq=False)
 class PassThroughTask:
-    """A span that could not be rendered, and why."""
+    """Write one span unenhanced, as rendering it failed for `reason`."""
 
     render: RenderTask
     reason: str
 
     @property
-    def home(self) -> Path:
+    def output_folder(self) -> Path:
         """The folder that it writes to."""
-        return self.render.home
+        return self.render.output_folder
 
-    def sent(self, address: Callable[[str], str], folder: Path) -> PassThroughTask:
+    def for_remote(self, address: Callable[[str], str], folder: Path) -> PassThroughTask:
         """As RenderTask's."""
-        return replace(self, render=self.render.sent(address, folder))
+        return replace(self, render=self.render.for_remote(address, folder))
 
 
 def tracks_within(tracks: Sequence[Track], span: Span, info: VideoInfo) -> tuple[Track, ...]:
-    """The enhanced tracks that `span` shows, each with no more knots than the span needs.
+    """The enhanced tracks that `span` shows, each cut to the knots that the span needs.
 
-    It needs those of the frames beside it too, which are seen and restored.
+    It needs those of its neighbouring frames too, which are restored and averaged with its own.
     """
     reach = NEIGHBOUR_FRAMES
     begin, end = bisect_left(info.pts, span.start), bisect_left(info.pts, span.stop)
@@ -131,7 +122,7 @@ def tracks_within(tracks: Sequence[Track], span: Span, info: VideoInfo) -> tuple
 
 
 def rendering_work(task: RenderTask) -> float:
-    """About how long `task` takes, in frames without a face."""
+    """Estimate the cost of `task`, in frames without a face."""
     pts, span = task.info.pts, task.span
     shown = pts[bisect_left(pts, span.start) : bisect_left(pts, span.stop)]
     faces = sum(
@@ -141,7 +132,7 @@ def rendering_work(task: RenderTask) -> float:
 
 
 def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
-    """Decode a span and look for faces; `progress` is called with the frames done since."""
+    """Decode a span and find its faces; `progress` is called with the frames done since."""
     cv2.setNumThreads(1)
     report = DecodeReport()
     frames = decode(task.info, task.span, beyond=task.beyond, report=report)
@@ -163,9 +154,9 @@ def search(
     settings: DetectSettings,
     rotation: int = 0,
 ) -> SpanFaces:
-    """The faces of these frames by the settings, with this process's detector; see analyze_frames.
+    """Find the faces of frames by the settings, with this process's detector; see analyze_frames.
 
-    What is a little less sure than asked for is found too: a track may go on over it.
+    Scores a little below the asked one are found too, as they may continue a track.
     """
     return analyze_frames(
         frames,
@@ -186,43 +177,39 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     """Decode, restore, paste and encode one span into `task.target`."""
     cv2.setNumThreads(1)
     report = DecodeReport()
-    beside = NEIGHBOUR_FRAMES if task.tracks else 0
-    frames = decode(task.info, task.span, before=beside, beyond=beside, report=report)
+    around = NEIGHBOUR_FRAMES if task.tracks else 0
+    frames = decode(task.info, task.span, before=around, beyond=around, report=report)
     counted = _counted(frames, progress, task.span)
-    faces, runs_on = 0, ""
+    faces: list[int] = []
+    runs_on = ""
     if task.tracks:
         restorer = restorer_of(task.settings)
         runs_on = restorer.description
-
-        def counting(count: int) -> None:
-            nonlocal faces
-            faces += count
-
-        pictures = render_frames(
+        rendered = render_frames(
             counted,
             task.span,
             task.tracks,
             restorer,
-            apart=NEIGHBOUR_SECONDS / float(task.info.time_base),
+            max_gap_pts=NEIGHBOUR_SECONDS / float(task.info.time_base),
             window=max(1, min(task.settings.window, WINDOW_FACES // most_at_once(task.tracks)[0])),
             strength=task.settings.strength,
             fidelity=task.settings.fidelity,
             scale=task.encode.scale,
-            restored=counting,
+            restored=faces.append,
         )
     else:
-        pictures = enlarged(counted, task.encode.scale)
-    first = next(pictures, None)
+        rendered = enlarged(counted, task.encode.scale)
+    first = next(rendered, None)
     if first is None:
         return Part(task.span, str(task.target), 0, 0, damage=report.damage(task.info.pts))
-    pictures = chain([first], pictures)
-    written = encode(pictures, task.target, info=task.info, span=task.span, settings=task.encode)
+    rendered = chain([first], rendered)
+    written = encode(rendered, task.target, info=task.info, span=task.span, settings=task.encode)
     damage = report.damage(task.info.pts)
-    return Part(task.span, str(task.target), written, faces, runs_on=runs_on, damage=damage)
+    return Part(task.span, str(task.target), written, sum(faces), runs_on=runs_on, damage=damage)
 
 
 def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:
-    """The span as it is, no face restored: what is left to do when restoring it keeps failing."""
+    """Write a span unenhanced: the last resort when rendering it keeps failing."""
     part = render_span(replace(task.render, tracks=()), progress)
     return replace(part, passed_through=task.reason)
 
@@ -258,6 +245,6 @@ def _parser() -> Parser:
     return Parser(threads=1)
 
 
-def _parse(crops: Crops) -> NDArray[np.float32]:
-    """The parse of doubtful faces, whatever restores them later; loaded where there is one."""
+def _parse(crops: Crops) -> Float32:
+    """The parse of doubtful faces, whatever restores them; the network loads at the first."""
     return _parser()(crops)

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from facepipe.datatypes import NEIGHBOUR_CHANNELS, SEQUENCE
+from facepipe.datatypes import CANVAS, NEIGHBOUR_CHANNELS, SEQUENCE_LENGTH
 from facepipe.errors import InputError
-from facepipe.faces.canvas import CANVAS
 from facepipe.faces.restoration.fusion import fuse
 from facepipe.models.networks.parsingnet import PARTS
 from facepipe.training.degradations import (
@@ -43,7 +42,7 @@ _LUMA = np.array([[0.299, 0.587, 0.114]])
 #: Share of sequences that lack frames on one side.
 _CUT_SHORT = 0.15
 
-_BESIDE = tuple(k for k in range(SEQUENCE) if k != REACH)
+_BESIDE = tuple(k for k in range(SEQUENCE_LENGTH) if k != REACH)
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from cv2.typing import MatLike
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepipe.datatypes import SEQUENCE
-from facepipe.faces.canvas import CANVAS, resampled
+from facepipe.datatypes import CANVAS, SEQUENCE_LENGTH
+from facepipe.faces.canvas import resampled
 from facepipe.training.face_archive import ALIGNED_SIZE, MARGIN
 
 #: Frames on each side of the middle one that a sequence shows.
-REACH = SEQUENCE // 2
+REACH = SEQUENCE_LENGTH // 2
 #: Blur of a sensor's square pixels, in their own size.
 _PIXEL_SIGMA = 0.3
 #: Median sigma of how far a face moves from one frame to the next, px of the canvas: that of a head

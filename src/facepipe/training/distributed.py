@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from typing import Any
 
 from facepipe.configs.training import TrainSettings
@@ -18,13 +17,17 @@ def train_on_workers(settings: TrainSettings, *, workers: int, address: str | No
     together see the batches that one process would, so a run may go on with another number of them.
     Raises UsageError without Ray, WorkerError when the training fails.
     """
-    if find_spec("ray") is None:
-        raise UsageError("training on several workers needs Ray: install facepipe[cluster]")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
-    import ray
-    from ray.train import RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    try:
+        import ray
+        from ray.train import RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+    except ImportError as error:
+        raise UsageError(
+            "training on several workers needs Ray Train: "
+            "pip install 'facepipe[train,cluster]' 'ray[train]'"
+        ) from error
 
     started = not ray.is_initialized()
     if started:

@@ -12,9 +12,9 @@ import onnx.utils
 import torch
 from onnx.external_data_helper import set_external_data
 
-from facepipe._files import sha256_of
-from facepipe.models.networks.factory import CANVAS
-from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, FishSRNet, GuidedFishSRNet
+from facepipe._files import sha256_of, write_bytes
+from facepipe.datatypes import CANVAS
+from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, FishSRNet, GuidedFishSRNet
 from facepipe.models.networks.parsingnet import ParsingNet
 from facepipe.models.weights import load_weights, save_weights
 
@@ -57,7 +57,7 @@ def export(
 
 
 def _write_graph(network: GuidedFishSRNet, weights: Path, graph: Path) -> None:
-    example = torch.rand(2, SEEN_CHANNELS, CANVAS, CANVAS)
+    example = torch.rand(2, INPUT_CHANNELS, CANVAS, CANVAS)
     count = torch.export.Dim("n", min=1, max=_LARGEST_BATCH)
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"
@@ -98,9 +98,7 @@ def _write_parse_graph(graph: Path, target: Path) -> None:
 
 
 def _write(model: onnx.ModelProto, target: Path) -> None:
-    partial = target.with_name(target.name + ".partial")
-    partial.write_bytes(model.SerializeToString())
-    partial.replace(target)
+    write_bytes(model.SerializeToString(), target)
 
 
 def _places(weights: Path) -> dict[str, tuple[int, int]]:

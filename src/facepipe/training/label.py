@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepipe.errors import OutputError
+from facepipe._files import atomic_write
 from facepipe.models.networks.parsingnet import ParsingTeacher
 from facepipe.training.face_archive import CLASS_OF_PART, IGNORED, FaceArchive
 
@@ -33,24 +33,18 @@ def label(
     Raises OutputError when `target` cannot be written.
     """
     teacher.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    partial = target.with_name(target.name + ".partial")
-    try:
-        with zipfile.ZipFile(partial, "w") as archive:
-            for first in range(0, len(faces), BATCH):
-                numbers = range(first, min(first + BATCH, len(faces)))
-                pairs = [faces.face(number) for number in numbers]
-                parts = _likeliest(teacher, np.stack([face for face, _ in pairs]))
-                for number, (_, valid), part in zip(numbers, pairs, parts, strict=True):
-                    classes = np.where(valid > 127, CLASS_OF_PART[part], IGNORED)
-                    buffer = io.BytesIO()
-                    Image.fromarray(classes.astype(np.uint8)).save(buffer, "PNG")
-                    archive.writestr(f"{faces.names[number]}.png", buffer.getvalue())
-                if progress is not None:
-                    progress(numbers.stop, len(faces))
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"{target}: the masks cannot be written ({error})") from error
+    with atomic_write(target) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for first in range(0, len(faces), BATCH):
+            numbers = range(first, min(first + BATCH, len(faces)))
+            pairs = [faces.face(number) for number in numbers]
+            parts = _likeliest(teacher, np.stack([face for face, _ in pairs]))
+            for number, (_, valid), part in zip(numbers, pairs, parts, strict=True):
+                classes = np.where(valid > 127, CLASS_OF_PART[part], IGNORED)
+                buffer = io.BytesIO()
+                Image.fromarray(classes.astype(np.uint8)).save(buffer, "PNG")
+                archive.writestr(f"{faces.names[number]}.png", buffer.getvalue())
+            if progress is not None:
+                progress(numbers.stop, len(faces))
 
 
 def _likeliest(teacher: ParsingTeacher, faces: NDArray[np.uint8]) -> NDArray[np.intp]:

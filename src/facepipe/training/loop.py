@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from facepipe._files import atomic_write
 from facepipe.configs.training import TrainSettings
 from facepipe.errors import ModelError, UsageError
 from facepipe.models.weights import load_weights, save_weights
@@ -265,10 +266,9 @@ def _resume(path: Path, parts: dict[str, Stateful]) -> int:
 
 
 def _write_checkpoint(path: Path, step: int, parts: dict[str, Stateful]) -> None:
-    partial = path.with_name(path.name + ".partial")
     states = {name: part.state_dict() for name, part in parts.items()}
-    torch.save({"step": step, **states}, partial)
-    partial.replace(path)
+    with atomic_write(path) as partial:
+        torch.save({"step": step, **states}, partial)
 
 
 def _log(path: Path, report: Progress) -> None:
@@ -290,4 +290,5 @@ def _log(path: Path, report: Progress) -> None:
 def _write_sheet(path: Path, columns_B3HW: Tensor) -> None:
     wide = torch.cat(list(columns_B3HW[:12].float().cpu()), 2)
     pixels = (wide.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
-    Image.fromarray(pixels).save(path)
+    with atomic_write(path) as partial:
+        Image.fromarray(pixels).save(partial)

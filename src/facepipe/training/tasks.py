@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facepipe.configs.training import TrainSettings
+from facepipe.datatypes import CANVAS
 from facepipe.errors import UsageError
 from facepipe.models.networks.baselines import Discriminator, FSRNet
 from facepipe.models.networks.complexity import gigamacs
 from facepipe.models.networks.factory import (
-    CANVAS,
     SMALL,
     FromCanvas,
     guided_network,

@@ -1,4 +1,4 @@
-"""The only home of PyAV: films in, films out."""
+"""Reading and writing of videos; the only room that uses PyAV (besides training data)."""
 
 from facepipe.video.compatibility.check import Compatibility, check_target
 from facepipe.video.compatibility.differences import Incompatibility
@@ -6,7 +6,7 @@ from facepipe.video.damage import DecodeReport
 from facepipe.video.decode import decode
 from facepipe.video.encode import EncodeSettings, check_encoder, encode, output_pix_fmt
 from facepipe.video.muxing.mux import mux
-from facepipe.video.muxing.smart_render import SmartRender, copyable, settings_to_join
+from facepipe.video.muxing.smart_render import SmartRender, joinable_settings, smart_render_of
 from facepipe.video.probe import probe
 
 __all__ = [
@@ -17,11 +17,11 @@ __all__ = [
     "Incompatibility",
     "check_encoder",
     "check_target",
-    "copyable",
     "decode",
     "encode",
-    "settings_to_join",
+    "joinable_settings",
     "mux",
     "output_pix_fmt",
     "probe",
+    "smart_render_of",
 ]

@@ -1,9 +1,16 @@
-"""What each container holds: facts about FFmpeg's muxers, each of which a test writes and reads."""
+"""Containers: one row for each, with what FFmpeg's muxer writes and a reader gets back.
+
+Every other module asks the row, and no muxer's name stands anywhere else. Each fact has a test that
+writes it and reads it back; docs/containers.md shows the rows.
+"""
 
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 from av.stream import Stream
@@ -12,107 +19,217 @@ from facepipe.datatypes import VideoInfo
 from facepipe.errors import UsageError
 from facepipe.video.streams import codec_name, has_decoder, is_cover
 
-#: Containers that are named where another one holds less, the widespread ones first.
-SUGGESTED = (".mkv", ".mp4", ".mov", ".webm", ".ts", ".m2ts", ".nut")
+#: Why data of a kind that no muxer knows are left out.
+HOMELESS = "no container takes data of this kind"
+_ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect ratio
 _TRANSPORT_CODECS = (
     *("mpeg1video", "mpeg2video", "mpeg4", "h264", "hevc", "vvc", "av1"),
     *("aac", "aac_latm", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus", "pcm_bluray"),
     *("dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "klv", "timed_id3", "bin_data"),
 )
-#: Why data of a kind that no muxer knows are left out.
-HOMELESS = "no container takes data of this kind"
+_MOV_KEYS = (
+    *("title", "artist", "album", "date", "encoder", "comment", "genre", "copyright", "location"),
+    *("creation_time", "timecode", "language"),
+    *("major_brand", "minor_version", "compatible_brands"),
+)
+_MP4_KEYS = (
+    *("album_artist", "composer", "grouping", "lyrics", "description", "synopsis", "show"),
+    *("keywords", "episode_id", "network", "track", "disc", "media_type", "hd_video"),
+    *("gapless_playback", "compilation", "season_number", "episode_sort"),
+)
 
 
-def container_takes(muxer: str, codec: str) -> bool:
-    """Whether a container takes packets of a codec (FFmpeg's name of it, or of a coder)."""
-    if not holds_video(muxer, codec):
-        return False
-    if muxer == "mpegts":  # says yes to all
-        return codec in _TRANSPORT_CODECS
-    with av.open(io.BytesIO(), "w", format=muxer) as trial:
-        try:
-            trial.add_mux_stream(codec)
-        except ValueError:
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """What one container holds, as FFmpeg's muxer of that name writes it.
+
+    Codecs have FFmpeg's names.
+    """
+
+    muxer: str
+    suffixes: tuple[str, ...]
+    #: Of the video codecs that facepipe writes unasked, those that it takes and gives back.
+    #: FFmpeg's muxers say of some that they take them, and fail, or write what no one reads.
+    video_codecs: tuple[str, ...]
+    #: Encoders whose packets can stand in one stream with the source's own (smart rendering).
+    #: H.264's parameter sets all go into the header, the encoder's by an id of their own. HEVC's
+    #: come with every keyframe, which Apple's players do not take in mp4. AV1's sequence headers
+    #: always do, and mp4 wants but one.
+    joins: tuple[str, ...]
+    #: All codecs that it takes; None: what the muxer says of itself is right.
+    codecs: tuple[str, ...] | None = None
+    #: What text subtitles of other codecs are converted to; None: they are not.
+    subtitle_codec: str | None = None
+    #: Whether subtitles are shown no longer than they should be.
+    subtitles: bool = True
+    attachments: bool = False
+    #: Where cover images go; None: nowhere.
+    covers: Literal["stream", "attachment"] | None = None
+    #: Whether it takes data streams, as far as their codec is known.
+    data: bool = False
+    #: How a time code is kept: as a track of its own, or as metadata of the file.
+    timecode: Literal["track", "metadata"] | None = "metadata"
+    #: Keys of the file's metadata that it has fields for; None: it stores any key.
+    metadata_keys: tuple[str, ...] | None = None
+    #: The only time base that streams can have, in seconds; None: each keeps its own.
+    tick: Fraction | None = None
+    #: Whether packets may lie before time zero, where players skip them.
+    negative_times: bool = False
+    #: Whether packets of one stream may have equal decoding times.
+    equal_times: bool = False
+    #: Whether no decoding time may lie below zero: one that does would move all streams.
+    dts_from_zero: bool = False
+    #: Whether a stream's header says how many samples of audio players skip (CodecDelay).
+    codec_delay: bool = False
+    #: Whether packets have room for further data (BlockAdditions), such as the alpha of VP9.
+    block_additions: bool = False
+    #: Whether it keeps the pixel aspect ratio of codecs that have no field for it. The other muxers
+    #: take it from the stream, where PyAV cannot set it, and not from the codec's parameters.
+    pixel_aspect: bool = False
+    #: Whether streams and programs have numbers that are kept from file to file.
+    program_ids: bool = False
+    #: Whether languages are those of QuickTime's list alone.
+    quicktime_languages: bool = False
+    #: Whether it needs the names of the channels of PCM.
+    needs_layout: bool = False
+    #: Whether FFmpeg writes it with the mov muxer: ISO base media files.
+    isobmff: bool = False
+    #: Options that the muxer always gets.
+    options: tuple[tuple[str, str], ...] = ()
+
+    def matches(self, format_name: str) -> bool:
+        """Whether FFmpeg's demuxer of that name ("matroska,webm") reads this container."""
+        return self.muxer in format_name.split(",")
+
+    def holds_video(self, codec: str) -> bool:
+        """Whether it takes video of a codec; of codecs that no row names, it may."""
+        return codec in self.video_codecs or all(codec not in c.video_codecs for c in CONTAINERS)
+
+    def takes(self, codec: str) -> bool:
+        """Whether it takes packets of a codec, or of an encoder."""
+        if not self.holds_video(codec):
             return False
-    return True
+        if self.codecs is not None:
+            return codec in self.codecs
+        with av.open(io.BytesIO(), "w", format=self.muxer) as trial:
+            try:
+                trial.add_mux_stream(codec)
+            except ValueError:
+                return False
+        return True
+
+    def refusal(self, stream: Stream) -> str | None:
+        """Why it cannot hold a stream as it is; None where it can."""
+        codec = codec_name(stream)
+        if stream.type == "attachment":
+            return None if self.attachments else "it holds no attachments"
+        if is_cover(stream) and has_decoder(stream):
+            return None if self.covers else "it holds no covers"
+        if stream.type == "data":
+            if codec == "unknown":
+                return HOMELESS
+            known = self.data and (self.codecs is None or codec in self.codecs)
+            return None if known else "it holds no such data"
+        if stream.type not in ("video", "audio", "subtitle") or not has_decoder(stream):
+            return "no container takes a stream of an unknown kind"
+        if stream.type == "subtitle" and not self.subtitles:
+            return "its subtitles have no end"
+        return None if self.takes(codec) else f"it takes no {codec}"
+
+    def loses_aspect(self, info: VideoInfo, codec: str) -> bool:
+        """Whether video of that codec would lose the shape of its pixels."""
+        square = info.sample_aspect_ratio in (None, 1)
+        return not square and not self.pixel_aspect and codec in _ASPECTLESS
 
 
-def refusal(stream: Stream, muxer: str) -> str | None:
-    """Why a container cannot hold a stream as it is; None where it can."""
-    codec = codec_name(stream)
-    if stream.type == "attachment":
-        return None if muxer == "matroska" else "it holds no attachments"
-    if is_cover(stream) and has_decoder(stream):
-        return None if muxer in ("matroska", "mp4") else "it holds no covers"
-    if stream.type == "data":
-        if codec == "unknown":
-            return HOMELESS
-        if muxer not in ("mp4", "mov") and not (
-            muxer == "mpegts" and container_takes(muxer, codec)
-        ):
-            return "it holds no such data"
-        return None
-    if stream.type not in ("video", "audio", "subtitle") or not has_decoder(stream):
-        return "no container takes a stream of an unknown kind"
-    if muxer == "nut" and stream.type == "subtitle":
-        return "its captions have no end"
-    return None if container_takes(muxer, codec) else f"it takes no {codec}"
+MP4 = Container(
+    muxer="mp4",
+    suffixes=(".mp4", ".m4v"),
+    video_codecs=("h264", "hevc", "av1", "vp9", "ffv1"),
+    joins=("libx264", "libvpx-vp9"),
+    subtitle_codec="mov_text",
+    covers="stream",
+    data=True,
+    timecode="track",
+    metadata_keys=(*_MOV_KEYS, *_MP4_KEYS),
+    negative_times=True,
+    pixel_aspect=True,
+    needs_layout=True,
+    isobmff=True,
+)
+MOV = Container(
+    muxer="mov",
+    suffixes=(".mov",),
+    video_codecs=("h264", "hevc", "prores"),
+    joins=("libx264", "prores_ks"),
+    subtitle_codec="mov_text",
+    data=True,
+    timecode="track",
+    metadata_keys=_MOV_KEYS,
+    negative_times=True,
+    pixel_aspect=True,
+    quicktime_languages=True,
+    isobmff=True,
+)
+MATROSKA = Container(
+    muxer="matroska",
+    suffixes=(".mkv",),
+    video_codecs=("h264", "hevc", "av1", "vp9", "ffv1", "prores"),
+    joins=("libx264", "libx265", "libsvtav1", "libvpx-vp9", "prores_ks"),
+    subtitle_codec="subrip",
+    attachments=True,
+    covers="attachment",
+    tick=Fraction(1, 1000),
+    equal_times=True,
+    codec_delay=True,
+    block_additions=True,
+)
+WEBM = Container(
+    muxer="webm",
+    suffixes=(".webm",),
+    video_codecs=("av1", "vp9"),
+    joins=("libsvtav1", "libvpx-vp9"),
+    subtitle_codec="webvtt",
+    tick=Fraction(1, 1000),
+    equal_times=True,
+    codec_delay=True,
+    block_additions=True,
+)
+MPEGTS = Container(
+    muxer="mpegts",
+    suffixes=(".ts", ".m2ts"),
+    video_codecs=("h264", "hevc"),
+    joins=("libx264", "libx265"),
+    codecs=_TRANSPORT_CODECS,  # the muxer says yes to all
+    data=True,
+    timecode=None,
+    tick=Fraction(1, 90000),
+    dts_from_zero=True,
+    program_ids=True,
+    options=(("mpegts_copyts", "1"),),
+)
+NUT = Container(
+    muxer="nut",
+    suffixes=(".nut",),
+    video_codecs=("h264", "hevc", "av1", "vp9", "ffv1"),
+    joins=("libx264", "libx265"),
+    subtitles=False,
+)
+CONTAINERS = (MP4, MOV, MATROSKA, WEBM, MPEGTS, NUT)
+#: Suffixes that are named where another container holds less, the widespread ones first.
+SUGGESTED = (".mkv", ".mp4", ".mov", ".webm", ".ts", ".m2ts", ".nut")
+_BY_SUFFIX = {suffix: container for container in CONTAINERS for suffix in container.suffixes}
+#: Suffixes of the files that can be written.
+WRITTEN_SUFFIXES = frozenset(_BY_SUFFIX)
 
 
-_MUXERS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-    ".ts": "mpegts",
-    ".m2ts": "mpegts",
-    ".nut": "nut",
-}
-
-
-#: Of the codecs that facepipe writes unasked, those that each container takes and gives back.
-_HELD = {
-    "mp4": ("h264", "hevc", "av1", "vp9", "ffv1"),
-    "mov": ("h264", "hevc", "prores"),
-    "matroska": ("h264", "hevc", "av1", "vp9", "ffv1", "prores"),
-    "webm": ("av1", "vp9"),
-    "mpegts": ("h264", "hevc"),
-    "nut": ("h264", "hevc", "av1", "vp9", "ffv1"),
-}
-
-
-_ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect ratio
-
-
-_TABLED = frozenset(codec for codecs in _HELD.values() for codec in codecs)
-
-
-#: Suffixes of films that can be written.
-WRITTEN_SUFFIXES = frozenset(_MUXERS)
-
-
-def muxer_of(target: Path) -> str:
-    """The name of FFmpeg's muxer for a target's suffix; UsageError for others."""
+def container_of(target: Path | str) -> Container:
+    """The container of a target, or of a suffix (".mkv"); UsageError for other suffixes."""
+    suffix = target.suffix if isinstance(target, Path) else target
     try:
-        return _MUXERS[target.suffix.lower()]
+        return _BY_SUFFIX[suffix.lower()]
     except KeyError:
         raise UsageError(
-            f"cannot tell the container of {target.name!r} by its suffix; "
-            f"use one of {', '.join(_MUXERS)}"
+            f"cannot tell the container of {Path(target).name!r} by its suffix; "
+            f"use one of {', '.join(_BY_SUFFIX)}"
         ) from None
-
-
-def holds_video(muxer: str, codec: str) -> bool:
-    """Whether a container takes video of a codec; of codecs that are not in the table, it may.
-
-    FFmpeg's muxers say of some that they take them, and fail, or write what no one reads.
-    """
-    return codec in _HELD[muxer] or codec not in _TABLED
-
-
-def loses_aspect(info: VideoInfo, codec: str, muxer: str) -> bool:
-    """Whether a film of that codec would lose the shape of its pixels in a container."""
-    # PyAV cannot set a stream's own aspect ratio, which is where these muxers look for it.
-    square = info.sample_aspect_ratio in (None, 1)
-    return not square and muxer not in ("mp4", "mov") and codec in _ASPECTLESS

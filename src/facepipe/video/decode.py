@@ -215,7 +215,9 @@ def _frame(
         image = image.reformat(format=format.name, interpolation="BICUBIC", threads=1)
     image.pts = pts
     image.time_base = info.time_base
-    frame = Frame(pts, format, colour_of(image), views(image), handle=image)
+    frame = Frame(
+        pts=pts, format=format, colour=colour_of(image), planes=views(image), handle=image
+    )
     if format.bits % 8 == 0:
         return frame, faults
     # x264 ends the process at values above what a frame's bits can say. FFmpeg fills what damage

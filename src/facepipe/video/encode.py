@@ -1,4 +1,4 @@
-"""Turn the frames of one span into a part on disk."""
+"""Encode the frames of one span to a part on disk."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from av.video.frame import PictureType
 
 from facepipe.datatypes import Frame, Span, VideoInfo
 from facepipe.errors import MediaError
+from facepipe.video.containers import MOV, Container
 from facepipe.video.encoders.settings import (
     EncodeSettings,
     check_encoder,
     configure,
     encoder_options,
     output_pix_fmt,
-    part_format,
+    part_container,
 )
 from facepipe.video.pixel_formats import (
     BT709_MATRIX,
@@ -36,7 +37,7 @@ from facepipe.video.sources import as_facepipe_error, replacing
 
 __all__ = ["EncodeSettings", "check_encoder", "encode", "output_pix_fmt", "part_shift"]
 
-# No encoder moves a picture further than this from its place in the order of showing.
+# No encoder moves a frame further than this from its place in presentation order.
 _MOST_REORDERED = 16
 _INTERLACING = ("libx264", "mpeg2video", "mpeg4", "prores_ks", "prores", "prores_aw")
 
@@ -52,9 +53,9 @@ def encode(
     """Encode one span to a file that appears whole or not at all; the number of frames.
 
     The few codecs that NUT does not take (ProRes) go to QuickTime. Times are the source's, moved
-    by `part_shift`. Frames must rise by pts; where one does not,
-    it is moved up by a tick. Errors: MediaError with the encoder's own message, OutputError when
-    the disk refuses.
+    by `part_shift`. Frames must rise by pts; where one does not, it is moved up by a tick.
+
+    Errors: MediaError with the encoder's own message, OutputError when the disk refuses.
     """
     first = next(frames, None)
     if first is None:
@@ -77,10 +78,10 @@ def _write(
 ) -> int:
     pix_fmt, _ = output_pix_fmt(settings, info)
     shift = part_shift(info)
-    format = part_format(settings.codec)
-    options = _part_options(format, pix_fmt, info)
-    with av.open(str(target), "w", format=format, container_options=options) as container:
-        stream = _add_stream(container, first, info, settings, pix_fmt)
+    container = part_container(settings.codec)
+    options = _part_options(container, pix_fmt, info)
+    with av.open(str(target), "w", format=container.muxer, container_options=options) as out:
+        stream = _add_stream(out, first, info, settings, pix_fmt)
         # NUT wants decoding times that rise and stay below pts; nobody reads them back.
         due: deque[int] = deque()
         given = written = 0
@@ -95,57 +96,57 @@ def _write(
                     due.extend(pts - back for back in range(_MOST_REORDERED, 0, -1))
                 last = pts
                 due.append(pts)
-                picture = _picture(frame, pix_fmt, info)
-                picture.pts = pts
-                picture.time_base = info.time_base
+                encoded = _encoder_frame(frame, pix_fmt, info)
+                encoded.pts = pts
+                encoded.time_base = info.time_base
                 # The decoder's picture type would force the encoder to use the same.
-                picture.pict_type = PictureType.NONE
+                encoded.pict_type = PictureType.NONE
                 given += 1
-                packets = _send(stream, picture, settings)
+                packets = _send(stream, encoded, settings)
             for packet in packets:
                 assert packet.pts is not None
                 early = due.popleft()
-                packet.dts = (packet.pts if format == "mov" else min(early, packet.pts)) + shift
+                packet.dts = (packet.pts if container is MOV else min(early, packet.pts)) + shift
                 packet.pts += shift
                 packet.time_base = info.time_base
-                container.mux_one(packet)
+                out.mux_one(packet)
                 written += 1
     if written != given:
         raise MediaError(f"{settings.codec} made {written} packets of {given} frames")
     return given
 
 
-def _part_options(format: str, pix_fmt: str, info: VideoInfo) -> dict[str, str]:
-    """Options with which a part keeps exact times, and what packets carry beside themselves."""
+def _part_options(container: Container, pix_fmt: str, info: VideoInfo) -> dict[str, str]:
+    """Options with which a part keeps exact times, and the side data of packets."""
     options = {"avoid_negative_ts": "disabled"}
-    if format == "mov":
+    if container is MOV:
         ticks = str(info.time_base.denominator)
         return options | {"video_track_timescale": ticks, "movie_timescale": ticks}
-    if pixel_format(pix_fmt).alpha:  # VP9 codes transparency beside its packets
+    if pixel_format(pix_fmt).alpha:  # VP9 has it in the side data of its packets
         return options | {"syncpoints": "timestamped", "strict": "experimental"}
     return options
 
 
 def _add_stream(
-    container: av.container.OutputContainer,
+    out: av.container.OutputContainer,
     first: Frame,
     info: VideoInfo,
     settings: EncodeSettings,
     pix_fmt: str,
 ) -> av.VideoStream:
-    picture = first.handle if isinstance(first.handle, av.VideoFrame) else None
-    options = encoder_options(settings, picture) | _chroma(info, pix_fmt)
-    stream = container.add_stream(settings.codec, options=options)
+    decoded = first.handle if isinstance(first.handle, av.VideoFrame) else None
+    options = encoder_options(settings, decoded) | _chroma(info, pix_fmt)
+    stream = out.add_stream(settings.codec, options=options)
     assert isinstance(stream, av.VideoStream)
     context = stream.codec_context
     configure(context, settings, info, pix_fmt)
     stream.time_base = info.time_base
-    if picture is not None:
-        tags = tags_of(picture, pix_fmt, info, context.height)
+    if decoded is not None:
+        tags = tags_of(decoded, pix_fmt, info, context.height)
         context.color_range, context.colorspace = tags
-        context.color_primaries = picture.color_primaries
-        context.color_trc = picture.color_trc
-        if picture.interlaced_frame and settings.codec in _INTERLACING:
+        context.color_primaries = decoded.color_primaries
+        context.color_trc = decoded.color_trc
+        if decoded.interlaced_frame and settings.codec in _INTERLACING:
             context.flags |= Flags.interlaced_dct | Flags.interlaced_me
     try:
         context.open()
@@ -157,12 +158,12 @@ def _add_stream(
 
 
 def _chroma(info: VideoInfo, pix_fmt: str) -> dict[str, str]:
-    """The option that says where chroma lies, where it is not on the left as it is by default."""
-    place = info.chroma_location
+    """The option that says where chroma lies, where that is not on the left, the default."""
+    location = info.chroma_location
     both = [pixel_format(name) for name in (info.pix_fmt, pix_fmt)]
-    if place in (None, "left") or not all((f.shift_x, f.shift_y) == (1, 1) for f in both):
+    if location in (None, "left") or not all((f.shift_x, f.shift_y) == (1, 1) for f in both):
         return {}
-    return {"chroma_sample_location": place}
+    return {"chroma_sample_location": location}
 
 
 def _tag_limited_range(context: av.VideoCodecContext) -> None:
@@ -172,36 +173,36 @@ def _tag_limited_range(context: av.VideoCodecContext) -> None:
     context.extradata = b"".join(bytes(packet) for packet in tagged) or context.extradata
 
 
-def tags_of(picture: av.VideoFrame, pix_fmt: str, info: VideoInfo, height: int) -> tuple[int, int]:
-    """Range and matrix to write: the source's, unless RGB has to become something else.
+def tags_of(frame: av.VideoFrame, pix_fmt: str, info: VideoInfo, height: int) -> tuple[int, int]:
+    """Colour range and matrix to write: the source's, unless RGB has to become something else.
 
-    `picture` is the source's, `height` that of the film to be written. A matrix that the source
-    leaves open stays open, but for a small film enlarged to a size at which players would guess
+    `frame` is the source's, `height` that of the video to be written. A matrix that the source
+    leaves open stays open, but for a small video enlarged to a size at which players would guess
     another one.
     """
     guess = SMPTE170M_MATRIX if info.height < 720 else BT709_MATRIX
-    if picture.format.is_rgb and not av.VideoFormat(pix_fmt).is_rgb:
+    if frame.format.is_rgb and not av.VideoFormat(pix_fmt).is_rgb:
         return LIMITED_RANGE, guess
     if av.VideoFormat(pix_fmt).is_rgb:
-        return int(picture.color_range), RGB_MATRIX
-    matrix = int(picture.colorspace)
+        return int(frame.color_range), RGB_MATRIX
+    matrix = int(frame.colorspace)
     if matrix in (RGB_MATRIX, UNSPECIFIED):
         matrix = guess if info.height < 720 <= height else UNSPECIFIED
-    return int(picture.color_range), matrix
+    return int(frame.color_range), matrix
 
 
 def _send(
-    stream: av.VideoStream, picture: av.VideoFrame | None, settings: EncodeSettings
+    stream: av.VideoStream, frame: av.VideoFrame | None, settings: EncodeSettings
 ) -> list[av.Packet[av.VideoStream]]:
     try:
-        return stream.encode(picture)
+        return stream.encode(frame)
     except av.FFmpegError as error:
-        at = "at its end" if picture is None else f"at pts {picture.pts}"
+        at = "at its end" if frame is None else f"at pts {frame.pts}"
         raise as_facepipe_error(error, f"encoding with {settings.codec} {at}") from error
 
 
-def _picture(frame: Frame, pix_fmt: str, info: VideoInfo) -> av.VideoFrame:
-    """The picture to encode: the decoder's own if nothing in it was changed."""
+def _encoder_frame(frame: Frame, pix_fmt: str, info: VideoInfo) -> av.VideoFrame:
+    """The frame as the encoder takes it: the decoder's own if nothing in it was changed."""
     handle = frame.handle if isinstance(frame.handle, av.VideoFrame) else None
     if handle is not None and handle.format.name == pix_fmt and _untouched(frame, handle):
         return handle
@@ -236,10 +237,10 @@ def _untouched(frame: Frame, handle: av.VideoFrame) -> bool:
 
 
 def _blank(handle: av.VideoFrame | None, width: int, height: int, layout: str) -> av.VideoFrame:
-    """A picture with buffers of its own and the handle's tags; its pixels are to be filled."""
+    """A frame with buffers of its own and the handle's tags; its pixels are to be filled."""
     if handle is not None and (handle.interlaced_frame or len(handle.side_data)):
-        # Field flags, captions and the like can only be had by a conversion. Asking for another
-        # matrix forces one where size and format are the same; the pixels do not matter.
+        # Field flags and side data (closed captions) can only be had by a conversion. Asking for
+        # another matrix forces one where size and format are the same; the pixels do not matter.
         fresh = handle.reformat(
             width,
             height,

@@ -109,6 +109,7 @@ class SourceScan:
         guessed = is_timed_as_decoded(self._container.format.name, coding.codec)
         gops = () if guessed else coding.closed_gops()
         frame, context = self._first.frame, video.codec_context
+        ratio = video.sample_aspect_ratio
         return VideoInfo(
             path=str(self._path),
             container=self._container.format.name,
@@ -117,13 +118,13 @@ class SourceScan:
             width=frame.width if frame is not None else context.width,
             height=frame.height if frame is not None else context.height,
             pix_fmt=self._pix_fmt(),
-            time_base=video.time_base,
+            time_base=Fraction(video.time_base),
             pts=tuple(timing.pts),
             keyframe_pts=timing.keyframe_pts(),
             closed_gops=gops,
             coded_pts=coding.coded_pts() if gops else (),
             rotation=frame.rotation if frame is not None else 0,
-            sample_aspect_ratio=video.sample_aspect_ratio or None,
+            sample_aspect_ratio=Fraction(ratio) if ratio else None,
             profile=context.profile,
             tags=tags_of(frame) if frame is not None else (0, 2, 2, 2),
             damage=merged(damage, timing.pts),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,9 +15,10 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from facepipe._files import is_address
+from facepipe._files import atomic_write, is_address
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError
 from facepipe.video.pyav.isobmff import lacks_index
+from facepipe.video.pyav.texts import TEXTS
 from facepipe.video.source_cache import CachedFile, cached_file
 
 # Containers that hold a video by themselves. Playlists (hls, dash, concat, ...) are left out on
@@ -56,8 +56,9 @@ def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputC
     """Open a media file; InputError says what is wrong with it otherwise.
 
     No frame of more than `most_pixels` is decoded while FFmpeg learns what the file holds.
-    An address ("scheme://...") is read through fsspec, which opens nothing but that. Within
-    `read_once`, that path is read through its cache.
+    An address ("scheme://..."), such as those of `workers.ray_files`, is read through fsspec, which
+    opens nothing but that.
+    Within `read_once`, its path is read through its cache.
     """
     if isinstance(source, str) and is_address(source):
         system, place = fsspec.core.url_to_fs(source)
@@ -102,13 +103,14 @@ def _opened(
         "format_whitelist": ",".join(_DEMUXERS),
     }
     try:
-        return av.open(
+        opened: InputContainer = av.open(
             file,
             "r",
             options={} if most_pixels is None else {"max_pixels": str(most_pixels)},
             container_options=options,
-            metadata_errors="surrogateescape",
+            **TEXTS,
         )
+        return opened
     except av.PermissionError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except av.ArgumentError as error:
@@ -150,21 +152,11 @@ def as_facepipe_error(error: Exception, doing: str) -> FacepipeError:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A hidden name in the target's folder, which takes its place only if all goes well.
-
-    The file reaches the disk before it is renamed; after any exception nothing is left behind.
-    """
+    """Write a video file atomically (`atomic_write`); FFmpeg's errors become facepipe's."""
     # Absolute, because FFmpeg takes what stands before a colon for a protocol.
     target = target.absolute()
-    temporary = target.with_name(f".{target.stem}.partial{target.suffix}")
-    try:
-        temporary.unlink(missing_ok=True)
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.replace(target)
-    except (OSError, av.FFmpegError) as error:
-        raise as_facepipe_error(error, f"writing {target}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with atomic_write(target) as partial:
+        try:
+            yield partial
+        except (OSError, av.FFmpegError) as error:
+            raise as_facepipe_error(error, f"writing {target}") from error

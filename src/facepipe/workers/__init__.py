@@ -1,1 +1,1 @@
-"""Where spans are worked on: an executor's protocol, this machine's, and jobs that can resume."""
+"""Executors: run pure task functions in this process, in local processes, or on a Ray cluster."""

@@ -1,4 +1,4 @@
-"""What an executor is: tasks in, outcomes out, in any order, failures among them."""
+"""The interface of an executor: tasks in, outcomes out in any order, failures among them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Generic, Protocol, TypeVar
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-#: A task function: the task, and what to call with the number of frames done since the last call.
+#: A task function. It is given the task and a callback for the frames done since the last call.
 TaskFunction = Callable[[Task, Callable[[int], None]], Result]
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[Result]):
-    """What became of task `number`: a result, or the error that ended its last attempt."""
+    """Outcome of task `number`: a result, or the error that ended its last attempt."""
 
     number: int
     result: Result | None
@@ -23,7 +23,7 @@ class Outcome(Generic[Result]):
 
 
 class Executor(Protocol):
-    """Runs pure task functions. Results come as they are done, each task's exactly once."""
+    """Runs pure task functions; yields each task's outcome exactly once, as it is done."""
 
     workers: int
     #: Whether the workers are processes of this machine, with its devices.
@@ -38,11 +38,11 @@ class Executor(Protocol):
     ) -> Iterator[Outcome[Result]]:
         """Run `function` on every task; `progress` is called with frames as they are done.
 
-        Several threads may do so at once; they share the workers. Where the iterator is closed
-        early, what is running is given up.
+        Several threads may call this at once; they share the workers. Closing the iterator early
+        ends the tasks that are running.
         """
         ...
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers; their unfinished tasks are lost."""
         ...

@@ -1,6 +1,6 @@
-"""Tasks handed to workers until each has an outcome: what fails, dies or stalls is tried again.
+"""Dispatch of tasks to workers, with retries of what fails, dies or stalls.
 
-The same for every kind of worker; an engine says how a task is begun and how it ended.
+The same for every kind of worker; an engine says how a task is started and how it ended.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Protocol, Self, TypeVar
 from facepipe.errors import FacepipeError, WorkerError
 from facepipe.workers.base import Outcome, Result, Task, TaskFunction
 
-#: A task is tried this often before the error that it raises is given up to the caller.
+#: Attempts at a task that raises, before its error becomes the outcome.
 ATTEMPTS = 2
-#: A worker that tells of no frame for so many seconds is held to hang.
+#: Seconds without a finished frame after which a worker counts as stalled.
 STALLED_SECONDS = 300.0
-#: Seconds before a task is tried again, the first time; each further time twice as many.
+#: Seconds before the first retry; each further one waits twice as long.
 _BACKOFF = 0.25
 _POLL_SECONDS = 0.1
 
@@ -29,31 +29,31 @@ Handle = TypeVar("Handle")
 
 
 class WorkerLost(Exception):  # noqa: N818
-    """A worker ended before its task did, by no fault that the task is known to have."""
+    """A worker ended before its task did, for a reason that is not known to lie in the task."""
 
 
 class Engine(Protocol[Handle]):
-    """Workers of one kind. May be used by several threads."""
+    """Workers of one kind. Safe to use from several threads."""
 
-    #: How often a task may lose its worker before it is given up.
-    losses: int
+    #: How many workers a task may lose before it is given up.
+    max_lost_workers: int
 
     def begin(self, function: TaskFunction[Any, Any], task: Any) -> Handle | None:
         """Start a task; None where no worker is free now."""
         ...
 
     def ended(self, handles: Sequence[Handle], seconds: float) -> Sequence[Handle]:
-        """Those that have ended, after waiting for one of them so long; there may be none."""
+        """Those that have ended, after waiting at most `seconds` for one; there may be none."""
         ...
 
     def frames(self, handle: Handle) -> int:
-        """Frames that a running task told of since it was last asked."""
+        """Frames that a task has done since the last call."""
         ...
 
     def result(self, handle: Handle) -> Any:
-        """What a task returned, once it has ended; raises what it raised, or WorkerLost.
+        """What an ended task returned; raises what it raised, or WorkerLost.
 
-        Frees its worker; to be called once for every task.
+        Frees its worker; call it once for every task.
         """
         ...
 
@@ -62,12 +62,12 @@ class Engine(Protocol[Handle]):
         ...
 
     def close(self) -> None:
-        """End all workers; nothing more begins."""
+        """End all workers; no task can be started any more."""
         ...
 
 
 class EngineExecutor:
-    """An executor whose workers are an engine's; `patience` as in `dispatched`."""
+    """An executor whose workers are an engine's; `patience` in seconds, see `dispatch`."""
 
     def __init__(self, engine: Engine[Any], patience: float) -> None:
         self._engine, self._patience = engine, patience
@@ -85,8 +85,8 @@ class EngineExecutor:
         *,
         progress: Callable[[int], None],
     ) -> Iterator[Outcome[Result]]:
-        """Run `function` on every task; see Executor and `dispatched`."""
-        return dispatched(self._engine, function, tasks, progress=progress, patience=self._patience)
+        """Run `function` on every task; see Executor and `dispatch`."""
+        return dispatch(self._engine, function, tasks, progress=progress, patience=self._patience)
 
     def close(self) -> None:
         """End all workers at once; what they had not finished is lost."""
@@ -95,33 +95,39 @@ class EngineExecutor:
 
 @dataclass
 class _Attempts:
-    """How often a task has failed, and when it may be tried again."""
+    """Failed attempts at one task, and when the next one is due."""
 
     errors: int = 0
-    losses: int = 0
-    due: float = 0.0
+    lost_workers: int = 0
+    due: float = 0.0  # of time.monotonic()
 
-    def again(self, error: BaseException, losses_allowed: int) -> bool:
-        """Note a failure; whether another attempt may fare better."""
+    @property
+    def count(self) -> int:
+        return self.errors + self.lost_workers
+
+    def should_retry(self, error: BaseException, max_lost_workers: int) -> bool:
+        """Note a failed attempt; whether another one may succeed."""
         if isinstance(error, WorkerLost):
-            self.losses += 1
-            worth = self.losses < losses_allowed
+            self.lost_workers += 1
+            retry = self.lost_workers < max_lost_workers
         else:
             self.errors += 1
             # What facepipe itself refuses (a bad option, damaged weights) is refused again.
-            worth = self.errors < ATTEMPTS and not isinstance(error, FacepipeError)
-        self.due = time.monotonic() + _BACKOFF * 2 ** (self.errors + self.losses - 1)
-        return worth
+            retry = self.errors < ATTEMPTS and not isinstance(error, FacepipeError)
+        self.due = time.monotonic() + _BACKOFF * 2 ** (self.count - 1)
+        return retry
 
 
 @dataclass
 class _Running:
+    """A task on a worker; `last_heartbeat` is when its last frame was reported."""
+
     number: int
-    heard: float  # when it last told of a frame
+    last_heartbeat: float  # of time.monotonic()
     stalled: bool = False
 
 
-def dispatched(
+def dispatch(
     engine: Engine[Handle],
     function: TaskFunction[Task, Result],
     tasks: Sequence[Task],
@@ -131,35 +137,35 @@ def dispatched(
 ) -> Iterator[Outcome[Result]]:
     """Run `function` on every task, in their order as far as workers are free.
 
-    A task that raises is tried twice, one whose worker dies or tells of no frame for `patience`
-    seconds as often as the engine allows, each time a little later.
+    A task that raises is tried twice. One whose worker dies, or reports no frame for `patience`
+    seconds, is tried as often as the engine allows. Each retry waits a little longer.
     """
     waiting = list(range(len(tasks)))
     attempts = [_Attempts() for _ in tasks]
     running: dict[Handle, _Running] = {}
     try:
         while waiting or running:
-            _begin_due(engine, function, tasks, waiting, attempts, running)
+            _start_due(engine, function, tasks, waiting, attempts, running)
             if not running:
                 time.sleep(_POLL_SECONDS / 4)
                 continue
             ended = engine.ended(list(running), _POLL_SECONDS)
-            _listen(engine, running, progress, patience)
+            _collect_progress(engine, running, progress, patience)
             for handle in ended:
                 run = running.pop(handle)
+                ids = _ids(function, run.number, tasks[run.number])
                 try:
                     outcome = Outcome(run.number, engine.result(handle))
-                    log.info("task done", extra=_ids(function, run.number, tasks[run.number]))
+                    log.info("task done", extra=ids)
                 except Exception as error:  # whatever a task raises becomes its outcome
                     attempt = attempts[run.number]
-                    again = attempt.again(error, engine.losses)
-                    told = _ids(function, run.number, tasks[run.number])
-                    told["attempt"] = attempt.errors + attempt.losses
-                    log.warning("%s: %s", "tried again" if again else "given up", error, extra=told)
-                    if again:
+                    retry = attempt.should_retry(error, engine.max_lost_workers)
+                    ids["attempt"] = attempt.count
+                    log.warning("%s: %s", "tried again" if retry else "given up", error, extra=ids)
+                    if retry:
                         waiting.insert(0, run.number)
                         continue
-                    outcome = Outcome(run.number, None, _told(error, run.stalled, patience))
+                    outcome = Outcome(run.number, None, _final(error, run.stalled, patience))
                 yield outcome
     finally:
         for handle in running:
@@ -169,7 +175,7 @@ def dispatched(
                 engine.result(handle)
 
 
-def _begin_due(
+def _start_due(
     engine: Engine[Handle],
     function: TaskFunction[Task, Result],
     tasks: Sequence[Task],
@@ -177,6 +183,7 @@ def _begin_due(
     attempts: Sequence[_Attempts],
     running: dict[Handle, _Running],
 ) -> None:
+    """Start the waiting tasks that are due, as long as a worker is free."""
     now = time.monotonic()
     for number in [number for number in waiting if attempts[number].due <= now]:
         handle = engine.begin(function, tasks[number])
@@ -188,31 +195,32 @@ def _begin_due(
 
 
 def _ids(function: TaskFunction[Task, Result], number: int, task: object) -> dict[str, object]:
-    """What the journal tells of a task; its span, where it has one."""
-    told: dict[str, object] = {"stage": function.__name__, "task": number}
+    """How the event log names a task: stage, number, and its span where it has one."""
+    ids: dict[str, object] = {"stage": function.__name__, "task": number}
     span = getattr(task, "span", None)
-    return told if span is None else told | {"span": span.index}
+    return ids if span is None else ids | {"span": span.index}
 
 
-def _listen(
+def _collect_progress(
     engine: Engine[Handle],
     running: dict[Handle, _Running],
     progress: Callable[[int], None],
     patience: float,
 ) -> None:
-    """Pass on what workers tell, and end those that have told nothing for too long."""
+    """Report the frames that workers have done, and end workers that have stalled."""
     now = time.monotonic()
     for handle, run in running.items():
         frames = engine.frames(handle)
         if frames:
-            run.heard = now
+            run.last_heartbeat = now
             progress(frames)
-        elif now - run.heard > patience and not run.stalled:
+        elif now - run.last_heartbeat > patience and not run.stalled:
             run.stalled = True
             engine.abandon(handle)
 
 
-def _told(error: BaseException, stalled: bool, patience: float) -> BaseException:
+def _final(error: BaseException, stalled: bool, patience: float) -> BaseException:
+    """The error of an outcome: a lost worker becomes a WorkerError."""
     if not isinstance(error, WorkerLost):
         return error
     if stalled:

@@ -1,8 +1,8 @@
-"""Where worker processes come from: one process imports what they need, and they are its forks.
+"""Worker processes forked from one process that has imported what they need (a fork server).
 
-So each starts at once, shares those pages, and the imports run beside this process's own. There is
-one such process to a program, Python's fork server, so only a program that is facepipe begins it;
-in others, and on systems whose libraries do not outlast a fork, each worker starts afresh.
+So each starts at once and shares those pages, and the imports run in parallel to this process's
+own. A program has one fork server, so only facepipe's own command line starts it. In other
+programs, and on systems whose libraries do not survive a fork, each worker is spawned.
 """
 
 from __future__ import annotations
@@ -16,56 +16,56 @@ from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 
-#: What every worker imports sooner or later, but for what is heavy and seldom needed.
-_NEEDED = ("facepipe.pipeline.tasks", "facepipe.models.detectors.yunet")
-#: Read when these libraries are first imported: their threads would be many, and die in a fork.
-_SINGLE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+#: Modules that the fork server imports: all that workers need, but for what is heavy and rare.
+_PRELOAD = ("facepipe.pipeline.tasks", "facepipe.models.detectors.yunet")
+#: Read when these libraries are first imported. Their threads would be many, and die in a fork.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-_begun = False
+_started = False
 
 
 def contexts() -> Iterator[BaseContext]:
-    """How a worker process is to be started here, and how where that fails."""
-    if _begun and prepare():  # begun again, should it have been killed
+    """Start methods for a worker process, the preferred one first."""
+    if _started and prepare():  # starts it again if it was killed
         yield multiprocessing.get_context("forkserver")
     yield multiprocessing.get_context("spawn")
 
 
 def prepare() -> bool:
-    """Begin to import what workers will need, in a process that ends with this one.
+    """Start the fork server, which imports what workers need and ends with this process.
 
-    To be called by programs of facepipe's own. Gives whether there is such a process now; one that
-    has begun before is not begun again. Workers have the environment of the first call.
+    For facepipe's own programs. Returns whether it runs; one that runs already is left alone.
+    Workers have the environment of the first call.
     """
-    global _begun
+    global _started
     if sys.platform != "linux":
         return False
-    multiprocessing.get_context("forkserver").set_forkserver_preload(list(_NEEDED))
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(_PRELOAD))
     try:
-        resource_tracker.ensure_running()  # begun by the other, it would make that one hear again
-        with _single_threaded(), _deaf():
+        resource_tracker.ensure_running()  # started below, it would unblock SIGINT too early
+        with _single_threaded(), _sigint_blocked():
             forkserver.ensure_running()
     except OSError:  # a socket is needed in the folder for temporary files, and memory
         return False
-    _begun = True
+    _started = True
     return True
 
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    ours = [name for name in _SINGLE if name not in os.environ]
-    os.environ.update(dict.fromkeys(ours, "1"))
+    added = [name for name in _THREAD_VARIABLES if name not in os.environ]
+    os.environ.update(dict.fromkeys(added, "1"))
     try:
         yield
     finally:
-        for name in ours:
+        for name in added:
             del os.environ[name]
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """What is started here never hears Ctrl-C, which reaches the group; this process answers it."""
+def _sigint_blocked() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C: it reaches the whole group, and this process answers."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

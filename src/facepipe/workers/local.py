@@ -1,4 +1,4 @@
-"""This machine's executor: one process a worker, or this very process where one is enough."""
+"""The local executor: one process a worker, or this process itself where one is enough."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ from facepipe.workers.resources import return_memory, usable_cores
 class LocalExecutor(EngineExecutor):
     """Runs tasks in `workers` processes, started when first needed.
 
-    One worker is this process itself, unless it is to be `apart`. A worker that dies takes no
-    other with it, and a new one takes its place.
+    One worker is this process itself, unless it is to be `isolated` in a process of its own. A
+    worker that dies takes no other with it, and a new one takes its place. `patience`: seconds
+    without a finished frame after which a worker counts as stalled.
     """
 
     here = True
@@ -39,11 +40,11 @@ class LocalExecutor(EngineExecutor):
         self,
         workers: int | None = None,
         *,
-        apart: bool = False,
+        isolated: bool = False,
         patience: float = STALLED_SECONDS,
     ) -> None:
         self.workers = workers or usable_cores()
-        self._here = self.workers == 1 and not apart
+        self._in_process = self.workers == 1 and not isolated
         super().__init__(ProcessEngine(self.workers), patience)
 
     def map(
@@ -53,10 +54,10 @@ class LocalExecutor(EngineExecutor):
         *,
         progress: Callable[[int], None],
     ) -> Iterator[Outcome[Result]]:
-        """Run `function` on every task, here or in processes; see Executor."""
-        if self._here:
+        """Run `function` on every task, in this process or in others; see Executor."""
+        if self._in_process:
             for number, task in enumerate(tasks):
-                yield _attempted(function, number, task, progress)
+                yield _run_in_process(function, number, task, progress)
             return
         yield from super().map(function, tasks, progress=progress)
 
@@ -64,7 +65,7 @@ class LocalExecutor(EngineExecutor):
 class ProcessEngine:
     """One process a worker, each in a pool of its own, so that each dies alone."""
 
-    losses = 2
+    max_lost_workers = 2
 
     def __init__(self, workers: int) -> None:
         # Frames that each worker has done: written by it alone, so that no lock outlives its death.
@@ -73,7 +74,7 @@ class ProcessEngine:
         self._free = list(range(workers))
         self._lock = threading.Lock()
         self._busy: dict[Future[Any], int] = {}  # the worker of each task
-        self._heard = [0] * workers
+        self._reported = [0] * workers  # frames of each worker that `frames` has returned
         self._closed = False
 
     def begin(self, function: TaskFunction[Any, Any], task: Any) -> Future[Any] | None:
@@ -84,7 +85,7 @@ class ProcessEngine:
             if not self._free:
                 return None
             number = self._free.pop(0)
-            self._heard[number] = int(self._done[number])
+            self._reported[number] = int(self._done[number])
             try:
                 future = self._submit(number, function, task)
             except BaseException:
@@ -99,10 +100,10 @@ class ProcessEngine:
         return [handle for handle in handles if handle in done]
 
     def frames(self, handle: Future[Any]) -> int:
-        """Frames done since it was last asked; see Engine."""
+        """Frames done since the last call; see Engine."""
         number = self._busy[handle]
-        before, self._heard[number] = self._heard[number], int(self._done[number])
-        return self._heard[number] - before
+        before, self._reported[number] = self._reported[number], int(self._done[number])
+        return self._reported[number] - before
 
     def result(self, handle: Future[Any]) -> Any:
         """What the task returned or raised; see Engine."""
@@ -110,7 +111,7 @@ class ProcessEngine:
             return handle.result()
         except (BrokenProcessPool, CancelledError) as error:
             with self._lock:
-                self._end(self._busy[handle])
+                self._discard_pool(self._busy[handle])
             raise WorkerLost("a worker process died (killed, or out of memory?)") from error
         finally:
             with self._lock:
@@ -130,44 +131,48 @@ class ProcessEngine:
             for number in range(len(self._pools)):
                 self._kill(number)
             for number in range(len(self._pools)):
-                self._end(number)
+                self._discard_pool(number)
 
     def _submit(self, number: int, function: TaskFunction[Any, Any], task: Any) -> Future[Any]:
+        """Give a task to worker `number`, and start its process where there is none."""
         pool = self._pools[number]
         if pool is not None:
             try:
-                return pool.submit(_there, function, task)
+                return pool.submit(_run, function, task)
             except BrokenProcessPool:  # it died while it had nothing to do
-                self._end(number)
-        why: Exception | None = None
+                self._discard_pool(number)
+        last_error: Exception | None = None
         for context in contexts():
             pool = self._pools[number] = ProcessPoolExecutor(
-                1, mp_context=context, initializer=_begin, initargs=(self._done, number)
+                1, mp_context=context, initializer=_start, initargs=(self._done, number)
             )
             try:
-                return pool.submit(_there, function, task)
+                return pool.submit(_run, function, task)
             except (BrokenProcessPool, EOFError, OSError) as error:
-                self._end(number)
-                why = error
-        raise WorkerError(f"no worker process begins here: {reason_of(why)}") from why
+                self._discard_pool(number)
+                last_error = error
+        raise WorkerError(f"no worker process begins here: {reason_of(last_error)}") from last_error
 
     def _kill(self, number: int) -> None:
+        """Kill a worker's process; its running task then ends as lost."""
         pool = self._pools[number]
         for process in list((pool._processes or {}).values()) if pool else ():
             process.kill()
 
-    def _end(self, number: int) -> None:
+    def _discard_pool(self, number: int) -> None:
+        """Wait for a worker's end; its next task starts a new one."""
         pool, self._pools[number] = self._pools[number], None
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _attempted(
+def _run_in_process(
     function: TaskFunction[Task, Result],
     number: int,
     task: Task,
     progress: Callable[[int], None],
 ) -> Outcome[Result]:
+    """Run one task here, and once more if it raises."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return Outcome(number, function(task, progress))
@@ -179,28 +184,30 @@ def _attempted(
     raise AssertionError("unreachable")
 
 
-_place: list[tuple[MutableSequence[int], int]] = []
+#: Where this worker process counts its frames: the shared array and its own index in it.
+_counter: list[tuple[MutableSequence[int], int]] = []
 
 
-def _begin(done: MutableSequence[int], number: int) -> None:
+def _start(done: MutableSequence[int], number: int) -> None:
+    """Set up a worker process, which counts its frames in `done[number]`."""
     # Ctrl-C reaches the whole process group; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # read when NumPy is first imported
         os.environ.setdefault(name, "1")
-    _place[:] = [(done, number)]
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _counter[:] = [(done, number)]
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """Leave no worker behind when the parent is killed and can end none itself."""
+def _exit_with_parent() -> None:
+    """End this worker when its parent is gone, which a kill leaves no time to end it."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
     os._exit(1)
 
 
-def _there(function: TaskFunction[Any, Result], task: Any) -> Result:
-    done, number = _place[0]
+def _run(function: TaskFunction[Any, Result], task: Any) -> Result:
+    done, number = _counter[0]
 
     def progress(frames: int) -> None:
         done[number] += frames

@@ -1,4 +1,4 @@
-"""A Ray cluster's executor: actors that hold the networks, on as many nodes as there are."""
+"""The Ray executor: actors that keep the networks loaded, on all nodes of a cluster."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from typing import Any, Protocol, Self
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from facepipe._files import write_whole
+from facepipe._files import write_bytes
 from facepipe.errors import UsageError, WorkerError
 from facepipe.workers.base import TaskFunction
 from facepipe.workers.dispatch import STALLED_SECONDS, EngineExecutor, WorkerLost
-from facepipe.workers.ray_files import Library
-from facepipe.workers.ray_metrics import Meter
-from facepipe.workers.resources import return_memory
+from facepipe.workers.ray_files import FileServer
+from facepipe.workers.ray_metrics import TaskMetrics
+from facepipe.workers.resources import return_memory, worker_bytes
 
-#: Seconds between looks at how many workers the cluster could hold.
+#: Seconds after which the cluster's size is asked for again.
 _COUNT_SECONDS = 5.0
-#: Seconds in which an idle worker answers.
+#: Seconds to wait for the answer of an idle worker.
 _ANSWER_SECONDS = 2.0
-#: Seconds in which a cluster must answer at all.
-_KNOCK_SECONDS = 10.0
-#: Seconds in which a cluster must have given the first worker.
-_FIRST_SECONDS = 120.0
+#: Seconds in which the cluster's port must accept a connection.
+_CONNECT_SECONDS = 10.0
+#: Seconds in which the first worker must have started.
+_START_SECONDS = 120.0
 
 
-class Travels(Protocol):
-    """A task that can be worked on where neither its source nor its target are to be seen."""
+class RemoteTask(Protocol):
+    """A task that also runs on machines which see neither its source nor its target."""
 
     @property
-    def home(self) -> Path | None:
-        """The folder that it writes to, None: it writes nothing."""
+    def output_folder(self) -> Path | None:
+        """The folder that it writes to; None where it writes nothing."""
         ...
 
-    def sent(self, address: Callable[[str], str], folder: Path) -> Self:
-        """The task with its sources at their addresses, writing the same names to `folder`."""
+    def for_remote(self, address: Callable[[str], str], folder: Path) -> Self:
+        """The task for a machine that reads sources at addresses and writes to `folder`."""
         ...
 
 
@@ -51,9 +51,10 @@ class RayExecutor(EngineExecutor):
     """Runs tasks on a Ray cluster, one for each processor that it has, or `workers` at most.
 
     `address` is `auto` (the cluster that this machine belongs to), `local` (one that is started
-    here and ends with this), or HOST:PORT. Without `shared`, workers see no disk of this machine:
-    the compressed bytes of what they read and write travel. `gpus` is what each worker asks for, a
-    fraction is allowed. Tasks that lose their worker or its node are tried elsewhere.
+    here and ends with this executor), or HOST:PORT. `shared`: workers see the same files under the
+    same paths; otherwise the compressed bytes that they read and write travel. Each worker reserves
+    a processor, the memory of `worker_bytes()`, and `gpus` of a GPU, which may be a fraction. Tasks
+    that lose their worker or its node are tried elsewhere.
     Raises UsageError where there is no such cluster, WorkerError where it has no room.
     """
 
@@ -68,13 +69,13 @@ class RayExecutor(EngineExecutor):
         shared: bool = False,
         patience: float = STALLED_SECONDS,
     ) -> None:
-        self._started = not ray.is_initialized()
-        if self._started:
-            _join(address, workers)
-        engine = ActorEngine(workers, gpus, None if shared else Library())
+        self._connected_here = not ray.is_initialized()
+        if self._connected_here:
+            _connect(address, workers)
+        engine = ActorEngine(workers, gpus, None if shared else FileServer())
         super().__init__(engine, patience)
         try:
-            self.workers = engine.wait_for_first(_FIRST_SECONDS)
+            self.workers = engine.wait_for_first(_START_SECONDS)
         except WorkerError:
             self.close()
             raise
@@ -82,19 +83,19 @@ class RayExecutor(EngineExecutor):
     def close(self) -> None:
         """End all workers, and the cluster if it was started here."""
         super().close()
-        if self._started:
+        if self._connected_here:
             ray.shutdown()
 
 
-def _join(address: str, workers: int | None) -> None:
+def _connect(address: str, workers: int | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
-    how: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
+    options: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
     if address == "local":
-        how |= {"num_cpus": workers, "include_dashboard": False}
+        options |= {"num_cpus": workers, "include_dashboard": False}
     try:
         if address not in ("auto", "local"):
-            _knock(address)  # Ray itself would wait for minutes
-        ray.init(address, **how)
+            _check_port(address)  # Ray itself would wait for minutes
+        ray.init(address, **options)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise UsageError(
@@ -103,21 +104,21 @@ def _join(address: str, workers: int | None) -> None:
         ) from error
 
 
-def _knock(address: str) -> None:
+def _check_port(address: str) -> None:
     host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS):
+    with socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS):
         pass
 
 
 class _Worker:
-    """What an actor is: it works on one task at a time and tells how far it has come."""
+    """An actor: it runs one task at a time and answers how many frames it has done."""
 
-    def __init__(self, library: Library | None) -> None:
-        self._library = library
+    def __init__(self, file_server: FileServer | None) -> None:
+        self._file_server = file_server
         self._frames = 0
-        self._meter = Meter()
-        if library is not None:
-            library.enter()
+        self._metrics = TaskMetrics()
+        if file_server is not None:
+            file_server.connect()
 
     def ready(self) -> str:
         return str(ray.get_runtime_context().get_node_id())
@@ -127,21 +128,21 @@ class _Worker:
         return self._frames
 
     def work(self, function: TaskFunction[Any, Any], task: Any) -> tuple[Any, dict[str, bytes]]:
-        """The task's result, and the files that it wrote where they have to travel home."""
+        """The task's result, and the files that it wrote by name, where they must be sent back."""
 
         def progress(frames: int) -> None:
             self._frames += frames
 
         try:
-            with self._meter.task(function.__name__) as told:
-                if self._library is None or not hasattr(task, "sent"):
-                    told.result = function(task, progress)
-                    return told.result, {}
+            with self._metrics.measure(function.__name__) as measured:
+                if self._file_server is None or not hasattr(task, "for_remote"):
+                    measured.result = function(task, progress)
+                    return measured.result, {}
                 with tempfile.TemporaryDirectory(prefix="facepipe-") as folder:
-                    there = task.sent(self._library.address, Path(folder))
-                    told.result = function(there, progress)
+                    remote = task.for_remote(self._file_server.address, Path(folder))
+                    measured.result = function(remote, progress)
                     files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-                    return told.result, {
+                    return measured.result, {
                         path.relative_to(folder).as_posix(): path.read_bytes() for path in files
                     }
         finally:
@@ -150,7 +151,7 @@ class _Worker:
 
 @dataclass(eq=False)
 class _Actor:
-    """A worker: Ray's handle, and the frames that it has told of."""
+    """A worker: Ray's handle, and the frames that it has reported."""
 
     handle: Any
     frames: int = 0
@@ -162,42 +163,46 @@ class _Busy:
 
     actor: _Actor
     reference: Any
-    home: Path | None
+    output_folder: Path | None
     asked: Any = None  # the answer to how many frames it has done, under way
 
 
 class ActorEngine:
     """Actors of a Ray cluster: as many as it holds, replaced as they are lost."""
 
-    losses = 8
+    max_lost_workers = 8
 
-    def __init__(self, most: int | None, gpus: float, library: Library | None) -> None:
-        self._most = most
-        self._library = library
+    def __init__(
+        self, max_workers: int | None, gpus: float, file_server: FileServer | None
+    ) -> None:
+        self._max_workers = max_workers
+        self._file_server = file_server
         self._gpus = gpus
         actor: Any = ray.remote(_Worker)
         self._make = actor.options(
             num_cpus=1,
             num_gpus=gpus,
-            max_concurrency=2,  # it tells of its frames while it works
+            memory=worker_bytes(),
+            max_concurrency=2,  # it answers how many frames it has done while it works
             max_restarts=0,
             scheduling_strategy="SPREAD",
         )
         self._starting: dict[Any, _Actor] = {}
         self._idle: list[_Actor] = []
         self._busy: set[_Busy] = set()
-        self._counted = 0.0
+        self._last_count = 0.0
         self._lock = threading.Lock()
         self._closed = False
 
     def wait_for_first(self, seconds: float) -> int:
         """Wait until a worker is ready; how many there will be."""
-        self._recruit()
+        self._start_actors()
         ray.wait(list(self._starting), timeout=seconds)
-        self._welcome()
+        self._collect_started()
         if not self._idle:
-            wanted = "a processor" + (f" and {self._gpus:g} of a GPU" if self._gpus else "")
-            raise WorkerError(f"the cluster gave no worker in {seconds:g} s: each needs {wanted}")
+            needed = f"a processor and {worker_bytes() >> 20} MiB of memory"
+            needed += f" and {self._gpus:g} of a GPU" if self._gpus else ""
+            raise WorkerError(f"the cluster gave no worker in {seconds:g} s: each needs {needed}")
         return len(self._idle) + len(self._starting)
 
     def begin(self, function: TaskFunction[Any, Any], task: Any) -> _Busy | None:
@@ -205,14 +210,14 @@ class ActorEngine:
         with self._lock:
             if self._closed:
                 raise WorkerError("the workers were ended")
-            if time.monotonic() - self._counted > _COUNT_SECONDS:
-                self._recruit()
-            self._welcome()
+            if time.monotonic() - self._last_count > _COUNT_SECONDS:
+                self._start_actors()
+            self._collect_started()
             if not self._idle:
                 return None
             actor = self._idle.pop(0)
-            home = getattr(task, "home", None)
-            handle = _Busy(actor, actor.handle.work.remote(function, task), home)
+            output_folder = getattr(task, "output_folder", None)
+            handle = _Busy(actor, actor.handle.work.remote(function, task), output_folder)
             self._busy.add(handle)
             return handle
 
@@ -225,12 +230,12 @@ class ActorEngine:
         return [handle for handle in handles if handle.reference in done]
 
     def frames(self, handle: _Busy) -> int:
-        """Frames done since the actor's last answer; see Engine."""
-        over, _ = ray.wait([handle.reference], timeout=0, fetch_local=False)
+        """Frames done since the last call, as far as the actor has answered; see Engine."""
+        ended, _ = ray.wait([handle.reference], timeout=0, fetch_local=False)
         if handle.asked is None:
             handle.asked = handle.actor.handle.frames.remote()
-        # Of a task that has ended the last frames are waited for; its actor has nothing else to do.
-        answered, _ = ray.wait([handle.asked], timeout=_ANSWER_SECONDS if over else 0)
+        # The last frames of an ended task are waited for: its actor has nothing else to do.
+        answered, _ = ray.wait([handle.asked], timeout=_ANSWER_SECONDS if ended else 0)
         if not answered:
             return 0
         handle.asked = None
@@ -242,7 +247,7 @@ class ActorEngine:
         return now - before
 
     def result(self, handle: _Busy) -> Any:
-        """What the task returned or raised, its files brought home; see Engine."""
+        """What the task returned or raised, once its files are written here; see Engine."""
         lost = True
         try:
             result, files = ray.get(handle.reference)
@@ -257,12 +262,12 @@ class ActorEngine:
                 self._busy.discard(handle)
                 if lost:
                     ray.kill(handle.actor.handle)
-                    self._counted = 0.0
+                    self._last_count = 0.0
                 else:
                     self._idle.append(handle.actor)
         for name, content in files.items():
-            assert handle.home is not None
-            write_whole(content, handle.home / name)
+            assert handle.output_folder is not None
+            write_bytes(content, handle.output_folder / name)
         return result
 
     def abandon(self, handle: _Busy) -> None:
@@ -270,7 +275,7 @@ class ActorEngine:
         ray.kill(handle.actor.handle)
 
     def close(self) -> None:
-        """End all actors, whatever they are at."""
+        """End all actors, idle or not."""
         with self._lock:
             self._closed = True
             busy = [handle.actor for handle in self._busy]
@@ -278,25 +283,25 @@ class ActorEngine:
                 ray.kill(actor.handle)
             self._idle, self._starting = [], {}
 
-    def _recruit(self) -> None:
+    def _start_actors(self) -> None:
         """Ask for as many actors as the cluster has room for."""
-        self._counted = time.monotonic()
-        there = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        room = int(there.get("CPU", 0))
+        self._last_count = time.monotonic()
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        room = min(int(resources.get("CPU", 0)), int(resources.get("memory", 0) // worker_bytes()))
         if self._gpus:
-            room = min(room, int(there.get("GPU", 0) / self._gpus))
+            room = min(room, int(resources.get("GPU", 0) / self._gpus))
         # One at least, even where there is no room yet: an autoscaler answers to what is asked.
-        wanted = self._most or max(room, 1)
+        wanted = self._max_workers or max(room, 1)
         for _ in range(wanted - len(self._busy) - len(self._idle) - len(self._starting)):
-            actor = _Actor(self._make.remote(self._library))
+            actor = _Actor(self._make.remote(self._file_server))
             self._starting[actor.handle.ready.remote()] = actor
 
-    def _welcome(self) -> None:
-        """Take actors that have started among the idle, and forget those that could not."""
+    def _collect_started(self) -> None:
+        """Move actors that have started to the idle ones, and drop those that could not start."""
         if not self._starting:
             return
-        begun = list(self._starting)
-        ready, _ = ray.wait(begun, num_returns=len(begun), timeout=0)
+        starting = list(self._starting)
+        ready, _ = ray.wait(starting, num_returns=len(starting), timeout=0)
         for reference in ready:
             actor = self._starting.pop(reference)
             try:

@@ -1,4 +1,4 @@
-"""What workers of a cluster tell Prometheus through Ray: tasks, frames, faces, seconds by stage."""
+"""Metrics of a cluster's workers for Prometheus: tasks, frames, faces and seconds by stage."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ray.util.metrics import Counter, Histogram
 _SECONDS = [0.1, 0.3, 1, 3, 10, 30, 100, 300]
 
 
-class Told:
-    """What a task's result was, for whoever counts."""
+class Measured:
+    """A task that is measured; its `result` is set once there is one."""
 
     result: Any = None
 
 
-class Meter:
-    """Counts of one worker, by the name of the task's function as `stage`."""
+class TaskMetrics:
+    """Counters of one worker; `stage` is the name of the task's function."""
 
     def __init__(self) -> None:
         tags = ("stage",)
@@ -30,11 +30,11 @@ class Meter:
         self._seconds = Histogram("facepipe_task_seconds", "seconds of a task", _SECONDS, tags)
 
     @contextmanager
-    def task(self, stage: str) -> Iterator[Told]:
-        """Count what happens within as one task."""
-        tags, told, began = {"stage": stage}, Told(), time.monotonic()
+    def measure(self, stage: str) -> Iterator[Measured]:
+        """Count the block as one task."""
+        tags, measured, began = {"stage": stage}, Measured(), time.monotonic()
         try:
-            yield told
+            yield measured
         except BaseException:
             self._failed.inc(1, tags)
             raise
@@ -42,6 +42,6 @@ class Meter:
             self._tasks.inc(1, tags)
             self._seconds.observe(time.monotonic() - began, tags)
         for counter, name in ((self._frames, "frames"), (self._faces, "faces")):
-            count = getattr(told.result, name, 0)
+            count = getattr(measured.result, name, 0)
             if count:
                 counter.inc(count, tags)

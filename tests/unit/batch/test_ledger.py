@@ -22,7 +22,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened.close()
 
 
-def item(name: str, *, size: int = 3, modified: int = 1, kind: str = "picture") -> Item:
+def item(name: str, *, size: int = 3, modified: int = 1, kind: str = "image") -> Item:
     return Item(f"/nowhere/in/{name}", None, kind, name, size, modified)
 
 
@@ -32,14 +32,14 @@ def plan(ledger: Ledger, root: Path, *items: Item, overwrite: bool = True) -> No
 
 def settle(ledger: Ledger, root: Path, state: str = "done", sha256: str = "") -> None:
     """Settle all that waits, with results of four bytes."""
-    rows = list(ledger.waiting("picture"))
+    rows = list(ledger.waiting("image"))
     for row in rows:
         (root / row.place).write_bytes(b"done")
-    ledger.settle([replace(row, state=state, written=4, sha256=sha256) for row in rows])
+    ledger.record([replace(row, state=state, written=4, sha256=sha256) for row in rows])
 
 
 def waiting(ledger: Ledger) -> list[str]:
-    return [row.place for row in ledger.waiting("picture")]
+    return [row.place for row in ledger.waiting("image")]
 
 
 def test_what_is_done_does_not_wait_again(ledger: Ledger, tmp_path: Path) -> None:
@@ -101,11 +101,11 @@ def test_a_file_of_others_is_not_overwritten_unasked(ledger: Ledger, tmp_path: P
     assert waiting(ledger) == ["a.jpg"]
 
 
-def test_films_come_by_size(ledger: Ledger, tmp_path: Path) -> None:
+def test_videos_come_by_size(ledger: Ledger, tmp_path: Path) -> None:
     sizes = {"a.mp4": 5, "b.mp4": 9, "c.mp4": 5, "d.mp4": 1}
-    films = [item(name, size=size, kind="film") for name, size in sizes.items()]
-    plan(ledger, tmp_path, *films)
-    rows = ledger.waiting("film", largest_first=True)
+    videos = [item(name, size=size, kind="video") for name, size in sizes.items()]
+    plan(ledger, tmp_path, *videos)
+    rows = ledger.waiting("video", largest_first=True)
     assert [row.place for row in rows] == ["b.mp4", "a.mp4", "c.mp4", "d.mp4"]
 
 
@@ -113,13 +113,13 @@ def test_pages_miss_nothing_while_rows_are_settled(ledger: Ledger, tmp_path: Pat
     names = [f"{k:05}.jpg" for k in range(4500)]
     plan(ledger, tmp_path, *(item(name, size=k % 7) for k, name in enumerate(names)))
     seen = []
-    for row in ledger.waiting("picture"):
+    for row in ledger.waiting("image"):
         seen.append(row.place)
         if row.number % 3:
-            ledger.settle([replace(row, state="done")])
+            ledger.record([replace(row, state="done")])
     assert seen == names
-    plan(ledger, tmp_path, *(item(f"{k}.mp4", size=k % 7, kind="film") for k in range(4500)))
-    by_size = [row.size for row in ledger.waiting("film", largest_first=True)]
+    plan(ledger, tmp_path, *(item(f"{k}.mp4", size=k % 7, kind="video") for k in range(4500)))
+    by_size = [row.size for row in ledger.waiting("video", largest_first=True)]
     assert by_size == sorted(by_size, reverse=True)
     assert len(by_size) == 4500
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from facepipe.batch.remote import check_address, deliver, fetch, fetched, listed
+from facepipe.batch.remote import check_address, download, downloaded, list_files, upload
 from facepipe.errors import InputError, OutputError, UsageError
 
 
@@ -24,20 +24,20 @@ def memory() -> Iterator[fsspec.AbstractFileSystem]:
 
 
 def test_a_folder_elsewhere_is_listed(memory: fsspec.AbstractFileSystem) -> None:
-    found = list(listed("memory://archive"))
+    found = list(list_files("memory://archive"))
     assert [(place, size) for _, place, size, _ in found] == [("a.jpg", 3), ("sub/b.mp4", 5)]
-    assert [fetch(address) for address, *_ in found] == [b"one", b"three"]
+    assert [download(address) for address, *_ in found] == [b"one", b"three"]
 
 
 def test_one_file_elsewhere_is_listed(memory: fsspec.AbstractFileSystem) -> None:
-    ((address, place, size, _),) = listed("memory://archive/sub/b.mp4")
+    ((address, place, size, _),) = list_files("memory://archive/sub/b.mp4")
     assert (address, place, size) == ("memory:///archive/sub/b.mp4", "b.mp4", 5)
 
 
 def test_a_version_changes_with_the_file(memory: fsspec.AbstractFileSystem) -> None:
-    before = {place: version for _, place, _, version in listed("memory://archive")}
+    before = {place: version for _, place, _, version in list_files("memory://archive")}
     memory.pipe("/archive/a.jpg", b"two")
-    after = {place: version for _, place, _, version in listed("memory://archive")}
+    after = {place: version for _, place, _, version in list_files("memory://archive")}
     assert after["a.jpg"] != before["a.jpg"]
     assert after["sub/b.mp4"] == before["sub/b.mp4"]
 
@@ -45,7 +45,7 @@ def test_a_version_changes_with_the_file(memory: fsspec.AbstractFileSystem) -> N
 def test_a_copy_is_there_while_it_is_needed(
     memory: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:
-    with fetched("memory://archive/sub/b.mp4", tmp_path / "x") as copy:
+    with downloaded("memory://archive/sub/b.mp4", tmp_path / "x") as copy:
         assert copy.read_bytes() == b"three"
         assert copy.suffix == ".mp4"
     assert not list((tmp_path / "x").iterdir())
@@ -55,7 +55,7 @@ def test_a_result_is_delivered_and_removed(
     memory: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(b"made")
-    deliver(tmp_path / "a.jpg", "memory://out/deep/a.jpg")
+    upload(tmp_path / "a.jpg", "memory://out/deep/a.jpg")
     assert memory.cat("/out/deep/a.jpg") == b"made"
     assert not (tmp_path / "a.jpg").exists()
 
@@ -63,11 +63,11 @@ def test_a_result_is_delivered_and_removed(
 def test_this_disk_has_addresses_too(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a b.jpg").write_bytes(b"one")
-    ((address, place, _, _),) = listed(f"file://{tmp_path}/in")
+    ((address, place, _, _),) = list_files(f"file://{tmp_path}/in")
     assert place == "a b.jpg"
-    assert fetch(address) == b"one"
+    assert download(address) == b"one"
     (tmp_path / "made").write_bytes(b"made")
-    deliver(tmp_path / "made", f"file://{tmp_path}/out/a.jpg")
+    upload(tmp_path / "made", f"file://{tmp_path}/out/a.jpg")
     assert (tmp_path / "out" / "a.jpg").read_bytes() == b"made"
 
 
@@ -90,25 +90,25 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_real_server(server: str, tmp_path: Path) -> None:
-    ((address, place, size, _),) = listed(f"{server}/a.jpg")
+    ((address, place, size, _),) = list_files(f"{server}/a.jpg")
     assert (place, size) == ("a.jpg", 6)
-    with fetched(address, tmp_path / "x") as copy:
+    with downloaded(address, tmp_path / "x") as copy:
         assert copy.read_bytes() == b"served"
-    with pytest.raises(InputError, match=r"cannot be read|nothing is there"):
-        list(listed(f"{server}/gone.jpg"))
+    with pytest.raises(InputError, match=r"cannot be read|there is no file"):
+        list(list_files(f"{server}/gone.jpg"))
     (tmp_path / "made").write_bytes(b"made")
     with pytest.raises(OutputError, match="cannot be written"):
-        deliver(tmp_path / "made", f"{server}/made")
+        upload(tmp_path / "made", f"{server}/made")
     assert (tmp_path / "made").exists()
 
 
 def test_what_nobody_knows_is_refused(memory: fsspec.AbstractFileSystem) -> None:
     with pytest.raises(UsageError, match="no-such-scheme"):
         check_address("no-such-scheme://x")
-    with pytest.raises(InputError, match="nothing is there"):
-        list(listed("memory://elsewhere"))
+    with pytest.raises(InputError, match="there is no file"):
+        list(list_files("memory://elsewhere"))
     with pytest.raises(InputError, match="cannot be read"):
-        fetch("memory://archive/gone.jpg")
+        download("memory://archive/gone.jpg")
 
 
 @pytest.fixture
@@ -132,10 +132,10 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_a_real_bucket(bucket: str, tmp_path: Path) -> None:
     (tmp_path / "made").write_bytes(b"made")
-    deliver(tmp_path / "made", f"{bucket}/deep/a.jpg")
-    ((address, place, size, version),) = listed(bucket)
+    upload(tmp_path / "made", f"{bucket}/deep/a.jpg")
+    ((address, place, size, version),) = list_files(bucket)
     assert (address, place, size) == (f"{bucket}/deep/a.jpg", "deep/a.jpg", 4)
     assert version
-    assert fetch(address) == b"made"
-    with fetched(address, tmp_path / "x") as copy:
+    assert download(address) == b"made"
+    with downloaded(address, tmp_path / "x") as copy:
         assert copy.read_bytes() == b"made"

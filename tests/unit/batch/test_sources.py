@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from facepipe.batch.archives import Limits
-from facepipe.batch.sources import Item, Skipped, items
+from facepipe.batch.sources import Item, Skipped, find_items
 from facepipe.errors import InputError, UsageError
 
 
@@ -22,20 +22,20 @@ def made(folder: Path, *names: str) -> Path:
     return folder
 
 
-def found(*sources: str | Path, but: Path = Path("/nowhere")) -> dict[str, str]:
+def found(*sources: str | Path, exclude: Path = Path("/nowhere")) -> dict[str, str]:
     """Place and kind of each item."""
-    taken = items([str(source) for source in sources], Limits(), but=but)
+    taken = find_items([str(source) for source in sources], Limits(), exclude=exclude)
     return {one.place: one.kind for one in taken if isinstance(one, Item)}
 
 
 def skipped(*sources: str | Path) -> dict[str, str]:
-    taken = items([str(source) for source in sources], Limits(), but=Path("/nowhere"))
+    taken = find_items([str(source) for source in sources], Limits(), exclude=Path("/nowhere"))
     return {Path(one.source).name: one.reason for one in taken if isinstance(one, Skipped)}
 
 
 def test_a_folder_keeps_its_shape(tmp_path: Path) -> None:
     folder = made(tmp_path / "in", "b.mp4", "a.jpg", "sub/deep/c.PNG", ".hidden/d.jpg", "notes.txt")
-    assert found(folder) == {"a.jpg": "picture", "b.mp4": "film", "sub/deep/c.PNG": "picture"}
+    assert found(folder) == {"a.jpg": "image", "b.mp4": "video", "sub/deep/c.PNG": "image"}
     assert list(skipped(folder)) == ["notes.txt"]
     assert list(found(folder)) == sorted(found(folder))
 
@@ -47,7 +47,7 @@ def test_several_folders_keep_their_names(tmp_path: Path) -> None:
 
 def test_the_output_folder_is_passed_over(tmp_path: Path) -> None:
     made(tmp_path, "a.jpg", "out/a.jpg")
-    assert list(found(tmp_path, but=tmp_path / "out")) == ["a.jpg"]
+    assert list(found(tmp_path, exclude=tmp_path / "out")) == ["a.jpg"]
 
 
 def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
@@ -57,8 +57,8 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     assert list(found(tmp_path / "in")) == ["a.jpg", "b.jpg"]
 
 
-def test_a_film_that_cannot_be_written_in_its_container_becomes_matroska(tmp_path: Path) -> None:
-    assert found(made(tmp_path, "a.avi", "b.mp4")) == {"a.mkv": "film", "b.mp4": "film"}
+def test_a_video_that_cannot_be_written_in_its_container_becomes_matroska(tmp_path: Path) -> None:
+    assert found(made(tmp_path, "a.avi", "b.mp4")) == {"a.mkv": "video", "b.mp4": "video"}
 
 
 def test_patterns(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_manifest_names_sources_and_places(tmp_path: Path) -> None:
     made(tmp_path, "a.jpg", "deep/b.mp4")
     entry = json.dumps({"source": "deep/b.mp4", "output": "films/other.mp4"})
     (tmp_path / "list.jsonl").write_text(f"# a comment\na.jpg\n\n{entry}\ngone.jpg\n")
-    assert found(tmp_path / "list.jsonl") == {"a.jpg": "picture", "films/other.mp4": "film"}
+    assert found(tmp_path / "list.jsonl") == {"a.jpg": "image", "films/other.mp4": "video"}
     assert skipped(tmp_path / "list.jsonl") == {"gone.jpg": "does not exist"}
 
 
@@ -102,7 +102,7 @@ def test_archives_give_their_pictures(tmp_path: Path) -> None:
         for name in ("x/one.jpg", "../evil.png", "film.mp4", "notes.txt"):
             archive.writestr(name, b"x")
     (tmp_path / "broken.zip").write_bytes(b"no archive")
-    assert found(tmp_path) == {"a.zip/x/one.jpg": "picture"}
+    assert found(tmp_path) == {"a.zip/x/one.jpg": "image"}
     reasons = skipped(tmp_path)
     assert len(reasons) == 4
     assert "unpack it first" in reasons["a.zip: film.mp4"]
@@ -110,7 +110,7 @@ def test_archives_give_their_pictures(tmp_path: Path) -> None:
 
 def test_what_was_named_must_be_of_use(tmp_path: Path) -> None:
     made(tmp_path, "a.doc")
-    with pytest.raises(UsageError, match="neither a film nor a picture"):
+    with pytest.raises(UsageError, match="neither a video nor an image"):
         found(tmp_path / "a.doc")
     with pytest.raises(InputError, match="does not exist"):
         found(tmp_path / "gone")
@@ -120,7 +120,7 @@ def test_names_that_are_no_text_are_skipped(tmp_path: Path) -> None:
     """The ledger and the reports are UTF-8; one such name must not end a batch of millions."""
     folder = made(tmp_path / "in", "a.mp4")
     odd = os.fsdecode(b"\xff\xfe.mp4")
-    (folder / odd).write_bytes(b"film")
+    (folder / odd).write_bytes(b"video")
     assert list(found(folder)) == ["a.mp4"]
     assert list(skipped(folder).values()) == [
         "a name that is not UTF-8: rename it, or give it to `facepipe run`"

@@ -1,4 +1,4 @@
-"""A request to end the process holds until it is met, and never breaks into clearing up."""
+"""A request to end the process holds until it is met, and never interrupts cleanup."""
 
 import signal
 import sys
@@ -8,15 +8,15 @@ from contextlib import suppress
 
 import pytest
 
-from facepipe.cli import signals as ending
+from facepipe.cli import signals
 from facepipe.cli.signals import Interrupted, graceful_shutdown
 
-PATIENCE = 0.1
+RETRY_SECONDS = 0.1
 
 
 @pytest.fixture(autouse=True)
 def _handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(ending, "_PATIENCE", PATIENCE)
+    monkeypatch.setattr(signals, "_RETRY_SECONDS", RETRY_SECONDS)
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
     before = {kind: signal.getsignal(kind) for kind in kinds}
@@ -30,8 +30,8 @@ def _ask(kind: signal.Signals = signal.SIGINT) -> None:
 
 
 def _work() -> None:
-    """As long as work may go on that has not heard; it is interrupted, or the test fails."""
-    time.sleep(100 * PATIENCE)
+    """Work until the request interrupts it, or the test fails."""
+    time.sleep(100 * RETRY_SECONDS)
     pytest.fail("the request was lost")
 
 
@@ -42,9 +42,9 @@ class _AskedAtItsEnd:
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_request_raises_where_it_finds_the_work(kind: signal.Signals) -> None:
-    with pytest.raises(Interrupted) as told, graceful_shutdown():
+    with pytest.raises(Interrupted) as raised, graceful_shutdown():
         _ask(kind)
-    assert told.value.exit_code == 128 + kind
+    assert raised.value.exit_code == 128 + kind
     assert signal.getsignal(kind) is signal.SIG_IGN
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
@@ -84,11 +84,11 @@ def test_one_that_another_error_hides_is_made_again() -> None:
         run()
 
 
-def test_one_that_another_error_hides_to_the_end_is_told() -> None:
-    with pytest.raises(Interrupted) as told, graceful_shutdown():
+def test_one_that_another_error_hides_to_the_end_leaves_as_interrupted() -> None:
+    with pytest.raises(Interrupted) as raised, graceful_shutdown():
         _fail_to_close()
-    assert told.value.exit_code == 128 + signal.SIGINT
-    assert isinstance(told.value.__cause__, ValueError)
+    assert raised.value.exit_code == 128 + signal.SIGINT
+    assert isinstance(raised.value.__cause__, ValueError)
 
 
 def _fail_to_close() -> None:
@@ -98,8 +98,8 @@ def _fail_to_close() -> None:
         raise ValueError("what was open could not be closed")
 
 
-def test_clearing_up_is_left_in_peace() -> None:
-    cleared = []
+def test_cleanup_is_not_interrupted() -> None:
+    cleaned = []
 
     @graceful_shutdown()
     def run() -> None:
@@ -107,29 +107,29 @@ def test_clearing_up_is_left_in_peace() -> None:
             _ask()
         finally:
             _ask(signal.SIGTERM)
-            time.sleep(3 * PATIENCE)
-            cleared.append("before another error")
+            time.sleep(3 * RETRY_SECONDS)
+            cleaned.append("before another error")
             with suppress(ValueError):
                 raise ValueError
-            time.sleep(3 * PATIENCE)
-            cleared.append("after it")
+            time.sleep(3 * RETRY_SECONDS)
+            cleaned.append("after it")
 
-    with pytest.raises(Interrupted) as told:
+    with pytest.raises(Interrupted) as raised:
         run()
-    assert cleared == ["before another error", "after it"]
-    assert told.value.exit_code == 128 + signal.SIGINT
+    assert cleaned == ["before another error", "after it"]
+    assert raised.value.exit_code == 128 + signal.SIGINT
 
 
-def test_a_generator_that_is_closed_is_left_in_peace() -> None:
-    cleared = []
+def test_a_generator_that_is_closed_is_not_interrupted() -> None:
+    cleaned = []
 
     def frames() -> Iterator[int]:
         try:
             yield 0
         finally:
             _ask()
-            time.sleep(3 * PATIENCE)
-            cleared.append("frames")
+            time.sleep(3 * RETRY_SECONDS)
+            cleaned.append("frames")
 
     @graceful_shutdown()
     def run() -> None:
@@ -139,4 +139,4 @@ def test_a_generator_that_is_closed_is_left_in_peace() -> None:
 
     with pytest.raises(Interrupted):
         run()
-    assert cleared == ["frames"]
+    assert cleaned == ["frames"]

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
+from facepipe.datatypes import CANVAS
 from facepipe.errors import ModelError
 from facepipe.evaluation import identity
 from facepipe.evaluation.identity import IdentityMetric, _chip, find_identity_weights
-from facepipe.faces.canvas import CANVAS, TEMPLATE
+from facepipe.faces.canvas import TEMPLATE
 from media import portraits
 
 

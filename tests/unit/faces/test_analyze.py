@@ -6,47 +6,30 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Colour, Faces, Frame, PixelFormat, Span, SpanFaces
+from facepipe.datatypes import Faces, Frame, Span, SpanFaces
 from facepipe.faces.analyze import analyze_frames, turned_back
-from facepipe.faces.detection.denoise import quiet
-from facepipe.faces.detection.shots import is_cut, likeness, thumbnail
+from facepipe.faces.detection.denoise import denoised
 from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.yunet import YuNet
 from media import portraits
-
-RGB = PixelFormat("gbrp", "rgb", 8)
+from media.shots import frame, shot
 
 
 class Blind:
-    """Sees nothing; counts."""
+    """Finds nothing; counts its calls."""
 
     hints = True
 
     def __init__(self) -> None:
-        self.looks = 0
+        self.calls = 0
 
     def __call__(self, bgr: NDArray[np.uint8], /, *, floor: float = FLOOR) -> Faces:
-        self.looks += 1
+        self.calls += 1
         return Faces.none()
 
 
-def frame(pts: int, rgb: NDArray[np.uint8]) -> Frame:
-    return Frame(pts, RGB, Colour(), tuple(np.ascontiguousarray(rgb[..., k]) for k in range(3)))
-
-
-def shot(seed: int, number: int, step: float = 0.5) -> NDArray[np.uint8]:
-    """(72, 128, 3): a landscape of blobs that a camera pans over."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:72, :128].astype(np.float64)
-    land = np.zeros((72, 128))
-    for _ in range(12):
-        left, top, wide, bright = rng.uniform((-20, 0, 8, -90), (150, 72, 20, 90))
-        land += bright * np.exp(-(((x - left + step * number) ** 2 + (y - top) ** 2) / wide**2))
-    return np.clip(120 + land, 0, 255).astype(np.uint8)[..., None].repeat(3, -1)
-
-
-def film(pictures: Callable[[int], NDArray[np.uint8]], count: int) -> list[Frame]:
-    return [frame(100 + 7 * k, pictures(k)) for k in range(count)]
+def video(images: Callable[[int], NDArray[np.uint8]], count: int) -> list[Frame]:
+    return [frame(100 + 7 * k, images(k)) for k in range(count)]
 
 
 def analyze(
@@ -76,17 +59,17 @@ def pts(number: int) -> int:
     return 100 + 7 * number
 
 
-def test_looks_at_anchors_every_kth_after_them_and_the_last() -> None:
-    frames = film(lambda k: shot(0, k), 24)
+def test_detection_frames_are_anchors_every_kth_after_them_and_the_last() -> None:
+    frames = video(lambda k: shot(0, k), 24)
     (found,) = analyze(frames, [Span(0, 100, 1000)], {pts(0), pts(12)}, Blind())
-    looked = [(s.pts - 100) // 7 for s in found.detections]
-    assert looked == [0, 5, 10, 12, 17, 22, 23]
+    numbers = [(s.pts - 100) // 7 for s in found.detections]
+    assert numbers == [0, 5, 10, 12, 17, 22, 23]
     assert found.cuts == ()
     assert {s.shot for s in found.detections} == {0}
 
 
-def test_both_sides_of_a_cut_are_looked_at() -> None:
-    frames = film(lambda k: shot(0 if k < 8 else 3, k), 20)
+def test_both_sides_of_a_cut_are_detection_frames() -> None:
+    frames = video(lambda k: shot(0 if k < 8 else 3, k), 20)
     (found,) = analyze(frames, [Span(0, 100, 1000)], {pts(0)}, Blind())
     assert found.cuts == (pts(8),)
     assert [(s.pts - 100) // 7 for s in found.detections] == [0, 5, 7, 8, 10, 15, 19]
@@ -94,17 +77,17 @@ def test_both_sides_of_a_cut_are_looked_at() -> None:
 
 
 def test_the_span_cut_changes_nothing() -> None:
-    """Cuts inside segments, beside an anchor and on one; faces from the real detector."""
+    """Cuts inside segments, neighbours an anchor and on one; faces from the real detector."""
     film_of_faces = [portraits.scene(k) for k in range(40)]
 
-    def pictures(k: int) -> NDArray[np.uint8]:
+    def images(k: int) -> NDArray[np.uint8]:
         if k < 9:
             return film_of_faces[k]
         if k < 20:
             return np.ascontiguousarray(film_of_faces[k][::-1])
         return film_of_faces[k]
 
-    frames = film(pictures, 40)
+    frames = video(images, 40)
     anchors = {pts(0), pts(10), pts(20), pts(30)}
     whole = [Span(0, pts(0), 9999)]
     halves = [Span(0, pts(0), pts(20)), Span(1, pts(20), 9999)]
@@ -120,7 +103,7 @@ def test_the_span_cut_changes_nothing() -> None:
             s for one in found for s in one.detections if one.span.start <= s.pts < one.span.stop
         ]
         followed.append(
-            {(s.pts, move.pts): move.maps for s in owned for move in s.moves if len(s.faces)}
+            {(s.pts, one.pts): one.maps for s in owned for one in s.motion if len(s.faces)}
         )
         assert sorted({cut for span in found for cut in span.cuts}) == [pts(9), pts(20)]
         for other in seen[:-1]:
@@ -138,12 +121,12 @@ def test_the_span_cut_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_rotated_footage_is_searched_upright_and_answered_as_coded(turns: int) -> None:
+def test_rotated_video_is_searched_upright_and_detections_are_as_coded(turns: int) -> None:
     upright = portraits.scene(0)
     coded = np.ascontiguousarray(np.rot90(upright, -turns))
-    (straight,) = analyze(film(lambda _: upright, 1), [Span(0, 0, 999)], {100}, YuNet())
+    (straight,) = analyze(video(lambda _: upright, 1), [Span(0, 0, 999)], {100}, YuNet())
     (turned,) = analyze(
-        film(lambda _: coded, 1), [Span(0, 0, 999)], {100}, YuNet(), rotation=90 * turns
+        video(lambda _: coded, 1), [Span(0, 0, 999)], {100}, YuNet(), rotation=90 * turns
     )
     there, here = straight.detections[0].faces, turned.detections[0].faces
     assert len(there) == len(here) == 2
@@ -159,57 +142,20 @@ def test_rotated_footage_is_searched_upright_and_answered_as_coded(turns: int) -
         assert 0 < top < bottom < coded.shape[0]
 
 
-def test_no_frame_is_no_sighting() -> None:
+def test_no_frames_no_detections() -> None:
     (found,) = analyze([], [Span(0, 0, 10)], {0}, Blind())
     assert found.detections == ()
 
 
 def test_every_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="every"):
-        analyze(film(lambda k: shot(0, k), 2), [Span(0, 0, 999)], {100}, Blind(), every=0)
+        analyze(video(lambda k: shot(0, k), 2), [Span(0, 0, 999)], {100}, Blind(), every=0)
 
 
-def cuts_of(pictures: list[NDArray[np.uint8]]) -> list[int]:
-    small = [thumbnail(frame(0, picture)) for picture in pictures]
-    return [k for k in range(1, len(small)) if is_cut(small[max(k - 3, 0) : k], small[k : k + 3])]
-
-
-def test_pans_light_and_noise_are_no_cuts() -> None:
-    rng = np.random.default_rng(0)
-    assert cuts_of([shot(1, k, 4.0) for k in range(20)]) == []
-    assert cuts_of([shot(1, k) // (2 if k > 9 else 1) for k in range(20)]) == []
-    noisy = [np.clip(shot(1, 0) + rng.normal(0, 25, (72, 128, 1)), 0, 255) for _ in range(9)]
-    assert cuts_of([picture.astype(np.uint8) for picture in noisy]) == []
-
-
-@pytest.mark.parametrize("length", [1, 2])
-def test_a_flash_is_no_cut(length: int) -> None:
-    white = np.full((72, 128, 3), 250, np.uint8)
-    assert cuts_of([white if 8 <= k < 8 + length else shot(1, k) for k in range(20)]) == []
-
-
-def test_a_fade_to_black_is_no_cut_and_a_cut_from_black_is_one() -> None:
-    fade = [(shot(1, k) * max(1 - k / 10, 0)).astype(np.uint8) for k in range(14)]
-    assert cuts_of(fade) == []
-    assert cuts_of([*fade, *(shot(4, k) for k in range(6))]) == [14]
-
-
-@pytest.mark.parametrize("seed", range(2, 8))
-def test_a_cut_is_one(seed: int) -> None:
-    assert cuts_of([shot(1 if k < 6 else seed, k, 2.0) for k in range(12)]) == [6]
-    assert likeness(*(thumbnail(frame(0, shot(1, k))) for k in (0, 1))) > 0.95
-
-
-def test_thumbnails_are_in_codes_of_eight_bits() -> None:
-    plane = np.full((20, 40), 400, np.uint16)
-    ten = Frame(0, PixelFormat("gray10le", "gray", 10), Colour(), (plane,))
-    np.testing.assert_array_equal(thumbnail(ten), 100)
-
-
-def test_what_is_looked_at_is_made_quiet_by_its_own_shot_and_segment(
+def test_detection_frames_are_denoised_by_their_own_shot_and_segment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A noisy film with a cut at 12 and an anchor at 17."""
+    """A noisy video with a cut at 12 and an anchor at 17."""
 
     def noisy(number: int) -> NDArray[np.uint8]:
         noise = np.random.default_rng(number).normal(0, 12, (72, 128, 1))
@@ -217,22 +163,22 @@ def test_what_is_looked_at_is_made_quiet_by_its_own_shot_and_segment(
 
     helped: dict[int, list[int]] = {}
 
-    def recording(here: Frame, beside: Sequence[Frame]) -> NDArray[np.uint8]:
+    def recording(here: Frame, neighbours: Sequence[Frame]) -> NDArray[np.uint8]:
         number = (here.pts - 100) // 7
-        helped[number] = [(one.pts - 100) // 7 for one in beside]
-        made = quiet(here, beside)
+        helped[number] = [(one.pts - 100) // 7 for one in neighbours]
+        made = denoised(here, neighbours)
         truth = shot(0 if number < 12 else 7, number).astype(float)
         assert np.abs(made - truth).mean() < 0.75 * np.abs(noisy(number) - truth).mean()
         return made
 
-    monkeypatch.setattr("facepipe.faces.analyze.quiet", recording)
-    frames = film(noisy, 24)
+    monkeypatch.setattr("facepipe.faces.analyze.denoised", recording)
+    frames = video(noisy, 24)
     (found,) = analyze(frames, [Span(0, 100, 1000)], {pts(0), pts(17)}, Blind())
     assert found.cuts == (pts(12),)
     assert helped == {
         0: [1, 2],
         5: [3, 4, 6, 7],
-        10: [8, 9, 11, 12],  # what another shot shows does not count in `quiet`
+        10: [8, 9, 11, 12],  # what another shot shows does not count in `denoised`
         11: [9, 10],
         12: [13, 14],
         15: [13, 14, 16, 17],

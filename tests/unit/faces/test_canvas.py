@@ -1,4 +1,4 @@
-"""The canvas lies on the landmarks, and the landmarks tell how a face is turned."""
+"""Alignment of the canvas to landmarks, and the pose that they show."""
 
 from __future__ import annotations
 

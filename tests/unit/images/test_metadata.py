@@ -1,4 +1,4 @@
-"""What a picture file says beside its pixels is still there, and still true, when it is written."""
+"""What an image file says beside its pixels is still there, and still true, when it is written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from facepipe.errors import MediaError
 from facepipe.images.exif import DamagedError, orientation_of, resized, upright
-from facepipe.images.picture import read_picture, write_picture
+from facepipe.images.still import read_image, write_image
 from facepipe.images.xmp import SOURCE_TYPE, stamped
 from media.image_samples import KINDS, NOTE, again, double, opened, pillow, pixels, png, vips
 
@@ -52,7 +52,7 @@ def text() -> PngImagePlugin.PngInfo:
 
 
 def full(kind: str) -> bytes:
-    """A turned picture of that kind with everything in it that Pillow can write."""
+    """A turned image of that kind with everything in it that Pillow can write."""
     more: dict[str, dict[str, Any]] = {
         "jpeg": {"dpi": (300, 300), "comment": b"a comment", "xmp": XMP, "quality": 90},
         "png": {"dpi": (300, 300), "pnginfo": text()},
@@ -65,7 +65,7 @@ def full(kind: str) -> bytes:
 
 
 def xmp_of(content: bytes) -> bytes:
-    return read_picture(content, "picture").details.xmp
+    return read_image(content, "image").details.xmp
 
 
 def described(packet: bytes) -> dict[str, str]:
@@ -112,12 +112,12 @@ def test_the_note_is_in_the_xmp_of_every_kind(kind: str) -> None:
 
 def test_of_deep_avif_too() -> None:
     source = vips(pixels(bits=16), "avif", bitdepth=10, compression="av1", keep="none")
-    picture = read_picture(source, "picture")
-    blobs = read_picture(full("avif"), "other").details
+    still = read_image(source, "image")
+    blobs = read_image(full("avif"), "other").details
     deep = type(blobs)(10, blobs.exif, blobs.xmp, ICC)
-    mixed = type(picture)(picture.frame, picture.kind, deep)
-    written = write_picture(mixed, double(picture.frame), note=NOTE)
-    after = read_picture(written, "again")
+    mixed = type(still)(still.frame, still.kind, deep)
+    written = write_image(mixed, double(still.frame), note=NOTE)
+    after = read_image(written, "again")
     assert (after.frame.format.bits, after.frame.width) == (10, 80)
     assert after.details.icc == ICC
     assert b"Maker" in after.details.exif
@@ -125,7 +125,7 @@ def test_of_deep_avif_too() -> None:
     assert (inner[0x11A], inner.get_ifd(0x8769)[0xA002]) == (300.0, 80)
     assert described(after.details.xmp)[f"{IPTC}DigitalSourceType"] == SOURCE_TYPE
     bare = again(source)
-    assert read_picture(bare, "bare").details.exif == b""
+    assert read_image(bare, "bare").details.exif == b""
 
 
 def test_jpeg_keeps_density_comment_and_iptc() -> None:
@@ -143,9 +143,9 @@ def test_jpeg_keeps_density_comment_and_iptc() -> None:
 def test_xmp_that_outgrows_its_segment_is_told() -> None:
     most = 65533 - len(b"http://ns.adobe.com/xap/1.0/\0")
     packet = XMP.replace(b'"5"', b'"5" mine:more="' + b"x" * (most - len(XMP) - 14) + b'"')
-    picture = read_picture(pillow(pixels(), "jpeg", xmp=packet), "picture")
+    still = read_image(pillow(pixels(), "jpeg", xmp=packet), "image")
     with pytest.raises(MediaError, match="do not fit a segment of 65533"):
-        write_picture(picture, picture.frame, note=NOTE)
+        write_image(still, still.frame, note=NOTE)
 
 
 def test_png_keeps_text_resolution_and_gamma() -> None:
@@ -181,7 +181,7 @@ def test_tiff_keeps_its_tags_whatever_its_byte_order(order: str, big: bool) -> N
     assert after[34675].value == ICC
     assert described(xmp_of(written))["{http://ns.adobe.com/xap/1.0/}Rating"] == "5"
     np.testing.assert_array_equal(
-        np.stack(read_picture(written, "x").frame.planes, -1), pixels(bits=16)
+        np.stack(read_image(written, "x").frame.planes, -1), pixels(bits=16)
     )
 
 
@@ -210,7 +210,7 @@ def test_thumbnails_go() -> None:
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
 def test_damaged_exif_is_left_out(kind: str) -> None:
     source = pillow(pixels(), kind, exif=b"Exif\0\0II*\0\xff\xff\0\0" + bytes(9))
-    assert read_picture(source, "picture").details.exif == b""
+    assert read_image(source, "image").details.exif == b""
     assert not opened(again(source)).getexif()
 
 
@@ -257,10 +257,10 @@ def test_a_note_is_escaped() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_a_note_nothing_is_claimed(kind: str) -> None:
-    bare = read_picture(pillow(pixels(), kind), "picture")
-    assert xmp_of(write_picture(bare, bare.frame, note="")) == b""
-    picture = read_picture(full(kind), "picture")
-    packet = xmp_of(write_picture(picture, picture.frame, note=""))
+    bare = read_image(pillow(pixels(), kind), "image")
+    assert xmp_of(write_image(bare, bare.frame, note="")) == b""
+    still = read_image(full(kind), "image")
+    packet = xmp_of(write_image(still, still.frame, note=""))
     assert described(packet)[f"{IPTC}DigitalSourceType"] == "digitalCapture"
     assert described(packet)["{http://ns.adobe.com/tiff/1.0/}Orientation"] == "1"
 

@@ -1,4 +1,4 @@
-"""What is no whole still picture is refused with InputError that says why, and nothing else."""
+"""What is no whole still image is refused with InputError that says why, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facepipe.errors import InputError, MediaError
-from facepipe.images.picture import read_picture, write_picture
+from facepipe.images.still import read_image, write_image
 from media.image_samples import KINDS, NOTE, again, opened, pillow, pixels, png, sample, vips
 
 
 def refusal(source: bytes, **options: Any) -> str:
     with pytest.raises(InputError) as caught:
-        read_picture(source, "photo.jpg", **options)
+        read_image(source, "photo.jpg", **options)
     assert str(caught.value).startswith("photo.jpg: ")
     return str(caught.value)
 
@@ -51,10 +51,8 @@ def test_a_bomb_is_refused_by_its_header(kind: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_limit_holds_for_every_kind_and_can_be_raised(kind: str) -> None:
-    assert "40x24 is 960 pixels, more than the 959 allowed" in refusal(
-        sample(kind), most_pixels=959
-    )
-    assert read_picture(sample(kind), "picture", most_pixels=960).frame.width == 40
+    assert "40x24 is 960 pixels, more than the 959 allowed" in refusal(sample(kind), max_pixels=959)
+    assert read_image(sample(kind), "image", max_pixels=960).frame.width == 40
 
 
 def cuts(source: bytes) -> Sequence[int]:
@@ -90,9 +88,9 @@ def test_a_png_with_a_flipped_bit_is_refused() -> None:
 @pytest.mark.parametrize(
     "source", [b"", b"\xff\xd8", b"hello " * 99, b"GIF89a" + bytes(99), b"\0\0\0\x18ftypmp42" * 9]
 )
-def test_what_is_no_picture_is_refused(source: bytes) -> None:
+def test_what_is_no_image_is_refused(source: bytes) -> None:
     told = refusal(source)
-    assert "not a picture that facepipe reads; it reads JPEG, PNG, WebP, TIFF, AVIF" in told
+    assert "not an image that facepipe reads; it reads JPEG, PNG, WebP, TIFF, AVIF" in told
 
 
 @pytest.mark.parametrize("kind", ["png", "webp", "tiff", "avif"])
@@ -103,7 +101,7 @@ def test_several_pages_are_refused(kind: str) -> None:
     )
 
 
-def test_a_jpeg_with_more_behind_it_is_its_first_picture() -> None:
+def test_a_jpeg_with_more_behind_it_is_its_first_image() -> None:
     target = io.BytesIO()
     first, second = Image.fromarray(pixels()), Image.fromarray(pixels()[::-1])
     first.save(target, "MPO", save_all=True, append_images=[second], quality=95)
@@ -126,7 +124,7 @@ def test_models_that_facepipe_does_not_take() -> None:
     assert "more than 16 bits" in refusal(pillow(pixels()[..., 0].astype(np.int32), "tiff"))
     source = sample("png")
     pq = png((b"cICP", bytes([9, 16, 0, 1])))[8:]
-    assert "HDR picture (PQ)" in refusal(source[:33] + pq + source[33:])
+    assert "HDR image (PQ)" in refusal(source[:33] + pq + source[33:])
     avif = sample("avif")
     at = avif.index(b"colrnclx") + 8
     assert "(HLG)" in refusal(avif[:at] + struct.pack(">HH", 9, 18) + avif[at + 4 :])
@@ -152,10 +150,10 @@ def test_flipped_bytes_raise_nothing_else(kind: str, data: st.DataObject) -> Non
     for at, value in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=6)):
         source[at] = value
     try:
-        picture = read_picture(bytes(source), "picture", most_pixels=100_000)
+        still = read_image(bytes(source), "image", max_pixels=100_000)
     except InputError:
         return
     try:
-        write_picture(picture, picture.frame, note=NOTE)
+        write_image(still, still.frame, note=NOTE)
     except MediaError:
         return

@@ -16,7 +16,7 @@ from facepipe.models.restorers import create_restorer
 def canvases(count: int) -> Crops:
     pixels = np.random.default_rng(count).random((count, 128, 128, 3), np.float32)
     none = np.zeros(count, np.intp)
-    return Crops(pixels, np.zeros((count, 2, 3)), none, none)
+    return Crops(pixels=pixels, to_frame=np.zeros((count, 2, 3)), frame=none, track=none)
 
 
 @pytest.mark.parametrize("count", [0, 1, 17])

@@ -16,7 +16,7 @@ from facepipe.models.networks.factory import (
     small_network,
     small_networks,
 )
-from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, FishSRNet, GuidedFishSRNet
+from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, FishSRNet, GuidedFishSRNet
 from facepipe.models.networks.fishsrnet_paper import PaperFishSRNet, PaperParsingNet
 from facepipe.models.networks.layers import DownModule, ResidualBlock, UpModule, conv
 from facepipe.models.networks.msab import MSAB, ChannelMask, MultiScaleUnit, SpatialMask
@@ -24,13 +24,13 @@ from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeache
 from facepipe.models.registry import SYSTEMS, System
 
 
-def beside_layers(network: FishSRNet) -> tuple[nn.Conv2d, ...]:
+def zero_layers(network: FishSRNet) -> tuple[nn.Conv2d, ...]:
     """The layers whose zero start keeps an untrained network from changing anything."""
-    beside = network.beside64, network.beside32, network.beside16, network.beside_out
-    return network.reconstruct, *beside
+    neighbours = network.beside64, network.beside32, network.beside16, network.beside_out
+    return network.reconstruct, *neighbours
 
 
-def pictures(*shape: int) -> Tensor:
+def images(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -43,17 +43,17 @@ def test_paper_network_costs_what_the_paper_s_does(
 ) -> None:
     network = PaperFishSRNet(block)
     assert parameters(network) / 1e6 == pytest.approx(expected_millions, rel=0.02)
-    assert gigamacs(network, pictures(1, 3, 16, 16)) == pytest.approx(expected_gigamacs, rel=0.02)
+    assert gigamacs(network, images(1, 3, 16, 16)) == pytest.approx(expected_gigamacs, rel=0.02)
 
 
 def test_product_costs_at_most_1_2_gigamacs_a_face() -> None:
     network = GuidedFishSRNet(ParsingNet(), FishSRNet())
-    assert gigamacs(network, pictures(1, SEEN_CHANNELS, 128, 128)) <= 1.2
+    assert gigamacs(network, images(1, INPUT_CHANNELS, 128, 128)) <= 1.2
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
 def test_what_the_table_says_of_each_system_is_true(system: System) -> None:
-    canvas, parse = pictures(1, 3, 128, 128), pictures(1, len(PARTS), 32, 32)
+    canvas, parse = images(1, 3, 128, 128), images(1, len(PARTS), 32, 32)
     if system.name in small_networks():
         network: nn.Module = small_network(system.name).eval()
         cost = gigamacs(network, canvas)
@@ -61,7 +61,7 @@ def test_what_the_table_says_of_each_system_is_true(system: System) -> None:
             assert network(canvas).shape == (1, 3, 128, 128)
     else:
         network = guided_network(system.name)
-        cost = gigamacs(network, canvas, parse, pictures(1, NEIGHBOUR_CHANNELS, 128, 128))
+        cost = gigamacs(network, canvas, parse, images(1, NEIGHBOUR_CHANNELS, 128, 128))
     assert parameters(network) == system.parameters
     assert cost == pytest.approx(system.gmacs, abs=0.01)
 
@@ -75,18 +75,18 @@ def test_every_system_that_can_be_built_is_in_the_table() -> None:
 
 
 def test_networks_of_small_faces_get_back_what_was_enlarged() -> None:
-    small = pictures(2, 3, 16, 16)
+    small = images(2, 3, 16, 16)
     canvas = nn.functional.interpolate(small, scale_factor=8, mode="bicubic")
     torch.testing.assert_close(FromCanvas(nn.Identity())(canvas), small, atol=1e-4, rtol=0)
 
 
 def test_judge_gives_a_logit_a_face() -> None:
     with torch.inference_mode():
-        assert Discriminator()(pictures(2, 3, 128, 128)).shape == (2, 1)
+        assert Discriminator()(images(2, 3, 128, 128)).shape == (2, 1)
 
 
 def test_paper_network_enlarges_eight_times_with_and_without_a_map() -> None:
-    face, parsing = pictures(2, 3, 16, 16), pictures(2, 1, 16, 16)
+    face, parsing = images(2, 3, 16, 16), images(2, 1, 16, 16)
     with torch.inference_mode():
         assert PaperFishSRNet(ResidualBlock)(face).shape == (2, 3, 128, 128)
         guided = PaperFishSRNet(ResidualBlock, width=16, maps=1)
@@ -100,42 +100,42 @@ def test_paper_network_enlarges_eight_times_with_and_without_a_map() -> None:
 
 def test_parsing_networks_keep_their_shapes() -> None:
     with torch.inference_mode():
-        logits = ParsingNet()(pictures(2, 3, 128, 128))
+        logits = ParsingNet()(images(2, 3, 128, 128))
         assert logits.shape == (2, len(PARTS), 64, 64)
         shares = parse_of(logits)
         assert shares.shape == (2, len(PARTS), 32, 32)
         torch.testing.assert_close(shares.sum(1), torch.ones(2, 32, 32))
         teacher = ParsingTeacher()
-        assert teacher(pictures(1, 3, 128, 128)).shape == (1, len(PARTS), 128, 128)
-        assert teacher(pictures(1, 3, 160, 160)).shape == (1, len(PARTS), 160, 160)
-        assert PaperParsingNet(maps=2)(pictures(2, 3, 16, 16)).shape == (2, 2, 16, 16)
+        assert teacher(images(1, 3, 128, 128)).shape == (1, len(PARTS), 128, 128)
+        assert teacher(images(1, 3, 160, 160)).shape == (1, len(PARTS), 160, 160)
+        assert PaperParsingNet(maps=2)(images(2, 3, 16, 16)).shape == (2, 2, 16, 16)
 
 
 def test_untrained_fishsrnet_gives_its_input_back() -> None:
-    canvas = pictures(2, 3, 128, 128)
+    canvas = images(2, 3, 128, 128)
     with torch.inference_mode():
-        parse = torch.softmax(pictures(2, len(PARTS), 32, 32), 1)
+        parse = torch.softmax(images(2, len(PARTS), 32, 32), 1)
         assert torch.equal(FishSRNet()(canvas, parse), canvas)
-        seen = pictures(2, SEEN_CHANNELS, 128, 128)
+        seen = images(2, INPUT_CHANNELS, 128, 128)
         seen[:, :3] = canvas * 3 - 1
         restored, parse = GuidedFishSRNet(ParsingNet(), FishSRNet())(seen)
     assert torch.equal(restored, (canvas * 3 - 1).clamp(0, 1))
     torch.testing.assert_close(parse.sum(1), torch.ones(2, 32, 32))
 
 
-def test_nothing_beside_is_as_if_there_were_none() -> None:
+def test_neighbours_of_zeros_have_no_effect() -> None:
     torch.manual_seed(0)
     network = FishSRNet().eval()
     with torch.inference_mode():
-        for last in beside_layers(network):
+        for last in zero_layers(network):
             nn.init.normal_(last.weight, std=0.05)
-        canvas, parse = pictures(1, 3, 128, 128), torch.softmax(pictures(1, 8, 32, 32), 1)
+        canvas, parse = images(1, 3, 128, 128), torch.softmax(images(1, 8, 32, 32), 1)
         alone = network(canvas, parse)
-        beside = torch.zeros(1, NEIGHBOUR_CHANNELS, 128, 128)
-        torch.testing.assert_close(network(canvas, parse, beside), alone)
+        neighbours = torch.zeros(1, NEIGHBOUR_CHANNELS, 128, 128)
+        torch.testing.assert_close(network(canvas, parse, neighbours), alone)
         for channel in range(NEIGHBOUR_CHANNELS):
-            beside.zero_()[:, channel] = 0.02
-            assert float((network(canvas, parse, beside) - alone).abs().max()) > 1e-4
+            neighbours.zero_()[:, channel] = 0.02
+            assert float((network(canvas, parse, neighbours) - alone).abs().max()) > 1e-4
 
 
 def test_multi_scale_unit_treats_each_quarter_with_its_own_kernel() -> None:
@@ -157,7 +157,7 @@ def test_multi_scale_unit_treats_each_quarter_with_its_own_kernel() -> None:
 
 
 def test_masks_lie_between_zero_and_one() -> None:
-    x = 4 * pictures(2, 16, 9, 9) - 2
+    x = 4 * images(2, 16, 9, 9) - 2
     with torch.inference_mode():
         spatial, channel = SpatialMask(16)(x), ChannelMask(16)(x)
     assert spatial.shape == (2, 16, 9, 9)
@@ -183,7 +183,7 @@ def test_channel_mask_sees_mean_maximum_and_variance() -> None:
 
 
 def test_blocks_are_the_identity_when_their_last_layer_is_zero() -> None:
-    x = pictures(1, 8, 6, 6)
+    x = images(1, 8, 6, 6)
     residual, msab = ResidualBlock(8), MSAB(8)
     for layer in (residual.conv2, msab.fuse):
         nn.init.zeros_(layer.weight)
@@ -195,14 +195,14 @@ def test_blocks_are_the_identity_when_their_last_layer_is_zero() -> None:
 
 
 def test_residual_block_is_scaled() -> None:
-    block, x = ResidualBlock(4), pictures(1, 4, 6, 6)
+    block, x = ResidualBlock(4), images(1, 4, 6, 6)
     with torch.inference_mode():
         expected = x + 0.2 * block.conv2(torch.relu(block.conv1(x)))
         assert torch.equal(block(x), expected)
 
 
 def test_up_and_down_modules_change_the_size_by_two() -> None:
-    x = pictures(1, 8, 6, 6)
+    x = images(1, 8, 6, 6)
     with torch.inference_mode():
         assert UpModule(8)(x).shape == (1, 8, 12, 12)
         assert UpModule(8, 4)(x).shape == (1, 4, 12, 12)
@@ -220,15 +220,15 @@ def test_gradients_reach_every_parameter(name: str) -> None:
         "paper parsingnet": PaperParsingNet,
     }
     side = 16 if name.startswith("paper") else 128
-    inputs = [pictures(1, 3, side, side)]
+    inputs = [images(1, 3, side, side)]
     if name == "fishsrnet":
-        inputs += [pictures(1, 8, 32, 32), pictures(1, NEIGHBOUR_CHANNELS, 128, 128)]
+        inputs += [images(1, 8, 32, 32), images(1, NEIGHBOUR_CHANNELS, 128, 128)]
     untouched: set[str] | None = None
     for seed in range(4):  # a rectifier may be shut by chance, hardly four times
         torch.manual_seed(seed)
         network = makers[name]()
         if isinstance(network, FishSRNet):  # its zero start would hold all gradients back
-            for last in beside_layers(network):
+            for last in zero_layers(network):
                 nn.init.normal_(last.weight, std=0.1)
         network(*inputs).square().mean().backward()
         shut = {
@@ -241,7 +241,7 @@ def test_gradients_reach_every_parameter(name: str) -> None:
 
 
 def test_networks_do_not_depend_on_the_batch() -> None:
-    canvas = pictures(3, 3, 128, 128)
+    canvas = images(3, 3, 128, 128)
     network = ParsingNet().eval()
     with torch.inference_mode():
         together = network(canvas)

@@ -35,11 +35,11 @@ def test_what_the_table_says_of_fishsrnet_is_true() -> None:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, guided_fishsrnet
+    from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, guided_fishsrnet
 
     network = guided_fishsrnet()
     (spec,) = [spec for spec in RESTORERS if spec.name == "fishsrnet"]
-    for said, part, channels in ((spec, network, SEEN_CHANNELS), (PARSER, network.parsing, 3)):
+    for said, part, channels in ((spec, network, INPUT_CHANNELS), (PARSER, network.parsing, 3)):
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             part(torch.zeros(1, channels, 128, 128))
         assert said.parameters == sum(p.numel() for p in part.parameters())
@@ -59,7 +59,7 @@ def test_a_folder_of_weights_comes_first(tmp_path: Path, monkeypatch: pytest.Mon
         find_model("fishsrnet")
 
 
-def test_unknown_names_and_missing_files_are_told(tmp_path: Path) -> None:
+def test_unknown_names_and_missing_files_are_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there are fishsrnet, fishsrnet@psnr, "):
         find_model("gfpgan")
     with pytest.raises(ModelError, match="no such file"):

@@ -14,7 +14,7 @@ import torch
 
 from facepipe.datatypes import Crops
 from facepipe.errors import ModelError, UsageError
-from facepipe.models.networks.fishsrnet import SEEN_CHANNELS
+from facepipe.models.networks.fishsrnet import INPUT_CHANNELS
 from facepipe.models.registry import find_model
 from facepipe.models.restorers import create_restorer
 from facepipe.models.restorers.fishsrnet import BATCH
@@ -22,19 +22,25 @@ from facepipe.models.runtime import OnnxRunner, OpenVinoRunner, TorchRunner, cho
 
 
 def crops(count: int) -> Crops:
-    """Faces with something beside each."""
+    """Faces with neighbours."""
     pixels = np.random.default_rng(1).random((count, 128, 128, 3), np.float32)
     nowhere = np.zeros(count, np.intp)
-    beside = np.random.default_rng(2).normal(0, 0.02, (count, 128, 128, 7)).astype(np.float32)
-    return Crops(pixels, np.zeros((count, 2, 3)), nowhere, nowhere, beside)
+    neighbours = np.random.default_rng(2).normal(0, 0.02, (count, 128, 128, 7)).astype(np.float32)
+    return Crops(
+        pixels=pixels,
+        to_frame=np.zeros((count, 2, 3)),
+        frame=nowhere,
+        track=nowhere,
+        neighbours=neighbours,
+    )
 
 
 @pytest.mark.parametrize("name", ["fishsrnet", "fishsrnet@natural"])
 def test_shipped_weights_agree_on_every_runtime(name: str) -> None:
     files = find_model(name)
     smooth = np.linspace(0, 1, 128, dtype=np.float32)
-    face = np.broadcast_to(smooth, (2, SEEN_CHANNELS, 128, 128)).copy()
-    face[1] = np.random.default_rng(0).random((SEEN_CHANNELS, 128, 128))
+    face = np.broadcast_to(smooth, (2, INPUT_CHANNELS, 128, 128)).copy()
+    face[1] = np.random.default_rng(0).random((INPUT_CHANNELS, 128, 128))
     face[:, 3:] *= 0.02
     ours = OnnxRunner(files.paths[1], threads=1)(face)
     theirs = TorchRunner(files.paths[0], device="cpu", threads=1)(face)
@@ -52,7 +58,7 @@ def test_half_precision_is_near_and_falls_back_where_it_overflows(tmp_path: Path
     from facepipe.models.weights import load_weights, save_weights
 
     weights = find_model("fishsrnet").paths[0]
-    seen = np.random.default_rng(3).random((2, SEEN_CHANNELS, 128, 128), np.float32)
+    seen = np.random.default_rng(3).random((2, INPUT_CHANNELS, 128, 128), np.float32)
     seen[:, 3:] *= 0.02
     half = TorchRunner(weights, device="cpu", threads=1, half=True)
     whole = TorchRunner(weights, device="cpu", threads=1)(seen)
@@ -82,13 +88,13 @@ def test_a_face_does_not_depend_on_its_batch(runtime: str) -> None:
     assert together.pixels.shape == many.pixels.shape
     assert together.pixels.min() >= 0
     assert together.pixels.max() <= 1
-    assert many.beside is not None
+    assert many.neighbours is not None
     last = Crops(
-        many.pixels[-1:],
-        many.to_frame[-1:],
-        many.frame[-1:],
-        many.track[-1:],
-        many.beside[-1:],
+        pixels=many.pixels[-1:],
+        to_frame=many.to_frame[-1:],
+        frame=many.frame[-1:],
+        track=many.track[-1:],
+        neighbours=many.neighbours[-1:],
     )
     atol = 0.015 if runtime == "openvino" else 1e-4
     np.testing.assert_allclose(restorer(last).pixels[0], together.pixels[-1], atol=atol)
@@ -98,10 +104,12 @@ def test_a_face_does_not_depend_on_its_batch(runtime: str) -> None:
 def test_mirrored_is_the_mean_of_both_ways() -> None:
     def flipped(given: Crops) -> Crops:
         pixels = np.ascontiguousarray(given.pixels[:, :, ::-1])
-        return Crops(pixels, given.to_frame, given.frame, given.track)
+        return Crops(pixels=pixels, to_frame=given.to_frame, frame=given.frame, track=given.track)
 
     given = crops(2)
-    given = Crops(given.pixels, given.to_frame, given.frame, given.track)
+    given = Crops(
+        pixels=given.pixels, to_frame=given.to_frame, frame=given.frame, track=given.track
+    )
     plain = create_restorer("fishsrnet", device="cpu")
     both = create_restorer("fishsrnet", device="cpu", mirrored=True)(given)
     one, other = plain(given), plain(flipped(given))
@@ -171,7 +179,7 @@ def test_cuda_goes_with_torch_alone(runtime: Literal["onnxruntime", "openvino"])
 
 
 @pytest.mark.parametrize("runner", [OnnxRunner, OpenVinoRunner])
-def test_a_damaged_graph_is_told(
+def test_a_damaged_graph_is_reported(
     runner: type[OnnxRunner] | type[OpenVinoRunner], tmp_path: Path
 ) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no graph")

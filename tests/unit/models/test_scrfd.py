@@ -87,9 +87,9 @@ def test_a_face_is_found_once_wherever_the_tiles_lie(
 ) -> None:
     pretend(monkeypatch, Analysis)
     detector = scrfd.ScrfdDetector(pack)
-    picture = np.zeros((700, 1010, 3), np.uint8)
-    picture[place[1], place[0]] = 255
-    found = detector(picture)
+    image = np.zeros((700, 1010, 3), np.uint8)
+    image[place[1], place[0]] = 255
+    found = detector(image)
     assert len(found) == 1
     np.testing.assert_array_equal(found.landmarks[0, 0], place)
 
@@ -97,9 +97,9 @@ def test_a_face_is_found_once_wherever_the_tiles_lie(
 def test_only_scores_that_are_asked_for_come(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, Analysis)
     detector = scrfd.ScrfdDetector(pack)
-    picture = np.zeros((50, 60, 3), np.uint8)
-    picture[20, 30] = 255
-    assert [len(detector(picture, floor=floor)) for floor in (0.3, 0.85, 0.95)] == [1, 1, 0]
+    image = np.zeros((50, 60, 3), np.uint8)
+    image[20, 30] = 255
+    assert [len(detector(image, floor=floor)) for floor in (0.3, 0.85, 0.95)] == [1, 1, 0]
 
 
 def test_no_face_is_an_empty_answer(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,20 +47,20 @@ def test_no_partial_file_is_left(saved: Path) -> None:
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
 
-def test_missing_weights_are_told(tmp_path: Path) -> None:
+def test_missing_weights_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such weights file"):
         read_weights(tmp_path / "absent.safetensors")
 
 
 @pytest.mark.parametrize("damage", ["garbage", "cut", "empty"])
-def test_damaged_weights_are_told(damage: str, saved: Path) -> None:
+def test_damaged_weights_are_reported(damage: str, saved: Path) -> None:
     whole = saved.read_bytes()
     saved.write_bytes({"garbage": b"x" * 400, "cut": whole[:-20], "empty": b""}[damage])
     with pytest.raises(ModelError, match="damaged"):
         read_weights(saved)
 
 
-def test_weights_of_another_network_are_told(saved: Path) -> None:
+def test_weights_of_another_network_are_reported(saved: Path) -> None:
     for other in (nn.Sequential(nn.Conv2d(3, 5, 3)), nn.Linear(2, 2)):
         with pytest.raises(ModelError, match="another network"):
             load_weights(other, saved)

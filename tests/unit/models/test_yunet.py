@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facepipe.datatypes import Faces
 from facepipe.errors import ModelError
 from facepipe.models.detectors import FLOOR, create_detector, yunet
-from facepipe.models.detectors.boxes import overlaps, suppress
+from facepipe.models.detectors.boxes import iou, nms
 from facepipe.models.detectors.yunet import YuNet, embedded_model, free_size
 from media import portraits
 
@@ -21,19 +22,19 @@ def detector() -> YuNet:
 
 
 def bgr_portrait(side: int) -> NDArray[np.uint8]:
-    picture = cv2.resize(portraits.portrait(), (side, side), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(picture[:, :, ::-1])
+    image = cv2.resize(portraits.portrait(), (side, side), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(image[:, :, ::-1])
 
 
 @pytest.mark.parametrize(("width", "height"), [(300, 300), (193, 255), (100, 64), (640, 352)])
 def test_finds_what_opencv_finds_with_the_same_network(
     detector: YuNet, width: int, height: int
 ) -> None:
-    picture = cv2.resize(bgr_portrait(300), (width, height))
+    image = cv2.resize(bgr_portrait(300), (width, height))
     theirs = cv2.FaceDetectorYN.create(
         str(embedded_model()), "", (width, height), 0.3, 0.35, 5000
-    ).detect(picture)[1]
-    found = detector(np.asarray(picture, np.uint8))
+    ).detect(image)[1]
+    found = detector(np.asarray(image, np.uint8))
     theirs = theirs[np.argsort(-theirs[:, -1])]
     assert len(found) == len(theirs) >= 1
     boxes = np.concatenate((theirs[:, :2], theirs[:, :2] + theirs[:, 2:4]), 1)
@@ -110,14 +111,14 @@ def test_an_unknown_graph_is_refused() -> None:
 
 def test_suppression_keeps_the_best_of_each_heap(detector: YuNet) -> None:
     found = detector(bgr_portrait(200))
-    heap = type(found)(
-        np.concatenate((found.boxes[:1] + 2, found.boxes[:1], found.boxes[:1] + 500)),
-        np.array([0.5, 0.9, 0.4], np.float32),
-        np.concatenate([found.landmarks[:1]] * 3),
+    heap = Faces(
+        boxes=np.concatenate((found.boxes[:1] + 2, found.boxes[:1], found.boxes[:1] + 500)),
+        scores=np.array([0.5, 0.9, 0.4], np.float32),
+        landmarks=np.concatenate([found.landmarks[:1]] * 3),
     )
-    kept = suppress(heap, 0.35)
+    kept = nms(heap, 0.35)
     np.testing.assert_array_equal(kept.scores, np.array([0.9, 0.4], np.float32))
-    assert overlaps(kept.boxes[:1], kept.boxes[1:]) == 0
+    assert iou(kept.boxes[:1], kept.boxes[1:]) == 0
 
 
 def test_noise_is_bounded_and_nothing_clear_is_lost_by_it(detector: YuNet) -> None:

@@ -1,4 +1,4 @@
-"""analysis.json: what is written is read again, and every mistake in it is told."""
+"""analysis.json: what is written is read again, and every mistake in it is reported."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [again, path]
 
 
-def test_damage_need_not_be_told_and_has_an_order(tmp_path: Path) -> None:
+def test_damage_need_not_be_listed_and_has_an_order(tmp_path: Path) -> None:
     path = tmp_path / "analysis.json"
     write_analysis(analysis(), path)
     content = json.loads(path.read_text())
@@ -66,14 +66,14 @@ def test_damage_need_not_be_told_and_has_an_order(tmp_path: Path) -> None:
         read_analysis(path)
 
 
-def test_a_film_without_faces_is_valid(tmp_path: Path) -> None:
+def test_a_video_without_faces_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "analysis.json"
     write_analysis(analysis(), path)
     assert read_analysis(path).tracks == ()
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "told"),
+    ("place", "value", "message"),
     [
         (("format",), "other/9", "format"),
         (("source", "sha256"), "abc", "source.sha256"),
@@ -89,8 +89,8 @@ def test_a_film_without_faces_is_valid(tmp_path: Path) -> None:
         (("tracks", 1, "number"), 1, "same number"),
     ],
 )
-def test_a_bad_edit_is_told(
-    tmp_path: Path, place: tuple[str | int, ...], value: object, told: str
+def test_a_bad_edit_is_reported(
+    tmp_path: Path, place: tuple[str | int, ...], value: object, message: str
 ) -> None:
     path = tmp_path / "analysis.json"
     write_analysis(analysis(track(1), track(2)), path)
@@ -100,12 +100,12 @@ def test_a_bad_edit_is_told(
         inner = inner[key]
     inner[place[-1]] = value
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         read_analysis(path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "NaN", '{"format": 1}'])
-def test_no_analysis_is_told(tmp_path: Path, content: str) -> None:
+def test_no_analysis_is_reported(tmp_path: Path, content: str) -> None:
     path = tmp_path / "analysis.json"
     path.write_text(content)
     with pytest.raises(InputError, match=r"analysis\.json: no valid analysis"):
@@ -120,7 +120,7 @@ def test_nan_is_refused(tmp_path: Path) -> None:
         read_analysis(path)
 
 
-def test_a_missing_or_binary_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such analysis"):
         read_analysis(tmp_path / "none.json")
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")

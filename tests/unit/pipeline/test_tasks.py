@@ -12,7 +12,7 @@ from facepipe.datatypes import Span, Track, VideoInfo
 from facepipe.pipeline.tasks import FACE_WORK, RenderTask, rendering_work
 from facepipe.video import EncodeSettings
 
-FILM = VideoInfo(
+VIDEO = VideoInfo(
     path="film.mp4", container="mp4", stream_index=0, codec="h264", width=64, height=64,
     pix_fmt="yuv420p", time_base=Fraction(1, 25), pts=tuple(range(0, 200, 2)), keyframe_pts=(0,),
     rotation=0, sample_aspect_ratio=None, others=(),
@@ -21,18 +21,18 @@ FILM = VideoInfo(
 
 def track(first: int, last: int) -> Track:
     return Track(
-        1,
-        np.array([first, last]),
-        np.zeros((2, 4), np.float32),
-        np.zeros((2, 5, 2), np.float32),
-        np.ones(2, np.float32),
+        number=1,
+        pts=np.array([first, last]),
+        boxes=np.zeros((2, 4), np.float32),
+        landmarks=np.zeros((2, 5, 2), np.float32),
+        scores=np.ones(2, np.float32),
     )
 
 
 def task(start: int, stop: int, *tracks: Track) -> RenderTask:
     settings = EncodeSettings("libx264", (), "yuv420p")
     return RenderTask(
-        FILM, Span(0, start, stop), tracks, RestoreSettings(), settings, Path("part.nut")
+        VIDEO, Span(0, start, stop), tracks, RestoreSettings(), settings, Path("part.nut")
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from facepipe.errors import ModelError
-from facepipe.models.networks.fishsrnet import SEEN_CHANNELS, guided_fishsrnet
+from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, guided_fishsrnet
 from facepipe.models.registry import find_model
 from facepipe.models.runtime import OnnxRunner, TorchRunner, onnx_session
 from facepipe.models.weights import save_weights
@@ -35,7 +35,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("count", [1, 5])
 def test_both_runtimes_agree(exported: Path, count: int) -> None:
     files = find_model(str(exported))
-    faces = np.random.default_rng(count).random((count, SEEN_CHANNELS, 128, 128), np.float32)
+    faces = np.random.default_rng(count).random((count, INPUT_CHANNELS, 128, 128), np.float32)
     ours = OnnxRunner(files.paths[1], threads=1)(faces)
     theirs = TorchRunner(files.paths[0], device="cpu", threads=1)(faces)
     for one, other in zip(ours, theirs, strict=True):
@@ -53,7 +53,7 @@ def test_the_graphs_hold_no_weights_and_no_path(exported: Path, end: str, larges
 
 
 def test_the_second_graph_parses_as_the_first_does(exported: Path) -> None:
-    faces = np.random.default_rng(3).random((2, SEEN_CHANNELS, 128, 128), np.float32)
+    faces = np.random.default_rng(3).random((2, INPUT_CHANNELS, 128, 128), np.float32)
     _, parse = OnnxRunner(exported.with_suffix(".onnx"), threads=1)(faces)
     session = onnx_session(exported.with_name("own-parse.onnx"), threads=1)
     np.testing.assert_allclose(session.run(None, {"seen": faces})[0], parse, atol=1e-6)

@@ -101,7 +101,7 @@ def test_run_leaves_a_log_and_sheets(recipe: dict[str, Any], tmp_path: Path) -> 
         "sheet-000002.png",
         "sheet-000003.png",
     ]
-    assert not list(settings.out.glob("*.partial"))
+    assert not list(settings.out.glob("*.partial*"))
 
 
 def test_finished_run_only_writes_its_weights_again(recipe: dict[str, Any], tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_networks_need_their_guides(
         list(train(settings))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_absent_cuda_device_is_refused(recipe: dict[str, Any], tmp_path: Path) -> None:
     settings = TrainSettings(network="parsingnet", out=tmp_path, **recipe | {"device": "cuda"})
     with pytest.raises(UsageError, match="CUDA"):

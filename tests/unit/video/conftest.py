@@ -9,7 +9,7 @@ import pytest
 
 from facepipe.datatypes import VideoInfo
 from facepipe.video import EncodeSettings, mux, probe
-from media.film_checks import LOSSLESS, Render, at_keyframes, rendered
+from media.video_checks import LOSSLESS, Render, at_keyframes, rendered
 
 
 @pytest.fixture

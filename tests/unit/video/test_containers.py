@@ -1,7 +1,8 @@
-"""Containers: what is not named as a loss is in the target, whatever goes into whatever."""
+"""Containers: the target holds all that is not reported as lost, from any container to any."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,37 +14,38 @@ from av.sidedata.sidedata import Type
 from av.stream import AttachmentStream, Disposition
 
 from facepipe.errors import MediaError
-from facepipe.video import Compatibility, EncodeSettings, check_target, probe
+from facepipe.video import Compatibility, EncodeSettings, check_target, containers, probe
+from facepipe.video.containers import CONTAINERS, SUGGESTED, WRITTEN_SUFFIXES, container_of
 from facepipe.video.muxing.languages import same_language
 from facepipe.video.muxing.subtitles import TEXT_CODECS
 from facepipe.video.pixel_formats import side_data
 from facepipe.video.streams import codec_name, is_cover, is_made_anew
 from media import synthetic
-from media.film_checks import Render
-from media.rich_films import RICH, Track, film
+from media.container_tables import PAGE, SUFFIXES, cells, read_table, rows_table
+from media.rich_videos import RICH, Track, rich_video
+from media.video_checks import Render
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 WEB = EncodeSettings("libvpx-vp9", (("deadline", "realtime"), ("cpu-used", "8")))
-SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".nut")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A stream as a reader of the file sees it."""
+class ReadStream:
+    """A stream as it is read from a file."""
 
     index: int
     kind: str
     codec: str
     language: str | None
     title: str | None
-    marks: Disposition
+    dispositions: Disposition
     data: bytes
     packets: tuple[str, ...]
     times: tuple[Fraction, ...]
 
 
-def streams_of(path: Path) -> list[Seen]:
-    """All streams but those that muxers write themselves, in the file's order."""
+def streams_of(path: Path) -> list[ReadStream]:
+    """All streams but those that muxers write by themselves, in the file's order."""
     data: dict[int, list[bytes]] = {}
     times: dict[int, list[Fraction]] = {}
     with av.open(str(path)) as container:
@@ -54,7 +56,7 @@ def streams_of(path: Path) -> list[Seen]:
                 moment = (packet.pts or 0) * packet.time_base
                 times.setdefault(packet.stream.index, []).append(moment)
         return [
-            Seen(
+            ReadStream(
                 stream.index,
                 "cover" if is_cover(stream) else stream.type,
                 codec_name(stream),
@@ -70,41 +72,43 @@ def streams_of(path: Path) -> list[Seen]:
 
 
 def made(source: Path, target: Path, render: Render) -> Compatibility:
-    """Ask what will be lost, then write the target without."""
+    """Check what will be lost, then write the target without it."""
     settings = WEB if target.suffix == ".webm" else FAST
-    fit = check_target(source, probe(source), target, settings=settings, allow_loss=True)
-    render(source, target, settings, leave_out=fit.leave_out)
-    return fit
+    found = check_target(source, probe(source), target, settings=settings, allow_loss=True)
+    render(source, target, settings, leave_out=found.leave_out)
+    return found
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", SUGGESTED)
 @pytest.mark.parametrize("name", RICH)
-def test_what_is_not_named_is_kept(name: str, suffix: str, tmp_path: Path, render: Render) -> None:
+def test_what_is_not_reported_is_kept(
+    name: str, suffix: str, tmp_path: Path, render: Render
+) -> None:
     source, target = RICH[name](tmp_path / name), tmp_path / f"made{suffix}"
-    fit = made(source, target, render)
-    lost = [loss.what for loss in fit.losses]
+    found = made(source, target, render)
+    lost = [one.what for one in found.incompatibilities]
     before, after = streams_of(source), streams_of(target)
     info = probe(source)
     late = probe(target).pts[0] * probe(target).time_base - info.pts[0] * info.time_base
-    if not any(change.startswith("all streams begin") for change in fit.changes):
+    if not any(change.startswith("all streams begin") for change in found.changes):
         assert late <= Fraction(1, 1000)
     checked = 0
-    for kind in dict.fromkeys(seen.kind for seen in before):
-        kept = [s for s in before if s.kind == kind and s.index not in fit.leave_out]
+    for kind in dict.fromkeys(stream.kind for stream in before):
+        kept = [s for s in before if s.kind == kind and s.index not in found.leave_out]
         there = [s for s in after if s.kind == kind]
         assert len(there) == len(kept), kind
         for one, two in zip(kept, there, strict=True):
             checked += 1
-            film = one.index == info.stream_index
-            named = "the film" if film else f"stream {one.index} ({one.kind}, {one.codec})"
-            if not film:
+            is_video = one.index == info.stream_index
+            named = "the video" if is_video else f"stream {one.index} ({one.kind}, {one.codec})"
+            if not is_video:
                 _same_content(one, two, suffix, late)
-            _same_words(one, two, [what for what in lost if what.endswith(named)])
-    assert checked + len(fit.leave_out) == len(before)
-    _same_film(source, target, lost)
+            _same_metadata(one, two, [what for what in lost if what.endswith(named)])
+    assert checked + len(found.leave_out) == len(before)
+    _same_file(source, target, lost)
 
 
-def _same_content(one: Seen, two: Seen, suffix: str, late: Fraction) -> None:
+def _same_content(one: ReadStream, two: ReadStream, suffix: str, late: Fraction) -> None:
     assert two.data == one.data
     if one.codec == two.codec and not (
         suffix in (".ts", ".m2ts") and one.codec == "aac"
@@ -117,7 +121,7 @@ def _same_content(one: Seen, two: Seen, suffix: str, late: Fraction) -> None:
     assert len(two.times) == len(one.times)
     if one.kind != "cover":
         tick = Fraction(1, 1000) if suffix in (".mkv", ".webm") else Fraction(1, 20000)
-        # coarse ticks of the source, told in fine ones, are those of the sound's own rate
+        # coarse ticks of the source become ticks of the audio's own sample rate
         tick += Fraction(1, 1000)
         assert all(abs(b - a - late) <= tick for a, b in zip(one.times, two.times, strict=True)), (
             one,
@@ -125,17 +129,17 @@ def _same_content(one: Seen, two: Seen, suffix: str, late: Fraction) -> None:
         )
 
 
-def _same_words(one: Seen, two: Seen, lost: list[str]) -> None:
+def _same_metadata(one: ReadStream, two: ReadStream, lost: list[str]) -> None:
     if one.language and not any("the language" in what for what in lost):
         assert same_language(one.language, two.language or ""), (one, two)
     if not any("the metadata title" in what for what in lost):
         assert two.title == one.title
-    for mark in one.marks & ~(Disposition.captions | Disposition.descriptions):
-        named = any(what.startswith(f"the mark {mark.name}") for what in lost)
-        assert named or mark & two.marks or mark == Disposition.default, (mark, one, two)
+    for flag in one.dispositions & ~(Disposition.captions | Disposition.descriptions):
+        named = any(what.startswith(f"the disposition {flag.name}") for what in lost)
+        assert named or flag & two.dispositions or flag == Disposition.default, (flag, one, two)
 
 
-def _same_film(source: Path, target: Path, lost: list[str]) -> None:
+def _same_file(source: Path, target: Path, lost: list[str]) -> None:
     matrices, chapters, keys = [], [], []
     for path in (source, target):
         with av.open(str(path)) as container:
@@ -155,7 +159,7 @@ def _same_film(source: Path, target: Path, lost: list[str]) -> None:
             assert keys[1][key] == keys[0][key]
 
 
-SOUNDS = {
+AUDIO = {
     ".mkv": ("aac", "ac3", "eac3", "mp2", "libmp3lame", "flac", "alac", "libopus", "tta",
              "wavpack", "pcm_s16le", "pcm_s24le", "pcm_f32le", "pcm_u8"),
     ".mov": ("pcm_s16be", "pcm_s24le", "pcm_alaw", "adpcm_ima_qt", "libopencore_amrnb"),
@@ -164,39 +168,39 @@ SOUNDS = {
 
 
 @pytest.mark.parametrize(
-    ("suffix", "codec"), [(suffix, codec) for suffix, all_ in SOUNDS.items() for codec in all_]
+    ("suffix", "codec"), [(suffix, codec) for suffix, all_ in AUDIO.items() for codec in all_]
 )
-def test_sounds_are_kept_to_the_byte_or_named(
+def test_audio_is_kept_to_the_byte_or_reported(
     suffix: str, codec: str, tmp_path: Path, render: Render
 ) -> None:
     try:
-        source = film(tmp_path / f"a{suffix}", (Track(codec, "eng"),))
+        source = rich_video(tmp_path / f"a{suffix}", (Track(codec, "eng"),))
     except av.codec.codec.UnknownCodecError:
         pytest.skip(f"there is no {codec} here")
-    sound = b"".join(sounds_of(source))
+    audio = b"".join(audio_of(source))
     kept = 0
     for other in (".mp4", ".mov", ".mkv", ".ts", ".nut"):
         target = tmp_path / f"made{other}"
-        fit = made(source, target, render)
-        if fit.leave_out:
-            (loss,) = [loss for loss in fit.losses if loss.stream is not None]
-            assert loss.instead
+        found = made(source, target, render)
+        if found.leave_out:
+            (lost,) = [one for one in found.incompatibilities if one.stream is not None]
+            assert lost.instead
             continue
         kept += 1
-        written = b"".join(sounds_of(target))
+        written = b"".join(audio_of(target))
         if (codec, other) != ("aac", ".ts"):  # where each packet gets a head
-            assert written == sound, other
+            assert written == audio, other
     assert kept
 
 
-def sounds_of(path: Path) -> list[bytes]:
+def audio_of(path: Path) -> list[bytes]:
     with av.open(str(path)) as container:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
 
 
-def test_many_sounds_in_one_tick_do_not_drift(tmp_path: Path, render: Render) -> None:
+def test_many_audio_packets_in_one_tick_do_not_drift(tmp_path: Path, render: Render) -> None:
     """1200 packets a second, as TrueHD has, in Matroska's 1000 ticks: equal times stay equal."""
-    plain = film(tmp_path / "plain.mkv")
+    plain = rich_video(tmp_path / "plain.mkv")
     source, target = tmp_path / "a.mkv", tmp_path / "b.mkv"
     with av.open(str(plain)) as old, av.open(str(source), "w") as container:
         video = container.add_stream_from_template(old.streams.video[0], opaque=True)
@@ -218,14 +222,14 @@ def test_many_sounds_in_one_tick_do_not_drift(tmp_path: Path, render: Render) ->
     assert after.times[-1] > 1.16
 
 
-def test_colours_stand_in_the_container_where_the_codec_has_no_room(
+def test_the_container_has_the_colour_tags_where_the_codec_has_none(
     tmp_path: Path, render: Render
 ) -> None:
     source = synthetic.film(tmp_path / "a.mp4", colour=(2, 9, 9, 16), frames=4)
     ffv1 = EncodeSettings("ffv1")
     for suffix, settings in ((".mkv", WEB), (".mp4", WEB), (".mkv", ffv1), (".mp4", ffv1)):
         target = tmp_path / f"b{suffix}"
-        assert check_target(source, probe(source), target, settings=settings).losses == ()
+        assert check_target(source, probe(source), target, settings=settings) == Compatibility()
         render(source, target, settings)
         with av.open(str(target)) as container:
             frame = next(container.decode(video=0))
@@ -236,21 +240,21 @@ def test_colours_stand_in_the_container_where_the_codec_has_no_room(
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 @pytest.mark.parametrize("language", ["deu", "fre", "nld", "jpn"])
 def test_languages(language: str, suffix: str, tmp_path: Path, render: Render) -> None:
-    source = film(tmp_path / "a.mkv", (Track("ac3", language),))
+    source = rich_video(tmp_path / "a.mkv", (Track("ac3", language),))
     target = tmp_path / f"b{suffix}"
-    assert check_target(source, probe(source), target, settings=FAST).losses == ()
+    assert check_target(source, probe(source), target, settings=FAST) == Compatibility()
     render(source, target, FAST)
     assert same_language(streams_of(target)[1].language or "", language)
 
 
 def test_a_language_that_quicktime_does_not_know(tmp_path: Path) -> None:
-    source = film(tmp_path / "a.mkv", (Track("ac3", "yue"),))
+    source = rich_video(tmp_path / "a.mkv", (Track("ac3", "yue"),))
     with pytest.raises(MediaError, match=r"the language yue of stream 1 .*use \.mkv"):
         check_target(source, probe(source), tmp_path / "b.mov", settings=FAST)
-    assert check_target(source, probe(source), tmp_path / "b.mp4", settings=FAST).losses == ()
+    assert check_target(source, probe(source), tmp_path / "b.mp4", settings=FAST) == Compatibility()
 
 
-def test_pictures_closer_than_a_tick(tmp_path: Path, render: Render) -> None:
+def test_frames_closer_than_a_tick(tmp_path: Path, render: Render) -> None:
     base = Fraction(1, 20000)
     source = synthetic.film(tmp_path / "a.mp4", pts=[0, 9, 18, 4000, 4009], time_base=base)
     with pytest.raises(MediaError, match=r"times closer than 1 ms: .*use \.mp4"):
@@ -262,16 +266,66 @@ def test_pictures_closer_than_a_tick(tmp_path: Path, render: Render) -> None:
 
 
 def test_channels_of_pcm_that_are_not_the_usual_ones(tmp_path: Path) -> None:
-    source = film(tmp_path / "a.mov", (Track("pcm_s16le", layout="5.1(side)"),))
-    fit = check_target(source, probe(source), tmp_path / "b.mkv", settings=FAST, allow_loss=True)
-    (loss,) = fit.losses
-    assert loss.what == "the channel layout 5.1(side) of stream 1 (audio, pcm_s16le)"
-    assert loss.instead == (".mp4", ".mov")
+    source = rich_video(tmp_path / "a.mov", (Track("pcm_s16le", layout="5.1(side)"),))
+    found = check_target(source, probe(source), tmp_path / "b.mkv", settings=FAST, allow_loss=True)
+    (lost,) = found.incompatibilities
+    assert lost.what == "the channel layout 5.1(side) of stream 1 (audio, pcm_s16le)"
+    assert lost.instead == (".mp4", ".mov")
 
 
 def test_a_cover_in_mp4_is_worth_more_than_keys_of_ones_own(tmp_path: Path, render: Render) -> None:
-    """That muxer writes the one or the other: which of them goes is told."""
-    source = film(tmp_path / "a.mkv", cover=True, metadata={"com.example.reel": "7"})
-    fit = made(source, tmp_path / "b.mp4", render)
-    assert [loss.what for loss in fit.losses] == ["the metadata com.example.reel"]
-    assert [seen.kind for seen in streams_of(tmp_path / "b.mp4")] == ["video", "cover"]
+    """That muxer writes the one or the other: which of them goes is reported."""
+    source = rich_video(tmp_path / "a.mkv", cover=True, metadata={"com.example.reel": "7"})
+    found = made(source, tmp_path / "b.mp4", render)
+    assert [one.what for one in found.incompatibilities] == ["the metadata com.example.reel"]
+    assert [stream.kind for stream in streams_of(tmp_path / "b.mp4")] == ["video", "cover"]
+
+
+def test_no_muxer_is_named_outside_its_row() -> None:
+    """Demuxers are named where files are read, and Matroska where its header is."""
+    package = Path(containers.__file__).parents[1]
+    allowed = {"video/containers.py", "video/sources.py", "video/probe.py", "video/pyav/chroma.py"}
+    names = {container.muxer for container in CONTAINERS}
+    for path in sorted(package.rglob("*.py")):
+        named = {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and node.value in names
+        }
+        assert not named or path.relative_to(package).as_posix() in allowed, (path, named)
+
+
+def test_every_suffix_is_of_one_container() -> None:
+    suffixes = [suffix for container in CONTAINERS for suffix in container.suffixes]
+    assert len(suffixes) == len(set(suffixes)) == len(WRITTEN_SUFFIXES)
+    assert {container_of(suffix) for suffix in SUGGESTED} == set(CONTAINERS)
+    assert all(container_of(Path(f"a{s.upper()}")) is container_of(s) for s in suffixes)
+
+
+def test_the_page_shows_the_rows() -> None:
+    """`python benchmarks/containers.py --markdown docs/containers.md` writes it."""
+    assert read_table(PAGE.read_text(), "rows") == rows_table()
+
+
+def test_the_measurements_agree_with_the_rows() -> None:
+    measured = cells(read_table(PAGE.read_text(), "measurements"))
+    codecs = {"H.264": "h264", "HEVC": "hevc", "AV1": "av1", "VP9": "vp9", "FFV1": "ffv1"}
+    for suffix in SUFFIXES:
+        container = container_of(suffix)
+        for name, codec in (codecs | {"ProRes": "prores"}).items():
+            assert bool(measured[name][suffix]) is (codec in container.video_codecs), (name, suffix)
+        vp9 = "vp9" in container.video_codecs
+        facts = {
+            "fonts and other files": container.attachments,
+            "cover": container.covers is not None,
+            "alpha, VP9": vp9 and container.block_additions,
+            "pixel aspect ratio, VP9": vp9 and container.pixel_aspect,
+            "frames 0.45 ms apart": container.tick is None or container.tick < Fraction(1, 2222),
+        }
+        for name, holds in facts.items():
+            assert bool(measured[name][suffix]) is holds, (name, suffix)
+        kept = {"track": "yes", "metadata": "as the metadata timecode", None: ""}
+        assert measured["time code"][suffix] == kept[container.timecode]
+        becomes = {None: "", "subrip": "yes"}
+        codec = container.subtitle_codec
+        assert measured["SubRip"][suffix] == becomes.get(codec, f"as {codec}")

@@ -15,7 +15,7 @@ from facepipe.errors import InputError
 from facepipe.video import DecodeReport, decode, probe
 from facepipe.video.damage import describe_damage, merged, places, refuse_damage
 from media import synthetic
-from media.film_checks import at_keyframes, whole
+from media.video_checks import at_keyframes, whole
 
 FILM = range(0, 4000, 40)
 MS = Fraction(1, 1000)
@@ -351,7 +351,6 @@ def test_sound_films_are_told_nothing_of(
     assert decoded(info) == (list(info.pts), ())
 
 
-@pytest.mark.media
 def test_real_clips_are_sound(media: Path) -> None:
     for path in sorted(media.iterdir()):
         if path.suffix in (".mp4", ".mkv"):

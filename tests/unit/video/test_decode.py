@@ -17,7 +17,7 @@ from facepipe.datatypes import Span
 from facepipe.video import DecodeReport, decode, probe
 from facepipe.video.pixel_formats import views
 from media import patches, synthetic
-from media.film_checks import at_keyframes, digest, digests, whole
+from media.video_checks import at_keyframes, digest, digests, whole
 
 
 def _open_gop_265(path: Path) -> Path:

@@ -15,14 +15,14 @@ from facepipe.datatypes import Colour, Frame, Part, PixelFormat, Plane, VideoInf
 from facepipe.errors import InputError, MediaError, UsageError
 from facepipe.video import EncodeSettings, check_encoder, decode, encode, output_pix_fmt, probe
 from facepipe.video.encode import part_shift, tags_of
-from facepipe.video.muxing.concat import FilmPackets
+from facepipe.video.muxing.concat import VideoPackets
 from facepipe.video.pyav.chroma import chroma_location
 from media import synthetic
-from media.film_checks import LOSSLESS, Render, digests, whole
+from media.video_checks import LOSSLESS, Render, digests, whole
 
 
 def times_of(part: Path, info: VideoInfo) -> list[int]:
-    return FilmPackets([Part(whole(info), str(part), 0, 0)], part, info).times()
+    return VideoPackets([Part(whole(info), str(part), 0, 0)], part, info).times()
 
 
 YUV = PixelFormat("yuv420p", "yuv", 8, 1, 1)
@@ -35,7 +35,9 @@ def drawn(times: list[int], width: int = 96, height: int = 64) -> Iterator[Frame
         planes = picture.reformat(format="yuv420p").to_ndarray()
         y = planes[:height].copy()
         rest = planes[height:].reshape(2, height // 2, width // 2)
-        yield Frame(time, YUV, Colour(), (y, rest[0].copy(), rest[1].copy()))
+        yield Frame(
+            pts=time, format=YUV, colour=Colour(), planes=(y, rest[0].copy(), rest[1].copy())
+        )
 
 
 @pytest.fixture

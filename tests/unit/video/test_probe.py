@@ -13,7 +13,7 @@ from facepipe.datatypes import StreamInfo
 from facepipe.errors import InputError
 from facepipe.video import decode, probe
 from media import patches, synthetic
-from media.film_checks import whole
+from media.video_checks import whole
 
 
 def test_a_plain_film(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ Make = Callable[[Path, Path, int], Path]
 def watched(path: Path) -> Iterator[Callable[[], bool]]:
     """Within, the given function says whether any process has opened the file."""
     if sys.platform != "linux":
-        pytest.skip("what is opened can be watched by inotify alone")
+        pytest.skip("this machine has no inotify, which watches what is opened")
     system = ctypes.CDLL(None, use_errno=True)
     ear = system.inotify_init()
     assert ear >= 0

@@ -1,4 +1,4 @@
-"""Real processes: what they have when they begin, and what is left when this one ends."""
+"""The fork server with real processes: what its workers have imported, and when they end."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ import signal
 import subprocess
 import sys
 import time
-from multiprocessing import forkserver
+from multiprocessing import forkserver as python_forkserver
 from pathlib import Path
 
 import psutil
 import pytest
 
-from facepipe.workers import forkserver as nursery
+from facepipe.workers import forkserver
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers start afresh")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="this machine starts workers afresh")
 
 FIND = """
 import os, sys, time
-from facepipe.workers import nursery
+from facepipe.workers import forkserver
 
-def told(queue):
+def report(queue):
     from multiprocessing import parent_process
     names = [name for name in ("facepipe.pipeline.tasks", "onnxruntime") if name in sys.modules]
     queue.put((names, os.environ["OMP_NUM_THREADS"], os.getppid()))
 
 if __name__ == "__main__":
     before = dict(os.environ)
-    assert nursery.prepare()
+    assert forkserver.prepare()
     assert dict(os.environ) == before
-    context = next(nursery.contexts())
+    context = next(forkserver.contexts())
     queue = context.Queue()
-    process = context.Process(target=told, args=(queue,))
+    process = context.Process(target=report, args=(queue,))
     process.start()
     names, threads, parent = queue.get()
     process.join()
@@ -93,8 +93,10 @@ def test_nothing_is_left_or_said_when_the_process_is_ended(
 
 
 @linux
-def test_ctrl_c_during_the_imports_is_not_heard() -> None:
-    code = "from facepipe.workers import nursery; import time; nursery.prepare(); time.sleep(5)"
+def test_ctrl_c_during_the_imports_is_ignored() -> None:
+    code = (
+        "from facepipe.workers import forkserver; import time; forkserver.prepare(); time.sleep(5)"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -116,21 +118,21 @@ def test_ctrl_c_during_the_imports_is_not_heard() -> None:
     assert process.stderr.read() == ""
 
 
-def test_without_a_place_for_its_socket_workers_start_afresh(
+def test_without_a_place_for_its_socket_workers_are_spawned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full() -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(forkserver, "ensure_running", full)
-    monkeypatch.setattr(nursery, "_begun", True)
-    assert not nursery.prepare()
-    assert list(nursery.contexts()) == [multiprocessing.get_context("spawn")]
+    monkeypatch.setattr(python_forkserver, "ensure_running", full)
+    monkeypatch.setattr(forkserver, "_started", True)
+    assert not forkserver.prepare()
+    assert list(forkserver.contexts()) == [multiprocessing.get_context("spawn")]
 
 
 def test_a_program_that_is_not_ours_keeps_its_fork_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nursery, "_begun", False)
-    assert list(nursery.contexts()) == [multiprocessing.get_context("spawn")]
+    monkeypatch.setattr(forkserver, "_started", False)
+    assert list(forkserver.contexts()) == [multiprocessing.get_context("spawn")]
 
 
 @linux
@@ -141,15 +143,15 @@ def test_what_the_user_says_of_threads_holds(tmp_path: os.PathLike[str]) -> None
 
 DYING = """
 import os
-from facepipe.workers import nursery
+from facepipe.workers import forkserver
 from facepipe.workers.local import LocalExecutor
 
 def where(task, progress):
     return task, os.getppid()
 
 if __name__ == "__main__":
-    nursery._NEEDED = ("dies_here",)
-    assert nursery.prepare()
+    forkserver._PRELOAD = ("dies_here",)
+    assert forkserver.prepare()
     with LocalExecutor(2) as workers:
         outcomes = list(workers.map(where, [1, 2, 3], progress=lambda frames: None))
     assert sorted(outcome.result for outcome in outcomes) == [(n, os.getpid()) for n in (1, 2, 3)]
@@ -158,7 +160,7 @@ if __name__ == "__main__":
 
 
 @linux
-def test_where_the_imports_end_the_process_workers_start_afresh(tmp_path: Path) -> None:
+def test_where_the_imports_end_the_process_workers_are_spawned(tmp_path: Path) -> None:
     (tmp_path / "dies_here.py").write_text("import os\nos._exit(3)\n")
     script = tmp_path / "dying.py"
     script.write_text(DYING)
@@ -168,6 +170,9 @@ def test_where_the_imports_end_the_process_workers_start_afresh(tmp_path: Path) 
         text=True,
         check=False,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        },
     )
     assert done.stdout == "done\n", done.stderr

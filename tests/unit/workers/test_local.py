@@ -17,7 +17,7 @@ import pytest
 from facepipe.errors import MediaError, WorkerError
 from facepipe.workers.base import Outcome
 from facepipe.workers.local import LocalExecutor
-from facepipe.workers.resources import affordable_workers, free_memory, usable_cores
+from facepipe.workers.resources import affordable_workers, free_memory, usable_cores, worker_bytes
 
 Progress = Callable[[int], None]
 
@@ -149,7 +149,7 @@ def alive(process: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"  # a zombie waits for whoever reaps it
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux who lives")
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this machine has no /proc")
 def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     mark, script = tmp_path / "pids", tmp_path / "run.py"
     script.write_text(LINGERING.format(folder=str(Path(__file__).parent), mark=str(mark)))
@@ -170,7 +170,7 @@ def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
 
 
 def doze(task: tuple[int, float], progress: Progress) -> int:
-    """Tells of a frame, and of no other for so many seconds."""
+    """Reports a frame, and no other for so many seconds."""
     progress(1)
     time.sleep(task[1])
     progress(1)
@@ -178,12 +178,12 @@ def doze(task: tuple[int, float], progress: Progress) -> int:
 
 
 def test_a_worker_that_hangs_is_given_up() -> None:
-    with LocalExecutor(2, patience=1.0) as executor:
+    with LocalExecutor(2, patience=3.0) as executor:
         outcomes = list(executor.map(doze, [(0, 60), (1, 0.1), (2, 0.1)], progress=lambda _: None))
     assert collected(outcomes) == [None, 1, 2]
     (lost,) = [o for o in outcomes if o.number == 0]
     assert isinstance(lost.error, WorkerError)
-    assert "no frame came for 1 s" in str(lost.error)
+    assert "no frame came for 3 s" in str(lost.error)
 
 
 def test_several_threads_share_the_workers() -> None:
@@ -205,8 +205,8 @@ def test_what_is_given_up_early_frees_its_workers() -> None:
         assert collected(list(executor.map(double, [3], progress=lambda _: None))) == [6]
 
 
-def test_one_worker_may_be_apart() -> None:
-    with LocalExecutor(1, apart=True) as executor:
+def test_one_worker_may_be_isolated() -> None:
+    with LocalExecutor(1, isolated=True) as executor:
         (outcome,) = executor.map(pid, [0], progress=lambda _: None)
     assert outcome.result != os.getpid()
 
@@ -218,15 +218,31 @@ def threads(task: int, progress: Progress) -> str | None:
 def test_a_worker_has_one_thread_for_algebra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or two workers on two cores would have four."""
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    with LocalExecutor(1, apart=True) as executor:
+    with LocalExecutor(1, isolated=True) as executor:
         (outcome,) = executor.map(threads, [0], progress=lambda _: None)
     assert outcome.result == "1"
 
 
-def test_memory_bounds_the_workers() -> None:
+def test_memory_limits_the_workers() -> None:
     assert affordable_workers(1) == usable_cores()
     assert affordable_workers(2**60) == 1
     assert 0 < free_memory() < 2**50
+
+
+def test_a_workers_memory_grows_with_frames_and_codec() -> None:
+    assert worker_bytes() >> 20 == 947
+    assert worker_bytes() == worker_bytes(1920, 1080, codec="libx264", sample_bytes=1)
+    assert worker_bytes(1280, 720) < worker_bytes() < worker_bytes(3840, 2160)
+    assert worker_bytes(codec="prores_ks") < worker_bytes() < worker_bytes(codec="libsvtav1")
+    without_encoder = worker_bytes(0, 0)
+    assert worker_bytes(sample_bytes=2) - without_encoder == 2 * (worker_bytes() - without_encoder)
+    assert worker_bytes(codec="unknown") == worker_bytes()
+
+
+def test_the_documents_give_the_same_memory() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "cluster.md").read_text()
+    for width, height in ((1280, 720), (1920, 1080), (3840, 2160)):
+        assert f"{worker_bytes(width, height) / 2**30:.1f} GiB for {width}x{height}" in text
 
 
 def test_there_is_a_core() -> None:

@@ -1,14 +1,14 @@
-"""Archives of pictures (.zip, .tar and its compressed kinds): listed, read and written in a stream.
+"""Archives of images (.zip, .tar and its compressed kinds): listed, read and written as streams.
 
-An archive is taken for hostile: nothing is unpacked to disk, no more is unpacked into memory than
-a member declares and the limits allow, and a member that is no plain file with a name that is safe
-on every disk is refused while the rest goes on. Zip's directory is held in memory, as zipfile does;
-of a tar only 16 to 32 bytes for each name are, by which doubles are found.
+Every archive is treated as hostile. Nothing is unpacked to disk. No more is unpacked into memory
+than a member declares and the limits allow. A member is refused unless it is a plain file with a
+name that is safe on every disk; the rest goes on. A zip's directory is held in memory, as zipfile
+does; of a tar only 16 to 32 bytes a name, to find duplicates.
 """
 
 from facepipe.batch.archives.members import Limits, Member, Refused
 from facepipe.batch.archives.names import ARCHIVE_SUFFIXES, is_archive_name
-from facepipe.batch.archives.reading import Archive, opened
+from facepipe.batch.archives.reading import Archive, open_archive
 from facepipe.batch.archives.writing import ArchiveWriter
 
 __all__ = [
@@ -19,5 +19,5 @@ __all__ = [
     "Member",
     "Refused",
     "is_archive_name",
-    "opened",
+    "open_archive",
 ]

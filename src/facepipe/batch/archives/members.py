@@ -1,4 +1,4 @@
-"""What an archive holds, and how much of it is read at most."""
+"""Members of an archive, and the limits of what is read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What is read of an archive at most."""
+    """Limits of what is read of an archive."""
 
     member_bytes: int = 512 * 2**20  # uncompressed
     # Of uncompressed to compressed bytes, above 1 MiB: deflate gives 1032 for one plain colour.
@@ -18,7 +18,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Packing:
-    """How a zip keeps a member: compressed bytes, method, and the CRC-32 of what comes out."""
+    """How a zip stores a member: compressed bytes, method, and the CRC-32 of the content."""
 
     size: int
     method: int

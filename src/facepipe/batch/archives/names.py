@@ -1,4 +1,4 @@
-"""What is judged of a member before it is read: its name, and the size it declares."""
+"""Checks of a member before it is read: its name, and the size that it declares."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def is_archive_name(name: str) -> bool:
 
 
 def safe_name(stored: str, longest: int) -> tuple[str, str]:
-    """The relative POSIX path for a stored name, and why it is refused or nothing.
+    """The relative POSIX path of a stored name, and why it is refused (empty: it is not).
 
     A backslash counts as a slash, as on Windows; "." and empty components are left out.
     """
@@ -57,7 +57,7 @@ def safe_name(stored: str, longest: int) -> tuple[str, str]:
 
 
 def too_big(member: Member, limits: Limits) -> str:
-    """Why a member's declared size is refused, or nothing."""
+    """Why a member's declared size is refused; empty: it is not."""
     if member.size > limits.member_bytes:
         return f"{member.size} bytes are more than the {limits.member_bytes} allowed"
     packed = member.packing.size if member.packing else member.size
@@ -67,19 +67,19 @@ def too_big(member: Member, limits: Limits) -> str:
 
 
 def printable(text: str) -> str:
-    """At most 200 characters of a text, what cannot be printed as escapes."""
+    """At most 200 characters of a text, with escapes for those that cannot be printed."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:201])
     return shown if len(shown) <= 200 else f"{shown[:199]}…"
 
 
 class Names:
-    """The names so far, 8 bytes each of a digest in a table that is half empty or more."""
+    """A set of names: a hash table, at most half full, of 8 bytes of each name's digest."""
 
     def __init__(self) -> None:
         self._table, self._count = array("Q", [0]) * 1024, 0
 
     def add(self, name: str) -> bool:
-        """Whether it is new, on disks that care for neither case nor Unicode form too."""
+        """Whether it is new, also on disks that ignore case and Unicode normalisation."""
         folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
         digest = hashlib.blake2b(folded.encode(), digest_size=8).digest()
         if 2 * self._count >= len(self._table):

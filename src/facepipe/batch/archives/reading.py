@@ -1,4 +1,4 @@
-"""Archives read in a stream: what a reader finds is judged, and every fault told by its place."""
+"""Archives read as streams: checks what a reader finds, and names the place of every fault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facepipe.batch.archives.tars import TarReader
 from facepipe.batch.archives.zips import ZipReader
 from facepipe.errors import InputError
 
-#: What damage makes the standard library raise; zipfile raises NotImplementedError for features
+#: Errors of the standard library for damaged data; zipfile raises NotImplementedError for features
 #: that a flipped bit asks for.
 _DAMAGE = (
     *(OSError, EOFError, ValueError, OverflowError, NotImplementedError, struct.error),
@@ -26,7 +26,7 @@ _DAMAGE = (
 
 
 class Archive:
-    """An open archive, from `opened`; one member is read at a time, best in the order of listing.
+    """An open archive, from `open_archive`; members are read one at a time, best in their order.
 
     Going back in a compressed tar means unpacking it from its beginning again.
     """
@@ -35,13 +35,13 @@ class Archive:
         self._path, self._reader, self._limits = path, reader, Limits()
 
     def members(self, limits: Limits) -> Iterator[Member | Refused]:
-        """The plain files in order, and what is refused; folders are passed over.
+        """The plain files in order, and the refused members; folders are skipped.
 
         Raises InputError where the archive is damaged, after the members before the damage, or
         holds more of them than allowed.
         """
         self._limits, names = limits, Names()
-        with _told(self._path):
+        with _naming_damage(self._path):
             for number, (found, fault) in enumerate(self._reader.entries(limits), 1):
                 if number > limits.members:
                     raise InputError(f"{self._path}: it holds more than {limits.members} members")
@@ -62,20 +62,20 @@ class Archive:
         Raises InputError where the member is damaged, too big, or unpacks to more than it declares.
         """
         limits = limits or self._limits
-        with _told(self._path, printable(member.name)):
+        with _naming_damage(self._path, printable(member.name)):
             if fault := too_big(member, limits):
                 raise ValueError(fault)
             return self._reader.unpacked(member, limits)
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Archive]:
-    """The archive at `path`: a zip by its suffix, else a tar, whose compression shows in itself.
+def open_archive(path: Path) -> Iterator[Archive]:
+    """Open an archive: a zip by its suffix, else a tar, whose compression its first bytes show.
 
-    Raises InputError at once where it is none, is empty, or cannot be read.
+    Raises InputError at once where it is no archive, is empty, or cannot be read.
     """
     with contextlib.ExitStack() as stack:
-        with _told(path):
+        with _naming_damage(path):
             if not path.is_file():
                 raise InputError(f"{path}: there is no such file to read")
             file = stack.enter_context(path.open("rb"))
@@ -87,8 +87,8 @@ def opened(path: Path) -> Iterator[Archive]:
 
 
 @contextlib.contextmanager
-def _told(path: Path, name: str = "") -> Iterator[None]:
-    """Make an InputError that names archive and member of whatever damage leads to."""
+def _naming_damage(path: Path, name: str = "") -> Iterator[None]:
+    """Turn the errors of damaged data into InputError with the names of archive and member."""
     try:
         yield
     except _DAMAGE as error:

@@ -1,4 +1,4 @@
-"""Tars, read header by header: tarfile decodes one, but holds all and forgives damage."""
+"""Reader of tars, header by header: tarfile keeps all members and ignores damage."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from facepipe.batch.archives.members import Limits, Member
 from facepipe.batch.archives.unpack import STEP, TarStream, steps
 
 _BLOCK = tarfile.BLOCKSIZE
-_LONGEST_HEADER = 2**20  # bytes of a tar's long name or PAX header
-_MOST_HEADERS = 64  # of those before one member
-_NO_FILES = {
+_MAX_HEADER = 2**20  # bytes of a tar's long name or PAX header
+_MAX_HEADERS = 64  # of those before one member
+_SPECIAL_FILES = {
     tarfile.SYMTYPE: "a symbolic link",
     tarfile.LNKTYPE: "a hard link",
     tarfile.CHRTYPE: "a device",
@@ -27,47 +27,47 @@ _HEADERS = (*_PAX, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LO
 
 
 class TarReader:
-    """The members of a tar, and their bytes; ValueError at once for what is none."""
+    """The members of a tar, and their content; ValueError at once for a file that is no tar."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._stream = TarStream(file)
         self._header(0, Limits())
 
     def entries(self, limits: Limits) -> Iterator[tuple[Member | None, str]]:
-        """Each member, its name yet unjudged, and why it is refused; None for a folder."""
+        """Each member, its name not checked yet, and why it is refused; None for a folder."""
         at, headers, fault = 0, 0, ""
-        told: dict[str, str] = {}  # by the headers that go before a member's own
+        extended: dict[str, str] = {}  # from the headers before a member's own
         while (info := self._header(at, limits)) is not None:
             at += _BLOCK
             if info.type in _HEADERS:
                 headers += 1
-                if headers > _MOST_HEADERS:
-                    raise ValueError(f"more than {_MOST_HEADERS} headers for one member")
-                fault = fault or self._extend(told, info, at, limits)
+                if headers > _MAX_HEADERS:
+                    raise ValueError(f"more than {_MAX_HEADERS} headers for one member")
+                fault = fault or self._extend(extended, info, at, limits)
                 at += _padded(info.size)
                 continue
-            size = int(told.get("size", info.size))
+            size = int(extended.get("size", info.size))
             if size < 0:
                 raise ValueError(f"a negative size at byte {at}")
             if info.type == tarfile.GNUTYPE_SPARSE:
                 at = self._after_map(at, limits)
             holds = info.isreg() or info.type not in tarfile.SUPPORTED_TYPES
             self._stream.expect(at + size if holds else at)
-            stored = told.get("path", info.name)
+            stored = extended.get("path", info.name)
             if info.isdir() or (info.isreg() and stored.endswith("/") and not size):
                 yield None, ""
             else:
-                fault = fault or _NO_FILES.get(info.type, "")
-                fault = fault or ("a sparse file" if "sparse" in told else "")
+                fault = fault or _SPECIAL_FILES.get(info.type, "")
+                fault = fault or ("a sparse file" if "sparse" in extended else "")
                 fault = fault or ("" if info.isreg() else f"of an unknown kind ({info.type!r})")
-                modified = _seconds(told.get("mtime", info.mtime))
+                modified = _seconds(extended.get("mtime", info.mtime))
                 yield Member("", stored, size, at, modified), fault
             at += _padded(size) if holds else 0
-            told, headers, fault = {}, 0, ""
+            extended, headers, fault = {}, 0, ""
 
     def _header(self, at: int, limits: Limits) -> tarfile.TarInfo | None:
-        """The header at a byte, None for the end mark; ValueError for anything else."""
-        self._stream.goto(at, limits)
+        """The header at a byte; None: the end mark. ValueError for anything else."""
+        self._stream.seek(at, limits)
         block = self._stream.read(_BLOCK)
         if block == bytes(_BLOCK):
             rest = self._stream.read(STEP)
@@ -85,26 +85,28 @@ class TarReader:
             raise ValueError(f"a negative size at byte {at}")
         return info
 
-    def _extend(self, told: dict[str, str], info: tarfile.TarInfo, at: int, limits: Limits) -> str:
-        """Add what a header tells of the member after it; why that is refused, or nothing."""
-        if info.size > _LONGEST_HEADER:
+    def _extend(
+        self, extended: dict[str, str], info: tarfile.TarInfo, at: int, limits: Limits
+    ) -> str:
+        """Read an extension header of the next member; why that is refused (empty: it is not)."""
+        if info.size > _MAX_HEADER:
             return f"a header of {info.size} bytes goes before it"
-        self._stream.goto(at, limits)
+        self._stream.seek(at, limits)
         body = self._stream.read(info.size)
         if len(body) < info.size:
             raise EOFError(f"cut short at byte {at}")
         if info.type == tarfile.GNUTYPE_LONGNAME:
-            told["path"] = body.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+            extended["path"] = body.partition(b"\0")[0].decode("utf-8", "surrogateescape")
         elif info.type in _PAX:
             try:
-                told |= _pax_records(body)
+                extended |= _pax_records(body)
             except ValueError:
                 return "its PAX header is damaged"
         return ""
 
     def _after_map(self, at: int, limits: Limits) -> int:
-        """Where the data of a sparse file begin: its map may go on behind the header."""
-        self._stream.goto(at - _BLOCK, limits)
+        """Offset of a sparse file's data: its map may continue after the header."""
+        self._stream.seek(at - _BLOCK, limits)
         more = self._stream.read(_BLOCK)[482]
         while more:
             block = self._stream.read(_BLOCK)
@@ -114,10 +116,10 @@ class TarReader:
         return at
 
     def unpacked(self, member: Member, limits: Limits) -> bytes:
-        """The bytes of a member."""
+        """The content of a member."""
         if member.packing is not None:
             raise ValueError("no member of a tar")
-        self._stream.goto(member.offset, limits)
+        self._stream.seek(member.offset, limits)
         return b"".join(steps(self._stream, member.size, ratio=limits.ratio, free=STEP))
 
 

@@ -1,4 +1,4 @@
-"""Archives written in a stream, whole or not at all."""
+"""Archives written in a stream and atomically."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from facepipe._files import atomic_write
 from facepipe.batch.archives.members import Limits
 from facepipe.batch.archives.names import (
     ARCHIVE_SUFFIXES,
@@ -34,37 +35,37 @@ _NOT_DEFLATED = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".j
 
 
 class ArchiveWriter:
-    """Writes an archive of the kind that the target's suffix names, whole or not at all.
+    """Writes an archive of the kind that the target's suffix names, atomically.
 
-    `with ArchiveWriter(target) as archive: archive.add(...)` writes beside the target under a name
-    of its own, which becomes the target's at a clean end (one that exists is replaced) and is
-    removed otherwise. The same members in the same order give the same bytes. Raises OutputError
-    for a suffix that is none of ARCHIVE_SUFFIXES and where the disk refuses.
+    `with ArchiveWriter(target) as archive: archive.add(...)`: at a clean end the archive takes the
+    target's place, otherwise nothing is left of it (`atomic_write`). The same members in the same
+    order give the same bytes. Raises OutputError for a suffix that is none of ARCHIVE_SUFFIXES and
+    where the disk refuses; once it was refused, so is everything after.
     """
 
     def __init__(self, target: Path) -> None:
         if not is_archive_name(target.name):
             raise OutputError(f"{target}: an archive ends in {', '.join(ARCHIVE_SUFFIXES)}")
-        self._target, self._partial = target, target.with_name(f"{target.name}.partial")
+        self._target = target
         self._names = Names()
-        self._to_close = contextlib.ExitStack()
+        self._atomic = atomic_write(target)
+        self._streams = contextlib.ExitStack()
         self._zip: zipfile.ZipFile | None = None
         self._given_up = False
 
     def __enter__(self) -> Self:
-        suffix, opened = self._target.suffix.lower(), self._to_close.enter_context
+        suffix, enter = self._target.suffix.lower(), self._streams.enter_context
         with self._writing():
-            self._partial.unlink(missing_ok=True)
-            file = opened(self._partial.open("xb"))
+            file = enter(self._atomic.__enter__().open("xb"))
             self._file: io.BufferedIOBase = file
             if suffix == ".zip":
-                self._zip = opened(zipfile.ZipFile(file, "w"))
+                self._zip = enter(zipfile.ZipFile(file, "w"))
             elif suffix in (".gz", ".tgz"):
-                self._file = opened(gzip.GzipFile("", "wb", 6, file, mtime=0))
+                self._file = enter(gzip.GzipFile("", "wb", 6, file, mtime=0))
             elif suffix == ".bz2":
-                self._file = opened(bz2.BZ2File(file, "wb"))
+                self._file = enter(bz2.BZ2File(file, "wb"))
             elif suffix == ".xz":
-                self._file = opened(lzma.LZMAFile(file, "wb", preset=1))
+                self._file = enter(lzma.LZMAFile(file, "wb", preset=1))
         return self
 
     def add(self, name: str, data: bytes, modified: float | None = None) -> None:
@@ -100,14 +101,14 @@ class ArchiveWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None:
-            self._abandon()
+        if error is not None:
+            self._abandon(error)
             return
         with self._writing():
             if self._zip is None:
                 self._file.write(bytes(2 * _BLOCK))
-            self._to_close.close()
-            self._partial.replace(self._target)
+            self._streams.close()
+            self._atomic.__exit__(None, None, None)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -115,18 +116,13 @@ class ArchiveWriter:
             raise OutputError(f"{self._target}: was given up when it could not be written")
         try:
             yield
-        except OSError as error:
-            self._abandon()
-            raise OutputError(
-                f"{self._target}: cannot be written ({error.strerror or error})"
-            ) from error
-        except BaseException:
-            self._abandon()
+        except BaseException as error:
+            self._abandon(error)
             raise
 
-    def _abandon(self) -> None:
+    def _abandon(self, error: BaseException) -> None:
+        """Close all without a result. Raises OutputError where `error` is the disk's."""
         self._given_up = True
         with contextlib.suppress(OSError, ValueError):
-            self._to_close.close()
-        with contextlib.suppress(OSError):
-            self._partial.unlink(missing_ok=True)
+            self._streams.close()
+        self._atomic.__exit__(type(error), error, error.__traceback__)

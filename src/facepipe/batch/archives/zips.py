@@ -1,4 +1,4 @@
-"""Zips: their directory as zipfile reads it, their members unpacked here within their bounds."""
+"""Reader of zips: zipfile reads the directory; members are unpacked here, within limits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile
 
 
 class ZipReader:
-    """The members of a zip, and their bytes."""
+    """The members of a zip, and their content."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -30,7 +30,7 @@ class ZipReader:
         self._starts = sorted(info.header_offset for info in self._infos)
 
     def entries(self, _: Limits) -> Iterator[tuple[Member | None, str]]:
-        """Each member, its name yet unjudged, and why it is refused; None for a folder."""
+        """Each member, its name not checked yet, and why it is refused; None for a folder."""
         for info in self._infos:
             kind = stat.S_IFMT(info.external_attr >> 16)
             folder = kind == stat.S_IFDIR or info.orig_filename.endswith(("/", "\\"))
@@ -49,7 +49,7 @@ class ZipReader:
             return "encrypted"
         if info.compress_type not in _METHODS or info.flag_bits & _PATCHED:
             return f"compressed by a method that is not known here ({info.compress_type})"
-        # By sharing bytes among members a small zip unpacks to more than any ratio would tell.
+        # Members that share bytes make a small zip unpack to more than any ratio shows.
         after = bisect_right(self._starts, info.header_offset)
         end = self._starts[after] if after < len(self._starts) else self._end
         least = _LOCAL_HEADER + len(info.orig_filename) + info.compress_size
@@ -59,7 +59,7 @@ class ZipReader:
         return ""
 
     def unpacked(self, member: Member, limits: Limits) -> bytes:
-        """The bytes of a member, at most as many as it declares."""
+        """The content of a member, at most as many bytes as it declares."""
         if member.packing is None:
             raise ValueError("no member of a zip")
         self._file.seek(member.offset)
@@ -78,7 +78,7 @@ class ZipReader:
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
-    """The stored name; macOS and Info-ZIP write UTF-8 and leave it marked as code page 437."""
+    """The stored name; macOS and Info-ZIP write UTF-8 but mark it as code page 437."""
     if not info.flag_bits & _MARKED_UTF8:
         with contextlib.suppress(ValueError):
             return info.orig_filename.encode("cp437").decode("utf-8")

@@ -1,4 +1,4 @@
-"""What a face looks like in a few numbers, to tell it from the one that passes before it."""
+"""Appearance descriptors, which tell a face from another one that passes in front of it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Float32
-from facepipe.faces.canvas import CANVAS, after, canvas_to_frame
+from facepipe.datatypes import CANVAS, Float32
+from facepipe.faces.canvas import canvas_to_frame, compose
 
-#: Cells across and down a canvas, and those that lie on the face itself, where it is aligned. What
-#: is around it changes as it walks (200 pairs of looks: AUC .96 with it, .99 without).
+#: Cells a side of the canvas, and those that lie on the aligned face itself. What is around it
+#: changes as it walks (200 pairs of detections: AUC .96 with it, .99 without).
 _CELLS, _ROWS, _COLUMNS = 8, slice(2, 7), slice(2, 6)
 #: Samples of a cell's side.
 _SAMPLES = 4
-#: How much a step of lightness, and of the two axes of colour, counts.
+#: Weights of Lab's lightness and of its two axes of colour.
 _WEIGHTS = np.array([1.0, 2.0, 2.0], np.float32)
 
 
-def prints(bgr: NDArray[np.uint8], landmarks: Float32) -> Float32:
-    """(N, 60): Lab colours of a grid on each face of a (H, W, 3) picture, by its (N, 5, 2)."""
+def appearance_descriptors(bgr: NDArray[np.uint8], landmarks: Float32) -> Float32:
+    """(N, 60): weighted Lab colours of a grid of cells on each face of a (H, W, 3) BGR image.
+
+    `landmarks` (N, 5, 2) align the grid.
+    """
     step = CANVAS / (_CELLS * _SAMPLES)
     to_canvas = np.array([[step, 0, (step - 1) / 2], [0, step, (step - 1) / 2]])
     side = _CELLS * _SAMPLES
@@ -27,7 +30,7 @@ def prints(bgr: NDArray[np.uint8], landmarks: Float32) -> Float32:
     for number, points in enumerate(landmarks):
         sampled = cv2.warpAffine(
             bgr,
-            after(canvas_to_frame(points), to_canvas),
+            compose(canvas_to_frame(points), to_canvas),
             (side, side),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
@@ -38,9 +41,9 @@ def prints(bgr: NDArray[np.uint8], landmarks: Float32) -> Float32:
     return np.asarray(grid.reshape(len(grid), int(np.prod(grid.shape[1:]))), np.float32)
 
 
-def unlike(one: Float32, many: Float32) -> Float32:
-    """(N,) how unlike a face of print (P,) those of prints (N, P) are, in code values RMS.
+def appearance_distances(one: Float32, many: Float32) -> Float32:
+    """(N,) RMS distances in code values from a descriptor (P,) to descriptors (N, P).
 
-    One face in two looks differs by 2 to 8, two faces by 10 to 40.
+    One face in two frames differs by 2 to 8, two faces by 10 to 40.
     """
     return np.asarray(np.sqrt(np.square(many - one).mean(1)), np.float32)

@@ -1,4 +1,4 @@
-"""What a picture itself says for a face: parts that a face has, and detail that is not blurred."""
+"""Quality of a detection by its pixels: the parts of a face that show, and sharpness."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Crops, Faces, Float32
-from facepipe.faces.canvas import CANVAS, canvas_to_frame, resampled
+from facepipe.datatypes import CANVAS, Crops, Faces, Float32
+from facepipe.faces.canvas import canvas_to_frame, resampled
 from facepipe.faces.colour import LUMA_WEIGHTS
 
-#: Where an aligned face has a part: its number in the parse, the middles and the radius in canvas
-#: px, and the mean share that the parse has there (the median of 122 held-out faces of 8 to 30 px).
+#: Where an aligned face has each part: its channel in the parse, centres and radius in canvas px,
+#: and the mean share that the parse has there (the median of 122 held-out faces of 8 to 30 px).
 _PARTS = (
     ("brows", 2, ((48, 51), (80, 51)), 7, 0.320),
     ("eyes", 3, ((48.2, 60), (79.7, 60)), 6, 0.279),
     ("nose", 4, ((64.2, 74),), 8, 0.896),
     ("mouth", 5, ((64.3, 92.8),), 9, 0.387),
 )
-#: Rows and columns of a canvas that a face fills, the px that a face is wide there, and the px of a
-#: face that shows no detail.
+#: Rows and columns of a canvas that a face fills, the width of a face there in px, and the width of
+#: a face that shows no fine detail.
 _FACE = np.s_[20:112, 24:104]
 _WIDE, _COARSE = 57, 6
 
 
-def parts_shown(parse: Float32) -> Float32:
-    """(N,) in [0, 1]: how much of a face's parts (N, 8, 32, 32) shares show where it has them.
+def visibility_in_parse(parse: Float32) -> Float32:
+    """(N,) in [0, 1]: part visibility of aligned faces from their parses (N, 8, 32, 32).
 
-    The mean of the better of brows and eyes and the better of nose and mouth, 1: as usual. A mask
-    or sunglasses leave about a half. Background that a detector takes for a face has .2 in the
-    median, faces of 8 to 30 px have 1 (AUC .99; with masks on .82).
+    The mean of the better of brows and eyes and the better of nose and mouth, each relative to what
+    is usual. A mask or sunglasses leave about a half. Background that a detector takes for a face
+    has .2 in the median, faces of 8 to 30 px have 1 (AUC .99; with masks on .82).
     """
     step = CANVAS // parse.shape[-1]
     down, across = np.mgrid[: parse.shape[-2], : parse.shape[-1]] * step + (step - 1) / 2
@@ -45,33 +45,34 @@ def parts_shown(parse: Float32) -> Float32:
     return np.asarray((upper + lower) / 2, np.float32)
 
 
-def features(
+def part_visibility(
     bgr: NDArray[np.uint8],
     faces: Faces,
     parser: Callable[[Crops], Float32],
     *,
     below: float,
 ) -> Float32:
-    """(N,) `parts_shown` of those faces in a (H, W, 3) picture whose score is below `below`.
+    """(N,) `visibility_in_parse` of the faces of a (H, W, 3) BGR image with scores below `below`.
 
-    The others are NaN: where the detector is sure nobody else is asked. `parser` takes N canvases
-    to their parse, as `parts_shown` takes it.
+    The others are NaN: where the detector is sure, no parse is made. `parser` takes N canvases to
+    their parses (N, 8, 32, 32).
     """
-    shown = np.full(len(faces), np.nan, np.float32)
-    asked = np.nonzero(faces.scores < below)[0]
-    if len(asked):
-        maps = np.array([canvas_to_frame(faces.landmarks[number]) for number in asked])
+    visibility = np.full(len(faces), np.nan, np.float32)
+    doubtful = np.nonzero(faces.scores < below)[0]
+    if len(doubtful):
+        maps = np.array([canvas_to_frame(faces.landmarks[number]) for number in doubtful])
         pixels = np.array([resampled(bgr, one)[..., ::-1] for one in maps], np.float32)
-        none = np.zeros(len(asked), np.intp)
-        shown[asked] = parts_shown(parser(Crops(pixels / np.float32(255), maps, none, none)))
-    return shown
+        zeros = np.zeros(len(doubtful), np.intp)
+        crops = Crops(pixels=pixels / np.float32(255), to_frame=maps, frame=zeros, track=zeros)
+        visibility[doubtful] = visibility_in_parse(parser(crops))
+    return visibility
 
 
-def detail(bgr: NDArray[np.uint8], landmarks: Float32) -> Float32:
-    """(N,) the share of each face's contrast that a face of 6 px would not show, in [0, 1].
+def sharpness(bgr: NDArray[np.uint8], landmarks: Float32) -> Float32:
+    """(N,) in [0, 1]: the share of each face's contrast that a face of 6 px would not show.
 
-    Of the luma of a (H, W, 3) picture, by (N, 5, 2) landmarks. A sharp face of 8 px has .28 (one in
-    20 less than .20), of 24 px .45; blurred by a sixth of its width (sigma) either has .1.
+    Of the luma of a (H, W, 3) BGR image, by `landmarks` (N, 5, 2). A sharp face of 8 px has .28
+    (one in 20 less than .20), of 24 px .45; blurred by a sixth of its width (sigma) either has .1.
     """
     found = np.empty(len(landmarks), np.float32)
     red, blue = LUMA_WEIGHTS["bt601"]

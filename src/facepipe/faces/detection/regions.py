@@ -1,6 +1,6 @@
-"""Patches of a picture that are worth a search: what changed, and what is hinted at.
+"""Change detection: the patches of an image in which a search for faces is worth its time.
 
-Both are told on cells of CELL x CELL pixels; a patch is a box in pixels: left, top, right, bottom.
+Works on cells of CELL x CELL pixels; a patch is a box in pixels: left, top, right, bottom.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from facepipe.faces.noise import median
 
-CELL, CHANGE = 4, 6  # a cell of so many px has changed when its mean luma moves by so much
-LEAST_CELLS = 3  # fewer that change together are smaller than any face
-# Change of the whole picture's light through which nothing is searched anew; luma of noise alone.
+CELL, CHANGE = 4, 6  # px a side of a cell; change of its mean luma from which it has changed
+LEAST_CELLS = 3  # fewer connected ones that changed are smaller than any face
+# Ratio of exposure up to which nothing is searched anew; luma that may be noise alone.
 MOST_EXPOSED, DARK = 1.15, 4
-WORTH = 0.85  # share of a patch from which it is searched whole
+WORTH = 0.85  # share of the whole from which the whole is searched
 
 Box = tuple[int, int, int, int]
 
 
-def cells(bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean luma of a (H, W, 3) picture's cells; the last row and column may be narrower."""
+def cell_luma(bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean luma of each cell of a (H, W, 3) BGR image; the last row and column may be narrower."""
     height, width = bgr.shape[:2]
     size = (-(-width // CELL), -(-height // CELL))
     grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
@@ -35,9 +35,9 @@ def cells(bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def changed(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """1 for each of the `cells` that differs, but for the exposure that all of them share.
+    """1 for each cell whose `cell_luma` differs, after the common change of exposure is removed.
 
-    A camera that sets its exposure anew shows nothing new by it.
+    A change of exposure alone shows nothing new. Fewer than LEAST_CELLS connected cells are noise.
     """
     exposure = median((now + DARK) / (before + DARK))
     expected = before * np.clip(exposure, 1 / MOST_EXPOSED, MOST_EXPOSED)
@@ -48,16 +48,16 @@ def changed(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArray[np
     return np.asarray(large[labels], np.uint8)
 
 
-def grown(mask: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
-    """The mask and all cells within `reach` pixels of it."""
+def dilated(mask: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
+    """The mask dilated by `reach` pixels: all cells within that distance are set."""
     side = 2 * (reach // CELL + 1) + 1
     return np.asarray(cv2.dilate(mask, np.ones((side, side), np.uint8)), np.uint8)
 
 
-def around(
+def patches_around(
     points: NDArray[np.float32], reach: NDArray[np.float32], within: Box, *, margin: int
 ) -> list[Box]:
-    """Patches of `within` that reach (N,) pixels around (N, 2) points, x and y, as `merged`."""
+    """Patches of `within` that reach (N,) pixels around (N, 2) points (x, y), as by `merged`."""
     low = np.clip(points - reach[:, None], within[:2], within[2:]) - within[:2]
     high = np.clip(points + reach[:, None] + 1, within[:2], within[2:]) - within[:2]
     there = (high > low).all(1)
@@ -67,11 +67,11 @@ def around(
     mask = np.zeros((-(-height // CELL), -(-width // CELL)), np.uint8)
     for (x0, y0), (x1, y1) in zip(first.tolist(), stop.tolist(), strict=True):
         mask[y0:y1, x0:x1] = 1
-    return apart(mask, within, margin=margin)
+    return components(mask, within, margin=margin)
 
 
-def apart(mask: NDArray[np.uint8], within: Box, *, margin: int) -> list[Box]:
-    """Patches around all cells of `within` that are set, as `merged`."""
+def components(mask: NDArray[np.uint8], within: Box, *, margin: int) -> list[Box]:
+    """Patches around the connected components of a mask of `within`'s cells, by `merged`."""
     left, top, right, bottom = within
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     boxes = [
@@ -85,10 +85,10 @@ def apart(mask: NDArray[np.uint8], within: Box, *, margin: int) -> list[Box]:
 
 
 def merged(boxes: Sequence[Box], whole: Box, *, margin: int) -> list[Box]:
-    """Patches that hold all `boxes`, none meeting another: as few pixels to search as may be.
+    """Disjoint patches that cover all `boxes`, merged so that few pixels are searched.
 
-    Each is searched with `margin` pixels around it, so two that lie close are less as one, and
-    where they are nearly all of it, `whole` is less than any.
+    Each is searched with `margin` pixels around it. So two that lie close are merged, and `whole`
+    is returned where the patches are nearly all of it (WORTH).
     """
     kept: list[Box] = []
     waiting = list(boxes)
@@ -108,7 +108,7 @@ def merged(boxes: Sequence[Box], whole: Box, *, margin: int) -> list[Box]:
 
 
 def tiles(patch: Box, scale: int, *, margin: int, most: int) -> Iterator[Box]:
-    """Cores that share out `patch`, each of at most `most` pixels with its margin at `scale`."""
+    """Tiles that partition `patch`, each of at most `most` pixels with its margin at `scale`."""
     left, top, right, bottom = patch
     width, height = (right - left) * scale, (bottom - top) * scale
     columns = rows = 1

@@ -1,4 +1,4 @@
-"""Scene cuts from thumbnails: a new shot is unlike the old one, and stays so."""
+"""Scene cut detection on thumbnails: a new shot differs from the old one, and goes on to differ."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from facepipe.datatypes import Frame
 
-BEFORE, AFTER = 3, 2  # thumbnails that a decision looks back and ahead
-LEAST_CHANGE = 6.0  # mean code values of 8 bits under which nothing is a cut
-UNLIKE, ALIKE = 0.6, 0.9  # correlation of two shots at most, of one before and after a flash
-OUTSTANDING = 2.0  # a cut's change over the median of its neighbours': fast motion has no peak
-# Where nothing else moves so, a new shot that happens to look like the old one is one, too.
-SUDDEN, LESS_UNLIKE = 6.0, 0.8
+BEFORE, AFTER = 3, 2  # thumbnails before and after the one that a decision is about
+LEAST_CHANGE = 6.0  # mean difference, code values of 8 bits, under which nothing is a cut
+# Correlation of two shots at most, and of the frames before and after a flash at least.
+CUT_CORRELATION, FLASH_CORRELATION = 0.6, 0.9
+CUT_PEAK = 2.0  # a cut's difference over the median of its neighbours': fast motion has no peak
+# A new shot may correlate so much with the old one where its difference has so high a peak.
+SUDDEN_CORRELATION, SUDDEN_PEAK = 0.8, 6.0
 _WIDTH, _HEIGHT, _SHIFT = 32, 18, 3
-_NOISE = 4.0  # variance in code values squared that keeps a flat thumbnail's correlation tame
+_NOISE = 4.0  # variance, code values squared, that bounds the correlation of flat thumbnails
 
 Thumbnail = NDArray[np.float32]
 
@@ -31,26 +32,29 @@ def thumbnail(frame: Frame) -> Thumbnail:
 def is_cut(before: list[Thumbnail], after: list[Thumbnail]) -> bool:
     """Whether `after[0]` begins a new shot.
 
-    `before` are up to BEFORE thumbnails that precede it, at least one; `after` it and up to AFTER
-    that follow. Both in order of time.
+    `before` are the 1 to BEFORE thumbnails that precede it; `after` are it and up to AFTER that
+    follow, both in order of time.
     """
     old, new = before[-1], after[0]
     change = _change(old, new)
-    alike = likeness(old, new) if change >= LEAST_CHANGE else 1.0
-    if alike > LESS_UNLIKE:
+    similar = correlation(old, new) if change >= LEAST_CHANGE else 1.0
+    if similar > SUDDEN_CORRELATION:
         return False
     steps = [_change(one, other) for one, other in pairwise([*before, *after])]
     del steps[len(before) - 1]
     usual = float(np.median(steps)) if steps else 0.0
-    if change < (OUTSTANDING if alike <= UNLIKE else SUDDEN) * usual:
+    if change < (CUT_PEAK if similar <= CUT_CORRELATION else SUDDEN_PEAK) * usual:
         return False
-    flash_begins = any(likeness(old, later) > ALIKE for later in after[1:])
-    flash_ends = any(likeness(earlier, new) > ALIKE for earlier in before[:-1])
+    flash_begins = any(correlation(old, later) > FLASH_CORRELATION for later in after[1:])
+    flash_ends = any(correlation(earlier, new) > FLASH_CORRELATION for earlier in before[:-1])
     return not (flash_begins or flash_ends)
 
 
-def likeness(one: Thumbnail, other: Thumbnail) -> float:
-    """The best correlation of the two over small shifts: a pan or a change of light is no cut."""
+def correlation(one: Thumbnail, other: Thumbnail) -> float:
+    """The highest normalized cross-correlation of the two over small shifts, in [-1, 1].
+
+    So a pan or a change of light is no cut.
+    """
     best = -1.0
     middle = one[_SHIFT:-_SHIFT, _SHIFT:-_SHIFT]
     height, width = middle.shape

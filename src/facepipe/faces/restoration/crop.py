@@ -1,17 +1,14 @@
-"""Sample each face of a window of frames onto the aligned canvas."""
+"""Alignment of the faces of a window of frames: each sampled onto a canvas, and its weight."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from facepipe.datatypes import SEQUENCE, Crops, Frame, Track
+from facepipe.datatypes import SEQUENCE_LENGTH, Crops, Float32, Float64, Frame, Track
 from facepipe.faces.canvas import (
-    CANVAS,
     canvas_bounds,
     canvas_to_frame,
     frame_px_per_canvas_px,
@@ -19,18 +16,18 @@ from facepipe.faces.canvas import (
     resampled,
 )
 from facepipe.faces.colour import to_rgb
-from facepipe.faces.noise import NOISY, noise, noise_in_cells
+from facepipe.faces.noise import NOISY, cell_noise_variance, noise_sigma
 from facepipe.faces.restoration.fusion import fuse
 from facepipe.faces.similarity import CELL
 
-#: Frame px around the canvas that the interpolation may look at.
+#: Frame px around the canvas that the interpolation may reach.
 _REACH = 3
-#: Frames seen beside each, as numbers from it.
-_LAGS = range(-(SEQUENCE // 2), SEQUENCE // 2 + 1)
+#: Neighbouring frames, as offsets from each frame.
+_OFFSETS = tuple(k for k in range(-(SEQUENCE_LENGTH // 2), SEQUENCE_LENGTH // 2 + 1) if k)
 #: Cells across the canvas in which frames are compared, and those where the face lies.
 _CELLS, _FACE = 16, np.s_[4:13, 4:12]
-#: Change of light between frames, as a share of white, up to which it is the same face, and from
-#: which it is another thing. Of 350 faces in films none but occluded ones changed by more than .05.
+#: RMS change between frames, as a share of white, up to which it is the same face, and from which
+#: it is another thing. Of 350 faces in videos none but occluded ones changed by more than .05.
 _SAME, _OTHER = 0.05, 0.09
 
 
@@ -39,84 +36,109 @@ def crop(
     tracks: Sequence[Track],
     *,
     window: range | None = None,
-    apart: float = float("inf"),
+    max_gap_pts: float = float("inf"),
 ) -> Crops:
-    """All faces of `tracks` that `frames` show and that the canvas can better, one batch.
+    """Crop all faces of `tracks` that `frames` show and that the canvas can improve, as one batch.
 
-    A face whose canvas would have to shrink it is left out: a restorer must not take detail away;
-    and so are a profile and what passes in front of a face: no restorer shall make a face of them.
-    `window` are the numbers of the frames whose faces are wanted, all by default; the others are
-    only seen beside them, where no more than `apart` in pts. Numbers in the result count from the
-    window's first frame.
+    A face whose canvas would have to shrink it is left out, as a restorer must not take detail
+    away. So are profiles, and whatever passes in front of a face: no restorer shall make a face of
+    it. `window` are the numbers of the frames whose faces are wanted, all by default; the others
+    are only their neighbours, where at most `max_gap_pts` away. Numbers in the result count from
+    the window's first frame.
     """
     window = range(len(frames)) if window is None else window
-    to_frames = {
-        (number, place): canvas_to_frame(track.landmarks_at(frame.pts))
-        for number, frame in enumerate(frames)
-        for place, track in enumerate(tracks)
-        if track.enhance and track.covers(frame.pts)
-    }
-
-    @cache
-    def canvas(number: int, place: int) -> NDArray[np.float32] | None:
-        to_frame = to_frames.get((number, place))
-        if to_frame is None or frame_px_per_canvas_px(to_frame) == 0:
-            return None
-        return sample(frames[number], to_frame)
-
-    def beside(number: int, place: int) -> list[tuple[NDArray[np.float32], NDArray[np.float64]]]:
-        """The canvases of the frames beside that show the face, each with its map to the frame."""
-        found = []
-        for key in ((number + lag, place) for lag in _LAGS if lag):
-            other = canvas(*key)
-            if other is not None and abs(frames[key[0]].pts - frames[number].pts) <= apart:
-                found.append((other, to_frames[key]))
-        return found
-
-    @cache
-    def sigma(number: int) -> float:
-        """The frame's noise beyond what counts for nothing."""
-        near = [frames[k] for k in (number - 1, number + 1) if 0 <= k < len(frames)]
-        return float(np.sqrt(max(noise(frames[number], near) ** 2 - NOISY**2, 0)))
-
-    faces = []
-    for (number, place), to_frame in to_frames.items():
+    canvases = _Canvases(frames, tracks)
+    faces: list[_Face] = []
+    for number, place in canvases.to_frame:
+        to_frame = canvases.to_frame[number, place]
         if number not in window or frame_px_per_canvas_px(to_frame) >= 1:
             continue
-        shown = canvas(number, place)
-        if shown is None:
+        canvas = canvases.get(number, place)
+        if canvas is None:
             continue
-        others = beside(number, place)
-        weight = frontality(tracks[place].landmarks_at(frames[number].pts))
-        weight *= tracks[place].presence(frames[number].pts)
-        stir = noise_in_cells(sigma(number), to_frame, CELL)
-        weight *= steadiness([shown, *(other for other, _ in others)], noise=stir)
+        track, pts = tracks[place], frames[number].pts
+        neighbours = canvases.neighbours(number, place, max_gap_pts)
+        noise_variance = cell_noise_variance(canvases.noise_sigma(number), to_frame, CELL)
+        weight = frontality(track.landmarks_at(pts)) * track.presence(pts)
+        weight *= occlusion_weight(
+            [canvas, *(other for other, _ in neighbours)], noise_variance=noise_variance
+        )
         if weight > 0:
-            fused = fuse(shown, to_frame, others, noise=stir)
-            own = (number - window.start, tracks[place].number, fused, weight, stir)
-            faces.append((shown, to_frame, *own))
+            fused = fuse(canvas, to_frame, neighbours, noise_variance=noise_variance)
+            own = (number - window.start, track.number)
+            faces.append((canvas, to_frame, *own, fused, weight, noise_variance))
     if not faces:
-        nowhere = np.zeros(0, np.intp)
-        none = np.zeros((0, CANVAS, CANVAS, 3), np.float32)
-        return Crops(none, np.zeros((0, 2, 3)), nowhere, nowhere)
-    pixels, places, number_of, track_of, fuseds, weights, noises = zip(*faces, strict=True)
+        return Crops.none()
+    pixels, to_frames, numbers, owners, fused_with, weights, variances = zip(*faces, strict=True)
     return Crops(
-        np.stack(pixels),
-        np.stack(places),
-        np.array(number_of, np.intp),
-        np.array(track_of, np.intp),
-        np.stack(fuseds),
-        np.array(weights, np.float32),
-        np.array(noises, np.float32),
+        pixels=np.stack(pixels),
+        to_frame=np.stack(to_frames),
+        frame=np.array(numbers, np.intp),
+        track=np.array(owners, np.intp),
+        neighbours=np.stack(fused_with),
+        weights=np.array(weights, np.float32),
+        noise_variance=np.array(variances, np.float32),
     )
 
 
-def steadiness(canvases: Sequence[NDArray[np.float32]], *, noise: float = 0.0) -> float:
+#: A row of Crops: pixels, to_frame, frame, track, neighbours, weight, noise variance.
+_Face = tuple[Float32, Float64, int, int, Float32, float, float]
+
+
+class _Canvases:
+    """The canvases of tracks in frames, by (number of the frame, place of the track), made once."""
+
+    def __init__(self, frames: Sequence[Frame], tracks: Sequence[Track]) -> None:
+        self.to_frame = {
+            (number, place): canvas_to_frame(track.landmarks_at(frame.pts))
+            for number, frame in enumerate(frames)
+            for place, track in enumerate(tracks)
+            if track.enhance and track.covers(frame.pts)
+        }
+        self._frames = frames
+        self._canvases: dict[tuple[int, int], Float32 | None] = {}
+        self._sigmas: dict[int, float] = {}
+
+    def get(self, number: int, place: int) -> Float32 | None:
+        """The canvas (128, 128, 3), None where the frame does not show the face."""
+        key = number, place
+        to_frame = self.to_frame.get(key)
+        if to_frame is None or frame_px_per_canvas_px(to_frame) == 0:
+            return None
+        if key not in self._canvases:
+            self._canvases[key] = sample(self._frames[number], to_frame)
+        return self._canvases[key]
+
+    def neighbours(
+        self, number: int, place: int, max_gap_pts: float
+    ) -> list[tuple[Float32, Float64]]:
+        """The face's canvases in the neighbouring frames, each with its map to the frame."""
+        found = []
+        for near in (number + offset for offset in _OFFSETS):
+            canvas = self.get(near, place)
+            if canvas is None:
+                continue
+            if abs(self._frames[near].pts - self._frames[number].pts) <= max_gap_pts:
+                found.append((canvas, self.to_frame[near, place]))
+        return found
+
+    def noise_sigma(self, number: int) -> float:
+        """Sigma of the frame's noise in excess of NOISY, code values of 8 bits."""
+        if number not in self._sigmas:
+            adjacent = (number - 1, number + 1)
+            near = [self._frames[k] for k in adjacent if 0 <= k < len(self._frames)]
+            sigma = noise_sigma(self._frames[number], near)
+            self._sigmas[number] = float(np.sqrt(max(sigma**2 - NOISY**2, 0)))
+        return self._sigmas[number]
+
+
+def occlusion_weight(canvases: Sequence[Float32], *, noise_variance: float = 0.0) -> float:
     """1 where the first of `canvases` (128, 128, 3) shows what one of the others shows, 0 else.
 
-    A face hardly changes from frame to frame once it is aligned; where something passes in front of
-    it, or its track went astray, all of them differ. Light that changes as a whole does not count.
-    1 as well where there are no others. `noise`: the variance of a difference that is noise alone.
+    An aligned face hardly changes from frame to frame; where something passes in front of it, or
+    its track went astray, the first differs from all others. Light that changes as a whole does not
+    count. 1 as well where there are no others. `noise_variance` is that of the difference of two
+    cells that show the same.
     """
     cells = [
         cv2.resize(canvas, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)[_FACE]
@@ -126,14 +148,15 @@ def steadiness(canvases: Sequence[NDArray[np.float32]], *, noise: float = 0.0) -
         return 1.0
     changes = np.stack(cells[1:]) - cells[0]
     changes -= changes.mean((1, 2), keepdims=True)
-    least = float(np.sqrt(max((changes**2).mean((1, 2, 3)).min() - noise, 0)))
+    power = (changes**2).mean((1, 2, 3)).min() - noise_variance
+    least = float(np.sqrt(max(power, 0)))
     return float(np.clip((_OTHER - least) / (_OTHER - _SAME), 0, 1))
 
 
-def sample(frame: Frame, to_frame: NDArray[np.float64]) -> NDArray[np.float32] | None:
+def sample(frame: Frame, to_frame: Float64) -> Float32 | None:
     """The canvas (128, 128, 3) RGB in [0, 1], None where it lies wholly outside the frame.
 
-    Outside the frame its edge goes on. Only the box under the canvas is converted to RGB.
+    Outside the frame its edge is replicated. Only the box under the canvas is converted to RGB.
     """
     x0, y0, x1, y1 = canvas_bounds(to_frame, frame.width, frame.height)
     if x0 >= x1 or y0 >= y1:

@@ -1,10 +1,10 @@
-"""Bring together what several frames show of one face.
+"""Multi-frame fusion: what the neighbouring frames of one face add to its canvas.
 
-A face that moves falls on other places of the sensor's grid in every frame, so that five frames
-hold more than one: each pixel of each frame is a sample of its own. The frames beside are
-registered by dense optical flow (what the five landmarks say is off by too much), and every place
-of the canvas is told what the samples nearest to it say ("drizzle", Fruchter and Hook, 2002), and
-their plain mean.
+A face that moves falls on other places of the sensor's grid in every frame, so five frames hold
+more than one: each pixel of each frame is a sample of its own. The neighbouring frames are
+registered by dense optical flow (the five landmarks are off by too much). Every place of the canvas
+then gets the mean of all frames, and their mean weighted by how near their samples lie ("drizzle",
+Fruchter and Hook, 2002).
 """
 
 from __future__ import annotations
@@ -16,45 +16,45 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import NEIGHBOUR_CHANNELS, SEQUENCE, Float32
-from facepipe.faces.canvas import CANVAS
-from facepipe.faces.similarity import alike, cells
+from facepipe.datatypes import CANVAS, NEIGHBOUR_CHANNELS, SEQUENCE_LENGTH, Float32
+from facepipe.faces.similarity import cell_means, similarity
 
-#: How near a sample must lie to a place to speak for it: sigma, px of the frame.
+#: Sigma of the weight of a sample by its distance from a place, px of the frame.
 _NEAR = 0.15
-#: Share that every frame has wherever its samples lie.
+#: Weight that every frame has wherever its samples lie.
 _FLOOR = 1e-3
-#: Cells taken together, where canvases are compared.
-_CELLS = 5
+#: Cells a side of the window in which canvases are compared.
+_WINDOW = 5
 _PLACES = np.stack(np.meshgrid(np.arange(CANVAS), np.arange(CANVAS)), -1).astype(np.float32)
 
 
 def fuse(
     canvas: Float32,
     to_frame: NDArray[np.float64],
-    beside: Sequence[tuple[Float32, NDArray[np.float64]]],
+    neighbours: Sequence[tuple[Float32, NDArray[np.float64]]],
     *,
-    noise: float = 0.0,
+    noise_variance: float = 0.0,
 ) -> Float32:
-    """(128, 128, 7) float32: what the frames `beside` add to `canvas`, all zero where nothing.
+    """(128, 128, 7): what the neighbouring frames add to `canvas`, all zero where nothing.
 
-    Canvases are (128, 128, 3) float32 RGB in [0, 1], each with its (2, 3) from canvas points to
-    frame points. Channels 0 to 2: the mean of all frames less `canvas`; 3 to 5: the nearest samples
-    of all frames less `canvas`; 6: the share of frames, of four, that show the same thing there.
-    `noise` is as `alike`'s.
+    Canvases are (128, 128, 3) RGB in [0, 1], each with its (2, 3) from canvas points to frame
+    points. Channels 0 to 2: the mean of all frames less `canvas`; 3 to 5: the nearest samples of
+    all frames less `canvas`; 6: the share of frames, of four, that show the same there.
+    `noise_variance` is as in `similarity`.
     """
     fused = np.zeros((CANVAS, CANVAS, NEIGHBOUR_CHANNELS), np.float32)
-    if not beside:
+    if not neighbours:
         return fused
-    gray, own = _gray(canvas), cells(canvas)
+    gray, own = _gray(canvas), cell_means(canvas)
     nearest = _nearness(_PLACES, to_frame)
     # Sums over the frames of how they differ from the canvas, which itself differs by nothing.
     mean_sum, near_sum = np.zeros_like(canvas), np.zeros_like(canvas)
     count, near_count = np.ones((CANVAS, CANVAS), np.float32), nearest
-    for other, other_to_frame in beside:
+    for other, other_to_frame in neighbours:
         places = _PLACES + _flow().calc(gray, _gray(other), None)  # type: ignore[call-overload]
-        seen = _seen_from(other, places)
-        share = alike(own, cells(seen), together=_CELLS, noise=noise) * _within(places)
+        seen = _warped(other, places)
+        share = similarity(own, cell_means(seen), window=_WINDOW, noise_variance=noise_variance)
+        share = share * _within(places)
         near = share * _nearness(places, other_to_frame)
         difference = seen - canvas
         mean_sum += share[..., None] * difference
@@ -62,7 +62,7 @@ def fuse(
         count, near_count = count + share, near_count + near
     fused[..., 0:3] = mean_sum / count[..., None]
     fused[..., 3:6] = near_sum / near_count[..., None]
-    fused[..., 6] = (count - 1) / (SEQUENCE - 1)
+    fused[..., 6] = (count - 1) / (SEQUENCE_LENGTH - 1)
     return fused
 
 
@@ -76,15 +76,15 @@ def _gray(canvas: Float32) -> NDArray[np.uint8]:
     return np.asarray(cv2.convertScaleAbs(gray, alpha=255), np.uint8)
 
 
-def _seen_from(other: Float32, places: Float32) -> Float32:
-    """(128, 128, 3): what stands at `places` of the other canvas."""
+def _warped(other: Float32, places: Float32) -> Float32:
+    """(128, 128, 3): the other canvas sampled at `places`."""
     across, down = np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
-    seen = cv2.remap(other, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(seen, np.float32)
+    warped = cv2.remap(other, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.float32)
 
 
 def _nearness(places: Float32, to_frame: NDArray[np.float64]) -> Float32:
-    """(128, 128): 1 where a place of the canvas lies on a pixel's centre, less between them."""
+    """(128, 128) weights: 1 where a place lies on the centre of a frame pixel, less between."""
     points = np.asarray(cv2.transform(places, to_frame.astype(np.float32)), np.float32)
     off = points - np.rint(points)
     squared = off[..., 0] ** 2 + off[..., 1] ** 2

@@ -1,42 +1,52 @@
-"""Bring restored faces back into the frame: what changed, and nothing else.
+"""Pasting of restored faces into the frame: only the difference that the restorer made.
 
-What is pasted is the difference that the restorer made, faded out along the mask. So the source's
-own detail stays where it was, a seam cannot arise from two samplings of the same pixels, and every
-pixel outside the canvas is the source's.
+The difference fades out along the mask. So the source's own detail stays where it was, no seam can
+arise from two samplings of the same pixels, and every pixel outside the canvas is the source's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Crops, Float32, Frame, PixelFormat, Plane, Restored
-from facepipe.faces.canvas import CANVAS, canvas_bounds, frame_px_per_canvas_px
+from facepipe.datatypes import (
+    CANVAS,
+    ArrayRecord,
+    Crops,
+    Float32,
+    Float64,
+    Frame,
+    PixelFormat,
+    Plane,
+    Restored,
+)
+from facepipe.faces.canvas import canvas_bounds, frame_px_per_canvas_px
 from facepipe.faces.colour import change_in_planes
 
 #: Canvas px over which a paste fades in from the canvas's border.
 _FEATHER = 14
-#: Blur, in px of the frame, that parts what the source itself shows from what is finer.
+#: Blur, in px of the frame, that separates what the source itself shows from finer detail.
 _SOURCE_SIGMA = 0.35
 #: Canvas px of the blur below which colour and light are the source's, not the restorer's.
 _COLOUR_SIGMA = 30.0
-#: Frame px per canvas px between which a growing face is handed over to the source.
+#: Frame px per canvas px between which the change of a growing face fades out.
 _HANDOVER = (0.85, 1.0)
 #: Mean chroma of the crop, as a share of white, between which footage counts as grey or coloured.
 _GREY = (0.012, 0.03)
 
 
-@dataclass(frozen=True, eq=False)
-class Change:
-    """What one face changes, on its canvas: `rgb` (128, 128, 3) faded by `alpha` (128, 128)."""
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Change(ArrayRecord):
+    """The change of one face, on its canvas: `rgb`, which is faded by `alpha` already."""
 
-    rgb: Float32
-    alpha: Float32
-    to_frame: NDArray[np.float64]
+    rgb: Annotated[Float32, "128 128 3"]
+    alpha: Annotated[Float32, "128 128"]
+    to_frame: Annotated[Float64, "2 3"]
 
 
 def paste(
@@ -48,9 +58,9 @@ def paste(
     fidelity: float,
     scale: int,
 ) -> list[Frame]:
-    """The frames, enlarged `scale` times, with the restored faces in them.
+    """Paste the restored faces into the frames, enlarged `scale` times.
 
-    `strength` is the share of the restorer's change that is pasted; `fidelity` the share of what
+    `strength` is the share of the restorer's change that is pasted. `fidelity` is the share of what
     the source shows at its own resolution that stays the source's, artefacts included: at 1 only
     finer detail is added.
 
@@ -63,9 +73,9 @@ def paste(
         if share == 0:
             continue
         crop = crops.pixels[k]
-        shown = crop if restored.shown is None else restored.shown[k]
+        source = crop if restored.smoothed_source is None else restored.smoothed_source[k]
         changes[crops.frame[k]].append(
-            _change(crop, shown, restored.pixels[k], parse, crops.to_frame[k], share, fidelity)
+            _change(crop, source, restored.pixels[k], parse, crops.to_frame[k], share, fidelity)
         )
     return [
         _apply(frame if scale == 1 else enlarge(frame, scale), found, scale)
@@ -96,10 +106,10 @@ def enlarge(frame: Frame, scale: int) -> Frame:
 
 
 def face_mask(parse: Float32 | None) -> Float32:
-    """(128, 128) in [0, 1]: where the restored face may show, from the parse (8, 32, 32).
+    """(128, 128) in [0, 1]: where the restored face is pasted, from the parse (8, 32, 32).
 
-    All but the background counts, so that hair and glasses are of one piece with the face; what
-    the parse does not take for a part of a person (a hand, a microphone) stays the source's.
+    All but the background counts, so that hair and glasses are of one piece with the face. What the
+    parse does not take for a part of a person (a hand, a microphone) stays the source's.
     """
     ramp = np.clip((np.arange(CANVAS) + 0.5) / _FEATHER, 0, 1)
     ramp = np.minimum(ramp, ramp[::-1])
@@ -114,7 +124,7 @@ def face_mask(parse: Float32 | None) -> Float32:
 
 def _change(
     crop: Float32,
-    shown: Float32,
+    source: Float32,
     restored: Float32,
     parse: Float32 | None,
     to_frame: NDArray[np.float64],
@@ -124,22 +134,23 @@ def _change(
     alpha = face_mask(parse)
     size = frame_px_per_canvas_px(to_frame)
     fade = np.clip((_HANDOVER[1] - size) / (_HANDOVER[1] - _HANDOVER[0]), 0, 1)
-    invented = restored - shown
+    invented = restored - source
     known = cv2.GaussianBlur(invented, (0, 0), _SOURCE_SIGMA / size)
     invented = invented - np.float32(fidelity) * known
-    difference = shown - crop + invented - _drift(invented, alpha)
+    difference = source - crop + invented - _drift(invented, alpha)
     chroma = float((crop.max(2) - crop.min(2)).mean())
     colourful = float(np.clip((chroma - _GREY[0]) / (_GREY[1] - _GREY[0]), 0, 1))
     if colourful < 1:
-        # Grey and infrared footage stays grey: the change is one of light alone.
+        # Grey and infrared footage stays grey: only its light changes.
         light = difference @ np.array([0.299, 0.587, 0.114], np.float32)
         difference = colourful * difference + (1 - colourful) * light[..., None]
     amount = np.float32(strength * fade)
-    return Change(difference * (amount * alpha)[..., None], amount * alpha, to_frame)
+    rgb = difference * (amount * alpha)[..., None]
+    return Change(rgb=rgb, alpha=amount * alpha, to_frame=to_frame)
 
 
 def _drift(difference: Float32, alpha: Float32) -> Float32:
-    """(128, 128, 3): the mean of `difference` within `alpha` about each place, as it slowly varies.
+    """(128, 128, 3): the low-pass of `difference` within `alpha`: the drift of colour and light.
 
     Blurred at a quarter of the size, which so wide a blur does not show.
     """
@@ -153,7 +164,7 @@ def _drift(difference: Float32, alpha: Float32) -> Float32:
 def _apply(frame: Frame, changes: list[Change], scale: int) -> Frame:
     if not changes:
         return frame
-    # The nearest face first: where two meet, it covers the ones behind it.
+    # The largest face first, as the nearest: where two meet, it covers the ones behind it.
     changes = sorted(changes, key=lambda c: -frame_px_per_canvas_px(c.to_frame))
     planes = list(frame.planes)
     copied = [False] * len(planes)
@@ -191,7 +202,7 @@ class _Placed:
         return _Placed(change, to_out, bounds)
 
     def alpha_on(self, other: _Placed) -> Float32:
-        """This face's mask as it lies on the other face's canvas, 0 where they do not meet."""
+        """This face's alpha on the other face's canvas, 0 where they do not meet."""
         a, b = self.bounds, other.bounds
         if a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3]:
             return np.zeros((CANVAS, CANVAS), np.float32)
@@ -213,16 +224,16 @@ def _shifts(pixel: PixelFormat, plane: int) -> tuple[int, int]:
 
 
 def _to_plane(shifts: tuple[int, int]) -> NDArray[np.float64]:
-    """(2, 3): places of luma samples as places in a subsampled plane, where MPEG puts its samples.
+    """(2, 3): from luma positions to positions in a subsampled plane, where MPEG puts its samples.
 
-    Across, beside every second luma sample; down, halfway between two rows.
+    Horizontally at every second luma sample, vertically halfway between two rows.
     """
     across, down = 1 << shifts[0], 1 << shifts[1]
     return np.array([[1 / across, 0, 0], [0, 1 / down, (1 - down) / (2 * down)]])
 
 
 def _between_planes(to_out: NDArray[np.float64], shifts: tuple[int, int]) -> NDArray[np.float64]:
-    """(2, 3): a transform of luma places as one of places in a subsampled plane."""
+    """(2, 3): a transform of luma positions as one of positions in a subsampled plane."""
     to_plane = _to_plane(shifts)
     from_plane = cv2.invertAffineTransform(to_plane)
     through = np.vstack([to_out, [0, 0, 1]]) @ np.vstack([from_plane, [0, 0, 1]])

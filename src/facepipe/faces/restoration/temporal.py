@@ -1,8 +1,8 @@
-"""What stands still stays still: restored faces averaged along their tracks.
+"""Temporal smoothing: the mean of restored canvases over 3 frames each side, by similarity.
 
 A restorer invents a little differently in every frame, and the source's own noise comes through.
-Canvases of one track lie in register, so the mean over the frames beside is the same face at rest.
-Where a frame beside shows something else (a blink, a turn, a hand) it does not count there.
+Canvases of one track lie in register, so the mean over neighbouring frames is the same face without
+flicker. Where a neighbour shows something else (a blink, a turn, a hand) it has no weight.
 """
 
 from __future__ import annotations
@@ -12,21 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facepipe.datatypes import Crops, Float32, Frame, Restored
-from facepipe.faces.canvas import CANVAS
-from facepipe.faces.similarity import alike, cells
+from facepipe.datatypes import CANVAS, Crops, Float32, Frame, Restored
+from facepipe.faces.similarity import cell_means, similarity
 
 Batch = tuple[Sequence[Frame], Crops, Restored]
 
-#: Frames to each side that are averaged.
-REACH = 3
-#: Cells taken together, where canvases are compared: few, so that a blink is not smeared.
-_CELLS = 3
+#: Frames on each side that are averaged.
+SMOOTHING_RADIUS = 3
+#: Cells a side of the window in which canvases are compared: few, so that a blink is not smeared.
+_WINDOW = 3
 
 
 @dataclass(frozen=True, eq=False)
 class _Face:
-    """One face of a frame: its place in the frame's batch, and its cells."""
+    """One face of a frame: its row in the batch, and its cells."""
 
     crops: Crops
     restored: Restored
@@ -34,105 +33,107 @@ class _Face:
     cells: Float32
 
     @property
-    def noise(self) -> float:
-        return 0.0 if self.crops.noise is None else float(self.crops.noise[self.row])
+    def noise_variance(self) -> float:
+        variance = self.crops.noise_variance
+        return 0.0 if variance is None else float(variance[self.row])
 
 
 @dataclass(frozen=True, eq=False)
-class _Shown:
+class _FrameFaces:
     frame: Frame
     faces: dict[int, _Face]  # by the track's number
 
 
-def settled(batches: Iterable[Batch], *, apart: float) -> Iterator[tuple[Frame, Crops, Restored]]:
-    """Each frame of the batches with its restored faces at rest, once REACH more are known.
+def smoothed(
+    batches: Iterable[Batch], *, max_gap_pts: float
+) -> Iterator[tuple[Frame, Crops, Restored]]:
+    """Smooth the restored faces of each frame over SMOOTHING_RADIUS frames on each side.
 
-    Frames more than `apart` in pts from it do not count. Its Crops count from frame 0; its Restored
-    has `shown`, the source at rest. Frames come in order; holds 2 * REACH + 1.
+    Frames more than `max_gap_pts` away do not count. The Crops of a frame count from frame 0; its
+    Restored has `smoothed_source`. Frames come in order; holds 2 * SMOOTHING_RADIUS + 1.
     """
-    recent: list[_Shown] = []
+    recent: list[_FrameFaces] = []
     ahead = 0  # the next of `recent` to be given
     for frames, crops, restored in batches:
         for number, frame in enumerate(frames):
-            recent.append(_Shown(frame, _faces(crops, restored, number)))
-            if len(recent) - ahead > REACH:
-                yield _at_rest(recent, ahead, apart)
+            recent.append(_FrameFaces(frame, _faces(crops, restored, number)))
+            if len(recent) - ahead > SMOOTHING_RADIUS:
+                yield _smoothed_frame(recent, ahead, max_gap_pts)
                 ahead += 1
-                if ahead > REACH:
+                if ahead > SMOOTHING_RADIUS:
                     recent.pop(0)
                     ahead -= 1
     for place in range(ahead, len(recent)):
-        yield _at_rest(recent, place, apart)
+        yield _smoothed_frame(recent, place, max_gap_pts)
 
 
 def _faces(crops: Crops, restored: Restored, number: int) -> dict[int, _Face]:
     return {
-        int(crops.track[row]): _Face(crops, restored, int(row), cells(crops.pixels[row]))
+        int(crops.track[row]): _Face(crops, restored, int(row), cell_means(crops.pixels[row]))
         for row in np.nonzero(crops.frame == number)[0]
     }
 
 
-def _at_rest(recent: Sequence[_Shown], place: int, apart: float) -> tuple[Frame, Crops, Restored]:
+def _smoothed_frame(
+    recent: Sequence[_FrameFaces], place: int, max_gap_pts: float
+) -> tuple[Frame, Crops, Restored]:
     here = recent[place]
-    near = recent[max(place - REACH, 0) : place + REACH + 1]
-    beside = [one for one in near if one is not here and _apart(one, here) <= apart]
+    near = recent[max(place - SMOOTHING_RADIUS, 0) : place + SMOOTHING_RADIUS + 1]
+    neighbours = [one for one in near if one is not here and _gap_pts(one, here) <= max_gap_pts]
     faces = list(here.faces.items())
-    pixels, shown, parses = [], [], []
+    if not faces:
+        nothing = np.zeros((0, CANVAS, CANVAS, 3), np.float32)
+        return here.frame, Crops.none(), Restored(pixels=nothing, parse=None)
+    pixels, sources, parses = [], [], []
     for track, face in faces:
-        others = [one.faces[track] for one in beside if track in one.faces]
-        shares = [
-            alike(face.cells, other.cells, together=_CELLS, noise=face.noise)[..., None]
+        others = [one.faces[track] for one in neighbours if track in one.faces]
+        weights = [
+            similarity(face.cells, other.cells, window=_WINDOW, noise_variance=face.noise_variance)[
+                ..., None
+            ]
             for other in others
         ]
-        total = 1 + np.sum(shares, 0, dtype=np.float32)
+        total = 1 + np.sum(weights, 0, dtype=np.float32)
         mean, source = face.restored.pixels[face.row].copy(), face.crops.pixels[face.row].copy()
-        for other, share in zip(others, shares, strict=True):
-            mean += share * other.restored.pixels[other.row]
-            source += share * other.crops.pixels[other.row]
+        for other, weight in zip(others, weights, strict=True):
+            mean += weight * other.restored.pixels[other.row]
+            source += weight * other.crops.pixels[other.row]
         pixels.append(mean / total)
-        shown.append(source / total)
-        parses.append(_parse(face, others, [float(share.mean()) for share in shares]))
-    if not faces:
-        return here.frame, _nobody(), Restored(_no_canvas(), None)
+        sources.append(source / total)
+        parses.append(_parse(face, others, [float(weight.mean()) for weight in weights]))
     known = [parse for parse in parses if parse is not None]
-    restored = Restored(np.stack(pixels), np.stack(known) if known else None, np.stack(shown))
-    return here.frame, _own(faces), restored
+    restored = Restored(
+        pixels=np.stack(pixels),
+        parse=np.stack(known) if known else None,
+        smoothed_source=np.stack(sources),
+    )
+    return here.frame, _crops(faces), restored
 
 
-def _apart(one: _Shown, other: _Shown) -> int:
+def _gap_pts(one: _FrameFaces, other: _FrameFaces) -> int:
     return abs(one.frame.pts - other.frame.pts)
 
 
-def _parse(face: _Face, others: Sequence[_Face], shares: Sequence[float]) -> Float32 | None:
-    """(8, 32, 32): the mean of the parses, so that the mask is at rest, too."""
+def _parse(face: _Face, others: Sequence[_Face], weights: Sequence[float]) -> Float32 | None:
+    """(8, 32, 32): the weighted mean of the parses, so that the mask does not flicker either."""
     if face.restored.parse is None:
         return None
     total = face.restored.parse[face.row].copy()
-    for other, share in zip(others, shares, strict=True):
+    for other, weight in zip(others, weights, strict=True):
         assert other.restored.parse is not None
-        total += np.float32(share) * other.restored.parse[other.row]
-    return np.asarray(total / np.float32(1 + sum(shares)), np.float32)
+        total += np.float32(weight) * other.restored.parse[other.row]
+    return np.asarray(total / np.float32(1 + sum(weights)), np.float32)
 
 
-def _own(faces: Sequence[tuple[int, _Face]]) -> Crops:
-    """The Crops of one frame's faces; what is beside them is not needed any more."""
+def _crops(faces: Sequence[tuple[int, _Face]]) -> Crops:
+    """The Crops of one frame's faces, without neighbours, which are not needed any more."""
     weights = [
         1.0 if face.crops.weights is None else face.crops.weights[face.row] for _, face in faces
     ]
     return Crops(
-        np.stack([face.crops.pixels[face.row] for _, face in faces]),
-        np.stack([face.crops.to_frame[face.row] for _, face in faces]),
-        np.zeros(len(faces), np.intp),
-        np.array([track for track, _ in faces], np.intp),
-        None,
-        np.array(weights, np.float32),
+        pixels=np.stack([face.crops.pixels[face.row] for _, face in faces]),
+        to_frame=np.stack([face.crops.to_frame[face.row] for _, face in faces]),
+        frame=np.zeros(len(faces), np.intp),
+        track=np.array([track for track, _ in faces], np.intp),
+        weights=np.array(weights, np.float32),
     )
-
-
-def _nobody() -> Crops:
-    nowhere = np.zeros(0, np.intp)
-    return Crops(_no_canvas(), np.zeros((0, 2, 3)), nowhere, nowhere)
-
-
-def _no_canvas() -> Float32:
-    return np.zeros((0, CANVAS, CANVAS, 3), np.float32)

@@ -1,4 +1,4 @@
-"""Tracks that begin or end within a shot come and go softly."""
+"""Fading of tracks that begin or end within a shot."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import replace
 
 from facepipe.datatypes import Track, VideoInfo
 
-#: Seconds over which a face comes or goes, at most a third of its track.
+#: Seconds over which a face fades in or out, at most a third of its track.
 FADE_SECONDS = 0.16
 
 
 def faded(
     tracks: Sequence[Track], cuts: Sequence[int], info: VideoInfo, start: int, stop: int
 ) -> tuple[Track, ...]:
-    """The tracks with the time in which each is shown in full (`Track.full`).
+    """Set the time in which each track is shown at full opacity (`Track.full`).
 
-    One that begins with its shot, or with the film (start <= pts < `stop`), is there at once; so is
-    its end. `cuts` are the sorted pts of the first frames of shots.
+    A track that begins with its shot, or with the video (start <= pts < `stop`), does not fade in;
+    one that ends with them does not fade out. `cuts` are the sorted pts of each shot's first frame.
     """
     fade = round(FADE_SECONDS / info.time_base)
     return tuple(_faded(track, cuts, info, start, stop, fade) for track in tracks)

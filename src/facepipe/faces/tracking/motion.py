@@ -1,66 +1,66 @@
-"""The knots of one face: what was seen of it at looks, carried along how the picture moved.
+"""Motion-compensated smoothing: the knots of a face, from its detections and its motion.
 
-Landmarks tremble, the picture's own motion hardly does. So each look is carried back along that
-motion to where the face was first seen; there it rests, but for the tremble and what really
-changes, and is smoothed; then it is carried forth to every frame through which the face was
-followed.
+Landmarks tremble, the motion of the pixels hardly does. So each detection is brought back along the
+motion to where the face was first detected. There it rests, but for the tremble and what really
+changes, and is smoothed. Then it is brought forth to every frame through which it was followed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import Float64
-from facepipe.faces.canvas import after, inverse
+from facepipe.datatypes import ArrayRecord, Float64
+from facepipe.faces.canvas import compose, invert
 from facepipe.faces.tracking.smooth import smoothed
 
-#: One face about a look: (pts, (2, 3) from the look's frame to that one), by rising pts.
-Way = Sequence[tuple[int, Float64]]
+#: The motion of one face about its detection frame, by rising pts: (pts, (2, 3) to that frame).
+MotionPath = Sequence[tuple[int, Float64]]
 
-#: How far a knot must lie from the line between others to be kept, share of the face's size: on the
-#: canvas 0.03 px.
+#: Distance from the line between other knots from which a knot is kept, share of the face's size;
+#: 0.03 px on the canvas.
 TOLERANCE = 0.0004
 
 
-@dataclass(frozen=True, eq=False)
-class Knots:
-    """`pts` (K,) rising, `boxes` (K, 4), `landmarks` (K, 5, 2) and `scores` (K,) of one face."""
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Knots(ArrayRecord):
+    """One face at K rising pts: boxes and landmarks in frame pixels, scores."""
 
-    pts: NDArray[np.int64]
-    boxes: Float64
-    landmarks: Float64
-    scores: Float64
+    pts: Annotated[NDArray[np.int64], "K"]
+    boxes: Annotated[Float64, "K 4"]
+    landmarks: Annotated[Float64, "K 5 2"]
+    scores: Annotated[Float64, "K"]
 
 
-def carried(seen: Knots, ways: Sequence[Way], base: float) -> Knots:
-    """The steady knots of a face that was `seen` at looks, and went `ways[k]` about look k.
+def motion_compensated(seen: Knots, paths: Sequence[MotionPath], time_base: float) -> Knots:
+    """Smooth a face's detections `seen` along its motion `paths`, one about each of them.
 
-    A way that does not reach the next look is one on which the face was lost: what comes after is
-    smoothed by itself. A face that was lost on most of its ways is smoothed as it moves, from look
-    to look. One that was followed to before its first look or beyond its last is there, too. `base`
-    is seconds a tick of pts. A knot between looks has the score of the look that it was followed
-    from. Knots that say what a line between their neighbours says are left out.
+    A path that does not reach the next detection frame is one on which the face was lost: what
+    comes after is smoothed by itself. A face that was lost on most of its paths is smoothed from
+    detection to detection, without motion compensation. Frames before the first detection and
+    after the last one through which it was followed count, too. A knot between detections has the
+    score of the one that it was followed from. Knots on the line between their neighbours are left
+    out. `time_base` is seconds a tick of pts.
     """
     steps = [
-        next((moved for at, moved in way if at == following), None)
-        for way, following in zip(ways, seen.pts[1:].tolist(), strict=False)
+        next((moved for at, moved in path if at == following), None)
+        for path, following in zip(paths, seen.pts[1:].tolist(), strict=False)
     ]
     followed = sum(step is not None for step in steps) > len(steps) / 2
     if not followed:
-        ways, steps = [()] * len(seen.pts), [None] * len(steps)
-    # From where the face was first seen to each look; where it was lost, as if it had rested.
+        paths, steps = [()] * len(seen.pts), [None] * len(steps)
+    # From the first detection frame to each; where the face was lost, as if it had rested.
     forth = [np.eye(2, 3)]
     for step in steps:
-        forth.append(forth[-1] if step is None else after(step, forth[-1]))
-    resting = _placed(seen, [inverse(one) for one in forth])
-    lost = [look + 1 for look, step in enumerate(steps) if step is None and followed]
-    seconds = (seen.pts - seen.pts[0]).astype(np.float64) * base
+        forth.append(forth[-1] if step is None else compose(step, forth[-1]))
+    resting = _placed(seen, [invert(one) for one in forth])
+    lost = [number + 1 for number, step in enumerate(steps) if step is None and followed]
+    seconds = (seen.pts - seen.pts[0]).astype(np.float64) * time_base
     boxes, landmarks = np.empty_like(resting.boxes), np.empty_like(resting.landmarks)
     for start, stop in pairwise([0, *lost, len(seen.pts)]):
         run = slice(start, stop)
@@ -71,50 +71,53 @@ def carried(seen: Knots, ways: Sequence[Way], base: float) -> Knots:
             seen.scores[run],
             followed=followed,
         )
-    rows = _rows(seen.pts.tolist(), ways, steps)
-    look = np.array([row.look for row in rows])
+    rows = _rows(seen.pts.tolist(), paths, steps)
+    number = np.array([row.number for row in rows])
     shares = np.array([row.share for row in rows])
-    following = np.minimum(look + 1, len(seen.pts) - 1)
+    following = np.minimum(number + 1, len(seen.pts) - 1)
     between = Knots(
-        np.array([row.pts for row in rows], np.int64),
-        _mixed(boxes, look, following, shares),
-        _mixed(landmarks, look, following, shares),
-        seen.scores[look],
+        pts=np.array([row.pts for row in rows], np.int64),
+        boxes=_mixed(boxes, number, following, shares),
+        landmarks=_mixed(landmarks, number, following, shares),
+        scores=seen.scores[number],
     )
-    maps = [after(row.moved, forth[row.look]) for row in rows]
+    maps = [compose(row.moved, forth[row.number]) for row in rows]
     return _thinned(_placed(between, maps))
 
 
 class _Row(NamedTuple):
-    """A frame in which a face is known: from which look, and how far on the way to the next."""
+    """A frame in which a face is known: by which detection, and how far on to the next."""
 
     pts: int
-    look: int
+    number: int  # of the detection
     share: float
     moved: Float64
 
 
-def _rows(looks: Sequence[int], ways: Sequence[Way], steps: Sequence[Float64 | None]) -> list[_Row]:
-    """Every frame in which the face was seen or followed, by rising pts, each once.
+def _rows(
+    detected: Sequence[int], paths: Sequence[MotionPath], steps: Sequence[Float64 | None]
+) -> list[_Row]:
+    """Every frame in which the face was detected or followed, by rising pts, each once.
 
-    Back from a look counts only where no way led to it, and only to where the one before ended.
+    Motion back from a detection counts only where no path led to it, and only to where the path
+    before ended.
     """
     rows: list[_Row] = []
-    for look, at in enumerate(looks):
+    for number, at in enumerate(detected):
         reached = rows[-1].pts if rows else None
-        if look == 0 or steps[look - 1] is None:
-            back = [(pts, moved) for pts, moved in ways[look] if pts < at]
-            rows += [_Row(p, look, 0.0, m) for p, m in back if reached is None or p > reached]
-        rows.append(_Row(at, look, 0.0, np.eye(2, 3)))
-        on = [(pts, moved) for pts, moved in ways[look] if pts > at]
-        if look + 1 < len(looks):
-            step = looks[look + 1] - at
+        if number == 0 or steps[number - 1] is None:
+            back = [(pts, moved) for pts, moved in paths[number] if pts < at]
+            rows += [_Row(p, number, 0.0, m) for p, m in back if reached is None or p > reached]
+        rows.append(_Row(at, number, 0.0, np.eye(2, 3)))
+        on = [(pts, moved) for pts, moved in paths[number] if pts > at]
+        if number + 1 < len(detected):
+            step = detected[number + 1] - at
             on = [(pts, moved) for pts, moved in on if pts < at + step]
-            whole = 0.0 if steps[look] is None else 1 / step
-            rows += [_Row(pts, look, (pts - at) * whole, moved) for pts, moved in on]
+            whole = 0.0 if steps[number] is None else 1 / step
+            rows += [_Row(pts, number, (pts - at) * whole, moved) for pts, moved in on]
         else:
-            rows += [_Row(pts, look, 0.0, moved) for pts, moved in on]
-    # Damaged films have frames of equal pts, and so have ways.
+            rows += [_Row(pts, number, 0.0, moved) for pts, moved in on]
+    # Damaged videos have frames of equal pts, and so have motion paths.
     return list({row.pts: row for row in rows}.values())
 
 
@@ -126,19 +129,19 @@ def _mixed(
 
 
 def moved_box(box: Float64, moved: Float64) -> Float64:
-    """(4,) an upright box of the same shape where (2, 3) `moved` takes it."""
+    """(4,) the box where (2, 3) `moved` takes its centre, scaled, upright, of the same shape."""
     middle = moved[:, :2] @ ((box[:2] + box[2:]) / 2) + moved[:, 2]
     half = (box[2:] - box[:2]) / 2 * np.hypot(moved[0, 0], moved[1, 0])
     return np.concatenate((middle - half, middle + half))
 
 
 def _placed(knots: Knots, maps: Sequence[Float64]) -> Knots:
-    """Each knot where its map takes it."""
+    """Each knot transformed by its (2, 3) map."""
     boxes = [moved_box(box, one) for box, one in zip(knots.boxes, maps, strict=True)]
     points = [
         points @ one[:, :2].T + one[:, 2] for points, one in zip(knots.landmarks, maps, strict=True)
     ]
-    return Knots(knots.pts, np.stack(boxes), np.stack(points), knots.scores)
+    return replace(knots, boxes=np.stack(boxes), landmarks=np.stack(points))
 
 
 def _thinned(knots: Knots) -> Knots:
@@ -164,4 +167,4 @@ def _thinned(knots: Knots) -> Knots:
             kept.add(middle)
             open_runs += [(first, middle), (middle, last)]
     which = np.array(sorted(kept))
-    return Knots(knots.pts[which], knots.boxes[which], knots.landmarks[which], knots.scores[which])
+    return Knots(**{field.name: getattr(knots, field.name)[which] for field in fields(knots)})

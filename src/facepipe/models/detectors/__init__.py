@@ -1,4 +1,4 @@
-"""Detectors: a picture in, its faces out. The libraries behind each load when it is made."""
+"""Face detectors. The libraries behind each load when it is made."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ FLOOR = 0.3
 
 
 class Detector(Protocol):
-    """One pass over one picture, at the size it has.
+    """Detects faces in one pass over one image, at the size it has.
 
-    `hints` says whether what it finds in an enlarged picture alone shows faintly in the picture as
-    it is: whether a score far below any face's tells where to look closer.
+    `hints`: a face that it finds in the enlarged image alone has a faint score in the image as it
+    is. So a score far below any face's shows where to search enlarged.
     """
 
     hints: bool
 
     def __call__(self, bgr: NDArray[np.uint8], /, *, floor: float = FLOOR) -> Faces:
-        """Faces of a (H, W, 3) BGR picture that score `floor` and more, in its pixels.
+        """Faces of a (H, W, 3) BGR image that score `floor` and more, in its pixels.
 
-        Overlaps are suppressed.
+        Overlaps are suppressed (`boxes.nms`).
         """
         ...
 
@@ -36,7 +36,7 @@ class Detector(Protocol):
 def create_detector(name: DetectorName, *, pack: Path | None = None, threads: int = 1) -> Detector:
     """The detector of that name; `pack` is the folder of SCRFD's weights.
 
-    `threads` bounds YuNet's; insightface lets no one bound SCRFD's.
+    `threads` bounds YuNet's; those of SCRFD cannot be bounded through insightface.
 
     Raises ModelError when its package or its weights are missing or damaged.
     """

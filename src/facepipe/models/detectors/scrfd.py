@@ -20,7 +20,7 @@ from facepipe._files import is_there
 from facepipe.datatypes import Faces
 from facepipe.errors import ModelError
 from facepipe.models.detectors import FLOOR
-from facepipe.models.detectors.boxes import join, sizes, suppress
+from facepipe.models.detectors.boxes import nms, sizes
 
 SIDE = 640  # net px: insightface keeps a session's buffers per size, so it never changes
 SHARED = 128  # px that neighbouring tiles share; a face up to that size is whole in one of them
@@ -28,7 +28,7 @@ OVERLAP = 0.35
 
 
 class ScrfdDetector:
-    """One pass over a picture in tiles of 640x640, so that none is made smaller, and one whole."""
+    """One pass over an image in tiles of 640x640, at native size, and one over the whole."""
 
     hints = False
 
@@ -68,9 +68,9 @@ class ScrfdDetector:
             ) from error
 
     def __call__(self, bgr: NDArray[np.uint8], /, *, floor: float = FLOOR) -> Faces:
-        """Faces of a (H, W, 3) BGR picture at its own size that score `floor` and more.
+        """Faces of a (H, W, 3) BGR image at its own size that score `floor` and more.
 
-        Of those below FLOOR it knows nothing.
+        It gives none below FLOOR.
         """
         height, width = bgr.shape[:2]
         parts: list[Faces] = []
@@ -81,17 +81,17 @@ class ScrfdDetector:
             found = _faces(self._analysis.get(tile))
             shift = np.array([left, top], np.float32)
             boxes = found.boxes + np.tile(shift, 2)
-            parts.append(Faces(boxes, found.scores, found.landmarks + shift))
+            parts.append(Faces(boxes=boxes, scores=found.scores, landmarks=found.landmarks + shift))
         if max(height, width) > SIDE:
-            # What a tile cuts is found here, where insightface shrinks the picture.
+            # What a tile cuts is found here, where insightface shrinks the image.
             whole = _faces(self._analysis.get(bgr))
             parts.append(whole.take(sizes(whole.boxes) >= SHARED))
-        found = join(parts)
-        return suppress(found.take(found.scores >= floor), OVERLAP)
+        found = Faces.concat(parts)
+        return nms(found.take(found.scores >= floor), OVERLAP)
 
 
 def _corners(width: int, height: int) -> Iterator[tuple[int, int]]:
-    """The upper left corners of tiles that cover the picture, at least SHARED px in common."""
+    """The upper left corners of tiles that cover the image and overlap by SHARED px at least."""
     step = SIDE - SHARED
     for top in range(0, max(height - SHARED, 1), step):
         for left in range(0, max(width - SHARED, 1), step):
@@ -99,12 +99,12 @@ def _corners(width: int, height: int) -> Iterator[tuple[int, int]]:
 
 
 def _faces(found: list[Any]) -> Faces:
-    """insightface's answer as a noun; a face without landmarks is left out."""
+    """insightface's result as Faces; a face without landmarks is left out."""
     rows = [face for face in found if face.kps is not None]
     if not rows:
         return Faces.none()
     return Faces(
-        np.array([face.bbox for face in rows], np.float32),
-        np.array([face.det_score for face in rows], np.float32),
-        np.array([face.kps for face in rows], np.float32),
+        boxes=np.array([face.bbox for face in rows], np.float32),
+        scores=np.array([face.det_score for face in rows], np.float32),
+        landmarks=np.array([face.kps for face in rows], np.float32),
     )

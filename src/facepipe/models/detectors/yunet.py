@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from facepipe.datatypes import Faces
 from facepipe.errors import ModelError
 from facepipe.models.detectors import FLOOR
-from facepipe.models.detectors.boxes import join, suppress
+from facepipe.models.detectors.boxes import nms
 
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 STRIDES = (8, 16, 32)
 HEADS = tuple(f"{head}_{stride}" for stride in STRIDES for head in ("cls", "obj", "bbox", "kps"))
 OVERLAP = 0.35
-#: Faint answers beside the clear ones that are kept, the strongest: noise has tens of thousands.
+#: Scores below FLOOR that are kept, the highest: noise has tens of thousands.
 MOST_FAINT = 2000
 # Tags of a GraphProto's length-delimited fields; 6 is a number that no field has.
 INPUT, OUTPUT, INNER, SKIPPED = (number << 3 | 2 for number in (11, 12, 13, 6))
 
 
 class YuNet:
-    """One pass of the network over a picture, overlaps suppressed, of faint ones the strongest.
+    """One pass of the network over an image, overlaps suppressed, of faint scores the highest.
 
     Runs on onnxruntime, which is two to three times as fast as cv2.FaceDetectorYN on one thread.
     """
@@ -52,19 +52,19 @@ class YuNet:
         )
 
     def __call__(self, bgr: NDArray[np.uint8], /, *, floor: float = FLOOR) -> Faces:
-        """Faces of a (H, W, 3) BGR picture at its own size that score `floor` and more."""
+        """Faces of a (H, W, 3) BGR image at its own size that score `floor` and more."""
         height, width = bgr.shape[:2]
         padded = np.zeros((-(-height // 32) * 32, -(-width // 32) * 32, 3), np.uint8)
         padded[:height, :width] = bgr
         # A seventh of the time that OpenCV's own blobFromImage takes.
         blob = padded.transpose(2, 0, 1)[None].astype(np.float32, order="C")
-        answers = self._session.run(list(HEADS), {"input": blob})
+        outputs = self._session.run(list(HEADS), {"input": blob})
         heads = {
             name: np.asarray(values, np.float32)
-            for name, values in zip(HEADS, answers, strict=True)
+            for name, values in zip(HEADS, outputs, strict=True)
         }
         parts = [_decode(heads, stride, padded.shape[1] // stride, floor) for stride in STRIDES]
-        return suppress(_strongest(join(parts)), OVERLAP)
+        return nms(_strongest(Faces.concat(parts)), OVERLAP)
 
 
 def _strongest(faces: Faces) -> Faces:
@@ -85,7 +85,7 @@ def _decode(
     points = heads[f"kps_{stride}"][0, which].reshape(-1, 5, 2)
     centre, half = (cells + boxes[:, :2]) * stride, np.exp(boxes[:, 2:]) * (stride / 2)
     corners = np.concatenate((centre - half, centre + half), 1)
-    return Faces(corners, scores, (points + cells[:, None]) * stride)
+    return Faces(boxes=corners, scores=scores, landmarks=(points + cells[:, None]) * stride)
 
 
 def embedded_model() -> Path:
@@ -110,7 +110,7 @@ def embedded_model() -> Path:
 
 
 def free_size(model: bytes) -> bytes:
-    """The same graph, declared free of the 640x640 that only its interface insists on.
+    """The same graph for images of any size, not the 640x640 that its interface declares.
 
     Protobuf, edited in place so that no ONNX library is needed: a `Dimension` of such a value
     takes as many bytes as one with a one-letter name, and the declared shapes of inner tensors

@@ -1,8 +1,8 @@
-"""The networks that the paper compares itself with, and a later one: what ours has to beat.
+"""Baselines: the networks that the paper compares itself with, and a later one.
 
 All take the papers' input, a face (B, 3, 16, 16) in [0, 1], and give (B, 3, 128, 128), not clamped.
-They are built from their papers' text in the parts of this package; what a text leaves open is said
-where it is settled.
+They are built from their papers' text in the parts of this package; where a text leaves something
+open, the class says how it is chosen.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SRCNN(nn.Module):
 class VDSR(nn.Module):
     """Kim et al., "Accurate image super-resolution using very deep convolutional networks", 2016.
 
-    Twenty layers that learn what the enlarged picture lacks.
+    Twenty layers that learn what the enlarged image lacks.
     """
 
     def __init__(self, width: int = 64, layers: int = 20) -> None:
@@ -61,8 +61,8 @@ class VDSR(nn.Module):
 class URDGN(nn.Module):
     """Yu and Porikli, "Ultra-resolving face images by discriminative generative networks", 2016.
 
-    The generator: deconvolutions from 16x16 up, a convolution after each. The widths are settled
-    here, for the text does not give them.
+    The generator: deconvolutions from 16x16 up, a convolution after each. The widths are chosen
+    here, as the text does not give them.
     """
 
     def __init__(self, widths: tuple[int, int, int, int] = (256, 128, 64, 32)) -> None:
@@ -79,7 +79,7 @@ class URDGN(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """URDGN's judge: whether a face (B, 3, 128, 128) was photographed, as a logit (B, 1)."""
+    """URDGN's discriminator: whether a face (B, 3, 128, 128) is a photograph, as a logit (B, 1)."""
 
     def __init__(self, widths: tuple[int, int, int, int] = (32, 64, 128, 256)) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class Discriminator(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Down and up again by halves, `depth` times, with a way around at each."""
+    """Hourglass: down and up again by halves, `depth` times, with a skip connection at each."""
 
     def __init__(self, channels: int, depth: int) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Hourglass(nn.Module):
 class FSRNet(nn.Module):
     """Chen et al., "FSRNet: end-to-end learning face super-resolution with facial priors", 2018.
 
-    A coarse network, then an encoder and the estimation of a prior side by side at half the size,
+    A coarse network, then an encoder and the estimation of a prior in parallel at half the size,
     and a decoder of both. The prior is the parse over `PARTS`; of landmarks our faces have none.
     """
 
@@ -170,8 +170,8 @@ class FaceAttentionUnit(nn.Module):
 class SPARNet(nn.Module):
     """Chen et al., "Learning spatial attention for face super-resolution", 2020, in its manner.
 
-    From the enlarged face down to 16x16, ten units there, and up again; widths 32 to 128. Nothing
-    is normalised, unlike there.
+    From the enlarged face down to 16x16, ten units there, and up again; widths 32 to 128. Other
+    than there, nothing is normalised.
     """
 
     def __init__(self, widths: tuple[int, int, int, int] = (32, 64, 128, 128)) -> None:

@@ -1,4 +1,4 @@
-"""What a network costs: its parameters, and the multiply-accumulates of one face."""
+"""Complexity of a network: its parameters, and the multiply-accumulates of one face."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def parameters(network: nn.Module) -> int:
-    """All numbers that training sets."""
+    """The number of trainable and fixed parameters."""
     return sum(p.numel() for p in network.parameters())
 
 

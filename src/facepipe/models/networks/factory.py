@@ -1,4 +1,4 @@
-"""Every network that is compared, by name, as one shape: canvas in, canvas out."""
+"""The networks of the comparison by name, all with one interface: canvas in, canvas out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facepipe.datatypes import CANVAS
 from facepipe.errors import UsageError
 from facepipe.models.networks.baselines import SRCNN, URDGN, VDSR, FSRNet, SPARNet
 from facepipe.models.networks.fishsrnet import FishSRNet, large_fishsrnet
@@ -19,7 +20,6 @@ from facepipe.models.networks.fishsrnet_paper import (
 from facepipe.models.networks.layers import ResidualBlock
 from facepipe.models.networks.msab import MSAB
 
-CANVAS = 128
 #: Px a side of the faces that the papers begin with.
 SMALL = 16
 
@@ -27,8 +27,8 @@ SMALL = 16
 class FromCanvas(nn.Module):
     """A network of 16x16 faces, given canvases (B, 3, 128, 128) in [0, 1].
 
-    It gets the picture whose bicubic enlargement is nearest to the canvas, least squares: for a
-    canvas that was enlarged from 16x16, the very picture that it was enlarged from.
+    It gets the image whose bicubic enlargement is nearest to the canvas, least squares: for a
+    canvas that was enlarged from 16x16, the very image that it was enlarged from.
     """
 
     inverse: Tensor
@@ -37,7 +37,7 @@ class FromCanvas(nn.Module):
         super().__init__()
         self.network = network
         dots = torch.eye(SMALL, dtype=torch.float64)[None, None]
-        # Across alone: each row of the result holds the canvas of one pixel.
+        # In one direction: each row of the result holds the canvas of one pixel.
         rows = functional.interpolate(
             dots, size=(SMALL, CANVAS), mode="bicubic", align_corners=False
         )
@@ -46,7 +46,7 @@ class FromCanvas(nn.Module):
         )
 
     def small(self, canvas_B3HW: Tensor) -> Tensor:
-        """(B, 3, 16, 16): what the network is given."""
+        """(B, 3, 16, 16): the input of the network."""
         with torch.autocast(canvas_B3HW.device.type, enabled=False):
             return self.inverse @ canvas_B3HW.float() @ self.inverse.T
 
@@ -75,7 +75,7 @@ WIDTH = 64
 
 
 def small_network(name: str, width: int = WIDTH) -> FromCanvas:
-    """The system `name` of the papers with chance weights, `width` channels wide where it has one.
+    """The system `name` of the papers with random weights, `width` channels wide where it has one.
 
     Raises UsageError for a name that is not in `small_networks`.
     """
@@ -90,7 +90,7 @@ def small_networks() -> tuple[str, ...]:
 
 
 def guided_network(name: str) -> FishSRNet:
-    """Our network `name` (fishsrnet or fishsrnet-large) with chance weights.
+    """Our network `name` (fishsrnet or fishsrnet-large) with random weights.
 
     Raises UsageError for another name.
     """

@@ -1,8 +1,8 @@
-"""FishSRNet in our form: a fish's body and tail of the paper's parts, over the whole canvas.
+"""FishSRNet in our form: the body and tail of the paper's network, over the whole canvas.
 
-The paper's form (`paper`) does 89 % of its work at 64x64 and 128x128. Ours takes the whole 128x128
-canvas in by folding (nothing is lost, so a face that has more than 16 px keeps what it has), and
-puts the width where pixels are few.
+The paper's form (`fishsrnet_paper`) does 89 % of its work at 64x64 and 128x128. Ours folds the
+whole 128x128 canvas by PixelUnshuffle, which loses nothing, so a face of more than 16 px keeps its
+detail; and it puts the width where pixels are few.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from facepipe.models.networks.layers import DownModule, UpModule, conv, stage
 from facepipe.models.networks.msab import MSAB
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet, parse_of
 
-#: Channels of the graph's input: the canvas, then what the frames beside add to it.
-SEEN_CHANNELS = 3 + NEIGHBOUR_CHANNELS
+#: Channels of the graph's input: the canvas, then what the neighbouring frames add to it.
+INPUT_CHANNELS = 3 + NEIGHBOUR_CHANNELS
 
 
 class FishSRNet(nn.Module):
     """The product's network: a pyramid of widths, thin where the canvas is large.
 
     Input: canvas (B, 3, 128, 128) in [0, 1], parse probabilities (B, 8, 32, 32) and, where the face
-    comes from a film, what the frames beside add (B, 7, 128, 128; `pipeline.fuse`).
+    comes from a video, what its neighbours add (B, 7, 128, 128; `faces.restoration.fusion`).
     Output: restored canvas (B, 3, 128, 128): the input plus what the network adds, not clamped.
-    Where the frames beside add nothing (zero), it is as if there were none.
+    Neighbours of zeros have no effect.
     `widths` are the channels at 64x64, 32x32 and 16x16; `blocks` the blocks of the 16x16 stages
     before and after the guide enters again, then of the tail at 32x32 and 64x64.
     """
@@ -55,44 +55,44 @@ class FishSRNet(nn.Module):
         self.tail64 = stage(MSAB, w64, blocks[3])
         self.reconstruct = conv(w64, 12)
         self.unfold = nn.PixelShuffle(2)
-        # What is beside enters every level, folded without loss, and the output. Without bias, so
-        # that nothing in gives nothing out.
+        # Neighbours enter every level, folded without loss, and the output. No bias, so that zeros
+        # have no effect.
         self.beside64 = conv(4 * NEIGHBOUR_CHANNELS, w64, bias=False)
         self.beside32 = conv(16 * NEIGHBOUR_CHANNELS, w32, 1, bias=False)
         self.beside16 = conv(64 * NEIGHBOUR_CHANNELS, w16, 1, bias=False)
         self.beside_out = conv(4 * NEIGHBOUR_CHANNELS, 12, 5, bias=False)
-        beside = (self.beside64, self.beside32, self.beside16, self.beside_out)
-        for last in (self.reconstruct, *beside):
+        entries = (self.beside64, self.beside32, self.beside16, self.beside_out)
+        for last in (self.reconstruct, *entries):
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
 
     def forward(
-        self, canvas_B3HW: Tensor, parse_BPHW: Tensor, beside_BCHW: Tensor | None = None
+        self, canvas_B3HW: Tensor, parse_BPHW: Tensor, neighbours_BCHW: Tensor | None = None
     ) -> Tensor:
         guide = self.fold(parse_BPHW)
         f64 = self.entry(self.fold(canvas_B3HW - 0.5))
-        beside = [] if beside_BCHW is None else self._folded(beside_BCHW)
-        if beside:
-            f64 = f64 + self.beside64(beside[0])
+        folded = None if neighbours_BCHW is None else self._folded(neighbours_BCHW)
+        if folded:
+            f64 = f64 + self.beside64(folded[0])
         f32 = self.down32(torch.relu(f64))
-        if beside:
-            f32 = f32 + self.beside32(beside[1])
+        if folded:
+            f32 = f32 + self.beside32(folded[1])
         f16 = self.down16(torch.relu(f32)) + self.guide_in(guide)
-        if beside:
-            f16 = f16 + self.beside16(beside[2])
+        if folded:
+            f16 = f16 + self.beside16(folded[2])
         t = self.body(f16)
         t = self.tail16(self.guide_tail(torch.cat([t, guide], 1)) + f16)
         t = self.tail32(self.merge32(torch.cat([self.up32(t), f32], 1)))
         t = self.tail64(self.merge64(torch.cat([self.up64(t), f64], 1)))
-        folded = self.reconstruct(t)
-        if beside:
-            folded = folded + self.beside_out(beside[0])
-        detail: Tensor = self.unfold(folded)
+        change = self.reconstruct(t)
+        if folded:
+            change = change + self.beside_out(folded[0])
+        detail: Tensor = self.unfold(change)
         return canvas_B3HW + detail
 
-    def _folded(self, beside_BCHW: Tensor) -> list[Tensor]:
-        """What is beside at 64x64, 32x32 and 16x16."""
-        at64 = self.fold(beside_BCHW)
+    def _folded(self, neighbours_BCHW: Tensor) -> list[Tensor]:
+        """The neighbours at 64x64, 32x32 and 16x16."""
+        at64 = self.fold(neighbours_BCHW)
         at32 = self.fold(at64)
         return [at64, at32, self.fold(at32)]
 
@@ -100,8 +100,8 @@ class FishSRNet(nn.Module):
 class GuidedFishSRNet(nn.Module):
     """ParsingNet and FishSRNet as one graph, the form that is exported and run.
 
-    Input: the canvas and what the frames beside add to it (B, 10, 128, 128), the canvas in [0, 1];
-    beside a face of which there is one picture stands zero.
+    Input: the canvas in [0, 1] and what its neighbours add (B, 10, 128, 128); zeros for a face of
+    which there is one frame.
     Output: the canvas restored (B, 3, 128, 128), clamped to [0, 1]; its parse probabilities
     (B, 8, 32, 32).
     """
@@ -112,16 +112,16 @@ class GuidedFishSRNet(nn.Module):
         self.restore = restore
 
     def forward(self, seen_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        canvas, beside = seen_BCHW[:, :3], seen_BCHW[:, 3:]
+        canvas, neighbours = seen_BCHW[:, :3], seen_BCHW[:, 3:]
         parse = parse_of(self.parsing(canvas))
-        return self.restore(canvas, parse, beside).clamp(0, 1), parse
+        return self.restore(canvas, parse, neighbours).clamp(0, 1), parse
 
 
 def guided_fishsrnet() -> GuidedFishSRNet:
-    """The product's network with chance weights."""
+    """The product's network with random weights."""
     return GuidedFishSRNet(ParsingNet(), FishSRNet())
 
 
 def large_fishsrnet() -> FishSRNet:
-    """The larger sister, for GPUs, with chance weights."""
+    """The larger sister, for GPUs, with random weights."""
     return FishSRNet((48, 88, 128), (10, 8, 10, 6))

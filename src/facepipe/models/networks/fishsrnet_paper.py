@@ -99,8 +99,8 @@ class PaperParsingNet(nn.Module):
 class GuidedPaperFishSRNet(nn.Module):
     """The paper's last row: its ParsingNet's map enters FishSRNet at both places.
 
-    Input (B, 3, 16, 16) in [0, 1]; output (B, 3, 128, 128), not clamped. ParsingNet does not learn
-    here: the paper trains it first, by itself.
+    Input (B, 3, 16, 16) in [0, 1]; output (B, 3, 128, 128), not clamped. ParsingNet is frozen here:
+    the paper trains it first, by itself.
     """
 
     def __init__(self, width: int = 64) -> None:

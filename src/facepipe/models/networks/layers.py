@@ -1,7 +1,7 @@
 """The small set of parts from which every network is built.
 
 Shape suffixes: B batch, C channels, H and W pixels of the level at hand.
-Every convolution keeps the picture's size; nothing is normalised.
+Every convolution keeps the size; nothing is normalised.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from facepipe.models.networks.layers import conv
 
 
 class MultiScaleUnit(nn.Module):
-    """MUL: kernels 1, 3, 5 and 7, each on a quarter of the channels, side by side."""
+    """MUL: kernels 1, 3, 5 and 7, each on a quarter of the channels, in parallel."""
 
     KERNELS = (1, 3, 5, 7)
 
@@ -61,7 +61,7 @@ class ChannelMask(nn.Module):
 class MSAB(nn.Module):
     """r = MUL(ReLU(conv3(x))); x + conv1x1[r * spatial(r), r * channel(r)].
 
-    The two masked copies stand side by side, not one behind the other.
+    The two masked copies are parallel, not in series.
     """
 
     def __init__(self, channels: int) -> None:

@@ -1,4 +1,4 @@
-"""ParsingNet: which part of the face each point of the canvas shows."""
+"""Face parsing: which part of the face each point of the canvas shows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def parse_of(logits_BPHW: Tensor) -> Tensor:
 
 
 class ParsingTeacher(nn.Module):
-    """Labels sharp faces, from which ParsingNet then learns what small ones show.
+    """Labels sharp faces, by which ParsingNet is then trained on small ones.
 
     A pyramid of residual blocks, down to 8x8 and up again. Input: canvas (B, 3, 128, 128) in
     [0, 1]. Output: logits (B, 8, 128, 128) over `PARTS`.

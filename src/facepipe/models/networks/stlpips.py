@@ -1,4 +1,4 @@
-"""ST-LPIPS, a learned distance between pictures that a shift of a pixel hardly moves.
+"""ST-LPIPS: a perceptual distance of images that a shift of a pixel hardly changes.
 
 The method is of Ghildyal and Liu, "Shift-tolerant Perceptual Similarity Metric" (ECCV 2022): the
 layers of an AlexNet whose strides are replaced by blur and subsampling. Its weights come in the
@@ -26,13 +26,13 @@ STLPIPS_SHA256 = "b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9
 
 # Where the convolutions stand in the published file, in the order of our layers.
 _PUBLISHED_CONVS = ("slice1.0", "slice2.5", "slice3.9", "slice4.11", "slice5.13")
-#: What the published networks take off a picture in [-1, 1], and divide it by.
+#: What the published networks subtract from an image in [-1, 1], and divide it by.
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 
 
 class StLpips(nn.Module):
-    """The distance between pictures: 0 for equal ones, larger the less alike they look.
+    """The distance of images: 0 for equal ones, larger the more they differ to the eye.
 
     Input: two batches (B, 3, H, W) RGB in [0, 1], at least 32 px a side. Output: (B,).
     """
@@ -59,9 +59,9 @@ class StLpips(nn.Module):
         self.register_buffer("shift", torch.tensor(SHIFT).view(3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(SCALE).view(3, 1, 1), persistent=False)
 
-    def _features(self, picture_B3HW: Tensor) -> list[Tensor]:
+    def _features(self, image_B3HW: Tensor) -> list[Tensor]:
         """Every layer's features, each pixel's vector of length 1."""
-        x = (2 * picture_B3HW - 1 - self.shift) / self.scale
+        x = (2 * image_B3HW - 1 - self.shift) / self.scale
         layers = [torch.relu(halved(self.convs[0](x), self.blur))]
         for conv in self.convs[1:3]:
             pooled = functional.max_pool2d(layers[-1], 3, stride=1)
@@ -79,7 +79,7 @@ class StLpips(nn.Module):
 
 
 def blur_kernel() -> Tensor:
-    """(3, 3): the binomial blur before a picture is halved."""
+    """(3, 3): the binomial blur before an image is halved."""
     tap = torch.tensor([1.0, 2.0, 1.0]) / 4
     return torch.outer(tap, tap)
 
@@ -126,7 +126,7 @@ def load_published(
     *,
     sha256: str | None,
 ) -> None:
-    """Give `network` the package's weights of `path`, after which it learns no more.
+    """Load the package's weights of `path` into `network`, and freeze it.
 
     Raises ModelError when the file is missing, is not the one expected, or does not fit.
     """

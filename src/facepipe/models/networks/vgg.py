@@ -1,9 +1,9 @@
-"""How far two pictures are apart to the eye, as a loss: features of VGG16.
+"""Perceptual distance as a loss: features of VGG16.
 
 The weights, VGG16's and those of its layers, come in the optional package `stlpips-pytorch`
 (Ghildyal and Liu, "Shift-tolerant Perceptual Similarity Metric", ECCV 2022), whose code is not
-imported. Evaluation measures by another network (AlexNet, `stlpips`), so that what is trained for
-is not what is measured.
+imported. Evaluation measures by another network (AlexNet, `stlpips`), so that the loss is not the
+metric.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _LEVELS = (
 
 
 class VggDistance(nn.Module):
-    """The distance between pictures over VGG16's first three levels; 0 for equal ones.
+    """The distance of images over VGG16's first three levels; 0 for equal ones.
 
-    Input: two batches (B, 3, H, W) RGB in [0, 1]. Output: (B,). The deeper levels say what a
-    picture shows, which is known here, and cost half of the work.
+    Input: two batches (B, 3, H, W) RGB in [0, 1]. Output: (B,). The deeper levels say what an
+    image shows, which is known here, and cost half of the work.
     """
 
     shift: Tensor
@@ -56,8 +56,8 @@ class VggDistance(nn.Module):
         self.register_buffer("shift", torch.tensor(SHIFT).view(3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(SCALE).view(3, 1, 1), persistent=False)
 
-    def _features(self, picture_B3HW: Tensor) -> list[Tensor]:
-        x = (2 * picture_B3HW - 1 - self.shift) / self.scale
+    def _features(self, image_B3HW: Tensor) -> list[Tensor]:
+        x = (2 * image_B3HW - 1 - self.shift) / self.scale
         found = []
         for number, level in enumerate(self.levels):
             if number:
@@ -85,7 +85,7 @@ def find_vgg_weights() -> Path | None:
 
 
 def load_vgg(path: Path, *, sha256: str | None = VGG_SHA256) -> VggDistance:
-    """The distance with the published weights of `path`, which do not learn.
+    """The distance with the published weights of `path`, frozen.
 
     Raises ModelError when the file is missing, is not the one expected, or does not fit.
     """

@@ -1,4 +1,4 @@
-"""Restorers: aligned canvases in, restored canvases out."""
+"""Restorers: networks that restore aligned canvases."""
 
 from __future__ import annotations
 
@@ -14,12 +14,8 @@ __all__ = ["Restorer", "create_restorer"]
 
 
 class Restorer(Protocol):
-    """What the render pass needs of a network.
+    """Restores aligned canvases; `description` says what runs it, and where."""
 
-    `canvas` is the side of its canvases in px; `description` says what runs it, and where.
-    """
-
-    canvas: int
     description: str
 
     def __call__(self, crops: Crops) -> Restored:

@@ -1,4 +1,4 @@
-"""The restorer that adds nothing."""
+"""Bicubic enlargement as a restorer: it adds nothing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from facepipe.datatypes import Crops, Restored
 
 
 class BicubicRestorer:
-    """Gives the crop back as it was sampled: bicubic enlargement, the base of every comparison."""
+    """Returns the crops as they were sampled: bicubic enlargement, the base of every comparison."""
 
-    canvas = 128
     description = "none"
 
     def __call__(self, crops: Crops) -> Restored:
-        return Restored(crops.pixels, None)
+        return Restored(pixels=crops.pixels, parse=None)

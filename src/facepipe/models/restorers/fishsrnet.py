@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facepipe.datatypes import Crops, Float32, Restored
+from facepipe.datatypes import CANVAS, Crops, Float32, Restored
 from facepipe.models.runtime import Runner
 
 #: Faces that go through the network at once; bounds memory at about 10 MB a face.
@@ -12,13 +12,11 @@ BATCH = 16
 
 
 class FishSRNetRestorer:
-    """Restores canvases in batches of at most 16, whatever runs the network.
+    """Restores canvases in batches of BATCH, whatever runs the network.
 
-    With `mirrored`, the mean of what it makes of each face and of its mirror image: a little nearer
-    to the truth, at twice the cost.
+    With `mirrored`, each result is the mean over the face and its mirror image: a little nearer to
+    the truth, at twice the cost.
     """
-
-    canvas = 128
 
     def __init__(self, runner: Runner, *, mirrored: bool = False) -> None:
         self._runner = runner
@@ -26,16 +24,16 @@ class FishSRNetRestorer:
         self.description = runner.description
 
     def __call__(self, crops: Crops) -> Restored:
-        restored: list[Float32] = [np.zeros((0, self.canvas, self.canvas, 3), np.float32)]
+        restored: list[Float32] = [np.zeros((0, CANVAS, CANVAS, 3), np.float32)]
         parses: list[Float32] = [np.zeros((0, 8, 32, 32), np.float32)]
         for first in range(0, len(crops), BATCH):
-            seen = crops.seen(first, first + BATCH).transpose(0, 3, 1, 2)
-            pixels, parse = self._runner(np.ascontiguousarray(seen, np.float32))
-            if self._mirrored:  # no class of the parse tells left from right
-                other = self._runner(np.ascontiguousarray(seen[..., ::-1], np.float32))
+            batch = crops.network_input(first, first + BATCH).transpose(0, 3, 1, 2)
+            pixels, parse = self._runner(np.ascontiguousarray(batch, np.float32))
+            if self._mirrored:  # no class of the parse distinguishes left from right
+                other = self._runner(np.ascontiguousarray(batch[..., ::-1], np.float32))
                 half = np.float32(0.5)
                 pixels = half * (pixels + other[0][..., ::-1])
                 parse = half * (parse + other[1][..., ::-1])
             restored.append(pixels.transpose(0, 2, 3, 1))
             parses.append(parse)
-        return Restored(np.concatenate(restored), np.concatenate(parses))
+        return Restored(pixels=np.concatenate(restored), parse=np.concatenate(parses))

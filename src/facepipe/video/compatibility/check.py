@@ -1,4 +1,4 @@
-"""What a target's container cannot hold of a source: all of it, listed before the work starts."""
+"""Compatibility of a source with a target: list all that would be lost before the work starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from av.stream import Stream
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import MediaError, OutputError, UsageError
 from facepipe.video.compatibility.differences import (
-    TICKS,
     Incompatibility,
     describe,
     differences,
@@ -22,9 +21,9 @@ from facepipe.video.compatibility.differences import (
     of_pixels,
     of_times,
 )
-from facepipe.video.compatibility.properties import traits_of
-from facepipe.video.compatibility.trial import Miniatures
-from facepipe.video.containers import HOMELESS, SUGGESTED, container_takes, muxer_of, refusal
+from facepipe.video.compatibility.properties import properties_of
+from facepipe.video.compatibility.trial import TrialMuxer
+from facepipe.video.containers import HOMELESS, SUGGESTED, Container, container_of
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.subtitles import converted_to, loses_style
 from facepipe.video.sources import open_source
@@ -48,22 +47,22 @@ _USUAL = "libx264"
 class Compatibility:
     """How a source goes into a target: what is lost, and what becomes something else."""
 
-    losses: tuple[Incompatibility, ...] = ()
+    incompatibilities: tuple[Incompatibility, ...] = ()
     changes: tuple[str, ...] = ()
 
     @property
     def leave_out(self) -> tuple[int, ...]:
         """Indices of the source's streams that are not copied."""
-        return tuple(loss.stream for loss in self.losses if loss.stream is not None)
+        return tuple(_indices(self.incompatibilities))
 
-    def loses(self, loss: Incompatibility) -> bool:
-        """Whether a thing is lost here, whatever the reason."""
-        return any(lost.what in (loss.what, loss.part_of) for lost in self.losses)
+    def loses(self, one: Incompatibility) -> bool:
+        """Whether the same thing is lost here, whatever the cause."""
+        return any(lost.what in (one.what, one.part_of) for lost in self.incompatibilities)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user is told, a line for each."""
-        return (*describe(self.losses), *self.changes)
+        """What the user reads, a line for each."""
+        return (*describe(self.incompatibilities), *self.changes)
 
 
 def check_target(
@@ -77,27 +76,28 @@ def check_target(
     """How `source` goes into `target`; raise before hours of work if something would be lost.
 
     `settings.pix_fmt` None means that nobody asked for a pixel format, so that what the encoder
-    drops counts. A loss that nothing can prevent is told, not refused. Errors: UsageError for an
-    unknown suffix, OutputError for a missing folder, MediaError that names every loss and what
-    would hold all, unless `allow_loss`; MediaError for an encoder that the container does not take.
+    drops counts. What nothing can keep is reported, not refused. Errors: UsageError for an unknown
+    suffix, OutputError for a missing folder, MediaError that names every loss and what would hold
+    all, unless `allow_loss`; MediaError for an encoder that the container does not take.
     """
-    muxer_of(target)
+    container = container_of(target)
     if not target.absolute().parent.is_dir():
         raise OutputError(f"the folder of {target} does not exist; make it first")
     with tempfile.TemporaryDirectory() as folder, open_source(source) as opened:
-        fitting = _Fitting(source, opened, info, settings, Path(folder))
-        fit = fitting.into(target.suffix.lower())
-        refused = [loss for loss in fit.losses if loss.avoidable]
+        checker = _Checker(source, opened, info, settings, Path(folder))
+        suffix = target.suffix.lower()
+        compatibility = checker.check(suffix)
+        refused = [one for one in compatibility.incompatibilities if one.avoidable]
         if refused and not allow_loss:
-            why = "; ".join(f"{loss.what}: {loss.why}" for loss in refused)
-            advice = fitting.advice(target.suffix.lower(), refused)
+            why = "; ".join(f"{one.what}: {one.why}" for one in refused)
             raise MediaError(
-                f"{muxer_of(target)} cannot hold {why}; {advice}--allow-loss goes on without"
+                f"{container.muxer} cannot hold {why}; {checker.advice(suffix, refused)}"
+                "--allow-loss goes on without"
             )
-    return fit
+    return compatibility
 
 
-class _Fitting:
+class _Checker:
     """Tries a source in containers, and with other encoders where one loses something."""
 
     def __init__(
@@ -111,60 +111,61 @@ class _Fitting:
         self._source, self._info, self._settings = source, info, settings
         self._folder = folder
         self._others = [s for s in opened.streams if s.index != info.stream_index]
-        self._before = traits_of(source, info.stream_index)
-        self._made: dict[str, Miniatures | None] = {}
+        self._before = properties_of(source, info.stream_index)
+        self._muxers: dict[str, TrialMuxer | None] = {}
         self._found: dict[tuple[str, str], Compatibility | str] = {}
 
-    def into(self, suffix: str) -> Compatibility:
+    def check(self, suffix: str) -> Compatibility:
         """How the source goes into one container, with what would keep each thing that is lost.
 
         MediaError where the container does not take the encoder's video.
         """
-        fit = self._fit(suffix, self._settings)
-        if isinstance(fit, str):
-            raise MediaError(self._refusal(suffix, fit))
-        return replace(fit, losses=tuple(self._with_keepers(loss, suffix) for loss in fit.losses))
+        found = self._into(suffix, self._settings)
+        if isinstance(found, str):
+            raise MediaError(self._refusal(suffix, found))
+        named = tuple(self._with_alternatives(one, suffix) for one in found.incompatibilities)
+        return replace(found, incompatibilities=named)
 
     def advice(self, suffix: str, refused: Sequence[Incompatibility]) -> str:
         """Words that name what keeps all of it, or else most of it."""
-        here = self._fit(suffix, self._settings)
+        here = self._into(suffix, self._settings)
         assert isinstance(here, Compatibility)
-        names = {loss.what for loss in refused}
-        never = {loss.what for loss in here.losses} - names
+        names = {one.what for one in refused}
+        never = {one.what for one in here.incompatibilities} - names
         least, best = len(names), ""
-        for way, fit in chain.from_iterable(self._ways(suffix)):
-            lost = len({loss.what for loss in fit.losses} - never)
+        for name, found in chain.from_iterable(self._alternatives(suffix)):
+            lost = len({one.what for one in found.incompatibilities} - never)
             if lost == 0:
-                return f"use {way}, which keeps all of it, or "
+                return f"use {name}, which keeps all of it, or "
             if lost < least:
-                least, best = lost, f"use {way}, which keeps more of it, or "
+                least, best = lost, f"use {name}, which keeps more of it, or "
         return best or f"use {either(refused[0].instead)} for {refused[0].what}, or "
 
-    def _with_keepers(self, loss: Incompatibility, suffix: str) -> Incompatibility:
-        for ways in self._ways(suffix) if loss.why != HOMELESS else ():
-            kept = tuple(way for way, fit in ways if not fit.loses(loss))
+    def _with_alternatives(self, one: Incompatibility, suffix: str) -> Incompatibility:
+        for group in self._alternatives(suffix) if one.why != HOMELESS else ():
+            kept = tuple(name for name, found in group if not found.loses(one))
             if kept:
-                return replace(loss, instead=kept)
-        return loss
+                return replace(one, instead=kept)
+        return one
 
-    def _ways(self, suffix: str) -> Iterator[Iterator[tuple[str, Compatibility]]]:
-        """Other containers, other encoders in this one, then both: with how the film fits there."""
+    def _alternatives(self, suffix: str) -> Iterator[Iterator[tuple[str, Compatibility]]]:
+        """Other containers, other encoders in this one, then both: each by name."""
         others = [other for other in SUGGESTED if other != suffix]
-        yield self._fits([(other, other, self._settings) for other in others])
-        yield self._fits(
+        yield self._compatible([(other, other, self._settings) for other in others])
+        yield self._compatible(
             [(f"--codec {c}", suffix, made) for c, made in self._others_than(self._settings.codec)]
         )
-        usual = EncodeSettings(_USUAL, _OTHER_ENCODERS[_USUAL])
         if self._settings.codec != _USUAL:
-            yield self._fits([(f"{other} with --codec {_USUAL}", other, usual) for other in others])
+            usual = EncodeSettings(_USUAL, _OTHER_ENCODERS[_USUAL])
+            yield self._compatible([(f"{o} with --codec {_USUAL}", o, usual) for o in others])
 
-    def _fits(
-        self, ways: Sequence[tuple[str, str, EncodeSettings]]
+    def _compatible(
+        self, alternatives: Sequence[tuple[str, str, EncodeSettings]]
     ) -> Iterator[tuple[str, Compatibility]]:
-        for way, suffix, settings in ways:
-            fit = self._fit(suffix, settings)
-            if isinstance(fit, Compatibility):
-                yield way, fit
+        for name, suffix, settings in alternatives:
+            found = self._into(suffix, settings)
+            if isinstance(found, Compatibility):
+                yield name, found
 
     def _others_than(self, codec: str) -> list[tuple[str, EncodeSettings]]:
         scale = self._settings.scale
@@ -172,15 +173,15 @@ class _Fitting:
         return [(c, EncodeSettings(c, how, scale=scale)) for c, how in named if c != codec]
 
     def _refusal(self, suffix: str, why: str) -> str:
-        ways = [way for group in islice(self._ways(suffix), 2) for way, _ in group]
+        names = [name for group in islice(self._alternatives(suffix), 2) for name, _ in group]
         codec = find_encoder(self._settings.codec).canonical_name
         return (
-            f"{muxer_of(Path(f'film{suffix}'))} cannot hold stream {self._info.stream_index} "
+            f"{container_of(suffix).muxer} cannot hold stream {self._info.stream_index} "
             f"(video, {codec} of {self._settings.codec}): {why}; "
-            f"use {either(ways) or 'another encoder'}"
+            f"use {either(names) or 'another encoder'}"
         )
 
-    def _fit(self, suffix: str, settings: EncodeSettings) -> Compatibility | str:
+    def _into(self, suffix: str, settings: EncodeSettings) -> Compatibility | str:
         """How the source goes into a container, or why that does not take the encoder's video."""
         key = suffix, settings.codec
         if key not in self._found:
@@ -188,89 +189,89 @@ class _Fitting:
         return self._found[key]
 
     def _tried(self, suffix: str, settings: EncodeSettings) -> Compatibility | str:
-        muxer = muxer_of(Path(f"film{suffix}"))
+        container = container_of(suffix)
         try:
             codec = find_encoder(settings.codec).canonical_name
         except UsageError as error:
             return str(error)
-        if not container_takes(muxer, codec):
-            return f"{muxer} takes no {codec}"
-        refused = self._streams_refused(muxer)
-        miniatures = self._miniatures(settings)
-        if miniatures is None:
-            return "its pictures cannot be encoded so"
-        made = miniatures.written(suffix, _indices(refused))
-        if isinstance(made, str):
-            refused += self._culprits(miniatures, suffix, _indices(refused))
-            made = miniatures.written(suffix, _indices(refused))
-        if isinstance(made, str):
-            return made
+        if not container.takes(codec):
+            return f"{container.muxer} takes no {codec}"
+        refused = self._refused_streams(container)
+        muxer = self._trial_muxer(settings)
+        if muxer is None:
+            return "its frames cannot be encoded so"
+        written = muxer.write(suffix, _indices(refused))
+        if isinstance(written, str):
+            refused += self._culprits(muxer, suffix, _indices(refused))
+            written = muxer.write(suffix, _indices(refused))
+        if isinstance(written, str):
+            return written
         gone = [*_indices(refused), *(s.index for s in self._others if is_made_anew(s))]
-        found = [*refused, *self._of_captions(muxer), *of_times(self._info, muxer)]
-        found += differences(self._before, made.traits, gone, f"{muxer} of {codec}")
-        found += of_pixels(self._info, settings, self._before, made.traits)
-        return Compatibility(
-            tuple(found), (*self._conversions(muxer), *self._lateness(made.late, muxer))
-        )
+        found = [*refused, *self._lost_styles(container), *of_times(self._info, container)]
+        where = f"{container.muxer} of {codec}"
+        found += differences(self._before, written.properties, gone, where)
+        found += of_pixels(self._info, settings, self._before, written.properties)
+        changes = (*self._conversions(container), *self._delay(written.late, container))
+        return Compatibility(tuple(found), changes)
 
     def _culprits(
-        self, miniatures: Miniatures, suffix: str, without: Sequence[int]
+        self, muxer: TrialMuxer, suffix: str, without: Sequence[int]
     ) -> Iterator[Incompatibility]:
-        """The streams that a container refuses though it was thought to take them."""
+        """The streams that a container refuses though its row says that it takes them."""
         copied = [s for s in self._others if s.index not in without and not is_made_anew(s)]
         for stream in copied:
             rest = [*without, *(other.index for other in copied if other is not stream)]
-            why = miniatures.written(suffix, rest)
+            why = muxer.write(suffix, rest)
             if isinstance(why, str):
                 yield Incompatibility(_named(stream), why, stream=stream.index)
 
-    def _of_captions(self, muxer: str) -> Iterator[Incompatibility]:
+    def _lost_styles(self, container: Container) -> Iterator[Incompatibility]:
         for stream in self._others:
-            codec = converted_to(stream, muxer)
+            codec = converted_to(stream, container)
             if codec is not None and loses_style(stream):
                 what = f"the styles and places of {_named(stream)}"
                 yield Incompatibility(what, f"{codec} has none", part_of=_named(stream))
 
-    def _conversions(self, muxer: str) -> Iterator[str]:
+    def _conversions(self, container: Container) -> Iterator[str]:
         for stream in self._others:
-            codec = converted_to(stream, muxer)
+            codec = converted_to(stream, container)
             if codec is not None:
                 yield f"{_named(stream)} becomes {codec}"
-            elif is_timecode(stream) and muxer not in ("mp4", "mov", "mpegts"):
+            elif is_timecode(stream) and container.timecode == "metadata":
                 yield f"{_named(stream)} becomes the metadata timecode"
 
-    def _lateness(self, late: float, muxer: str) -> Iterator[str]:
-        if late > float(max(TICKS.get(muxer, 0), self._info.time_base)):
+    def _delay(self, late: float, container: Container) -> Iterator[str]:
+        if late > float(max(container.tick or 0, self._info.time_base)):
             yield (
                 f"all streams begin {late:.3f} s later or a little more, in step: "
-                f"{muxer} holds no times below zero"
+                f"{container.muxer} holds no times below zero"
             )
 
-    def _miniatures(self, settings: EncodeSettings) -> Miniatures | None:
-        """None where another encoder than the chosen one refuses the film's pictures."""
-        if settings.codec not in self._made:
-            self._made[settings.codec] = None
+    def _trial_muxer(self, settings: EncodeSettings) -> TrialMuxer | None:
+        """None where another encoder than the chosen one refuses the video's frames."""
+        if settings.codec not in self._muxers:
+            self._muxers[settings.codec] = None
             try:
-                made = Miniatures(self._source, self._info, settings, self._folder)
-                self._made[settings.codec] = made
+                made = TrialMuxer(self._source, self._info, settings, self._folder)
+                self._muxers[settings.codec] = made
             except MediaError:
                 if settings is self._settings:
                     raise
-        return self._made[settings.codec]
+        return self._muxers[settings.codec]
 
-    def _streams_refused(self, muxer: str) -> list[Incompatibility]:
+    def _refused_streams(self, container: Container) -> list[Incompatibility]:
         """Streams that a container is known not to take."""
         found = []
         for stream in self._others:
-            anew = is_made_anew(stream) or converted_to(stream, muxer)
-            why = None if anew else refusal(stream, muxer)
+            written = is_made_anew(stream) or converted_to(stream, container)
+            why = None if written else container.refusal(stream)
             if why is not None:
                 found.append(Incompatibility(_named(stream), why, stream=stream.index))
         return found
 
 
-def _indices(losses: Sequence[Incompatibility]) -> list[int]:
-    return [loss.stream for loss in losses if loss.stream is not None]
+def _indices(incompatibilities: Sequence[Incompatibility]) -> list[int]:
+    return [one.stream for one in incompatibilities if one.stream is not None]
 
 
 def _named(stream: Stream) -> str:

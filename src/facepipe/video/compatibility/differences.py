@@ -1,50 +1,44 @@
-"""What a film has that another, made of it, has not: each as a loss, in words."""
+"""Differences between a source and its target: each an incompatibility with a sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import pairwise
 
 from av.stream import Disposition
 
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import InputError
-from facepipe.video.compatibility.properties import StreamTraits, Traits
+from facepipe.video.compatibility.properties import FileProperties, StreamProperties
+from facepipe.video.containers import Container
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.languages import same_language
 from facepipe.video.muxing.subtitles import TEXT_CODECS
 from facepipe.video.pixel_formats import working_format
 
-#: Ticks of containers that have but one length of them.
-TICKS = {
-    "matroska": Fraction(1, 1000),
-    "webm": Fraction(1, 1000),
-    "mpegts": Fraction(1, 90000),
-}
-# Matrices and the like that mean the same by two numbers of H.273.
+# Matrices and the like that have two numbers in H.273.
 _SAME = {5: 6}
-# Marks that readers derive from others, and the one that makes a stream a cover.
+# Dispositions that readers derive from others, and the one that makes a stream a cover.
 _IMPLIED = Disposition.captions | Disposition.descriptions | Disposition.attached_pic
-#: What players take so many channels for where nothing is said.
+#: Layouts that players assume for a number of channels where none is named.
 _USUAL_LAYOUTS = (
     *(None, "mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1"),
     *(f"{count} channels" for count in range(65)),
 )
 _CHAPTERS = "the chapters"
-_WAYS = 4  # that are told of, at most
+_MAX_ALTERNATIVES = 4  # in a message
 _SLACK = 0.0015  # seconds by which a chapter may move: half a tick of the coarsest container
 
 
 @dataclass(frozen=True)
 class Incompatibility:
-    """One thing of the source that would not be in the target.
+    """One thing of the source that the target cannot hold.
 
-    `what` names it ("stream 2 (subtitle, hdmv_pgs_subtitle)"), `why` says what is in its way,
-    `instead` what would keep it: suffixes of containers, or options; empty where nothing does.
-    `stream` is the index of the stream that is left out, None: no whole stream is lost. `part_of`
-    names what it is a part of, and is lost with.
+    `what` names it ("stream 2 (subtitle, hdmv_pgs_subtitle)"), `why` says the cause, `instead` what
+    would keep it: suffixes of containers, or options; empty where nothing does. `stream` is the
+    index of the stream that is left out, None: no whole stream is lost. `part_of` names what it is
+    a part of, and is lost with.
     """
 
     what: str
@@ -55,20 +49,20 @@ class Incompatibility:
 
     @property
     def avoidable(self) -> bool:
-        """Whether there is a way to keep it: only then it is worth asking about."""
+        """Whether something would keep it: only then the user is asked."""
         return bool(self.instead)
 
 
-def describe(losses: Sequence[Incompatibility]) -> tuple[str, ...]:
-    """Losses as a user is told of them, those of one kind together."""
-    alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
-    for loss in losses:
-        verb = "lost" if loss.stream is None else "left out"
-        alike.setdefault((verb, loss.why, loss.instead), []).append(loss.what)
+def describe(incompatibilities: Sequence[Incompatibility]) -> tuple[str, ...]:
+    """Incompatibilities as the user reads them, those of one cause in one line."""
+    grouped: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for one in incompatibilities:
+        verb = "lost" if one.stream is None else "left out"
+        grouped.setdefault((verb, one.why, one.instead), []).append(one.what)
     return tuple(
         f"{verb}: {', '.join(whats)} ({why})"
-        + (f"; {either(ways[:_WAYS])} would keep it" if ways else "")
-        for (verb, why, ways), whats in alike.items()
+        + (f"; {either(instead[:_MAX_ALTERNATIVES])} would keep it" if instead else "")
+        for (verb, why, instead), whats in grouped.items()
     )
 
 
@@ -79,9 +73,9 @@ def either(names: Collection[str]) -> str:
 
 
 def differences(
-    before: Traits, after: Traits, left_out: Collection[int | None], where: str
+    before: FileProperties, after: FileProperties, left_out: Collection[int | None], where: str
 ) -> Iterator[Incompatibility]:
-    """What `after` has not of `before`, apart from streams that were left out.
+    """What `before` has and `after` has not, except for streams that were left out.
 
     `where` names the container and what is in it.
     """
@@ -96,27 +90,29 @@ def differences(
     if before.aspect != after.aspect:
         yield Incompatibility(f"the pixel aspect ratio {before.aspect}", why)
     yield from _of_colour(before, after, why)
-    for said in sorted(before.said - after.said):
-        yield Incompatibility(said, why)
+    for name in sorted(before.side_data - after.side_data):
+        yield Incompatibility(name, why)
     if before.interlaced and not after.interlaced:
-        yield Incompatibility("the marks of interlaced pictures", why)
-    for what in _of_stream(before.film, after.film, first=True):
-        yield Incompatibility(f"{what} of the film", why)
+        yield Incompatibility("the interlacing flags of its frames", why)
+    for what in _of_stream(before.video, after.video, first=True):
+        yield Incompatibility(f"{what} of the video", why)
     yield from _of_streams(before.streams, after.streams, left_out, where)
 
 
-def of_times(info: VideoInfo, muxer: str) -> Iterator[Incompatibility]:
-    """Whether pictures stand closer together than a container can tell."""
-    tick = TICKS.get(muxer)
+def of_times(info: VideoInfo, container: Container) -> Iterator[Incompatibility]:
+    """Whether frames follow each other faster than the container's ticks."""
+    tick = container.tick
     if tick is not None:
         closest = min((b - a for a, b in pairwise(info.pts) if b > a), default=None)
         if closest is not None and closest * info.time_base < tick:
             words = f"times closer than {float(tick) * 1000:.3g} ms"
-            yield Incompatibility(words, f"{muxer} counts in ticks of 1/{tick.denominator} s")
+            yield Incompatibility(
+                words, f"{container.muxer} counts in ticks of 1/{tick.denominator} s"
+            )
 
 
 def of_pixels(
-    info: VideoInfo, settings: EncodeSettings, before: Traits, after: Traits
+    info: VideoInfo, settings: EncodeSettings, before: FileProperties, after: FileProperties
 ) -> Iterator[Incompatibility]:
     """What the encoder drops of each pixel, where nobody asked for a pixel format."""
     if settings.pix_fmt is not None or after.pix_fmt is None:
@@ -133,8 +129,8 @@ def of_pixels(
     finer = target.shift_x <= source.shift_x and target.shift_y <= source.shift_y
     kept = {
         "the alpha": target.alpha
-        or after.alpha_beside
-        or not (source.alpha or before.alpha_beside),
+        or after.alpha_in_side_data
+        or not (source.alpha or before.alpha_in_side_data),
         f"the depth of {source.bits} bits": target.bits >= source.bits or prores,
         f"the colour of {info.pix_fmt}": coloured and (finer or source.model == "gray"),
     }
@@ -143,7 +139,9 @@ def of_pixels(
             yield Incompatibility(what, f"{settings.codec} writes {after.pix_fmt}")
 
 
-def _of_chapters(before: Traits, after: Traits, why: str) -> Iterator[Incompatibility]:
+def _of_chapters(
+    before: FileProperties, after: FileProperties, why: str
+) -> Iterator[Incompatibility]:
     if len(before.chapters) != len(after.chapters):
         if before.chapters:
             yield Incompatibility(_CHAPTERS, why)
@@ -157,9 +155,11 @@ def _of_chapters(before: Traits, after: Traits, why: str) -> Iterator[Incompatib
         yield Incompatibility(f"the metadata {key} of chapters", why, part_of=_CHAPTERS)
 
 
-def _of_colour(before: Traits, after: Traits, why: str) -> Iterator[Incompatibility]:
+def _of_colour(
+    before: FileProperties, after: FileProperties, why: str
+) -> Iterator[Incompatibility]:
     if before.full_range and not after.full_range and not before.rgb:
-        yield Incompatibility("the mark of full range", why)
+        yield Incompatibility("the full-range tag", why)
     names = ("matrix", "primaries", "transfer")
     for name, one, two in zip(names, before.colour, after.colour, strict=True):
         converted = name == "matrix" and (before.rgb or after.rgb)  # RGB has none
@@ -168,12 +168,12 @@ def _of_colour(before: Traits, after: Traits, why: str) -> Iterator[Incompatibil
 
 
 def _of_streams(
-    before: Collection[StreamTraits],
-    after: Collection[StreamTraits],
+    before: Collection[StreamProperties],
+    after: Collection[StreamProperties],
     left_out: Collection[int | None],
     where: str,
 ) -> Iterator[Incompatibility]:
-    """Streams against what became of them: containers sort by kind, and keep the order within."""
+    """Streams and their copies: containers sort by kind, and keep the order within a kind."""
     kept = [stream for stream in before if stream.index not in left_out]
     for kind in dict.fromkeys(stream.kind for stream in kept):
         made = iter([stream for stream in after if stream.kind == kind])
@@ -192,19 +192,19 @@ def _of_streams(
                 yield Incompatibility(f"{what} of {named}", why, part_of=named)
 
 
-def _same_codec(stream: StreamTraits, made: StreamTraits) -> bool:
-    """Whether a stream is what it was, captions in the container's own codec included."""
-    captions = stream.codec in TEXT_CODECS and made.codec in TEXT_CODECS
+def _same_codec(stream: StreamProperties, made: StreamProperties) -> bool:
+    """Whether a copy is of the same codec, or of the container's own codec of text subtitles."""
+    subtitles = stream.codec in TEXT_CODECS and made.codec in TEXT_CODECS
     layers = {stream.codec, made.codec} <= {"mp2", "mp3"}  # one name in mp4, one decoder
-    return stream.codec == made.codec or captions or layers
+    return stream.codec == made.codec or subtitles or layers
 
 
-def _of_stream(stream: StreamTraits, made: StreamTraits, *, first: bool) -> Iterator[str]:
+def _of_stream(stream: StreamProperties, made: StreamProperties, *, first: bool) -> Iterator[str]:
     if stream.language and not same_language(stream.language, made.language or ""):
         yield f"the language {stream.language}"
-    unsaid = _IMPLIED | (Disposition.default if first else 0)  # the first is one anyway
-    for mark in stream.marks & ~made.marks & ~unsaid:
-        yield f"the mark {mark.name}"
+    implied = _IMPLIED | (Disposition.default if first else 0)  # the first is one anyway
+    for disposition in stream.dispositions & ~made.dispositions & ~implied:
+        yield f"the disposition {disposition.name}"
     for key in sorted(stream.keys - made.keys):
         yield f"the metadata {key}"
     if stream.layout != made.layout and stream.layout not in _USUAL_LAYOUTS:

@@ -1,4 +1,4 @@
-"""What each encoder is told for a named quality and a named speed: one table of each."""
+"""Encoder options for each named quality and speed: one row for each encoder."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _X26X = (
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How one encoder is told of quality.
+class EncoderSpec:
+    """Options of one encoder for qualities and speeds.
 
-    `quality` are its options for each quality, over `always`; `speed` what it says instead for
-    each speed but the middle one. `crf` are the options that a constant quality is told by, none:
-    it has no such thing. `presets` are the names of its own, None: its driver's or none.
+    `quality` are its options for each quality, over `always`; `speed` those that replace them for
+    each speed but the middle one. `crf` are the options that take a constant quality, none: it has
+    no such thing. `presets` are the names of its own, None: its driver's or none.
     """
 
     quality: dict[Quality, dict[str, str]]
@@ -40,18 +40,18 @@ def _speeds(key: str, fast: str, slow: str) -> dict[Speed, dict[str, str]]:
 
 
 _X26X_SPEEDS = _speeds("preset", "veryfast", "slow")
-_X264 = Recipe(_numbers(24, 18, 12, "crf"), _X26X_SPEEDS, ("crf",), _X26X)
+_X264 = EncoderSpec(_numbers(24, 18, 12, "crf"), _X26X_SPEEDS, ("crf",), _X26X)
 _X265_NUMBERS = _numbers(23, 17, 14, "crf")
 # What moves stays as near to the source as what rests.
 _X265_NUMBERS["archive"] |= {"x265-params": "cutree=0:qcomp=0.7"}
-_X265 = Recipe(_X265_NUMBERS, _X26X_SPEEDS, ("crf",), _X26X)
-_NVENC = Recipe(
+_X265 = EncoderSpec(_X265_NUMBERS, _X26X_SPEEDS, ("crf",), _X26X)
+_NVENC = EncoderSpec(
     _numbers(28, 19, 12, "cq"),
     _speeds("preset", "p2", "p7"),
     ("cq",),
     always={"b": "0", "preset": "p5", "rc": "vbr", "tune": "hq"},
 )
-_QSV = Recipe(
+_QSV = EncoderSpec(
     _numbers(28, 20, 12, "global_quality"),
     _speeds("preset", "veryfast", "veryslow"),
     ("global_quality",),
@@ -59,52 +59,54 @@ _QSV = Recipe(
 _AMF_SPEEDS = _speeds("quality", "speed", "quality")
 _AMF_ALWAYS = {"quality": "balanced", "rc": "cqp"}
 _AMF = {
-    codec: Recipe(_numbers(28, 20, 12, *keys), _AMF_SPEEDS, keys, always=_AMF_ALWAYS)
+    codec: EncoderSpec(_numbers(28, 20, 12, *keys), _AMF_SPEEDS, keys, always=_AMF_ALWAYS)
     for codec, keys in (
         ("h264_amf", ("qp_i", "qp_p", "qp_b")),
         ("hevc_amf", ("qp_i", "qp_p")),
         ("av1_amf", ("qp_i", "qp_p", "qp_b")),
     )
 }
-_VAAPI = Recipe(_numbers(28, 20, 12, "qp"), crf=("qp",), always={"rc_mode": "CQP"})
+_VAAPI = EncoderSpec(_numbers(28, 20, 12, "qp"), crf=("qp",), always={"rc_mode": "CQP"})
 # From 1, worst, to 100, each counted as FFmpeg counts quantizers, in 118ths.
-_APPLE = Recipe(
+_APPLE = EncoderSpec(
     _numbers(45 * 118, 65 * 118, 85 * 118, "global_quality"), always={"flags": "+qscale"}
 )
-_V4L2 = Recipe({"small": {"b": "3M"}, "visually-lossless": {"b": "12M"}, "archive": {"b": "40M"}})
-#: By FFmpeg's name of the encoder. Others are told nothing but what the user says. The numbers are
-#: such that one name means about one likeness to the source: `benchmarks/encoders.py`.
-RECIPES: dict[str, Recipe] = {
+_V4L2 = EncoderSpec(
+    {"small": {"b": "3M"}, "visually-lossless": {"b": "12M"}, "archive": {"b": "40M"}}
+)
+#: By FFmpeg's name of the encoder. Others get no option but the user's. The numbers are such that
+#: one name means about one similarity to the source: `benchmarks/encoders.py`.
+ENCODER_SPECS: dict[str, EncoderSpec] = {
     "libx264": _X264,
     "libx264rgb": _X264,
     "libx265": _X265,
-    "libsvtav1": Recipe(
+    "libsvtav1": EncoderSpec(
         _numbers(31, 19, 9, "crf"),
         _speeds("preset", "8", "3"),
         ("crf",),
         tuple(str(number) for number in range(-1, 14)),
         {"preset": "5"},
     ),
-    "libvpx-vp9": Recipe(
+    "libvpx-vp9": EncoderSpec(
         _numbers(32, 20, 9, "crf"),
         _speeds("cpu-used", "6", "2"),
         ("crf",),
         (),
         {"b": "0", "cpu-used": "4", "deadline": "good", "row-mt": "1"},
     ),
-    "libaom-av1": Recipe(
+    "libaom-av1": EncoderSpec(
         _numbers(31, 19, 9, "crf"),
         _speeds("cpu-used", "8", "4"),
         ("crf",),
         (),
         {"b": "0", "cpu-used": "6", "row-mt": "1"},
     ),
-    "ffv1": Recipe(
+    "ffv1": EncoderSpec(
         {"small": {}, "visually-lossless": {}, "archive": {}},  # nothing is ever lost
         presets=(),
         always={"g": "1", "level": "3", "slicecrc": "1", "slices": "4"},
     ),
-    "prores_ks": Recipe(
+    "prores_ks": EncoderSpec(
         {
             "small": {"profile": "lt"},
             "visually-lossless": {"profile": "hq"},
@@ -127,38 +129,38 @@ def encoder_options_of(
 ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
     """The options that settings make for an encoder, sorted, and notes on what it cannot follow.
 
-    The tables come first, then what the film itself asks for (`forced`), then --preset and --crf,
+    The tables come first, then what the video itself asks for (`forced`), then --preset and --crf,
     then `output.options`. Where the user `named` the encoder, a constant quality or a preset that
-    it does not know is a UsageError; where it was chosen for the film, a note.
+    it does not know is a UsageError; where it was chosen for the video, a note.
     """
-    recipe = RECIPES.get(codec, Recipe({}))
+    spec = ENCODER_SPECS.get(codec, EncoderSpec({}))
     options = (
-        recipe.always
-        | recipe.quality.get(output.quality, {})
-        | recipe.speed.get(output.speed, {})
+        spec.always
+        | spec.quality.get(output.quality, {})
+        | spec.speed.get(output.speed, {})
         | dict(forced)
     )
     complaints: list[str] = []
     if output.crf is not None:
-        if recipe.crf:
-            options |= dict.fromkeys(recipe.crf, f"{output.crf:g}")
+        if spec.crf:
+            options |= dict.fromkeys(spec.crf, f"{output.crf:g}")
         else:
             complaints.append(f"--crf does not go with {codec}; it does with {_with_crf()}")
     if output.preset is not None:
-        if recipe.presets is None or output.preset in recipe.presets:
+        if spec.presets is None or output.preset in spec.presets:
             options["preset"] = output.preset
         else:
-            known = ", ".join(recipe.presets) or "none"
+            known = ", ".join(spec.presets) or "none"
             complaints.append(f"--preset {output.preset} is none of {codec}; it has {known}")
     if complaints and named:
         raise UsageError(complaints[0])
-    if "qp" in output.options and "qp" not in recipe.crf:
-        for key in recipe.crf:  # the user's own way to say how good
+    if "qp" in output.options and "qp" not in spec.crf:
+        for key in spec.crf:  # the user's own way to say how good
             options.pop(key, None)
     options |= output.options
-    notes = tuple(f"{complaint}; it was chosen for this film" for complaint in complaints)
+    notes = tuple(f"{complaint}; it was chosen for this video" for complaint in complaints)
     return tuple(sorted(options.items())), notes
 
 
 def _with_crf() -> str:
-    return ", ".join(name for name, recipe in RECIPES.items() if recipe.crf and "_" not in name)
+    return ", ".join(name for name, spec in ENCODER_SPECS.items() if spec.crf and "_" not in name)

@@ -1,6 +1,6 @@
-"""Which encoders and devices work on this machine: each is opened and used, in another process.
+"""Self-test of encoders and devices: each is opened and used, in another process.
 
-Drivers crash and hang; what they take with them then is that process alone, and what it was at.
+Drivers crash and hang: that ends the process and the trial it was at, no more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from facepipe._subprocess import report_line, reported_lines
 from facepipe.configs.settings import OutputSettings
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import UsageError
-from facepipe.video.encoders.quality import RECIPES, encoder_options_of
+from facepipe.video.encoders.quality import ENCODER_SPECS, encoder_options_of
 from facepipe.video.encoders.settings import (
     EncodeSettings,
     configure,
@@ -30,20 +30,20 @@ from facepipe.video.encoders.settings import (
 from facepipe.video.sources import describe
 
 #: The encoders that facepipe has qualities for, the usual ones first.
-ENCODERS = tuple(RECIPES)
+ENCODERS = tuple(ENCODER_SPECS)
 #: What an encoder's name ends with that needs a device.
 _HARDWARE = ("nvenc", "qsv", "vaapi", "amf", "videotoolbox", "v4l2m2m")
-#: Size of the pictures that are tried, which every encoder takes, and how many.
+#: Size of the frames that are tried, which every encoder takes, and how many.
 _SIDE, _FRAMES = 256, 4
 #: Seconds that one encoder may take; drivers may wait for a device for ever.
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of trying an encoder, or a device that decodes (`kind`).
+    """Result of trying an encoder, or a device that decodes (`kind`).
 
-    `why` says in a few words what is in its way; `detail` what it takes or does.
+    `why` says in a few words what failed; `detail` what it takes or does.
     """
 
     name: str
@@ -65,11 +65,11 @@ def try_all(names: Sequence[str]) -> Iterator[Trial]:
     """
     left = list(names)
     while left:
-        lines = reported_lines("facepipe.video.encoders.selftest", left, patience=_PATIENCE)
+        lines = reported_lines("facepipe.video.encoders.selftest", left, patience=_TIMEOUT)
         for line in lines:
             yield Trial(**json.loads(line))
             left.pop(0)
-        if left:  # the process went without a word of this one
+        if left:  # the process ended without a report of this one
             kind, name = _parts(left.pop(0))
             yield Trial(name, kind, False, "its driver crashed or hung")
 
@@ -114,7 +114,7 @@ def _canonical(encoder: str) -> str:
 
 
 def _try_encoder(name: str) -> Trial:
-    """Encode a few pictures, as a film's would be."""
+    """Encode a few frames, as those of a video would be."""
     try:
         find_encoder(name)
     except UsageError:
@@ -132,10 +132,9 @@ def _try_encoder(name: str) -> Trial:
             for number in [*range(_FRAMES), None]:
                 packets += len(context.encode(None if number is None else _frame(number, pix_fmt)))
         except (av.FFmpegError, ValueError) as error:
-            told = next((text.strip() for _, _, text in log if text.strip()), describe(error))
-            return Trial(name, "encoder", False, told)
+            return Trial(name, "encoder", False, _first_line(log) or describe(error))
     if packets != _FRAMES:
-        return Trial(name, "encoder", False, f"it made {packets} packets of {_FRAMES} pictures")
+        return Trial(name, "encoder", False, f"it made {packets} packets of {_FRAMES} frames")
     return Trial(name, "encoder", True, detail=_best_formats(name))
 
 
@@ -150,10 +149,14 @@ def _try_device(kind: str) -> Trial:
             except NotImplementedError:  # PyAV's word for a codec that this kind never decodes
                 continue
             except (av.FFmpegError, ValueError) as error:
-                why = next((text.strip() for _, _, text in log if text.strip()), describe(error))
+                why = _first_line(log) or describe(error)
     if usable:
         return Trial(kind, "device", True, detail=", ".join(usable))
     return Trial(kind, "device", False, why)
+
+
+def _first_line(log: Sequence[tuple[int, str, str]]) -> str:
+    return next((text.strip() for _, _, text in log if text.strip()), "")
 
 
 def _best_formats(name: str) -> str:
@@ -191,7 +194,7 @@ _INFO = VideoInfo(
 
 
 def _main(names: Sequence[str]) -> None:
-    """Try each and tell of it in a line of JSON."""
+    """Try each and report it in a line of JSON."""
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)
     for kind, name in map(_parts, names):

@@ -1,10 +1,9 @@
-"""What the encoders take: codecs, pixel formats, options, and how each is told of HDR."""
+"""What the encoders take: codecs, pixel formats, options, and HDR metadata for each."""
 
 from __future__ import annotations
 
 import os
 import struct
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -16,8 +15,9 @@ from av.sidedata.sidedata import Type
 
 from facepipe.datatypes import PixelFormat, VideoInfo
 from facepipe.errors import InputError, UsageError
+from facepipe.video.containers import MOV, NUT, Container
 from facepipe.video.pixel_formats import pixel_format, same_layout, side_data, working_format
-from facepipe.video.pyav.log import listening
+from facepipe.video.pyav.log import captured_log
 from facepipe.video.sources import describe
 
 _EXAMPLES = "libx264, libx265, libsvtav1, libvpx-vp9, ffv1"
@@ -62,7 +62,7 @@ def check_encoder(settings: EncodeSettings, info: VideoInfo) -> None:
             f"it takes {', '.join(allowed)}"
         )
     pix_fmt, _ = output_pix_fmt(settings, info)
-    part_format(settings.codec)
+    part_container(settings.codec)
     context, refusal = _try_open(settings, info, pix_fmt)
     if refusal is not None:
         raise UsageError(
@@ -86,7 +86,7 @@ def output_pix_fmt(settings: EncodeSettings, info: VideoInfo) -> tuple[str, str 
         chosen = settings.pix_fmt
     else:
         names = _pix_fmts(codec) or (source.name,)
-        ranked = sorted((loss(source, pixel_format(n)), i, n) for i, n in enumerate(names))
+        ranked = sorted((pix_fmt_loss(source, pixel_format(n)), i, n) for i, n in enumerate(names))
         chosen = _first_that_opens(settings, info, [name for _, _, name in ranked])
     if same_values(source, pixel_format(chosen)):
         return chosen, None
@@ -108,24 +108,19 @@ def same_values(source: PixelFormat, target: PixelFormat) -> bool:
 
 
 def open_refusal(settings: EncodeSettings, info: VideoInfo, pix_fmt: str) -> str | None:
-    """Why the encoder does not open for this film in that pixel format, None where it does."""
+    """Why the encoder does not open for this video in that pixel format, None where it does."""
     return _try_open(settings, info, pix_fmt)[1]
 
 
 @cache
-def part_format(codec: str) -> str:
+def part_container(codec: str) -> Container:
     """The container of rendered parts that takes this encoder's video and keeps exact times.
 
     UsageError where there is none.
     """
-    with (
-        av.open(os.devnull, "w", format="nut") as nut,
-        av.open(os.devnull, "w", format="mov") as mov,
-    ):
-        for trial in (nut, mov):
-            with suppress(ValueError):
-                trial.add_mux_stream(codec)
-                return str(trial.format.name)
+    for container in (NUT, MOV):
+        if container.takes(codec):
+            return container
     raise UsageError(f"facepipe cannot keep what {codec} writes; use for instance {_EXAMPLES}")
 
 
@@ -145,9 +140,9 @@ def find_encoder(name: str) -> Codec:
 def configure(
     context: av.VideoCodecContext, settings: EncodeSettings, info: VideoInfo, pix_fmt: str
 ) -> None:
-    """Set all that must be the same in every span of a film, so that its parts can be joined."""
+    """Set all that must be the same in every span of a video, so that its parts can be joined."""
     if settings.codec == "libsvtav1":
-        os.environ.setdefault("SVT_LOG", "1")  # else it tells stderr of itself, past FFmpeg's log
+        os.environ.setdefault("SVT_LOG", "1")  # else it writes to stderr, past FFmpeg's log
     context.width = info.width * settings.scale
     context.height = info.height * settings.scale
     context.pix_fmt = pix_fmt
@@ -188,7 +183,7 @@ def encoder_options(settings: EncodeSettings, first: av.VideoFrame | None) -> di
 
 
 def _light(codec: str, frame: av.VideoFrame) -> dict[str, str]:
-    """Mastering display and content light level in the words of each encoder.
+    """Mastering display and content light level as options of each encoder.
 
     The side data are AVMasteringDisplayMetadata (ten rationals and two flags) and
     AVContentLightMetadata (two unsigned numbers).
@@ -239,10 +234,10 @@ def _known(name: str) -> bool:
     return True
 
 
-def loss(source: PixelFormat, target: PixelFormat) -> tuple[int, ...]:
-    """How much is lost, most important first; then how much is added.
+def pix_fmt_loss(source: PixelFormat, target: PixelFormat) -> tuple[int, ...]:
+    """Loss of a conversion between pixel formats, most important first; then what is added.
 
-    The first five are lost for good: colour, alpha, bits, RGB as such, places of chroma.
+    The first five are lost for good: colour, alpha, bits, RGB as such, chroma resolution.
     """
     chroma = max(target.shift_x - source.shift_x, 0) + max(target.shift_y - source.shift_y, 0)
     return (
@@ -273,11 +268,11 @@ def _try_open(
     context = find_encoder(settings.codec).create("video")
     configure(context, settings, info, pix_fmt)
     context.options = encoder_options(settings, None)
-    with listening() as heard:
+    with captured_log() as log:
         try:
             context.open()
         except av.FFmpegError as error:
             refused = error
         else:
             return context, None
-    return context, "; ".join(heard.lines()) or describe(refused)
+    return context, "; ".join(log.lines()) or describe(refused)

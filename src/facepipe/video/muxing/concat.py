@@ -1,4 +1,4 @@
-"""The film's video packets in order: of rendered parts, and of the source where it is copied."""
+"""The target's video packets in order: of rendered parts, and of the source where it is copied."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _ANNEX_B = ("h264", "hevc")
 _ALPHA: Literal["matroska_block_additional"] = "matroska_block_additional"
 
 
-class FilmPackets:
-    """The packets that the parts stand for.
+class VideoPackets:
+    """Reads the video packets that the parts stand for.
 
-    Where parts of H.264 or HEVC that were rendered and such that are copied meet (`mixed`), all
-    packets come after start codes, and `extradata` is what the target's stream begins with; None:
-    what the stream that it is made after has.
+    `sample` is the first rendered part, None where all is copied; `copies` says whether some are.
+    Where rendered and copied parts of H.264 or HEVC meet (`mixed`), all packets have start codes
+    (Annex B), and `extradata` is that of the target's stream; None: that of its template.
     """
 
     def __init__(self, parts: Sequence[Part], source: Path, info: VideoInfo) -> None:
-        """Raises MediaError for a part that is damaged, or that goes with no other."""
+        """Raises MediaError for a part that is damaged, or encoded otherwise than the others."""
         self._parts = parts
-        self._source = source
-        self._info = info
+        self.source = source
+        self.info = info
         rendered = [Path(part.path) for part in parts if not part.span.copied]
         self._headers = {str(path): _header(path) for path in rendered}
         self._codec = _codec(rendered[0]) if rendered else info.codec
@@ -52,12 +52,12 @@ class FilmPackets:
         self.copies = len(rendered) < len(parts)
         self.mixed = len(rendered) not in (0, len(parts)) and self._codec in _ANNEX_B
         self.extradata: bytes | None = None
-        self._own_sets, self._wrapping = b"", None
+        self._own_parameter_sets, self._nal_length_size = b"", None
         if self.mixed:
-            self._wrapping = nal_length_size(info.codec, info.extradata)
-            self._own_sets = in_annex_b(parameter_sets(info.codec, info.extradata))
+            self._nal_length_size = nal_length_size(info.codec, info.extradata)
+            self._own_parameter_sets = in_annex_b(parameter_sets(info.codec, info.extradata))
             ours = self._headers[str(rendered[0])] if info.codec == "h264" else b""
-            self.extradata = self._own_sets + ours
+            self.extradata = self._own_parameter_sets + ours
 
     def times(self) -> list[int]:
         """The pts of every packet, in decoding order and the source's time base.
@@ -68,60 +68,61 @@ class FilmPackets:
         for part in self._parts:
             span = part.span
             if span.copied:
-                found += [pts for pts in self._info.coded_pts if span.start <= pts < span.stop]
+                found += [pts for pts in self.info.coded_pts if span.start <= pts < span.stop]
             else:
-                found += [pts for pts, _ in _part_packets(Path(part.path), self._info)]
+                found += [pts for pts, _ in _part_packets(Path(part.path), self.info)]
         return found
 
     def timed(
-        self, times: Sequence[int], lasting: Mapping[int, int], earliest: int | None = None
+        self, times: Sequence[int], durations: Mapping[int, int], earliest: int | None = None
     ) -> Iterator[Packet[Stream]]:
-        """The packets with the times they have in the target; `earliest` as of `decode_times`."""
+        """The packets with the target's times; `durations` by pts, `earliest` as `decode_times`."""
         schedule = iter(zip(times, decode_times(times, earliest), strict=True))
         for _, packet, part in self._read():
             pts, dts = next(schedule)
-            wrapped = self._wrapped(packet, part)
-            wrapped.time_base = self._info.time_base
-            wrapped.pts, wrapped.dts, wrapped.duration = pts, dts, lasting[pts]
-            yield wrapped
+            timed = self._with_parameter_sets(packet, part)
+            timed.time_base = self.info.time_base
+            timed.pts, timed.dts, timed.duration = pts, dts, durations[pts]
+            yield timed
 
     def _read(self) -> Iterator[tuple[int, Packet[Stream], Part]]:
         with ExitStack() as stack:
             own: Iterator[Packet[Stream]] | None = None
             for part in self._parts:
                 if not part.span.copied:
-                    for pts, packet in _part_packets(Path(part.path), self._info):
+                    for pts, packet in _part_packets(Path(part.path), self.info):
                         yield pts, packet, part
                     continue
                 if own is None:
-                    opened = stack.enter_context(open_source(self._source))
-                    own = demuxed(opened, opened.streams[self._info.stream_index])
-                for packet in _copied(own, part, self._source):
+                    opened = stack.enter_context(open_source(self.source))
+                    own = demuxed(opened, opened.streams[self.info.stream_index])
+                for packet in _copied(own, part, self.source):
                     assert packet.pts is not None
                     yield packet.pts, packet, part
 
-    def _wrapped(self, packet: Packet[Stream], part: Part) -> Packet[Stream]:
+    def _with_parameter_sets(self, packet: Packet[Stream], part: Part) -> Packet[Stream]:
         """The packet with the parameter sets that it needs in its place, if it does."""
         sets = b""
         if not part.span.copied:
             # Parts differ where some spans are interlaced and others are not.
             if packet.is_keyframe and (self._differ or (self.mixed and self._codec == "hevc")):
                 sets = self._headers[part.path]
-            return _with_sets(packet, sets, bytes(packet)) if sets else packet
+            return _prefixed(packet, sets, bytes(packet)) if sets else packet
         if not self.mixed:
             return packet
         data = bytes(packet)
         if packet.is_keyframe and self._codec == "hevc":
-            sets = b"" if has_parameter_sets(self._codec, data, self._wrapping) else self._own_sets
-        if not sets and self._wrapping is None:
+            brought = has_parameter_sets(self._codec, data, self._nal_length_size)
+            sets = b"" if brought else self._own_parameter_sets
+        if not sets and self._nal_length_size is None:
             return packet
-        return _with_sets(packet, sets, annex_b(data, self._wrapping))
+        return _prefixed(packet, sets, annex_b(data, self._nal_length_size))
 
 
-def _with_sets(packet: Packet[Stream], sets: bytes, data: bytes) -> Packet[Stream]:
-    fuller: Packet[Stream] = Packet(sets + data)
-    fuller.is_keyframe = packet.is_keyframe
-    return fuller
+def _prefixed(packet: Packet[Stream], parameter_sets: bytes, data: bytes) -> Packet[Stream]:
+    made: Packet[Stream] = Packet(parameter_sets + data)
+    made.is_keyframe = packet.is_keyframe
+    return made
 
 
 def _copied(
@@ -176,14 +177,14 @@ def _damaged(part: Path, error: Exception) -> MediaError:
 
 
 def has_alpha_packets(part: Path) -> bool:
-    """Whether a part keeps transparency beside its packets, as VP9 does."""
+    """Whether a part has its alpha in the packets' side data, as VP9 does."""
     with av.open(str(part.absolute())) as container:
         first = next(packet for packet in container.demux(container.streams.video[0]))
         return first.has_sidedata(_ALPHA)
 
 
 def _mend_alpha(packet: Packet[Stream]) -> None:
-    """Take off the number that NUT reads in front of what VP9 keeps beside a packet.
+    """Cut off the number that NUT gives back in front of a packet's side data with VP9's alpha.
 
     FFmpeg's muxer writes it as part of the data, its demuxer puts it there once more.
     """

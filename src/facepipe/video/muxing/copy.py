@@ -1,10 +1,10 @@
-"""Packets of the streams that are not enhanced: copied as they are, at their own times."""
+"""Stream copy: packets of the streams that are not enhanced, as they are and at their times."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -15,43 +15,28 @@ from av.packet import Packet
 from av.stream import Stream
 
 from facepipe.datatypes import VideoInfo
-from facepipe.video.muxing.options import keeps_negative_times
-from facepipe.video.muxing.subtitles import Captions
+from facepipe.video.muxing.target_streams import MuxJob, TargetStreams
 from facepipe.video.sources import demuxed
 from facepipe.video.streams import is_cover
-
-#: Muxers that take packets of one stream at equal decoding times.
-_EQUAL_TIMES = ("matroska", "webm")
 
 if TYPE_CHECKING:
     from av.container.core import Chapter  # known to type checkers alone
 
 
 class Copier:
-    """Gives the source's packets of the copied streams, cut to the window where there is one.
+    """Reads the source's packets of the copied streams, cut to the window where there is one.
 
-    `copies` are (target, source) by the source's index; those in `captions` become another codec.
-    The target must be started, so that its time bases are settled. `most` packets are read, None:
-    all.
+    The target must be started, so that its time bases are known.
     """
 
-    def __init__(
-        self,
-        opened: InputContainer,
-        copies: Mapping[int, tuple[Stream, Stream]],
-        captions: Mapping[int, Captions],
-        info: VideoInfo,
-        window: tuple[int, int] | None,
-        muxer: str,
-        most: int | None = None,
-    ) -> None:
+    def __init__(self, opened: InputContainer, streams: TargetStreams, job: MuxJob) -> None:
         self._opened = opened
-        self._copies = copies
-        self._captions = captions
-        self._window = window
-        self._base = info.time_base
-        self._muxer = muxer
-        self._most = most
+        self._copies = streams.copies
+        self._converters = streams.converters
+        self._window = job.window
+        self._base = job.video.info.time_base
+        self._container = job.container
+        self._max_packets = job.max_packets
         self._last_dts: dict[int, int] = {}
         self._last_pts: dict[int, int] = {}
         self._begun: Counter[int] = Counter()
@@ -60,17 +45,17 @@ class Copier:
         """Packets in the source's order, each bound to its target stream."""
         for packet in self._read():
             target, source = self._copies[packet.stream.index]
-            if not self._fit(packet, source):
+            if not self._cut_to_window(packet, source):
                 continue
-            captions = self._captions.get(source.index)
-            for made in captions.packets(packet) if captions else [packet]:
-                self._last(made, source)
+            converter = self._converters.get(source.index)
+            for made in converter.packets(packet) if converter else [packet]:
+                self._set_duration(made, source)
                 self._order(made, source, target)
                 made.stream = target
                 yield made
-        for index, captions in self._captions.items():
+        for index, converter in self._converters.items():
             target, source = self._copies[index]
-            for made in captions.rest():
+            for made in converter.rest():
                 self._order(made, source, target)
                 made.stream = target
                 yield made
@@ -79,51 +64,52 @@ class Copier:
         wanted = [source for _, source in self._copies.values()]
         if not wanted:
             return
-        packets = islice(demuxed(self._opened, *wanted), self._most)
+        packets = islice(demuxed(self._opened, *wanted), self._max_packets)
         while True:
             try:
                 packet = next(packets)
-            except (StopIteration, av.FFmpegError):  # probe has told of what cannot be read
+            except (StopIteration, av.FFmpegError):  # probe has reported what cannot be read
                 return
             if packet.size:
                 yield packet
 
-    def _fit(self, packet: Packet[Stream], source: Stream) -> bool:
+    def _cut_to_window(self, packet: Packet[Stream], source: Stream) -> bool:
         """Move a packet to the window's time; False when it lies outside."""
         if is_cover(source):
             packet.pts = packet.dts = 0
             return True
-        if self._window is None or source.time_base is None:
+        if self._window is None or not source.time_base:
             return True
         base = source.time_base
         start, stop = (Fraction(time) * self._base / base for time in self._window)
         time = packet.pts if packet.pts is not None else packet.dts
         if time is None:
             return False
-        lasting = packet.duration or 1
-        if time >= stop or time + lasting <= start:
+        duration = packet.duration or 1
+        negative_times = self._container.negative_times
+        if time >= stop or time + duration <= start:
             if source.type != "video" or time >= stop:
                 return False
-            # earlier pictures are needed to decode later ones, where they can be hidden
-            if not keeps_negative_times(self._muxer):
+            # earlier frames are needed to decode later ones, where they can be hidden
+            if not negative_times:
                 return False
         if source.type == "video" and not self._begun[source.index]:
             if not packet.is_keyframe:
                 return False
             self._begun[source.index] = 1
-        if time < start and not keeps_negative_times(self._muxer) and source.type != "subtitle":
+        if time < start and not negative_times and source.type != "subtitle":
             return False
         shift = round(start)
         packet.pts = time - shift
         packet.dts = packet.dts - shift if packet.dts is not None else None
         if source.type == "subtitle":
-            end = min(time + lasting, math.ceil(stop)) - shift
+            end = min(time + duration, math.ceil(stop)) - shift
             packet.pts = packet.dts = max(packet.pts, 0)
             packet.duration = max(end - packet.pts, 1)
         return True
 
-    def _last(self, packet: Packet[Stream], source: Stream) -> None:
-        """Say how long sound and data last where the source does not: mov drops a last one."""
+    def _set_duration(self, packet: Packet[Stream], source: Stream) -> None:
+        """Set the duration of audio and data where the source has none: mov drops a last one."""
         if source.type not in ("audio", "data") or packet.pts is None:
             return
         before = self._last_pts.get(source.index)
@@ -141,14 +127,14 @@ class Copier:
             return
         if packet.dts is None:
             if source.type == "video":
-                return  # pictures are reordered: the muxer works it out
+                return  # frames are reordered: the muxer works it out
             packet.dts = packet.pts
         base = target.time_base
-        if packet.dts is None or base is None:
+        if packet.dts is None or not base:
             return
         last = self._last_dts.get(source.index)
         due = _rescaled(packet.dts, packet.time_base, base)
-        lowest = None if last is None else last + (self._muxer not in _EQUAL_TIMES)
+        lowest = None if last is None else last + (not self._container.equal_times)
         if lowest is not None and due < lowest:
             shown = None if packet.pts is None else _rescaled(packet.pts, packet.time_base, base)
             if packet.duration:

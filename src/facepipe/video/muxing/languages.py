@@ -9,6 +9,8 @@ from functools import cache
 import av
 from av.stream import Stream
 
+from facepipe.video.containers import MOV
+
 #: The two names that a language has: its own, and the English one.
 _TWO_NAMES = (
     *(("sqi", "alb"), ("hye", "arm"), ("eus", "baq"), ("mya", "bur"), ("zho", "chi")),
@@ -35,7 +37,7 @@ def mov_language(language: str) -> str:
 
 def _is_written(language: str) -> bool:
     file = io.BytesIO()
-    with av.open(file, "w", format="mov") as trial:
+    with av.open(file, "w", format=MOV.muxer) as trial:
         stream = trial.add_mux_stream("pcm_s16le", rate=8000, time_base=Fraction(1, 8000))
         stream.metadata["language"] = language
         packet: av.Packet[Stream] = av.Packet(b"\0\0")

@@ -1,6 +1,6 @@
-"""Sounds that begin before the film: their lead-in, told to Matroska.
+"""Encoder delay of audio streams (priming samples), written to Matroska's header.
 
-mp4 keeps the samples by which an encoder warms up at times below zero, where nobody hears them.
+mp4 keeps the samples by which an encoder warms up at times below zero, where players skip them.
 Matroska keeps them too, where its header says how many there are (CodecDelay). FFmpeg's muxer
 writes that for streams that come from Matroska, so the stream is given a header of Matroska first.
 """
@@ -18,36 +18,36 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
+from facepipe.video.containers import MATROSKA, Container
 from facepipe.video.sources import demuxed, open_source
-from facepipe.video.streams import has_decoder
+from facepipe.video.streams import codec_name, has_decoder
 
-_PACKETS = 1000  # among which each sound's first one is looked for
+_PACKETS = 1000  # among which the first one of each stream is looked for
 _SEGMENT, _TRACKS, _ENTRY = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae"
 _CLUSTER, _TIME, _BLOCK = b"\x1f\x43\xb6\x75", b"\xe7", b"\xa3"
 _DELAY = b"\x56\xaa"
 _UNKNOWN_SIZE = b"\x01" + b"\xff" * 7
-_TOLD = ("matroska", "webm")  # muxers that write it
-_TELLS_ITSELF = ("opus",)  # codecs whose own headers tell of their lead-in
+_SELF_DESCRIBING = ("opus",)  # codecs whose own headers say their delay
 
 
-def lead_ins(source: Path, opened: InputContainer, muxer: str) -> dict[int, Fraction]:
-    """Seconds before zero at which sounds begin, by index; those that a muxer must be told of."""
-    if muxer not in _TOLD or _TOLD[0] in opened.format.name:
+def encoder_delays(
+    source: Path, opened: InputContainer, container: Container
+) -> dict[int, Fraction]:
+    """Seconds before zero at which audio streams begin, by index; those to be written there."""
+    if not container.codec_delay or MATROSKA.matches(opened.format.name):
         return {}
-    sounds = [
+    audio = [
         stream.index
         for stream in opened.streams.audio
-        if has_decoder(stream) and stream.codec_context.codec.canonical_name not in _TELLS_ITSELF
+        if has_decoder(stream) and codec_name(stream) not in _SELF_DESCRIBING
     ]
     found: dict[int, Fraction] = {}
-    waiting = set(sounds)
+    waiting = set(audio)
     if not waiting:
         return {}
-    with (
-        open_source(source) as fresh,
-        suppress(av.FFmpegError),
-    ):  # probe tells of what cannot be read
-        streams = [fresh.streams[index] for index in sounds]
+    # probe has reported what cannot be read
+    with open_source(source) as fresh, suppress(av.FFmpegError):
+        streams = [fresh.streams[index] for index in audio]
         for packet in islice(demuxed(fresh, *streams), _PACKETS):
             index = packet.stream.index
             if index in waiting and packet.size and packet.pts is not None:
@@ -59,11 +59,11 @@ def lead_ins(source: Path, opened: InputContainer, muxer: str) -> dict[int, Frac
     return found
 
 
-def with_lead_in(stream: av.AudioStream, seconds: Fraction) -> InputContainer:
-    """A container whose one stream is `stream`, but knows its lead-in."""
+def with_encoder_delay(stream: av.AudioStream, seconds: Fraction) -> InputContainer:
+    """A container whose one stream is `stream` with its encoder delay in the header."""
     context = stream.codec_context
     file = io.BytesIO()
-    with av.open(file, "w", format="matroska") as out:
+    with av.open(file, "w", format=MATROSKA.muxer) as out:
         out.add_stream_from_template(stream, opaque=True)
         out.start_encoding()
     made = file.getvalue()
@@ -76,12 +76,12 @@ def with_lead_in(stream: av.AudioStream, seconds: Fraction) -> InputContainer:
     )
     samples = math.ceil(seconds * context.sample_rate)
     delay = round(Fraction(samples, context.sample_rate) * 10**9)
-    told = kept + _element(_DELAY, delay.to_bytes(8, "big"))
+    entry_content = kept + _element(_DELAY, delay.to_bytes(8, "big"))
     cluster = _element(_TIME, b"\0") + _element(_BLOCK, b"\x81\0\0\x80\0")
     header = next(made[:b] for _, (_, b) in _elements(made, 0, len(made)))
     whole = header + _SEGMENT + _UNKNOWN_SIZE
-    whole += _element(_TRACKS, _element(_ENTRY, told)) + _element(_CLUSTER, cluster)
-    return av.open(io.BytesIO(whole), "r", format="matroska")
+    whole += _element(_TRACKS, _element(_ENTRY, entry_content)) + _element(_CLUSTER, cluster)
+    return av.open(io.BytesIO(whole), "r", format=MATROSKA.muxer)
 
 
 def _elements(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, tuple[int, int]]]:

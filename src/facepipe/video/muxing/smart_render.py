@@ -1,4 +1,7 @@
-"""Whether the source's own packets can stand beside ours in one stream, and what that takes."""
+"""Smart rendering: only what changes is encoded, the rest are the source's own packets.
+
+Here is whether both can stand in one stream, and with which settings of the encoder.
+"""
 
 from __future__ import annotations
 
@@ -8,48 +11,39 @@ from typing import Literal
 
 from facepipe.datatypes import VideoInfo
 from facepipe.video.bitstream import h264_is_lossless, h264_parameter_set_ids
-from facepipe.video.containers import muxer_of
+from facepipe.video.containers import container_of
 from facepipe.video.encoders.selection import PRORES
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.pixel_formats import same_layout
 
-#: Encoders whose packets join the source's, and the muxers in which they do. H.264's parameter
-#: sets all go into the header, ours by an id of their own. HEVC's come with every keyframe, which
-#: Apple's players do not take in mp4. AV1's sequence headers always do, and mp4 wants but one.
-_JOINED: dict[str, tuple[str, ...]] = {
-    "libx264": ("mp4", "mov", "matroska", "mpegts", "nut"),
-    "libx265": ("matroska", "mpegts", "nut"),
-    "libsvtav1": ("matroska", "webm"),
-    "libvpx-vp9": ("mp4", "matroska", "webm"),
-    "prores_ks": ("mov", "matroska"),
-}
 _OWN_ID = "sps-id"
 _IDS = range(31, 0, -1)
 
 
 @dataclass(frozen=True)
 class SmartRender:
-    """What of a source may be copied: nothing, a film in which nothing is changed, or any part.
+    """How much of a source's video may be copied: none, all of it or nothing, or any part.
 
-    `why` says what stands in the way of the next larger.
+    `why` says what stands in the way of more.
     """
 
     extent: Literal["none", "whole", "parts"]
     why: str = ""
 
 
-def copyable(info: VideoInfo, settings: EncodeSettings, target: Path) -> SmartRender:
-    """What may be copied to `target`; `settings` (pix_fmt settled) encode the rest."""
+def smart_render_of(info: VideoInfo, settings: EncodeSettings, target: Path) -> SmartRender:
+    """What may be copied to `target`; `settings`, with their pix_fmt chosen, encode the rest."""
     if settings.scale != 1:
-        return SmartRender("none", "the film is enlarged")
+        return SmartRender("none", "the video is enlarged")
     codec = find_encoder(settings.codec).canonical_name
     if codec != info.codec:
         return SmartRender("none", f"{info.codec} becomes {codec}")
     if settings.pix_fmt is None or not _same_pixels(settings.pix_fmt, info):
         return SmartRender("none", f"{info.pix_fmt} becomes {settings.pix_fmt}")
-    muxer = muxer_of(target)
-    if muxer not in _JOINED.get(settings.codec, ()):
-        return SmartRender("whole", f"{settings.codec} does not join {info.codec} in {muxer}")
+    container = container_of(target)
+    if settings.codec not in container.joins:
+        why = f"{settings.codec} does not join {info.codec} in {container.muxer}"
+        return SmartRender("whole", why)
     options = dict(settings.options)
     if settings.codec == "prores_ks" and options.get("profile") != PRORES.get(info.profile or ""):
         return SmartRender("whole", f"ProRes {info.profile} joins no other profile")
@@ -57,16 +51,15 @@ def copyable(info: VideoInfo, settings: EncodeSettings, target: Path) -> SmartRe
         return SmartRender("parts")
     if _OWN_ID in options.get("x264-params", ""):
         return SmartRender("whole", f"{_OWN_ID} is given")
-    if h264_is_lossless(info.parameter_sets) is not (
-        "0" in (options.get("qp"), options.get("crf"))
-    ):
-        # FFmpeg's decoder shows lossless pictures wrong after lossy ones, and others after it.
+    lossless = "0" in (options.get("qp"), options.get("crf"))
+    if h264_is_lossless(info.parameter_sets) is not lossless:
+        # FFmpeg's decoder shows lossless frames wrong after lossy ones, and others after it.
         return SmartRender("whole", "lossless H.264 joins none that is not")
     return SmartRender("parts")
 
 
-def settings_to_join(settings: EncodeSettings, info: VideoInfo) -> EncodeSettings:
-    """The settings with which packets are made that stand beside the source's own."""
+def joinable_settings(settings: EncodeSettings, info: VideoInfo) -> EncodeSettings:
+    """The settings whose packets can stand in one stream with the source's own."""
     if settings.codec != "libx264":
         return settings
     taken = h264_parameter_set_ids(info.parameter_sets)

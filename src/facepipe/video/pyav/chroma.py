@@ -1,6 +1,7 @@
 """Where a stream's chroma samples lie between its luma samples.
 
-PyAV does not tell, but Matroska's header does: it is written to memory and read back.
+PyAV 18 has no name for it, but Matroska's header has: it is written to memory and read back. PyAV
+19 has one, and then this file goes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _KNOWN = {"mpeg1video": "center", "h263": "center", "dvvideo": "topleft"}
 
 
 def chroma_location(stream: av.VideoStream) -> str | None:
-    """FFmpeg's name of the place; None where the stream does not tell or Matroska has no word."""
+    """FFmpeg's name of the place; None where the stream or Matroska does not say it."""
     name = stream.codec_context.codec.canonical_name
     if name in _KNOWN:
         return _KNOWN[name]

@@ -16,7 +16,7 @@ _UNNAMED = ("Service01", "FFmpeg")  # what FFmpeg writes where it knows no name
 
 @dataclass(frozen=True)
 class Program:
-    """One program: its number, where its table is, and how it is called ("" where it is not)."""
+    """One program: its number, the PID of its table, and its names ("" where it has none)."""
 
     number: int
     table_pid: int
@@ -26,7 +26,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Transport:
-    """What a transport stream says of itself."""
+    """A transport stream's own id and network, and its programs."""
 
     number: int
     network: int
@@ -55,7 +55,7 @@ class Transport:
 
 
 def transport_of(path: Path) -> Transport | None:
-    """The programs of a file; None where it is no transport stream or tells of none."""
+    """The programs of a file; None where it is no transport stream or lists none."""
     with path.open("rb") as file:
         data = file.read(_HEAD)
     numbers: dict[int, int] = {}

@@ -27,7 +27,7 @@ from facepipe.batch.archives import (
     Member,
     Refused,
     is_archive_name,
-    opened,
+    open_archive,
 )
 from facepipe.errors import InputError, OutputError
 
@@ -68,7 +68,7 @@ def entry(name: str, type_: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
 
 def listed(path: Path, limits: Limits = LIMITS) -> tuple[list[str], dict[str, str]]:
     """Names of the members, and the reasons by the names of what was refused."""
-    with opened(path) as archive:
+    with open_archive(path) as archive:
         found = list(archive.members(limits))
     return (
         [one.name for one in found if isinstance(one, Member)],
@@ -78,7 +78,7 @@ def listed(path: Path, limits: Limits = LIMITS) -> tuple[list[str], dict[str, st
 
 def contents(path: Path, *, read: bool = True) -> Iterator[tuple[Member, bytes]]:
     """The members of an archive that are not refused, and their bytes."""
-    with opened(path) as archive:
+    with open_archive(path) as archive:
         for member in archive.members(LIMITS):
             if isinstance(member, Member):
                 yield member, archive.read(member) if read else b""
@@ -91,7 +91,7 @@ def only_member(path: Path) -> Member:
 
 def read_member(path: Path, member: Member, limits: Limits | None = None) -> bytes:
     """The bytes of a member of an archive that is opened for it alone."""
-    with opened(path) as archive:
+    with open_archive(path) as archive:
         return archive.read(member, limits)
 
 
@@ -114,7 +114,7 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
         archive.add("half.png", b"x", 1_600_000_000.5)
         archive.add("timeless.png", b"y")
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
-    with opened(target) as source:
+    with open_archive(target) as source:
         read = {}
         for member in source.members(LIMITS):
             assert isinstance(member, Member)
@@ -147,7 +147,7 @@ def test_other_programs_read_what_is_written(tmp_path: Path, suffix: str) -> Non
 def test_no_more_is_public_than_is_used() -> None:
     assert archives.__all__ == [
         *("ARCHIVE_SUFFIXES", "Archive", "ArchiveWriter", "Limits", "Member", "Refused"),
-        *("is_archive_name", "opened"),
+        *("is_archive_name", "open_archive"),
     ]
     assert all(getattr(archives, name) is not None for name in archives.__all__)
 
@@ -167,7 +167,7 @@ def test_members_are_read_in_any_order(tmp_path: Path, how: Callable[..., io.IOB
             with how(file, "wb") as stream:
                 stream.write(part)
         file.write(bytes(512))
-    with opened(packed) as archive:
+    with open_archive(packed) as archive:
         members = [m for m in archive.members(LIMITS) if isinstance(m, Member)]
         assert {m.name: archive.read(m) for m in reversed(members)} == FILES
 
@@ -177,7 +177,7 @@ def test_all_methods_of_zipfile_are_read(tmp_path: Path, method: int) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
         for name, data in FILES.items():
             archive.writestr(name, data)
-    with opened(tmp_path / "a.zip") as source:
+    with open_archive(tmp_path / "a.zip") as source:
         assert [source.read(m) for m in source.members(LIMITS) if isinstance(m, Member)] == [
             *FILES.values()
         ]
@@ -336,13 +336,13 @@ def test_a_bomb_in_a_compressed_tar_stops_while_it_unpacks(tmp_path: Path) -> No
             info = entry(name)
             info.size = size
             archive.addfile(info, io.BytesIO(bytes(size)))
-    with opened(path) as source:
+    with open_archive(path) as source:
         bomb, other = (m for m in source.members(LIMITS) if isinstance(m, Member))
         with pytest.raises(InputError, match=r"bomb\.png: .*a bomb"):
             source.read(bomb)
         assert source.read(other) == bytes(5)
     small = Limits(member_bytes=2**20)
-    with opened(path) as source:
+    with open_archive(path) as source:
         found = source.members(small)
         assert isinstance(next(found), Refused)
         with pytest.raises(InputError, match="a bomb"):  # what follows lies behind too much of it
@@ -409,7 +409,7 @@ def test_what_is_no_archive_is_told_at_once(tmp_path: Path, suffix: str) -> None
     path = tmp_path / f"a{suffix}"
     for data, said in ((b"", "empty"), (b"no archive" * 200, "no|not"), (b"PK\3\4", "no|not")):
         path.write_bytes(data)
-        with pytest.raises(InputError, match=f"a{suffix}.*({said})"), opened(path):
+        with pytest.raises(InputError, match=f"a{suffix}.*({said})"), open_archive(path):
             pass
     with pytest.raises(InputError, match="no such file"):
         listed(tmp_path / f"b{suffix}")
@@ -469,7 +469,7 @@ def test_headers_that_make_no_sense_are_told(tmp_path: Path) -> None:
 
 def test_a_wrong_checksum_is_the_members_own(tmp_path: Path) -> None:
     path = zip_of(tmp_path / "a.zip", {"a.png": b"1", "b.png": b"2"}, CRC=7)
-    with opened(path) as archive:
+    with open_archive(path) as archive:
         good, bad = (m for m in archive.members(LIMITS) if isinstance(m, Member))
         with pytest.raises(InputError, match=r"b\.png.*checksum"):
             archive.read(bad)
@@ -511,7 +511,7 @@ def test_damage_raises_nothing_but_input_errors(
         damaged[place] = value
     path = tmp_path / f"a{suffix}"
     path.write_bytes(damaged[: data.draw(st.none() | at)])
-    with contextlib.suppress(InputError), opened(path) as archive:
+    with contextlib.suppress(InputError), open_archive(path) as archive:
         for member in archive.members(LIMITS):
             if isinstance(member, Member):
                 with contextlib.suppress(InputError):
@@ -545,7 +545,7 @@ def test_a_writer_that_fails_leaves_nothing(
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tgz"])
 def test_a_full_disk_is_told(tmp_path: Path, suffix: str) -> None:
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="this machine has no limits of processes")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     noise = random.Random(7).randbytes(2**18)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, hard))

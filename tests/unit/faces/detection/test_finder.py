@@ -8,24 +8,24 @@ from numpy.typing import NDArray
 from facepipe.datatypes import Faces
 from facepipe.faces.canvas import roll
 from facepipe.faces.detection import finder as detect
-from facepipe.faces.detection.finder import USUAL, FaceFinder, find_faces, second_look
+from facepipe.faces.detection.finder import USUAL, FaceFinder, find_faces, refined
 from facepipe.models.detectors import FLOOR
-from facepipe.models.detectors.boxes import overlaps, sizes
+from facepipe.models.detectors.boxes import iou, sizes
 from facepipe.models.detectors.yunet import YuNet
 from media import portraits
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
 class Counting:
-    """YuNet that notes how large each picture was."""
+    """YuNet that records the size of each image."""
 
     def __init__(self, *, hints: bool = True) -> None:
         self.detector = YuNet()
         self.hints = hints
         self.pixels: list[int] = []
 
-    def __call__(self, bgr: Picture, /, *, floor: float = FLOOR) -> Faces:
+    def __call__(self, bgr: Image, /, *, floor: float = FLOOR) -> Faces:
         self.pixels.append(bgr.shape[0] * bgr.shape[1])
         return self.detector(bgr, floor=floor)
 
@@ -35,9 +35,9 @@ def detector() -> Counting:
     return Counting()
 
 
-def picture(
+def image(
     places: list[tuple[float, float, float]], width: int = 320, height: int = 180
-) -> tuple[Picture, NDArray[np.float32]]:
+) -> tuple[Image, NDArray[np.float32]]:
     """A wall with portraits at (x, y, side), and the (N, 5, 2) landmarks that they have there."""
     head = np.ascontiguousarray(portraits.portrait()[:, :, ::-1])
     known = YuNet()(head)
@@ -58,7 +58,7 @@ def picture(
 def test_finds_faces_of_every_size_with_their_landmarks(
     detector: Counting, side: float, size: float
 ) -> None:
-    bgr, points = picture([(60.3, 4.6, side)])
+    bgr, points = image([(60.3, 4.6, side)])
     found = find_faces(bgr, detector, score=0.6, min_face=5)
     assert len(found) == 1
     assert sizes(found.boxes)[0] == pytest.approx(size, rel=0.25)
@@ -67,14 +67,14 @@ def test_finds_faces_of_every_size_with_their_landmarks(
 
 
 def test_the_enlarged_pass_is_what_finds_tiny_faces(detector: Counting) -> None:
-    bgr, _ = picture([(60, 60, 30)])
+    bgr, _ = image([(60, 60, 30)])
     assert len(find_faces(bgr, detector, score=0.6, min_face=5, enlarge=1)) == 0
     assert len(find_faces(bgr, detector, score=0.6, min_face=5, enlarge=2)) == 1
     assert len(find_faces(bgr, detector, score=0.6, min_face=5, enlarge=3)) == 1
 
 
-def test_size_gates_are_in_pixels_of_the_frame(detector: Counting) -> None:
-    bgr, _ = picture([(10, 20, 60), (100, 5, 160)])
+def test_size_limits_are_in_pixels_of_the_frame(detector: Counting) -> None:
+    bgr, _ = image([(10, 20, 60), (100, 5, 160)])
     side = np.sort(sizes(find_faces(bgr, detector, score=0.6, min_face=5).boxes))
     assert len(side) == 2
     middle = float(side.mean())
@@ -89,7 +89,7 @@ def test_faces_are_found_over_tile_borders_and_no_input_is_large(
 ) -> None:
     monkeypatch.setattr(detect, "NET_PIXELS", 100_000)
     places = [(8 + 52.0 * k, 6.0 + 70 * row, 50.0) for k in range(6) for row in range(2)]
-    bgr, points = picture([*places, (20, 250, 200)], 330, 480)
+    bgr, points = image([*places, (20, 250, 200)], 330, 480)
     found = find_faces(bgr, detector, score=0.6, min_face=5, enlarge=3)
     assert len(found) == len(points)
     middles = found.landmarks.mean(1)[:, None] - points.mean(1)[None]
@@ -105,7 +105,7 @@ def test_no_face_on_walls_and_noise(detector: Counting) -> None:
 
 @pytest.mark.parametrize("degrees", [-30, -15, 15, 30])
 def test_landmarks_follow_a_tilted_head(detector: Counting, degrees: float) -> None:
-    upright, points = picture([(60, 30, 100)], 220, 160)
+    upright, points = image([(60, 30, 100)], 220, 160)
     turn = cv2.getRotationMatrix2D((110.0, 80.0), -degrees, 0.6)
     tilted = cv2.warpAffine(
         cv2.GaussianBlur(upright, (0, 0), 0.5), turn, (220, 160), borderMode=cv2.BORDER_REPLICATE
@@ -119,112 +119,112 @@ def test_landmarks_follow_a_tilted_head(detector: Counting, degrees: float) -> N
     assert off < 0.08 * sizes(found.boxes)[0]
 
 
-def test_a_face_not_seen_again_loses_half_its_score(detector: Counting) -> None:
+def test_a_face_that_its_close_up_does_not_show_loses_half_its_score(detector: Counting) -> None:
     wall = np.full((100, 100, 3), 128, np.uint8)
     claimed = Faces(
-        np.array([[40, 40, 60, 60]], np.float32),
-        np.array([0.8], np.float32),
-        np.full((1, 5, 2), 50, np.float32),
+        boxes=np.array([[40, 40, 60, 60]], np.float32),
+        scores=np.array([0.8], np.float32),
+        landmarks=np.full((1, 5, 2), 50, np.float32),
     )
-    looked = second_look(wall, claimed, detector)
-    assert looked.scores[0] == pytest.approx(0.4 + USUAL)
-    np.testing.assert_array_equal(looked.landmarks, claimed.landmarks)
+    found = refined(wall, claimed, detector)
+    assert found.scores[0] == pytest.approx(0.4 + USUAL)
+    np.testing.assert_array_equal(found.landmarks, claimed.landmarks)
 
 
-def test_a_still_picture_is_searched_once(detector: Counting) -> None:
-    bgr, _ = picture([(60, 60, 50)])
+def test_a_still_image_is_searched_once(detector: Counting) -> None:
+    bgr, _ = image([(60, 60, 50)])
     finder = FaceFinder(detector, score=0.6, min_face=5)
-    first = finder.look(bgr)
-    looks = len(detector.pixels)
+    first = finder.find(bgr)
+    passes = len(detector.pixels)
     noise = np.random.default_rng(0).normal(0, 2, bgr.shape)
-    second = finder.look(np.clip(bgr + noise, 0, 255).astype(np.uint8))
-    assert len(detector.pixels) == looks
+    second = finder.find(np.clip(bgr + noise, 0, 255).astype(np.uint8))
+    assert len(detector.pixels) == passes
     np.testing.assert_array_equal(first.boxes, second.boxes)
     finder.reset()
-    finder.look(bgr)
-    assert len(detector.pixels) == 2 * looks
+    finder.find(bgr)
+    assert len(detector.pixels) == 2 * passes
 
 
 def test_only_what_changed_is_enlarged_and_the_rest_stands(detector: Counting) -> None:
     finder = FaceFinder(detector, score=0.6, min_face=5)
-    before, _ = picture([(20, 100, 50)], 640, 360)
-    after, points = picture([(20, 100, 50), (500, 200, 50)], 640, 360)
-    standing = finder.look(before)
+    before, _ = image([(20, 100, 50)], 640, 360)
+    after, points = image([(20, 100, 50), (500, 200, 50)], 640, 360)
+    standing = finder.find(before)
     detector.pixels.clear()
-    both = finder.look(after)
+    both = finder.find(after)
     assert len(standing) == 1
     assert len(both) == 2
     assert sum(detector.pixels) < 0.5 * 640 * 360 * 5
-    kept = overlaps(standing.boxes, both.boxes)[0].argmax()
+    kept = iou(standing.boxes, both.boxes)[0].argmax()
     np.testing.assert_array_equal(both.boxes[kept], standing.boxes[0])
     assert np.linalg.norm(both.landmarks[1 - kept] - points[1], axis=1).mean() < 1.2
-    gone = finder.look(before)
+    gone = finder.find(before)
     assert len(gone) == 1
 
 
-def test_only_where_a_face_is_hinted_at_is_the_picture_enlarged() -> None:
-    bgr, points = picture([(500, 200, 45)], 640, 360)
+def test_only_where_a_face_is_hinted_at_is_the_image_enlarged() -> None:
+    bgr, points = image([(500, 200, 45)], 640, 360)
     hinted, everywhere = Counting(), Counting(hints=False)
     found = find_faces(bgr, hinted, score=0.6, min_face=8)
     same = find_faces(bgr, everywhere, score=0.6, min_face=8)
     assert len(found) == len(same) == 1
     assert np.linalg.norm(found.landmarks[0] - points[0], axis=1).mean() < 1.2
-    assert overlaps(found.boxes, same.boxes)[0, 0] > 0.8
+    assert iou(found.boxes, same.boxes)[0, 0] > 0.8
     assert sum(hinted.pixels) < 0.5 * sum(everywhere.pixels)
     hinted.pixels.clear()
-    assert len(find_faces(picture([], 640, 360)[0], hinted, score=0.6, min_face=8)) == 0
+    assert len(find_faces(image([], 640, 360)[0], hinted, score=0.6, min_face=8)) == 0
     assert sum(hinted.pixels) < 1.1 * 640 * 360
 
 
-def test_patches_far_apart_are_searched_apart(detector: Counting) -> None:
+def test_distant_patches_are_searched_separately(detector: Counting) -> None:
     finder = FaceFinder(detector, score=0.6, min_face=5)
-    finder.look(picture([], 640, 360)[0])
+    finder.find(image([], 640, 360)[0])
     detector.pixels.clear()
-    both = finder.look(picture([(20, 20, 40), (560, 280, 40)], 640, 360)[0])
+    both = finder.find(image([(20, 20, 40), (560, 280, 40)], 640, 360)[0])
     assert len(both) == 2
-    assert sum(detector.pixels) < 0.35 * 640 * 360 * 5  # one box around both is all of the picture
+    assert sum(detector.pixels) < 0.35 * 640 * 360 * 5  # one box around both is all of the image
 
 
 def test_a_change_of_exposure_or_of_a_speck_is_no_change(detector: Counting) -> None:
-    bgr, _ = picture([(60, 60, 50)])
+    bgr, _ = image([(60, 60, 50)])
     finder = FaceFinder(detector, score=0.6, min_face=5)
-    first = finder.look(bgr)
-    looks = len(detector.pixels)
+    first = finder.find(bgr)
+    passes = len(detector.pixels)
     darker = (bgr * 0.92).astype(np.uint8)
     darker[8:12, 8:12] = 255
-    again = finder.look(darker)
-    assert len(detector.pixels) == looks
+    again = finder.find(darker)
+    assert len(detector.pixels) == passes
     np.testing.assert_array_equal(first.boxes, again.boxes)
-    assert len(finder.look(picture([(120, 60, 50)])[0])) == 1
-    assert len(detector.pixels) > looks
+    assert len(finder.find(image([(120, 60, 50)])[0])) == 1
+    assert len(detector.pixels) > passes
 
 
 def test_a_large_face_of_which_a_part_moved_is_found_again(detector: Counting) -> None:
-    bgr, _ = picture([(200, 60, 220)], 640, 360)
+    bgr, _ = image([(200, 60, 220)], 640, 360)
     finder = FaceFinder(detector, score=0.6, min_face=5)
-    assert len(finder.look(bgr)) == 1
-    face = finder.look(bgr).boxes[0]
+    assert len(finder.find(bgr)) == 1
+    face = finder.find(bgr).boxes[0]
     middle = ((face[:2] + face[2:]) / 2).astype(int)
     moved = bgr.copy()
     moved[middle[1] + 4 : middle[1] + 28, middle[0] - 14 : middle[0] + 14] += 12
-    assert len(finder.look(moved)) == 1
+    assert len(finder.find(moved)) == 1
 
 
 def test_a_slow_fade_adds_up_to_a_change(detector: Counting) -> None:
-    bgr, _ = picture([(60, 60, 50)])
-    wall, _ = picture([])
+    bgr, _ = image([(60, 60, 50)])
+    wall, _ = image([])
     finder = FaceFinder(detector, score=0.6, min_face=5)
-    assert len(finder.look(bgr)) == 1
+    assert len(finder.find(bgr)) == 1
     for share in np.linspace(0, 1, 40):
         mixed = (bgr * (1 - share) + wall * share).astype(np.uint8)
-        last = finder.look(mixed)
+        last = finder.find(mixed)
     assert len(last) == 0
 
 
 def test_a_new_size_is_searched_whole(detector: Counting) -> None:
     finder = FaceFinder(detector, score=0.6, min_face=5)
-    finder.look(picture([(60, 60, 50)])[0])
-    assert len(finder.look(picture([], 200, 100)[0])) == 0
+    finder.find(image([(60, 60, 50)])[0])
+    assert len(finder.find(image([], 200, 100)[0])) == 0
 
 
 @pytest.mark.parametrize("enlarge", [0, 5])
@@ -233,6 +233,6 @@ def test_an_enlargement_out_of_range_is_refused(detector: Counting, enlarge: int
         FaceFinder(detector, score=0.6, min_face=5, enlarge=enlarge)
 
 
-def test_tiny_and_odd_pictures_are_searched(detector: Counting) -> None:
+def test_tiny_and_odd_images_are_searched(detector: Counting) -> None:
     for shape in ((1, 1, 3), (7, 33, 3), (31, 5, 3)):
         assert len(find_faces(np.zeros(shape, np.uint8), detector, score=0.6, min_face=5)) == 0

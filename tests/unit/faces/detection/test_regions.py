@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facepipe.faces.detection.regions import CELL, WORTH, Box, around, cells, changed, merged, tiles
+from facepipe.faces.detection.regions import (
+    CELL,
+    WORTH,
+    Box,
+    cell_luma,
+    changed,
+    merged,
+    patches_around,
+    tiles,
+)
 
 WHOLE = (0, 0, 320, 180)
 
@@ -40,7 +49,7 @@ def test_merged_patches_hold_every_box_once_and_cost_no_more(boxes: list[Box], m
         assert sum(area(one, margin) for one in patches) <= WORTH * area(WHOLE, margin)
 
 
-def test_patches_that_lie_close_are_one_and_those_far_apart_two() -> None:
+def test_patches_that_lie_close_are_one_and_distant_ones_two() -> None:
     near, far = [(0, 0, 40, 40), (48, 0, 88, 40)], [(0, 0, 40, 40), (200, 100, 240, 140)]
     assert merged(near, WHOLE, margin=16) == [(0, 0, 88, 40)]
     assert sorted(merged(far, WHOLE, margin=16)) == far
@@ -50,9 +59,9 @@ def test_patches_that_lie_close_are_one_and_those_far_apart_two() -> None:
 def test_a_patch_around_a_point_is_cut_to_what_it_lies_in() -> None:
     points = np.array([[10, 10], [100, 50], [400, 50], [1e30, -1e30]], np.float32)
     reach = np.array([20, 5, 12, 3], np.float32)
-    patches = around(points, reach, (2, 0, 320, 178), margin=0)
+    patches = patches_around(points, reach, (2, 0, 320, 178), margin=0)
     assert sorted(patches) == [(2, 0, 34, 32), (94, 44, 106, 56)]
-    assert around(points[:0], reach[:0], WHOLE, margin=8) == []
+    assert patches_around(points[:0], reach[:0], WHOLE, margin=8) == []
 
 
 @settings(deadline=None)
@@ -67,20 +76,20 @@ def test_tiles_share_out_a_patch_and_none_is_too_large(patch: Box, scale: int, m
 
 
 def test_light_that_changes_everywhere_is_no_change_and_a_patch_is() -> None:
-    picture = np.random.default_rng(0).integers(40, 160, (45, 50, 3)).astype(np.uint8)
-    before = cells(picture)
+    image = np.random.default_rng(0).integers(40, 160, (45, 50, 3)).astype(np.uint8)
+    before = cell_luma(image)
     assert before.shape == (12, 13)
-    darker = (picture * 0.9).astype(np.uint8)
-    assert not changed(before, cells(darker)).any()
+    darker = (image * 0.9).astype(np.uint8)
+    assert not changed(before, cell_luma(darker)).any()
     darker[8:20, 8:20] = 250
-    mask = changed(before, cells(darker))
+    mask = changed(before, cell_luma(darker))
     assert mask[8 // CELL : 20 // CELL, 8 // CELL : 20 // CELL].all()
     assert mask.sum() == 9
 
 
 @pytest.mark.parametrize("cut", [(0, 0, 4, 4), (0, 0, 8, 4)])
 def test_a_speck_is_no_change(cut: Box) -> None:
-    before = cells(np.full((40, 40, 3), 100, np.uint8))
-    picture = np.full((40, 40, 3), 100, np.uint8)
-    picture[cut[1] : cut[3], cut[0] : cut[2]] = 255
-    assert not changed(before, cells(picture)).any()
+    before = cell_luma(np.full((40, 40, 3), 100, np.uint8))
+    image = np.full((40, 40, 3), 100, np.uint8)
+    image[cut[1] : cut[3], cut[0] : cut[2]] = 255
+    assert not changed(before, cell_luma(image)).any()

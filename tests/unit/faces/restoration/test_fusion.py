@@ -1,4 +1,4 @@
-"""Several frames of a face hold more than one, and what is no face of it adds nothing."""
+"""Fusion: several frames of a face hold more than one, and anything else adds nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facepipe.faces.canvas import CANVAS, resampled
+from facepipe.datatypes import CANVAS
+from facepipe.faces.canvas import resampled
 from facepipe.faces.restoration.fusion import fuse
 
 SCALE = 4  # canvas px of a frame px
@@ -16,19 +17,19 @@ Shown = tuple[NDArray[np.float32], NDArray[np.float64]]
 
 @pytest.fixture(scope="module")
 def scene() -> NDArray[np.float32]:
-    """A picture with detail finer than the frame's pixels, and a margin of 16 px."""
+    """An image with detail finer than the frame's pixels, and a margin of 16 px."""
     rng = np.random.default_rng(4)
     side = CANVAS + 32
     fine = cv2.GaussianBlur(rng.random((side, side, 3), np.float32), (0, 0), 1.6)
     coarse = cv2.GaussianBlur(rng.random((side, side, 3), np.float32), (0, 0), 8)
-    picture = 0.5 + 0.6 * (fine - fine.mean()) + 3 * (coarse - coarse.mean())
-    return np.clip(picture, 0, 1).astype(np.float32)
+    image = 0.5 + 0.6 * (fine - fine.mean()) + 3 * (coarse - coarse.mean())
+    return np.clip(image, 0, 1).astype(np.float32)
 
 
 def shown(
     scene: NDArray[np.float32], shift: tuple[float, float], off: tuple[float, float] = (0, 0)
 ) -> Shown:
-    """The canvas of a frame whose grid lies `shift` canvas px aside, found `off` by so much."""
+    """A canvas: the frame's grid is shifted by `shift` canvas px, the landmarks by `off`."""
     size = (len(scene) // SCALE,) * 2
     middle = (SCALE - 1) / 2
     to_scene = np.array([[SCALE, 0, middle + shift[0]], [0, SCALE, middle + shift[1]]])
@@ -40,9 +41,9 @@ def shown(
     return resampled(np.asarray(frame, np.float32), to_frame), to_frame
 
 
-def error(picture: NDArray[np.float32], scene: NDArray[np.float32]) -> float:
+def error(image: NDArray[np.float32], scene: NDArray[np.float32]) -> float:
     truth = scene[16:-16, 16:-16]
-    return float(np.square(picture - truth)[8:-8, 8:-8].mean() ** 0.5)
+    return float(np.square(image - truth)[8:-8, 8:-8].mean() ** 0.5)
 
 
 SHIFTS = ((1.0, 1.1), (-1.2, 1.0), (1.1, -1.0), (-1.0, -1.1))

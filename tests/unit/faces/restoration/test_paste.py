@@ -31,7 +31,7 @@ def noise_frame(pixel: PixelFormat, width: int = 101, height: int = 83, seed: in
         h = -(-height >> pixel.shift_y) if chroma else height
         planes.append(rng.integers(60 << (pixel.bits - 8), 160 << (pixel.bits - 8), (h, w), kind))
         planes[-1].setflags(write=False)
-    return Frame(0, pixel, Colour(), tuple(planes))
+    return Frame(pts=0, format=pixel, colour=Colour(), planes=tuple(planes))
 
 
 def one_face(to_frame: np.ndarray = TO_FRAME, *, colour: float = 0.2) -> tuple[Crops, Restored]:
@@ -42,7 +42,9 @@ def one_face(to_frame: np.ndarray = TO_FRAME, *, colour: float = 0.2) -> tuple[C
     parse = np.zeros((1, 8, 32, 32), np.float32)
     parse[:, 1] = 1
     index = np.zeros(1, np.intp)
-    return Crops(crop, to_frame[None], index, index), Restored(restored, parse)
+    return Crops(pixels=crop, to_frame=to_frame[None], frame=index, track=index), Restored(
+        pixels=restored, parse=parse
+    )
 
 
 @pytest.mark.parametrize(("weight", "share"), [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
@@ -89,7 +91,7 @@ def test_a_frame_without_a_face_is_the_same_object() -> None:
 def test_a_restorer_that_adds_nothing_changes_nothing() -> None:
     frame = noise_frame(FORMATS[0])
     crops, restored = one_face()
-    same = Restored(crops.pixels, restored.parse)
+    same = Restored(pixels=crops.pixels, parse=restored.parse)
     for strength, given in ((1.0, same), (0.0, restored)):
         (pasted,) = paste([frame], crops, given, strength=strength, fidelity=0.7, scale=1)
         for before, after in zip(frame.planes, pasted.planes, strict=True):
@@ -100,7 +102,7 @@ def test_light_and_colour_stay_the_source() -> None:
     frame = noise_frame(FORMATS[0])
     crops, _ = one_face()
     cast = np.array([0.2, -0.1, 0.1], np.float32)
-    shifted = Restored(np.clip(crops.pixels + cast, 0, 1), None)
+    shifted = Restored(pixels=np.clip(crops.pixels + cast, 0, 1), parse=None)
     (pasted,) = paste([frame], crops, shifted, strength=1, fidelity=0.7, scale=1)
     for before, after in zip(frame.planes, pasted.planes, strict=True):
         assert np.abs(before.astype(int) - after).max() <= 3
@@ -119,10 +121,10 @@ def test_full_fidelity_adds_only_what_is_finer_than_the_source() -> None:
 def test_grey_footage_stays_grey() -> None:
     plane = np.full((80, 100), 120, np.uint8)
     neutral = np.full((40, 50), 128, np.uint8)
-    frame = Frame(0, FORMATS[0], Colour(), (plane, neutral, neutral))
+    frame = Frame(pts=0, format=FORMATS[0], colour=Colour(), planes=(plane, neutral, neutral))
     crops, restored = one_face(colour=0)
     grey = np.repeat(crops.pixels.mean(3, keepdims=True), 3, 3)
-    crops = Crops(grey, crops.to_frame, crops.frame, crops.track)
+    crops = Crops(pixels=grey, to_frame=crops.to_frame, frame=crops.frame, track=crops.track)
     (pasted,) = paste([frame], crops, restored, strength=1, fidelity=0.7, scale=1)
     assert (pasted.planes[0] != plane).any()
     np.testing.assert_array_equal(pasted.planes[1], neutral)
@@ -146,10 +148,18 @@ def test_the_nearer_face_covers_the_one_behind() -> None:
     far = np.array([[0.2, 0, 48], [0, 0.2, 48]])  # wholly behind the near one's middle
     crops, restored = one_face()
     both = Crops(
-        np.repeat(crops.pixels, 2, 0), np.stack([far, near]), np.zeros(2, np.intp), np.arange(2)
+        pixels=np.repeat(crops.pixels, 2, 0),
+        to_frame=np.stack([far, near]),
+        frame=np.zeros(2, np.intp),
+        track=np.arange(2),
     )
-    twice = Restored(np.repeat(restored.pixels, 2, 0), np.repeat(restored.parse, 2, 0))
-    alone = Crops(crops.pixels, near[None], np.zeros(1, np.intp), np.zeros(1, np.intp))
+    twice = Restored(pixels=np.repeat(restored.pixels, 2, 0), parse=np.repeat(restored.parse, 2, 0))
+    alone = Crops(
+        pixels=crops.pixels,
+        to_frame=near[None],
+        frame=np.zeros(1, np.intp),
+        track=np.zeros(1, np.intp),
+    )
     (together,) = paste([frame], both, twice, strength=1, fidelity=0.7, scale=1)
     (single,) = paste([frame], alone, restored, strength=1, fidelity=0.7, scale=1)
     np.testing.assert_array_equal(together.planes[0], single.planes[0])

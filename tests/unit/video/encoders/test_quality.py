@@ -11,16 +11,16 @@ import pytest
 from facepipe.configs.settings import load_settings
 from facepipe.errors import UsageError
 from facepipe.video import EncodeSettings, check_encoder, decode, encode, probe
-from facepipe.video.encoders.quality import RECIPES, encoder_options_of
+from facepipe.video.encoders.quality import ENCODER_SPECS, encoder_options_of
 from facepipe.video.encoders.settings import find_encoder
 from media import synthetic
-from media.film_checks import whole
+from media.video_checks import whole
 
 SOFTWARE = ("libx264", "libx264rgb", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks")
 QUALITIES = ("small", "visually-lossless", "archive")
 
 
-def told(codec: str, **wanted: object) -> tuple[tuple[str, str], ...]:
+def options_for(codec: str, **wanted: object) -> tuple[tuple[str, str], ...]:
     output = load_settings(overrides={f"output.{key}": v for key, v in wanted.items()}).output
     return encoder_options_of(output, codec, (), named=True)[0]
 
@@ -33,7 +33,7 @@ def test_better_is_larger_and_nearer_and_the_same_frames_make_the_same_bytes(
     frames = list(decode(info, whole(info)))
     sizes, errors = [], []
     for quality in QUALITIES:
-        settings = EncodeSettings(codec, told(codec, quality=quality))
+        settings = EncodeSettings(codec, options_for(codec, quality=quality))
         check_encoder(settings, info)
         made = set()
         for again in range(2):
@@ -65,26 +65,26 @@ def test_better_is_larger_and_nearer_and_the_same_frames_make_the_same_bytes(
 @pytest.mark.parametrize("speed", ["fast", "balanced", "slow"])
 def test_every_speed_opens(codec: str, speed: str, tmp_path: Path) -> None:
     info = probe(synthetic.plain(tmp_path / "a.mp4"))
-    check_encoder(EncodeSettings(codec, told(codec, speed=speed)), info)
+    check_encoder(EncodeSettings(codec, options_for(codec, speed=speed)), info)
 
 
-def test_the_users_own_words_win() -> None:
-    assert dict(told("libx264", crf=30, preset="slow")) == {"crf": "30", "preset": "slow"}
+def test_the_users_own_options_win() -> None:
+    assert dict(options_for("libx264", crf=30, preset="slow")) == {"crf": "30", "preset": "slow"}
     own = {"output.options.crf": "7"}
     output = load_settings(overrides={"output.crf": 30} | own).output
     assert dict(encoder_options_of(output, "libx264", (), named=True)[0])["crf"] == "7"
-    assert dict(told("libsvtav1", preset="10", speed="slow"))["preset"] == "10"
-    assert dict(told("h264_nvenc", crf=21.5))["cq"] == "21.5"
-    assert dict(told("hevc_qsv", crf=21))["global_quality"] == "21"
-    assert {k: v for k, v in told("h264_amf", crf=21) if k.startswith("qp")} == {
+    assert dict(options_for("libsvtav1", preset="10", speed="slow"))["preset"] == "10"
+    assert dict(options_for("h264_nvenc", crf=21.5))["cq"] == "21.5"
+    assert dict(options_for("hevc_qsv", crf=21))["global_quality"] == "21"
+    assert {k: v for k, v in options_for("h264_amf", crf=21) if k.startswith("qp")} == {
         "qp_i": "21", "qp_p": "21", "qp_b": "21"
     }  # fmt: skip
-    assert "crf" not in dict(told("libx264", options={"qp": "0"}))
-    assert told("libx264", speed="fast") == (("crf", "18"), ("preset", "veryfast"))
-    assert told("some-encoder", options={"b": "1M"}) == (("b", "1M"),)
+    assert "crf" not in dict(options_for("libx264", options={"qp": "0"}))
+    assert options_for("libx264", speed="fast") == (("crf", "18"), ("preset", "veryfast"))
+    assert options_for("some-encoder", options={"b": "1M"}) == (("b", "1M"),)
 
 
-def test_what_an_encoder_does_not_know_is_refused_or_told() -> None:
+def test_what_an_encoder_does_not_know_is_refused_or_noted() -> None:
     output = load_settings(overrides={"output.crf": 20, "output.preset": "fast"}).output
     with pytest.raises(UsageError, match="--crf does not go with ffv1; it does with libx264"):
         encoder_options_of(output, "ffv1", (), named=True)
@@ -93,10 +93,10 @@ def test_what_an_encoder_does_not_know_is_refused_or_told() -> None:
     options, notes = encoder_options_of(output, "ffv1", (), named=False)
     assert dict(options)["slicecrc"] == "1"
     assert len(notes) == 2
-    assert all(note.endswith("it was chosen for this film") for note in notes)
+    assert all(note.endswith("it was chosen for this video") for note in notes)
 
 
-def test_the_film_s_own_options_come_before_the_quality_s() -> None:
+def test_the_video_s_own_options_come_before_the_quality_s() -> None:
     output = load_settings(overrides={"output.quality": "small"}).output
     forced = (("profile", "4444xq"),)
     assert dict(encoder_options_of(output, "prores_ks", forced, named=False)[0]) == {
@@ -104,10 +104,10 @@ def test_the_film_s_own_options_come_before_the_quality_s() -> None:
     }  # fmt: skip
 
 
-def test_recipes_are_of_real_encoders_where_there_are_such() -> None:
+def test_specs_are_of_real_encoders_where_there_are_such() -> None:
     found = 0
-    for codec, recipe in RECIPES.items():
-        assert set(recipe.quality) == set(QUALITIES)
+    for codec, spec in ENCODER_SPECS.items():
+        assert set(spec.quality) == set(QUALITIES)
         try:
             find_encoder(codec)
             found += 1

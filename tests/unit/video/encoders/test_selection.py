@@ -1,4 +1,4 @@
-"""Which encoder a film gets unasked: the source's codec, or the one that loses nothing."""
+"""Which encoder is chosen: of the source's codec, or one that loses nothing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import MediaError, UsageError
 from facepipe.video import EncodeSettings, check_target, decode, output_pix_fmt, probe
-from facepipe.video.containers import holds_video
-from facepipe.video.encoders.selection import KEPT, Chosen, choose_encoder, named_encoder
+from facepipe.video.containers import container_of
+from facepipe.video.encoders.selection import KEPT, EncoderChoice, choose_encoder, named_encoder
 from facepipe.video.encoders.settings import find_encoder
 from media import synthetic
-from media.film_checks import Render, at_keyframes, whole
+from media.video_checks import Render, at_keyframes, whole
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_codec_stays_without_a_word(
         ("prores", "yuv422p10le", ".mp4", "libx264", "mp4 cannot hold prores"),
     ],
 )
-def test_another_codec_loses_nothing_and_is_told(
+def test_another_codec_loses_nothing_and_is_noted(
     codec: str, pix_fmt: str, suffix: str, chosen: str, why: str, info: VideoInfo
 ) -> None:
     source = replace(info, codec=codec, pix_fmt=pix_fmt)
@@ -90,7 +90,7 @@ def test_an_odd_size_keeps_its_chroma_where_it_can(scale: int, info: VideoInfo) 
     assert choose_encoder(odd, ".mov").codec == "libx264"
 
 
-def test_where_all_lose_the_least_is_taken_and_both_are_told(info: VideoInfo) -> None:
+def test_where_all_lose_the_encoder_that_loses_least_is_chosen(info: VideoInfo) -> None:
     deep = replace(info, codec="ffv1", pix_fmt="yuv420p16le")
     found = choose_encoder(deep, ".ts")
     assert found.codec == "libx265"
@@ -100,7 +100,7 @@ def test_where_all_lose_the_least_is_taken_and_both_are_told(info: VideoInfo) ->
 
 
 @pytest.mark.parametrize(
-    ("profile", "pix_fmt", "told"),
+    ("profile", "pix_fmt", "option"),
     [
         ("Proxy", "yuv422p10le", "proxy"),
         ("LT", "yuv422p10le", "lt"),
@@ -112,15 +112,15 @@ def test_where_all_lose_the_least_is_taken_and_both_are_told(info: VideoInfo) ->
     ],
 )
 def test_prores_keeps_its_profile(
-    profile: str | None, pix_fmt: str, told: str, info: VideoInfo
+    profile: str | None, pix_fmt: str, option: str, info: VideoInfo
 ) -> None:
     source = replace(info, codec="prores", pix_fmt=pix_fmt, profile=profile)
-    assert choose_encoder(source, ".mov").options == (("profile", told),)
-    assert named_encoder("prores_ks", source, None).options == (("profile", told),)
+    assert choose_encoder(source, ".mov").options == (("profile", option),)
+    assert named_encoder("prores_ks", source, None).options == (("profile", option),)
 
 
 def test_a_named_codec_is_its_encoder(info: VideoInfo) -> None:
-    assert named_encoder("hevc", info, None) == Chosen("libx265")
+    assert named_encoder("hevc", info, None) == EncoderChoice("libx265")
     assert named_encoder("prores", info, "yuv444p10le").options == (("profile", "4444"),)
     with pytest.raises(UsageError, match="no encoder 'libnone'"):
         named_encoder("libnone", info, None)
@@ -145,7 +145,7 @@ def test_what_no_encoder_writes_is_refused(info: VideoInfo) -> None:
 def test_each_codec_goes_round_through_every_container_that_holds_it(
     codec: str, tmp_path: Path, render: Render
 ) -> None:
-    """What the table says of a container is true: held films decode, others are refused."""
+    """What a container's row says is true: held codecs decode, others are refused."""
     encoder = KEPT[codec]
     pix_fmt = "yuv422p10le" if codec == "prores" else "yuv420p"
     made = synthetic.film(
@@ -155,13 +155,13 @@ def test_each_codec_goes_round_through_every_container_that_holds_it(
     )  # fmt: skip
     before = probe(made)
     assert before.codec == codec
-    muxers = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".ts": "mpegts"}
     held = 0
-    for suffix, muxer in muxers.items():
+    for suffix in (".mp4", ".mov", ".mkv", ".webm", ".ts"):
+        container = container_of(suffix)
         settings = EncodeSettings(encoder, choose_encoder(before, ".mkv").options)
         target = tmp_path / f"b{suffix}"
-        if not holds_video(muxer, codec):
-            with pytest.raises(MediaError, match=f"{muxer} cannot hold stream 0"):
+        if not container.holds_video(codec):
+            with pytest.raises(MediaError, match=f"{container.muxer} cannot hold stream 0"):
                 check_target(made, before, target, settings=settings)
             chosen = choose_encoder(before, suffix)
             assert find_encoder(chosen.codec).canonical_name != codec
@@ -177,7 +177,7 @@ def test_each_codec_goes_round_through_every_container_that_holds_it(
 
 
 def transparent(path: Path, codec: str, pix_fmt: str) -> Path:
-    """A box of alpha 200 that grows in a film that is clear elsewhere; keyframes every 5 frames."""
+    """A box of alpha 200 that moves in a video of alpha 0; keyframes every 5 frames."""
     with av.open(str(path), "w") as container:
         options = {"crf": "10", "b": "0"} if codec == "libvpx-vp9" else {}
         video = container.add_stream(codec, rate=25, options={"g": "5"} | options)
@@ -204,7 +204,7 @@ def transparent(path: Path, codec: str, pix_fmt: str) -> Path:
         ("ffv1", "yuva444p10le", ".mkv", ".mov", "prores"),
     ],
 )
-def test_what_can_be_seen_through_stays_so(
+def test_alpha_is_kept(
     codec: str, pix_fmt: str, suffix: str, target: str, written: str, tmp_path: Path, render: Render
 ) -> None:
     source = transparent(tmp_path / f"a{suffix}", codec, pix_fmt)

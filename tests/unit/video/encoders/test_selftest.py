@@ -1,4 +1,4 @@
-"""Encoders and devices tried in other processes: what works, why not, and what dies alone."""
+"""Self-test of encoders and devices in other processes: what works, why not, and crashes."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def test_a_hardware_encoder_works_or_is_refused_with_what_does(encoder: str) -> 
         return
     with pytest.raises(UsageError) as caught:
         require_usable(encoder)
-    told = str(caught.value)
-    assert told.startswith(f"{encoder} does not work here ({trial.why})")
+    message = str(caught.value)
+    assert message.startswith(f"{encoder} does not work here ({trial.why})")
     software = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}[encoder.split("_")[0]]
-    assert software in told
+    assert software in message
 
 
-def test_an_encoder_that_is_none_is_told() -> None:
+def test_an_unknown_encoder_is_refused() -> None:
     with pytest.raises(UsageError, match="no encoder 'h264_vaapi9'"):
         find_encoder("h264_vaapi9")
     with pytest.raises(UsageError, match="no encoder 'warp_nvenc'"):

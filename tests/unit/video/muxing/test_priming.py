@@ -1,4 +1,4 @@
-"""A sound's lead-in goes from mp4 to Matroska, and every time of the film with it."""
+"""The encoder delay of audio goes from mp4 to Matroska, and all times stay as they are."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import av
 import pytest
 
 from facepipe.video import EncodeSettings, check_target, probe
-from facepipe.video.muxing.priming import lead_ins, with_lead_in
+from facepipe.video.containers import MATROSKA, MP4, WEBM
+from facepipe.video.muxing.priming import encoder_delays, with_encoder_delay
 from media import synthetic
-from media.film_checks import Render, packets
-from media.rich_films import Track, film
+from media.rich_videos import Track, rich_video
+from media.video_checks import Render, packets
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 
@@ -41,8 +42,8 @@ def test_nothing_is_moved(make: Callable[[Path], Path], tmp_path: Path, render: 
     assert [h for *_, h in packets(target)[1]] == [h for *_, h in packets(source)[1]]
 
 
-def test_as_many_samples_are_heard(tmp_path: Path, render: Render) -> None:
-    """Players leave out the lead-in, in Matroska as in mp4."""
+def test_players_skip_as_many_samples(tmp_path: Path, render: Render) -> None:
+    """In Matroska as in mp4."""
     source, target = synthetic.late_video(tmp_path / "a.mp4"), tmp_path / "b.mkv"
     render(source, target, FAST)
     first = []
@@ -55,23 +56,23 @@ def test_as_many_samples_are_heard(tmp_path: Path, render: Render) -> None:
     program = shutil.which("ffprobe")
     if program is not None:
         asked = [program, "-v", "error", "-show_entries", "stream=start_time", "-of", "csv=p=0"]
-        told = subprocess.run([*asked, target], capture_output=True, check=True, text=True)
-        assert [float(t) for t in told.stdout.split()] == pytest.approx([0.85, -0.128], abs=1e-3)
+        printed = subprocess.run([*asked, target], capture_output=True, check=True, text=True)
+        assert [float(t) for t in printed.stdout.split()] == pytest.approx([0.85, -0.128], abs=1e-3)
 
 
-def test_each_sound_has_its_own(tmp_path: Path) -> None:
-    source = film(tmp_path / "a.mp4", (Track("aac"), Track("ac3"), Track("libopus")))
+def test_each_audio_stream_has_its_own_delay(tmp_path: Path) -> None:
+    source = rich_video(tmp_path / "a.mp4", (Track("aac"), Track("ac3"), Track("libopus")))
     with av.open(str(source)) as opened:
-        found = lead_ins(source, opened, "matroska")
-        # the film begins at 0.4 s, and so do its sounds
+        found = encoder_delays(source, opened, MATROSKA)
+        # video and audio begin at 0.4 s
         assert found == {}
-        assert lead_ins(source, opened, "mp4") == {}
+        assert encoder_delays(source, opened, MP4) == {}
     source = synthetic.two_audios(tmp_path / "b.mp4")
     with av.open(str(source)) as opened:
-        assert lead_ins(source, opened, "webm") == {1: Fraction(16, 125), 2: Fraction(16, 125)}
+        assert encoder_delays(source, opened, WEBM) == {1: Fraction(16, 125), 2: Fraction(16, 125)}
         sound = opened.streams.audio[0]
-        with with_lead_in(sound, Fraction(16, 125)) as told:
-            other = told.streams.audio[0]
+        with with_encoder_delay(sound, Fraction(16, 125)) as delayed:
+            other = delayed.streams.audio[0]
             assert other.codec_context.extradata == sound.codec_context.extradata
             assert other.codec_context.sample_rate == sound.codec_context.sample_rate
             assert other.codec_context.layout.name == sound.codec_context.layout.name

@@ -1,4 +1,4 @@
-"""Joining: the source's own packets beside ours, in one stream that plays from end to end."""
+"""Smart rendering: the source's own packets and ours in one stream that plays from end to end."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from facepipe.datatypes import Part, Span, VideoInfo
 from facepipe.errors import MediaError
 from facepipe.video import (
     EncodeSettings,
-    copyable,
     decode,
+    joinable_settings,
     mux,
     output_pix_fmt,
     probe,
-    settings_to_join,
+    smart_render_of,
 )
 from facepipe.video.bitstream import annex_b, nal_length_size, nal_units
 from media import synthetic
-from media.film_checks import digest, rendered, whole
+from media.video_checks import digest, rendered, whole
 
 X264 = EncodeSettings("libx264", (("crf", "16"), ("preset", "fast")), threads=1)
 X265 = EncodeSettings("libx265", (("preset", "ultrafast"), ("crf", "20")), threads=1)
@@ -90,7 +90,7 @@ def parted(info: VideoInfo, path: Path, settings: EncodeSettings, first: bool) -
     groups = info.closed_gops
     stretches = [(groups[n][0], groups[min(n + 1, len(groups) - 1)][1])
                  for n in range(0, len(groups), 2)]  # fmt: skip
-    joined = settings_to_join(settings, info)
+    joined = joinable_settings(settings, info)
     parts: list[Part] = []
     for n, (start, stop) in enumerate(stretches):
         span = Span(n, start, stop, copied=(n % 2 == 0) is not first)
@@ -144,9 +144,11 @@ def played(path: Path) -> None:
         "-",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    told = [line for line in done.stderr.splitlines() if "deprecated pixel format" not in line]
+    complaints = [
+        line for line in done.stderr.splitlines() if "deprecated pixel format" not in line
+    ]
     assert done.returncode == 0, done.stderr
-    assert not told
+    assert not complaints
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -191,7 +193,10 @@ def test_copied_and_rendered_parts_play_as_one(
 ) -> None:
     source = make(tmp_path / f"a{suffix}")
     info = probe(source)
-    assert copyable(info, settings_for(settings, info), tmp_path / f"b{target}").extent == "parts"
+    assert (
+        smart_render_of(info, settings_for(settings, info), tmp_path / f"b{target}").extent
+        == "parts"
+    )
     parts = parted(info, tmp_path, settings, first)
     assert {part.span.copied for part in parts} == {True, False}
     made = tmp_path / f"b{target}"
@@ -300,7 +305,7 @@ def test_pictures_that_an_edit_list_hides_are_not_moved(tmp_path: Path) -> None:
     assert info.pts[0] not in covered or len(covered) == len(info.pts)
 
 
-def test_what_stands_in_the_way_is_said(tmp_path: Path) -> None:
+def test_the_obstacle_is_named(tmp_path: Path) -> None:
     info = probe(long(tmp_path / "a.mp4"))
     eight = EncodeSettings("libx264", pix_fmt="yuv420p")
     for settings, name, extent, why in (
@@ -309,20 +314,20 @@ def test_what_stands_in_the_way_is_said(tmp_path: Path) -> None:
         (EncodeSettings("libx264", pix_fmt="yuv444p"), "b.mp4", "none", "yuv420p becomes yuv444p"),
         (eight, "b.mkv", "parts", ""),
     ):
-        found = copyable(info, settings, tmp_path / name)
+        found = smart_render_of(info, settings, tmp_path / name)
         assert (found.extent, why in found.why) == (extent, True)
     lossless = EncodeSettings("libx264", (("qp", "0"),), pix_fmt="yuv420p")
-    assert copyable(info, lossless, tmp_path / "b.mp4").extent == "whole"
+    assert smart_render_of(info, lossless, tmp_path / "b.mp4").extent == "whole"
     exact = probe(synthetic.film(tmp_path / "e.mp4", options={"qp": "0"}, frames=12))
-    assert copyable(exact, lossless, tmp_path / "b.mp4").extent == "parts"
-    assert copyable(exact, eight, tmp_path / "b.mp4").extent == "whole"
+    assert smart_render_of(exact, lossless, tmp_path / "b.mp4").extent == "parts"
+    assert smart_render_of(exact, eight, tmp_path / "b.mp4").extent == "whole"
     modern = probe(hevc(tmp_path / "h.mp4"))
     settings = EncodeSettings("libx265", pix_fmt="yuv420p")
-    assert copyable(modern, settings, tmp_path / "b.mp4").extent == "whole"
-    assert copyable(modern, settings, tmp_path / "b.mkv").extent == "parts"
+    assert smart_render_of(modern, settings, tmp_path / "b.mp4").extent == "whole"
+    assert smart_render_of(modern, settings, tmp_path / "b.mkv").extent == "parts"
 
 
-def test_a_source_that_shrank_meanwhile_is_told(tmp_path: Path) -> None:
+def test_a_source_that_shrank_meanwhile_is_an_error(tmp_path: Path) -> None:
     source = synthetic.film(
         tmp_path / "a.mp4", frames=40, container_options={"movflags": "faststart"}
     )

@@ -1,4 +1,4 @@
-"""Captions: words, lines, letters and times are the same in every container's own codec."""
+"""Subtitles: text, lines, styles of letters and times are the same in every container's codec."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from av.subtitles.stream import SubtitleStream
 
 from facepipe.video import EncodeSettings, check_target, probe
 from media import synthetic
-from media.film_checks import Render
+from media.video_checks import Render
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 WEB = EncodeSettings("libvpx-vp9", (("deadline", "realtime"), ("cpu-used", "8")))
@@ -35,27 +35,27 @@ SPOKEN = (
 Shown = list[tuple[int, int, str]]
 
 
-def film(path: Path, codec: str, captions: Sequence[tuple[int, int, str]]) -> Path:
-    """25 pictures a second for 2.4 s, and captions as the packets of `codec` have them."""
+def subtitled(path: Path, codec: str, subtitles: Sequence[tuple[int, int, str]]) -> Path:
+    """25 fps for 2.4 s, and subtitles as the packets of `codec` have them."""
     plain = synthetic.plain(path.with_name("plain.mkv"), frames=60)
-    with av.open(str(plain)) as film, av.open(str(path), "w") as container:
-        video = container.add_stream_from_template(film.streams.video[0], opaque=True)
+    with av.open(str(plain)) as source, av.open(str(path), "w") as container:
+        video = container.add_stream_from_template(source.streams.video[0], opaque=True)
         words = container.add_stream(codec)
         assert isinstance(words, SubtitleStream)
         words.codec_context.subtitle_header = STYLES.encode()
         words.time_base = Fraction(1, 1000)
         words.metadata.update({"language": "fra", "title": "Pour tous"})
-        for number, (start, end, text) in enumerate(captions):
+        for number, (start, end, text) in enumerate(subtitles):
             event = f"{number},0,{text}" if codec == "ass" else text
             packet: av.Packet[av.stream.Stream] = av.Packet(event.encode())
             packet.stream, packet.time_base = words, Fraction(1, 1000)
             packet.pts = packet.dts = start
             packet.duration, packet.is_keyframe = end - start, True
             container.mux(packet)
-        for picture in film.demux():
-            if picture.size:
-                picture.stream = video
-                container.mux(picture)
+        for frame in source.demux():
+            if frame.size:
+                frame.stream = video
+                container.mux(frame)
     return path
 
 
@@ -94,7 +94,7 @@ def codec_of(path: Path) -> str:
     [(".mp4", "mov_text"), (".mov", "mov_text"), (".mkv", "subrip"), (".webm", "webvtt")],
 )
 def test_subrip(suffix: str, codec: str, tmp_path: Path, render: Render) -> None:
-    source, target = film(tmp_path / "a.mkv", "subrip", SPOKEN), tmp_path / f"b{suffix}"
+    source, target = subtitled(tmp_path / "a.mkv", "subrip", SPOKEN), tmp_path / f"b{suffix}"
     render(source, target, WEB if suffix == ".webm" else FAST)
     assert codec_of(target) == codec
     before = shown(source)
@@ -105,7 +105,7 @@ def test_subrip(suffix: str, codec: str, tmp_path: Path, render: Render) -> None
 
 @pytest.mark.parametrize("way", [(".mp4", ".mkv"), (".webm", ".mp4", ".mkv"), (".mov", ".webm")])
 def test_there_and_back(way: tuple[str, ...], tmp_path: Path, render: Render) -> None:
-    path = film(tmp_path / "a.mkv", "subrip", SPOKEN)
+    path = subtitled(tmp_path / "a.mkv", "subrip", SPOKEN)
     before = shown(path)
     for number, suffix in enumerate(way):
         target = tmp_path / f"{number}{suffix}"
@@ -121,15 +121,15 @@ def test_text_of_ass(suffix: str, codec: str, tmp_path: Path, render: Render) ->
         (700, 900, "Default,,0,0,0,,{\\p1}m 0 0 l 100 0 100 100{\\p0}"),  # a drawing
         (1000, 1400, "Sign,,0,0,0,,{\\pos(10,20)\\k20}Stop, {\\c&HFF&}now"),
     ]
-    source, target = film(tmp_path / "a.mkv", "ass", events), tmp_path / f"b{suffix}"
+    source, target = subtitled(tmp_path / "a.mkv", "ass", events), tmp_path / f"b{suffix}"
     settings = WEB if suffix == ".webm" else FAST
-    fit = check_target(source, probe(source), target, settings=settings, allow_loss=True)
-    (loss,) = fit.losses
-    assert (loss.what, loss.instead) == (
+    found = check_target(source, probe(source), target, settings=settings, allow_loss=True)
+    (lost,) = found.incompatibilities
+    assert (lost.what, lost.instead) == (
         "the styles and places of stream 1 (subtitle, ass)", (".mkv",)
     )  # fmt: skip
-    assert fit.leave_out == ()
-    assert f"stream 1 (subtitle, ass) becomes {codec}" in fit.notes
+    assert found.leave_out == ()
+    assert f"stream 1 (subtitle, ass) becomes {codec}" in found.notes
     render(source, target, settings)
     assert codec_of(target) == codec
     first, second = plainer(shown(target))
@@ -139,14 +139,14 @@ def test_text_of_ass(suffix: str, codec: str, tmp_path: Path, render: Render) ->
 
 
 def test_mov_text_shows_one_at_a_time(tmp_path: Path, render: Render) -> None:
-    """Captions that overlap are shown below each other for as long as both are to be seen."""
+    """Subtitles that overlap are shown below each other for as long as both are visible."""
     events = [
         (200, 1000, "first"),
         (600, 1400, "second"),
         (600, 800, "third"),
         (2000, 2200, "last"),
     ]
-    source = film(tmp_path / "a.mkv", "subrip", events)
+    source = subtitled(tmp_path / "a.mkv", "subrip", events)
     render(source, tmp_path / "b.mp4", FAST)
     assert shown(tmp_path / "b.mp4") == [
         (200, 600, "first"),
@@ -159,16 +159,18 @@ def test_mov_text_shows_one_at_a_time(tmp_path: Path, render: Render) -> None:
     assert shown(tmp_path / "b.webm") == [(a, b, text) for a, b, text in events]
 
 
-def test_a_caption_without_an_end_is_shown_until_the_next(tmp_path: Path, render: Render) -> None:
-    source = film(tmp_path / "a.nut", "text", [(200, 200, "open"), (900, 1200, "closed")])
+def test_a_subtitle_without_an_end_is_shown_until_the_next(tmp_path: Path, render: Render) -> None:
+    source = subtitled(tmp_path / "a.nut", "text", [(200, 200, "open"), (900, 1200, "closed")])
     info = render(source, tmp_path / "b.mp4", FAST)
     late = round(info.pts[0] * info.time_base * 1000)  # NUT begins at the first decoding time
     events = [(late + 200, late + 900, "open"), (late + 900, late + 5900, "closed")]
     assert shown(tmp_path / "b.mp4") == events
 
 
-def test_a_caption_of_megabytes_ends_no_run(tmp_path: Path, render: Render) -> None:
-    source = film(tmp_path / "a.mkv", "subrip", [(200, 700, "ä" * 200_000), (900, 1200, "short")])
+def test_a_subtitle_of_megabytes_is_cut(tmp_path: Path, render: Render) -> None:
+    source = subtitled(
+        tmp_path / "a.mkv", "subrip", [(200, 700, "ä" * 200_000), (900, 1200, "short")]
+    )
     render(source, tmp_path / "b.mp4", FAST)
     long, short = shown(tmp_path / "b.mp4")
     assert set(long[2]) == {"ä"}
@@ -179,7 +181,7 @@ def test_another_program_reads_the_same(tmp_path: Path, render: Render) -> None:
     ffmpeg, ffprobe = shutil.which("ffmpeg"), shutil.which("ffprobe")
     if ffmpeg is None or ffprobe is None:
         pytest.skip("the programs ffmpeg and ffprobe are not here")
-    source = film(tmp_path / "a.mkv", "subrip", SPOKEN)
+    source = subtitled(tmp_path / "a.mkv", "subrip", SPOKEN)
     for suffix, settings in ((".mp4", FAST), (".webm", WEB)):
         target = tmp_path / f"b{suffix}"
         render(source, target, settings)
@@ -193,5 +195,5 @@ def test_another_program_reads_the_same(tmp_path: Path, render: Render) -> None:
         )
         assert read.stdout.decode() == expected.stdout.decode()
         asked = [ffprobe, "-v", "error", "-of", "json", "-show_streams", "-select_streams", "s"]
-        told = subprocess.run([*asked, target], capture_output=True, check=True)
-        assert json.loads(told.stdout)["streams"][0]["tags"]["language"] == "fra"
+        printed = subprocess.run([*asked, target], capture_output=True, check=True)
+        assert json.loads(printed.stdout)["streams"][0]["tags"]["language"] == "fra"

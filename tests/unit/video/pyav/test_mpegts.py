@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from facepipe.video import EncodeSettings, check_target, probe
 from facepipe.video.pyav.mpegts import Program, transport_of
-from media import rich_films, synthetic
-from media.film_checks import Render
+from media import rich_videos, synthetic
+from media.video_checks import Render
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 SHOWN = Program(28106, 768, "Das Örtliche", "ACME")
@@ -24,28 +24,28 @@ SHOWN = Program(28106, 768, "Das Örtliche", "ACME")
 
 @pytest.mark.parametrize("suffix", [".ts", ".m2ts"])
 def test_numbers_and_names_are_kept(suffix: str, tmp_path: Path, render: Render) -> None:
-    source, target = rich_films.broadcast(tmp_path / "a.ts"), tmp_path / f"b{suffix}"
+    source, target = rich_videos.broadcast(tmp_path / "a.ts"), tmp_path / f"b{suffix}"
     before = transport_of(source)
     assert before is not None
     assert (before.number, before.network, before.programs) == (1101, 8438, (SHOWN,))
-    fit = check_target(source, probe(source), target, settings=FAST, allow_loss=True)
-    render(source, target, FAST, leave_out=fit.leave_out)
+    found = check_target(source, probe(source), target, settings=FAST, allow_loss=True)
+    render(source, target, FAST, leave_out=found.leave_out)
     after = transport_of(target)
     assert after is not None
     if suffix == ".m2ts":  # Blu-ray says itself where its table is
         after = replace(after, programs=(replace(after.programs[0], table_pid=768),))
     assert after == before
     with av.open(str(source)) as one, av.open(str(target)) as two:
-        kept = [s.id for s in one.streams if s.index not in fit.leave_out]
+        kept = [s.id for s in one.streams if s.index not in found.leave_out]
         assert [s.id for s in two.streams] == kept
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_the_name_goes_into_other_containers(suffix: str, tmp_path: Path, render: Render) -> None:
-    source, target = rich_films.broadcast(tmp_path / "a.ts"), tmp_path / f"b{suffix}"
-    fit = check_target(source, probe(source), target, settings=FAST, allow_loss=True)
-    assert not [loss for loss in fit.losses if "service" in loss.what]
-    render(source, target, FAST, leave_out=fit.leave_out)
+    source, target = rich_videos.broadcast(tmp_path / "a.ts"), tmp_path / f"b{suffix}"
+    found = check_target(source, probe(source), target, settings=FAST, allow_loss=True)
+    assert not [one for one in found.incompatibilities if "service" in one.what]
+    render(source, target, FAST, leave_out=found.leave_out)
     with av.open(str(target)) as container:
         tags = {key.lower(): value for key, value in container.metadata.items()}
     assert (tags["service_name"], tags["service_provider"]) == ("Das Örtliche", "ACME")
@@ -55,11 +55,11 @@ def test_ffprobe_reads_the_same(tmp_path: Path, render: Render) -> None:
     program = shutil.which("ffprobe")
     if program is None:
         pytest.skip("the program ffprobe is not here")
-    source, target = rich_films.broadcast(tmp_path / "a.ts"), tmp_path / "b.ts"
+    source, target = rich_videos.broadcast(tmp_path / "a.ts"), tmp_path / "b.ts"
     render(source, target, FAST)
     asked = [program, "-v", "error", "-of", "json", "-show_programs", target]
-    told = subprocess.run(asked, capture_output=True, check=True)
-    (shown,) = json.loads(told.stdout)["programs"]
+    printed = subprocess.run(asked, capture_output=True, check=True)
+    (shown,) = json.loads(printed.stdout)["programs"]
     assert (shown["program_id"], shown["pmt_pid"]) == (28106, 768)
     assert shown["tags"]["service_name"] == "Das Örtliche"
 

@@ -1,4 +1,4 @@
-"""Still pictures come in upright and whole, and go out as they were stored."""
+"""Still images come in upright and whole, and go out as they were stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL.JpegImagePlugin import get_sampling
 
 from facepipe._files import IMAGE_SUFFIXES
 from facepipe.errors import InputError, MediaError
-from facepipe.images.picture import read_picture, write_picture
+from facepipe.images.still import read_image, write_image
 from facepipe.video.pixel_formats import pixel_format
 from media.image_samples import (
     KINDS,
@@ -33,16 +33,16 @@ from media.image_samples import (
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_lossless_kinds_keep_every_value(kind: str, bits: int, channels: int) -> None:
     image = pixels(channels=channels, bits=bits)
-    picture = read_picture(vips(image, kind), "picture")
-    assert (picture.kind, picture.frame.pts, picture.frame.colour.full_range) == (kind, 0, True)
-    layout = picture.frame.format
+    still = read_image(vips(image, kind), "image")
+    assert (still.kind, still.frame.pts, still.frame.colour.full_range) == (kind, 0, True)
+    layout = still.frame.format
     assert (layout.model, layout.bits) == ("rgb" if channels > 2 else "gray", bits)
     assert layout.alpha == (channels in (2, 4))
     assert layout == pixel_format(layout.name)
-    np.testing.assert_array_equal(stacked(picture.frame), image)
-    written = write_picture(picture, picture.frame, note=NOTE)
-    np.testing.assert_array_equal(stacked(read_picture(written, "again").frame), image)
-    assert all(not plane.flags.writeable for plane in picture.frame.planes)
+    np.testing.assert_array_equal(stacked(still.frame), image)
+    written = write_image(still, still.frame, note=NOTE)
+    np.testing.assert_array_equal(stacked(read_image(written, "again").frame), image)
+    assert all(not plane.flags.writeable for plane in still.frame.planes)
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -50,14 +50,14 @@ def test_lossless_webp_keeps_every_value_under_transparency_too(channels: int) -
     image = pixels(channels=channels)
     image[4:9, 4:9, 3:] = 0
     written = again(pillow(image, "webp", lossless=True, exact=True))
-    np.testing.assert_array_equal(stacked(read_picture(written, "again").frame), image)
+    np.testing.assert_array_equal(stacked(read_image(written, "again").frame), image)
 
 
 @pytest.mark.parametrize(("kind", "channels"), [("webp", 3), ("webp", 4), ("avif", 3), ("avif", 4)])
 def test_lossy_kinds_stay_close(kind: str, channels: int) -> None:
     source = pillow(pixels(64, 96, channels), kind, quality=90)
-    before = stacked(read_picture(source, "picture").frame).astype(int)
-    after = stacked(read_picture(again(source), "again").frame)
+    before = stacked(read_image(source, "image").frame).astype(int)
+    after = stacked(read_image(again(source), "again").frame)
     assert after.shape == (64, 96, channels)
     assert np.abs(after - before).mean() < 1.5
 
@@ -66,12 +66,12 @@ def test_lossy_kinds_stay_close(kind: str, channels: int) -> None:
 @pytest.mark.parametrize("channels", [3, 4])
 def test_deep_avif_keeps_its_depth(bits: int, channels: int) -> None:
     source = vips(pixels(64, 96, channels, 16), "avif", bitdepth=bits, Q=95, compression="av1")
-    picture = read_picture(source, "picture")
-    assert picture.frame.format.bits == bits
-    assert picture.frame.format == pixel_format(picture.frame.format.name)
-    before = stacked(picture.frame)
+    still = read_image(source, "image")
+    assert still.frame.format.bits == bits
+    assert still.frame.format == pixel_format(still.frame.format.name)
+    before = stacked(still.frame)
     assert 2 ** (bits - 1) < before.max() < 2**bits
-    written = read_picture(again(source), "again")
+    written = read_image(again(source), "again")
     assert written.frame.format.bits == bits
     assert np.abs(stacked(written.frame).astype(int) - before).mean() < 2 ** (bits - 8)
 
@@ -104,7 +104,7 @@ def test_jpeg_of_other_tables_sampling_and_models() -> None:
     assert opened(again(three)).quantization == opened(three).quantization
     stored_rgb = pillow(pixels(), "jpeg", quality=95, keep_rgb=True, subsampling=0)
     assert [part[0] for part in opened(again(stored_rgb)).layer] == list(b"RGB")
-    after = stacked(read_picture(again(stored_rgb), "again").frame)
+    after = stacked(read_image(again(stored_rgb), "again").frame)
     assert np.abs(after.astype(int) - pixels()).max() <= 4
     noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
     fine = pillow(noise, "jpeg", qtables=[[1] * 64], subsampling=0)
@@ -132,13 +132,13 @@ def test_orientation_is_applied_once(kind: str, orientation: int) -> None:
     exif[0x112] = orientation
     source = sample(kind, exif=exif)
     upright = np.asarray(ImageOps.exif_transpose(opened(source))).astype(int)
-    first = stacked(read_picture(source, "picture").frame)
+    first = stacked(read_image(source, "image").frame)
     assert first.shape == upright.shape
     assert np.abs(first - upright).max() <= 1
     written = again(source)
     assert opened(written).getexif().get(0x112, 1) == 1
     shown = np.asarray(ImageOps.exif_transpose(opened(written)))
-    second = stacked(read_picture(written, "again").frame)
+    second = stacked(read_image(written, "again").frame)
     for later in (shown, second):
         assert later.shape == upright.shape
         assert np.abs(later - upright).mean() < 2
@@ -148,11 +148,11 @@ def test_orientation_is_applied_once(kind: str, orientation: int) -> None:
 def test_an_orientation_that_is_none_turns_nothing(kind: str) -> None:
     exif = Image.Exif()
     exif[0x112] = 9
-    assert read_picture(sample(kind, exif=exif), "picture").frame.width == 40
+    assert read_image(sample(kind, exif=exif), "image").frame.width == 40
 
 
 def test_content_decides_and_not_the_name() -> None:
-    assert read_picture(sample("png"), "photo.jpg").kind == "png"
+    assert read_image(sample("png"), "photo.jpg").kind == "png"
     assert all(suffix == suffix.lower() and suffix[0] == "." for suffix in IMAGE_SUFFIXES)
 
 
@@ -165,20 +165,20 @@ def test_palettes_and_bits_become_eight_bits(kind: str, mode: str, model: str, a
     image = Image.fromarray(pixels()).convert(mode)
     target = io.BytesIO()
     image.save(target, kind.upper())
-    picture = read_picture(target.getvalue(), "picture")
-    layout = picture.frame.format
+    still = read_image(target.getvalue(), "image")
+    layout = still.frame.format
     assert (layout.model, layout.bits, layout.alpha) == (model, 8, alpha)
     shown = np.asarray(
         image.convert("RGB") if model == "rgb" else image.convert("LA" if alpha else "L")
     )
-    np.testing.assert_array_equal(stacked(picture.frame).squeeze(), shown)
+    np.testing.assert_array_equal(stacked(still.frame).squeeze(), shown)
     np.testing.assert_array_equal(np.asarray(opened(again(target.getvalue()))), shown)
 
 
 def test_a_transparent_colour_becomes_alpha() -> None:
     target = io.BytesIO()
     Image.fromarray(pixels()).convert("P").save(target, "PNG", transparency=3)
-    assert read_picture(target.getvalue(), "picture").frame.format.name == "gbrap"
+    assert read_image(target.getvalue(), "image").frame.format.name == "gbrap"
 
 
 def test_premultiplied_tiff_keeps_every_value() -> None:
@@ -189,7 +189,7 @@ def test_premultiplied_tiff_keeps_every_value() -> None:
     written = again(bytes(source))
     tags = opened(written).tag_v2
     assert (tags[338], tags[259]) == ((1,), 5)
-    np.testing.assert_array_equal(stacked(read_picture(written, "again").frame), image)
+    np.testing.assert_array_equal(stacked(read_image(written, "again").frame), image)
 
 
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
@@ -207,19 +207,19 @@ def test_the_same_input_gives_the_same_bytes_and_no_word(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_frame_must_be_of_the_pictures_format() -> None:
-    picture = read_picture(sample("png"), "picture")
-    grey = read_picture(vips(pixels(channels=1), "png"), "grey").frame
-    with pytest.raises(ValueError, match="a frame of gray for a gbrp picture"):
-        write_picture(picture, grey, note=NOTE)
+def test_a_frame_must_be_of_the_images_format() -> None:
+    still = read_image(sample("png"), "image")
+    grey = read_image(vips(pixels(channels=1), "png"), "grey").frame
+    with pytest.raises(ValueError, match="a frame of gray for an image of gbrp"):
+        write_image(still, grey, note=NOTE)
 
 
 @pytest.mark.parametrize(("kind", "most"), [("jpeg", 65500), ("webp", 16383)])
 def test_a_side_that_the_format_cannot_hold(kind: str, most: int) -> None:
-    picture = read_picture(sample(kind), "picture")
+    still = read_image(sample(kind), "image")
     wide = tuple(np.zeros((1, most + 1), np.uint8) for _ in range(3))
     with pytest.raises(MediaError, match=f"at most {most} pixels a side, not {most + 1}x1"):
-        write_picture(picture, picture.frame.with_planes(wide), note=NOTE)
+        write_image(still, still.frame.with_planes(wide), note=NOTE)
 
 
 def test_avif_keeps_its_primaries() -> None:
@@ -242,19 +242,19 @@ def test_heic_with_a_decoder(bits: int, channels: int) -> None:
     file = library.from_bytes(mode, (96, 64), image.tobytes())
     file.save(target, quality=90, bit_depth=bits, exif=exif.tobytes())
     source = target.getvalue()
-    picture = read_picture(source, "picture")
-    assert (picture.kind, picture.frame.format.bits) == ("heic", bits)
-    before = stacked(picture.frame).astype(int)
+    still = read_image(source, "image")
+    assert (still.kind, still.frame.format.bits) == ("heic", bits)
+    before = stacked(still.frame).astype(int)
     assert np.abs(before - np.rot90(image, -1)).mean() < 3 * 2 ** (bits - 8)
     written = again(source, double)
     assert written == again(source, double)
-    after = read_picture(written, "again")
+    after = read_image(written, "again")
     assert (after.frame.width, after.frame.height) == (128, 192)
-    assert after.frame.format == picture.frame.format
+    assert after.frame.format == still.frame.format
     assert np.abs(stacked(after.frame)[::2, ::2] - before).mean() < 3 * 2 ** (bits - 8)
     assert b"Maker" in after.details.exif
     assert NOTE.encode() in after.details.xmp
     with pytest.raises(InputError, match="damaged or incomplete"):
-        read_picture(source[: len(source) // 2], "half")
+        read_image(source[: len(source) // 2], "half")
     with pytest.raises(InputError, match="more than the 99 allowed"):
-        read_picture(source, "large", most_pixels=99)
+        read_image(source, "large", max_pixels=99)

@@ -1,4 +1,4 @@
-"""What the tests of films look at: spans, hashes of frames, packets."""
+"""What tests of videos look at: spans, hashes of frames, packets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Render = Callable[..., VideoInfo]
 
 
 def whole(info: VideoInfo) -> Span:
-    """All of a film."""
+    """All of a video."""
     return Span(0, info.pts[0], info.pts[-1] + 1)
 
 
@@ -29,7 +29,7 @@ def at_keyframes(info: VideoInfo) -> list[Span]:
 
 
 def rendered(info: VideoInfo, span: Span, path: Path, settings: EncodeSettings) -> Part:
-    """A span of a film, decoded and encoded untouched."""
+    """A span of a video, decoded and encoded unchanged."""
     count = encode(decode(info, span), path, info=info, span=span, settings=settings)
     return Part(span, str(path), count, 0)
 
@@ -40,7 +40,7 @@ def digest(frame: Frame) -> tuple[int, str]:
 
 
 def digests(path: Path, info: VideoInfo, spans: Sequence[Span]) -> list[tuple[int, str]]:
-    """What comes out of a film, span by span."""
+    """Pts and hashes of a video's frames, span by span."""
     return [digest(frame) for span in spans for frame in decode(info, span)]
 
 

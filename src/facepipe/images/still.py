@@ -1,4 +1,4 @@
-"""Still pictures: a file into a Frame, and a Frame into a file of the same kind."""
+"""Still images: read a file into a Frame, and write a Frame as a file of the same kind."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from facepipe.images.containers import PNG_HEAD, heif_kind
 from facepipe.images.exif import resized
 from facepipe.images.xmp import stamped
 
-#: What `read_picture` opens unless it is told otherwise.
-MOST_PIXELS = 200_000_000
+#: Pixels that `read_image` allows by default.
+MAX_PIXELS = 200_000_000
 Kind = Literal["jpeg", "png", "webp", "tiff", "avif", "heic"]
 _Read = Callable[[bytes, codecs.Allow], codecs.Decoded]
 _Write = Callable[[codecs.Pixels, codecs.Details], bytes]
@@ -40,13 +40,13 @@ _HEADS: tuple[tuple[bytes, Kind], ...] = (
     (b"II+\0", "tiff"),
     (b"MM\0+", "tiff"),
 )
-#: The longest side that an encoder takes, pixels.
-_LONGEST: dict[Kind, int] = {"jpeg": 65500, "webp": 16383, "avif": 65536, "heic": 16384}
+#: The longest side that an encoder takes, in pixels.
+_MAX_SIDE: dict[Kind, int] = {"jpeg": 65500, "webp": 16383, "avif": 65536, "heic": 16384}
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """A still picture: its pixels as a frame, upright, and what `write_picture` needs beside them.
+class StillImage:
+    """A decoded still image: its upright pixels as a frame, and the metadata for `write_image`.
 
     `frame` has pts 0 and full range; its planes are R, G, B or Y alone, then A where there is one:
     uint8 for 8 bits and uint16 above (16 for PNG and TIFF, 10 or 12 for AVIF and HEIC).
@@ -57,26 +57,26 @@ class Picture:
     details: codecs.Details
 
 
-def read_picture(source: bytes, name: str, *, most_pixels: int = MOST_PIXELS) -> Picture:
-    """Read a picture file, whose kind its content decides; `name` is for messages.
+def read_image(source: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> StillImage:
+    """Decode an image file, whose kind its content decides; `name` is for messages.
 
-    Orientation is applied to the pixels. InputError: not a picture that facepipe reads, damaged or
-    cut short, several pages or frames, more than `most_pixels` (told by the header, before a pixel
+    Orientation is applied to the pixels. InputError: not an image that facepipe reads, damaged or
+    cut short, several pages or frames, more than `max_pixels` (by the header, before a pixel
     is decoded), CMYK, floating point or HDR.
     """
     kind = _kind(source)
     if kind is None:
         raise InputError(
-            f"{name}: not a picture that facepipe reads; "
+            f"{name}: not an image that facepipe reads; "
             "it reads JPEG, PNG, WebP, TIFF, AVIF and HEIC"
         )
 
     def allow(width: int, height: int, pages: int) -> None:
         if pages > 1:
-            raise codecs.RefusedError(f"{pages} pages or frames; facepipe takes pictures of one")
-        if width * height > most_pixels:
+            raise codecs.RefusedError(f"{pages} pages or frames; facepipe takes images of one")
+        if width * height > max_pixels:
             raise codecs.RefusedError(
-                f"{width}x{height} is {width * height:,} pixels, more than the {most_pixels:,} "
+                f"{width}x{height} is {width * height:,} pixels, more than the {max_pixels:,} "
                 "allowed; --max-pixels raises that"
             )
 
@@ -86,31 +86,32 @@ def read_picture(source: bytes, name: str, *, most_pixels: int = MOST_PIXELS) ->
     except codecs.RefusedError as error:
         raise InputError(f"{name}: {error}") from error
     except codecs.FAILURES as error:
-        told = f"a damaged or incomplete {_NAMES[kind]} file: {codecs.reason(error)}"
-        raise InputError(f"{name}: {told}") from error
+        raise InputError(
+            f"{name}: a damaged or incomplete {_NAMES[kind]} file: {codecs.reason(error)}"
+        ) from error
     channels = np.moveaxis(decoded.pixels, 2, 0)
     planes = tuple(_upright(plane, decoded.orientation) for plane in channels)
     layout = _pixel_format(len(planes), decoded.details.bits)
-    frame = Frame(0, layout, Colour(full_range=True), planes)
-    return Picture(frame, kind, decoded.details)
+    frame = Frame(pts=0, format=layout, colour=Colour(full_range=True), planes=planes)
+    return StillImage(frame, kind, decoded.details)
 
 
-def write_picture(picture: Picture, frame: Frame, *, note: str) -> bytes:
-    """Encode `frame`, of any size and of the pixel format of `picture`, as `picture` was stored.
+def write_image(image: StillImage, frame: Frame, *, note: str) -> bytes:
+    """Encode `frame`, of any size and of the pixel format of `image`, as `image` was stored.
 
-    Its metadata go along, with the new size in them. XMP says that a network made part of the
-    picture and, unless it has a description, `note`; where `note` is empty, it says neither. The
-    same input gives the same bytes. MediaError: the encoder refuses.
+    Its metadata are kept, with the new size in them. XMP gets the mark of a network's work and,
+    unless it has a description, `note`; an empty `note` adds neither. The same input gives the
+    same bytes. MediaError: the encoder refuses.
     """
-    if frame.format != picture.frame.format:
+    if frame.format != image.frame.format:
         raise ValueError(
-            f"a frame of {frame.format.name} for a {picture.frame.format.name} picture"
+            f"a frame of {frame.format.name} for an image of {image.frame.format.name}"
         )
-    kind, details = picture.kind, picture.details
+    kind, details = image.kind, image.details
     width, height = frame.width, frame.height
-    if max(width, height) > _LONGEST.get(kind, sys.maxsize):
+    if max(width, height) > _MAX_SIDE.get(kind, sys.maxsize):
         raise MediaError(
-            f"{_NAMES[kind]} holds at most {_LONGEST[kind]} pixels a side, not {width}x{height}"
+            f"{_NAMES[kind]} holds at most {_MAX_SIDE[kind]} pixels a side, not {width}x{height}"
         )
     codecs.forget_errors()
     pixels = cast(codecs.Pixels, np.stack(frame.planes, axis=-1))
@@ -122,11 +123,11 @@ def write_picture(picture: Picture, frame: Frame, *, note: str) -> bytes:
         )
         return _CODECS[kind][1](pixels, details)
     except (codecs.RefusedError, *codecs.FAILURES) as error:
-        told = f"{_NAMES[kind]} of {width}x{height}: {codecs.reason(error)}"
-        raise MediaError(told) from error
+        raise MediaError(f"{_NAMES[kind]} of {width}x{height}: {codecs.reason(error)}") from error
 
 
 def _kind(source: bytes) -> Kind | None:
+    """The kind of an image file by its first bytes; None: not one that is read."""
     for head, kind in _HEADS:
         if source.startswith(head):
             return kind
@@ -136,7 +137,7 @@ def _kind(source: bytes) -> Kind | None:
 
 
 def _upright(plane: Plane, orientation: int) -> Plane:
-    """A plane as it is to be shown, contiguous and not to be written to."""
+    """Turn a plane upright by EXIF's orientation, 1..8; contiguous and read-only."""
     if orientation > 4:
         plane = plane.T
     if orientation in (2, 3, 6, 7):

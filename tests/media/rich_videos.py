@@ -1,4 +1,4 @@
-"""Films that hold as much as their container can, made on the fly."""
+"""Videos that hold as much as their container can, made on the fly."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ STYLES = (
     "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
 )
 _MS = Fraction(1, 1000)
-NO_MARKS = Disposition(0)
-_WORDS = {
+NO_DISPOSITION = Disposition(0)
+_PAYLOADS = {
     "subrip": (b"One <i>two</i>", b"three"),
     "webvtt": (b"One <i>two</i>", b"three"),
     "mov_text": (b"\0\x03One", b"\0\x05three"),
@@ -38,16 +38,16 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Track:
-    """A stream beside the film's: `codec` as an encoder of sound, or as in `_WORDS`."""
+    """A stream besides the video: `codec` is an audio encoder, or a key of `_PAYLOADS`."""
 
     codec: str
     language: str | None = None
-    marks: Disposition = NO_MARKS
+    disposition: Disposition = NO_DISPOSITION
     metadata: Mapping[str, str] | None = None
     layout: str = "stereo"
 
 
-def film(
+def rich_video(
     path: Path,
     tracks: Sequence[Track] = (),
     *,
@@ -58,18 +58,18 @@ def film(
     rotation: int | None = None,
     mirrored: bool = False,
     container_options: Mapping[str, str] | None = None,
-    shown: Mapping[str, str] | None = None,
+    video_metadata: Mapping[str, str] | None = None,
     font: bool = False,
     cover: bool = False,
 ) -> Path:
-    """30 pictures at 25 a second, from 0.4 s on, with `tracks`; `shown` are the film's own keys."""
+    """30 frames at 25 fps, from 0.4 s on, with `tracks`; `video_metadata` is the video stream's."""
     quick = {"preset": "ultrafast", "x264-params": "asm=0", "g": "10"} if codec == "libx264" else {}
     with av.open(str(path), "w", container_options=dict(container_options or {})) as container:
         video = container.add_stream(codec, rate=25, options=quick | dict(options or {}))
         assert isinstance(video, av.VideoStream)
         video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
         video.time_base = video.codec_context.time_base = Fraction(1, 25)
-        video.metadata.update(shown or {})
+        video.metadata.update(video_metadata or {})
         if rotation is not None or mirrored:
             video.set_display_rotation(rotation or 0, hflip=mirrored)
         streams = [_added(container, track) for track in tracks]
@@ -90,10 +90,10 @@ def film(
             )  # fmt: skip
         packets = [p for s, t in zip(streams, tracks, strict=True) for p in _packets(s, t)]
         for number in range(30):
-            picture = av.VideoFrame.from_ndarray(synthetic.picture(number), "rgb24")
-            picture = picture.reformat(format="yuv420p")
-            picture.pts, picture.time_base = 10 + number, Fraction(1, 25)
-            packets += video.encode(picture)
+            frame = av.VideoFrame.from_ndarray(synthetic.picture(number), "rgb24")
+            frame = frame.reformat(format="yuv420p")
+            frame.pts, frame.time_base = 10 + number, Fraction(1, 25)
+            packets += video.encode(frame)
         packets += video.encode(None)
         for packet in sorted(packets, key=lambda p: (p.dts or 0) * p.time_base):
             container.mux(packet)
@@ -101,7 +101,7 @@ def film(
 
 
 def _added(container: av.container.OutputContainer, track: Track) -> av.stream.Stream:
-    if track.codec not in _WORDS:
+    if track.codec not in _PAYLOADS:
         rates = av.codec.Codec(track.codec, "w").audio_rates
         rate = 48000 if not rates or 48000 in rates else rates[0]
         layout = "mono" if track.codec == "libopencore_amrnb" else track.layout
@@ -115,9 +115,9 @@ def _added(container: av.container.OutputContainer, track: Track) -> av.stream.S
         stream = container.add_stream(track.codec)
         assert isinstance(stream, av.subtitles.stream.SubtitleStream)
         stream.codec_context.subtitle_header = STYLES.encode()
-    if track.codec in _WORDS:
+    if track.codec in _PAYLOADS:
         stream.time_base = _MS
-    stream.disposition = track.marks
+    stream.disposition = track.disposition
     if track.language:
         stream.metadata["language"] = track.language
     stream.metadata.update(track.metadata or {})
@@ -125,9 +125,9 @@ def _added(container: av.container.OutputContainer, track: Track) -> av.stream.S
 
 
 def _packets(stream: av.stream.Stream, track: Track) -> list[av.Packet[av.stream.Stream]]:
-    if track.codec in _WORDS:
+    if track.codec in _PAYLOADS:
         made = []
-        for start, data in zip((500, 1100), _WORDS[track.codec], strict=True):
+        for start, data in zip((500, 1100), _PAYLOADS[track.codec], strict=True):
             packet: av.Packet[av.stream.Stream] = av.Packet(data)
             packet.stream, packet.time_base = stream, _MS
             packet.pts = packet.dts = start
@@ -155,9 +155,9 @@ def _png() -> bytes:
     return file.getvalue()
 
 
-def film_with_everything(path: Path) -> Path:
-    """Matroska with sounds and captions in several languages, fonts, a cover, chapters, keys."""
-    return film(
+def with_everything(path: Path) -> Path:
+    """Matroska with audio and subtitles in several languages, fonts, a cover, chapters, keys."""
+    return rich_video(
         path,
         (
             Track("ac3", "eng", Disposition.default | Disposition.original, {"title": "Main"}),
@@ -169,15 +169,15 @@ def film_with_everything(path: Path) -> Path:
         ),
         metadata={"title": "Ä film", "com.example.reel": "7", "artist": "me"},
         chapters=True,
-        shown={"title": "Picture", "language": "eng"},
+        video_metadata={"title": "Picture", "language": "eng"},
         font=True,
         cover=True,
     )
 
 
-def phone_film(path: Path) -> Path:
-    """QuickTime as a phone makes it: turned, with a time code and a track that no one knows."""
-    known = film(
+def phone_video(path: Path) -> Path:
+    """QuickTime as a phone makes it: rotated, with a time code and a track of an unknown codec."""
+    known = rich_video(
         path.with_name("known.mp4"),
         (
             Track("aac", "eng", Disposition.default),
@@ -192,14 +192,16 @@ def phone_film(path: Path) -> Path:
     return path
 
 
-def action_film(path: Path) -> Path:
-    """MP4 as an action camera makes it: its data track has a name that mp4 knows."""
-    return film(path, (Track("aac", "eng", Disposition.default), Track("bin_data")), mirrored=True)
+def action_camera_video(path: Path) -> Path:
+    """MP4 as an action camera makes it: its data track has a codec that mp4 knows."""
+    return rich_video(
+        path, (Track("aac", "eng", Disposition.default), Track("bin_data")), mirrored=True
+    )
 
 
 def broadcast(path: Path) -> Path:
-    """A transport stream: MPEG-2, two languages, one of them for those who hear little."""
-    return film(
+    """A transport stream: MPEG-2, two languages, one of them for the hearing impaired."""
+    return rich_video(
         path,
         (
             Track("mp2", "eng"),
@@ -221,9 +223,9 @@ def broadcast(path: Path) -> Path:
     )
 
 
-def web_film(path: Path) -> Path:
+def web_video(path: Path) -> Path:
     """WebM: VP9, Opus and WebVTT."""
-    return film(
+    return rich_video(
         path,
         (Track("libopus", "eng", Disposition.default), Track("webvtt", "fra")),
         codec="libvpx-vp9",
@@ -233,11 +235,11 @@ def web_film(path: Path) -> Path:
     )
 
 
-#: Films that hold much, by the name of the file that they go to.
+#: Videos that hold much, by the name of the file that they go to.
 RICH: Mapping[str, Callable[[Path], Path]] = {
-    "everything.mkv": film_with_everything,
-    "phone.mov": phone_film,
-    "action.mp4": action_film,
+    "everything.mkv": with_everything,
+    "phone.mov": phone_video,
+    "action.mp4": action_camera_video,
     "broadcast.ts": broadcast,
-    "web.webm": web_film,
+    "web.webm": web_video,
 }

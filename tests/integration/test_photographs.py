@@ -92,7 +92,7 @@ def test_without_a_face_the_bytes_are_the_sources(tmp_path: Path) -> None:
 
 def test_what_cannot_be_done_is_refused_and_nothing_written(tmp_path: Path) -> None:
     Image.fromarray(photograph()).save(tmp_path / "in.jpg")
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "there.jpg").write_bytes(b"mine")
     for source, target, error in (
         ("in.jpg", "out.png", UsageError),
@@ -110,7 +110,7 @@ def test_what_cannot_be_done_is_refused_and_nothing_written(tmp_path: Path) -> N
 
 def test_the_command_line_takes_photographs(tmp_path: Path) -> None:
     Image.fromarray(photograph()).save(tmp_path / "in.jpg")
-    command = [sys.executable, "-m", "facepipe.cli.main", "run", str(tmp_path / "in.jpg")]
+    command = [sys.executable, "-m", "facepipe", "run", str(tmp_path / "in.jpg")]
     done = subprocess.run(
         [*command, "-o", str(tmp_path / "out.jpg")], capture_output=True, text=True, check=True
     )
@@ -119,4 +119,4 @@ def test_the_command_line_takes_photographs(tmp_path: Path) -> None:
         [*command, "-o", str(tmp_path / "out.mp4")], capture_output=True, text=True, check=False
     )
     assert refused.returncode == 2
-    assert "a picture keeps its kind" in refused.stderr
+    assert "an image keeps its format" in refused.stderr

@@ -1,4 +1,4 @@
-"""Which of the faces that could be enhanced are to be: by number, by place, by size."""
+"""Selection of the tracks to enhance: by number, by region, by size."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from facepipe.configs.settings import ChooseSettings
 from facepipe.datatypes import Float64, Track, VideoInfo
 from facepipe.errors import UsageError
 
-#: (N, 2) points of the film as it is shown, to (N,) whether faces are wanted there.
+#: Takes (N, 2) points of the video as it is shown to (N,) whether they lie in the region.
 Within = Callable[[Float64], NDArray[np.bool_]]
 
 
 def choose(tracks: Sequence[Track], wanted: ChooseSettings, info: VideoInfo) -> tuple[Track, ...]:
-    """The tracks, those refused with a reason that `wanted` leaves out.
+    """The tracks; those that `wanted` leaves out are refused with a reason.
 
-    Places are in pixels of the film as it is shown, turned as its rotation says; a track is where
-    its face's middle is at half of its knots and more. Of two of a size the first is the larger.
+    Regions are in pixels of the video as it is shown, after rotation. A track lies in one where the
+    centre of its box does at half of its knots or more. Of two of a size the first is the larger.
     Raises UsageError for a number that no track has, and for a region or mask that does not fit.
     """
     known = {track.number for track in tracks}
@@ -55,7 +55,7 @@ def _refused(track: Track, reason: str) -> Track:
 
 
 def _middles(track: Track, info: VideoInfo) -> Float64:
-    """(K, 2) of the boxes, as the film is shown."""
+    """(K, 2) the centres of the boxes, in the video as it is shown."""
     points = (track.boxes[:, :2] + track.boxes[:, 2:]).astype(np.float64) / 2
     width, height = info.width, info.height
     for _ in range(round(info.rotation / 90) % 4):
@@ -70,7 +70,7 @@ def _shown_size(info: VideoInfo) -> tuple[int, int]:
 
 
 def region_of(wanted: ChooseSettings, info: VideoInfo) -> Within | None:
-    """Where faces are wanted, None for everywhere. Raises UsageError as `choose`."""
+    """The region in which faces are wanted, None: everywhere. Raises UsageError as `choose`."""
     if wanted.region is None:
         return None
     size = _shown_size(info)
@@ -79,7 +79,7 @@ def region_of(wanted: ChooseSettings, info: VideoInfo) -> Within | None:
     x, y, width, height = wanted.region
     if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
         raise UsageError(
-            f"--region {x:g},{y:g},{width:g},{height:g} lies outside the film of "
+            f"--region {x:g},{y:g},{width:g},{height:g} lies outside the video of "
             f"{size[0]}x{size[1]} px"
         )
     low, high = np.array([x, y]), np.array([x + width, y + height])
@@ -87,19 +87,19 @@ def region_of(wanted: ChooseSettings, info: VideoInfo) -> Within | None:
 
 
 def _within_mask(path: Path, size: tuple[int, int]) -> Within:
-    """By a picture of the film's shape, light where faces are wanted."""
+    """The region of a mask image of the video's shape, light where faces are wanted."""
     if not is_there(path) or not path.is_file():
-        raise UsageError(f"--region {path}: this picture cannot be read (no such file)")
+        raise UsageError(f"--region {path}: this image cannot be read (no such file)")
     try:
         mask = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
     except (OSError, cv2.error) as error:
-        raise UsageError(f"--region {path}: this picture cannot be read ({error})") from error
+        raise UsageError(f"--region {path}: this image cannot be read ({error})") from error
     if mask is None:
-        raise UsageError(f"--region {path}: no picture that OpenCV reads")
+        raise UsageError(f"--region {path}: no image that OpenCV reads")
     height, width = mask.shape
     if abs(width / height - size[0] / size[1]) > 0.02 * size[0] / size[1]:
         raise UsageError(
-            f"--region {path}: a mask of {width}x{height} px has not the shape of the film, "
+            f"--region {path}: a mask of {width}x{height} px has not the shape of the video, "
             f"{size[0]}x{size[1]}"
         )
     ratio = np.array([width / size[0], height / size[1]])

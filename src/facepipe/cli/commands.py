@@ -1,0 +1,103 @@
+"""Commands as typer runs them: loaded when called, their options listed by panel in the help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from facepipe.errors import UsageError
+
+
+class Command(TyperCommand):
+    """A command whose help lists options by panel, without rich."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, the options without a panel, then each panel."""
+        panels: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for param in self.get_params(ctx):
+            usual = "Arguments" if param.param_type_name == "argument" else "Options"
+            if record := param.get_help_record(ctx):
+                panel = getattr(param, "rich_help_panel", None) or usual
+                panels.setdefault(panel, []).append(record)
+        for panel, records in panels.items():
+            if records:
+                with formatter.section(panel):
+                    formatter.write_dl(records)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse options after `--`, where they would be taken as names of files."""
+        flags = {flag for param in self.params for flag in (*param.opts, *param.secondary_opts)}
+        after = args[args.index("--") + 1 :] if "--" in args else []
+        for word in after:
+            if word.startswith("-") and word in flags and not Path(word).exists():
+                raise UsageError(
+                    f"{word} stands after --, where all is taken as a name; options stand before "
+                    f"it: {ctx.command_path} {word} ... -- {after[0]}"
+                )
+        return super().parse_args(ctx, args)
+
+
+class Group(TyperGroup):
+    """A group whose help gives each command the whole first sentence of its docstring."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a line for each command."""
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(1000)) for name, one in found.items() if one]
+            )
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A command that is imported when it is called.
+
+    `target` is "module:name" of a function or a Typer, `summary` its line in the help of the whole.
+    """
+
+    target: str
+    summary: str
+
+    def load(self, name: str) -> Any:
+        """Import the command."""
+        module, _, attribute = self.target.partition(":")
+        found: Callable[..., None] | typer.Typer = getattr(import_module(module), attribute)
+        if not isinstance(found, typer.Typer):
+            function, found = found, typer.Typer(add_completion=False, rich_markup_mode=None)
+            found.command(name, cls=Command)(function)
+        command = typer.main.get_command(found)
+        command.name = name
+        return command
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported when they are called; a subclass names them.
+
+    `panels` holds the commands by the heading of the help that they stand under.
+    """
+
+    panels: ClassVar[Mapping[str, Mapping[str, Lazy]]]
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Name the commands, in the order of the help."""
+        return [name for commands in self.panels.values() for name in commands]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Import the command of a name; None where there is none."""
+        for commands in self.panels.values():
+            if cmd_name in commands:
+                return commands[cmd_name].load(cmd_name)
+        return None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write each command's summary, by panel, without importing it."""
+        for panel, commands in self.panels.items():
+            with formatter.section(panel):
+                formatter.write_dl([(name, lazy.summary) for name, lazy in commands.items()])

@@ -1,0 +1,85 @@
+"""What commands print: texts made safe for a terminal, warnings, and the summary of a run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from facepipe.datatypes import Analysis
+    from facepipe.pipeline.api import Summary
+    from facepipe.pipeline.preflight import Plan
+
+NOTICE = "Enhanced faces are plausible inventions, no evidence."
+
+
+def printable(text: object) -> str:
+    """Return a text in one line, its control characters escaped: file names may hold any."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+def print_error(message: object) -> None:
+    """Print why a command ends, in one line on stderr."""
+    print(f"facepipe: {printable(message)}", file=sys.stderr)
+
+
+def print_warnings(warnings: Iterable[str]) -> None:
+    """Print each warning in one line on stderr."""
+    for warning in warnings:
+        print(f"warning: {printable(warning)}", file=sys.stderr)
+
+
+def print_summary(summary: Summary) -> None:
+    """Print what a run did, what it left undone, and the notice."""
+    print_warnings(summary.warnings)
+    line = (
+        f"{printable(summary.target)}: {summary.frames} frames, {summary.faces} faces of "
+        f"{summary.tracks} tracks enhanced, {summary.refused} tracks refused, "
+        f"{summary.seconds:.1f} s"
+    )
+    if summary.resumed:
+        line += f", {summary.resumed} spans kept from an earlier run"
+    print(line)
+    if summary.advice:
+        print(summary.advice)
+    print(NOTICE)
+
+
+def print_analysis(analysis: Analysis, target: Path) -> None:
+    """Print how many tracks an analysis has, and its warnings."""
+    from facepipe.video.damage import describe_damage
+
+    enhanced = sum(track.enhance for track in analysis.tracks)
+    print(
+        f"{printable(target)}: {len(analysis.tracks)} tracks, {enhanced} to enhance, "
+        f"{len(analysis.tracks) - enhanced} refused with their reasons"
+    )
+    print_warnings((*analysis.warnings, *describe_damage(analysis.damage, analysis.time_base)))
+
+
+def print_plan(plan: Plan, target: Path) -> None:
+    """Print what a run would do: source, output, copied streams, workers, spans, warnings."""
+    from facepipe.video.damage import describe_damage
+
+    info, encode = plan.info, plan.encode
+    width, height = info.width * encode.scale, info.height * encode.scale
+    options = " ".join(f"{key}={value}" for key, value in encode.options)
+    print(f"source: {printable(info.path)}: {info.container}, {info.codec} {info.pix_fmt}")
+    print(f"  {info.width}x{info.height}, {len(info.pts)} frames, {info.seconds:.2f} s")
+    print(
+        f"output: {printable(target)}: {encode.codec} {options} {encode.pix_fmt}, {width}x{height}"
+    )
+    for stream in info.others:
+        if stream.index not in plan.leave_out:
+            print(f"  copied: stream {stream.index}, {stream.kind} {stream.codec}")
+    print(f"workers: {plan.workers}")
+    print(f"spans: {len(plan.spans)}")
+    for span in plan.spans:
+        start = float((span.start - info.pts[0]) * info.time_base)
+        stop = float((span.stop - info.pts[0]) * info.time_base)
+        print(f"  {span.index}: {start:.2f} s to {stop:.2f} s")
+    for note in (*info.warnings, *describe_damage(info.damage, info.time_base), *plan.notes):
+        print(f"warning: {printable(note)}")

@@ -1,0 +1,106 @@
+"""The commands on one file: `run`, and its two halves `analyze` and `render`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facepipe._files import is_image
+from facepipe.cli.options import (
+    DryRun,
+    Input,
+    Output,
+    Overwrite,
+    Progress,
+    ProgressKind,
+    Quiet,
+    with_settings,
+)
+from facepipe.cli.output import print_analysis, print_plan, print_summary
+from facepipe.cli.progress import reporting
+from facepipe.configs.settings import Settings
+
+
+@with_settings("detect", "choose", "restore", "output", "strict_input", "workers")
+def run(
+    source: Input,
+    output: Output,
+    settings: Settings,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    progress: Progress = ProgressKind.auto,
+    quiet: Quiet = False,
+) -> None:
+    """Enhance the faces of INPUT and write the video to OUTPUT, with a report beside it."""
+    if not dry_run:
+        _prepare_workers(settings, source)
+    from facepipe.pipeline import api
+    from facepipe.pipeline.preflight import make_plan
+
+    if dry_run:
+        print_plan(make_plan(source, settings, target=output, overwrite=overwrite), output)
+        return
+    with reporting(progress, quiet) as on_event:
+        summary = api.enhance(source, output, settings, overwrite=overwrite, on_event=on_event)
+    if not quiet:
+        print_summary(summary)
+
+
+@with_settings(
+    "detect",
+    "choose.region",
+    "choose.largest",
+    "output.start",
+    "output.end",
+    "strict_input",
+    "workers",
+)
+def analyze(
+    source: Input,
+    output: Annotated[Path, typer.Option("--output", "-o", help="the analysis.json to write")],
+    settings: Settings,
+    overwrite: Overwrite = False,
+    progress: Progress = ProgressKind.auto,
+    quiet: Quiet = False,
+) -> None:
+    """Find and follow the faces of INPUT; write what was found, to read, edit and render."""
+    _prepare_workers(settings, source)
+    from facepipe.pipeline import api
+
+    with reporting(progress, quiet) as on_event:
+        analysis = api.analyze(source, output, settings, overwrite=overwrite, on_event=on_event)
+    if not quiet:
+        print_analysis(analysis, output)
+
+
+@with_settings("choose", "restore", "output", "strict_input", "workers")
+def render(
+    source: Input,
+    analysis: Annotated[Path, typer.Argument(metavar="ANALYSIS", help="from facepipe analyze")],
+    output: Output,
+    settings: Settings,
+    overwrite: Overwrite = False,
+    progress: Progress = ProgressKind.auto,
+    quiet: Quiet = False,
+) -> None:
+    """Write INPUT to OUTPUT with the faces enhanced that ANALYSIS names."""
+    _prepare_workers(settings, source)
+    from facepipe.pipeline import api
+
+    with reporting(progress, quiet) as on_event:
+        summary = api.render(
+            source, analysis, output, settings, overwrite=overwrite, on_event=on_event
+        )
+    if not quiet:
+        print_summary(summary)
+
+
+def _prepare_workers(settings: Settings, source: Path) -> None:
+    """Begin to import what workers need for a video, while this process imports its own."""
+    from facepipe.workers.forkserver import prepare
+    from facepipe.workers.resources import usable_cores
+
+    if (settings.workers or usable_cores()) > 1 and not is_image(source):
+        prepare()

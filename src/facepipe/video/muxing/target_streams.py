@@ -1,0 +1,169 @@
+"""Streams of a target: its video, made after a rendered part, and copies of all the others."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.sidedata.sidedata import Type
+from av.stream import Stream
+
+from facepipe.datatypes import VideoInfo
+from facepipe.video.containers import Container
+from facepipe.video.muxing.concat import VideoPackets, has_alpha_packets
+from facepipe.video.muxing.options import (
+    copied_time_base,
+    is_copied,
+    name_layout,
+    stream_metadata,
+    tag_colour,
+)
+from facepipe.video.muxing.priming import encoder_delays, with_encoder_delay
+from facepipe.video.muxing.subtitles import SubtitleConverter, converted_to
+from facepipe.video.pixel_formats import side_data
+from facepipe.video.pyav.alpha import has_alpha_mode
+from facepipe.video.sources import demuxed, open_source
+from facepipe.video.streams import codec_name, is_cover
+
+
+@dataclass(frozen=True)
+class MuxJob:
+    """All that goes into one target: as of `mux.mux`, and at most `max_packets` of the source."""
+
+    video: VideoPackets
+    container: Container
+    leave_out: Collection[int]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    window: tuple[int, int] | None = None
+    max_packets: int | None = None
+
+
+@dataclass(frozen=True)
+class TargetStreams:
+    """The streams of a target that is not started yet.
+
+    `copies` are (target, source) by the source's index, `converters` those of its text subtitles
+    that become another codec.
+    """
+
+    video: av.VideoStream
+    copies: dict[int, tuple[Stream, Stream]]
+    converters: dict[int, SubtitleConverter]
+
+    @property
+    def order(self) -> list[int]:
+        """Indices of the streams that get packets, covers last, as most containers put them."""
+        copies = [pair for pair in self.copies.values() if pair[1].type != "attachment"]
+        covers = sorted(copy.index for copy, source in copies if is_cover(source))
+        others = [copy.index for copy, source in copies if not is_cover(source)]
+        return sorted([self.video.index, *others]) + covers
+
+
+def add_streams(out: OutputContainer, opened: InputContainer, job: MuxJob) -> TargetStreams:
+    """Add the video and a copy of every other stream, in the source's order."""
+    container = job.container
+    video: av.VideoStream | None = None
+    copies: dict[int, tuple[Stream, Stream]] = {}
+    converters: dict[int, SubtitleConverter] = {}
+    delays = encoder_delays(job.video.source, opened, container) if job.window is None else {}
+    for stream in opened.streams:
+        if stream.index == job.video.info.stream_index:
+            assert isinstance(stream, av.VideoStream)
+            video = _add_video(out, stream, job)
+        elif not is_copied(stream, job.leave_out):
+            continue
+        elif is_cover(stream) and container.covers == "attachment":
+            _attach_cover(out, job.video.source, stream)
+        else:
+            codec = converted_to(stream, container)
+            if codec is not None:
+                converters[stream.index] = SubtitleConverter(out, stream, codec)
+                copy: Stream = converters[stream.index].stream
+            else:
+                copy = _add_copy(out, stream, container, delays.get(stream.index))
+            copy.metadata.update(stream_metadata(stream, container, replaced=codec is not None))
+            copy.disposition = stream.disposition
+            copy.time_base = copied_time_base(stream, opened, container)
+            _keep_id(copy, stream, container)
+            copies[stream.index] = (copy, stream)
+    assert video is not None
+    return TargetStreams(video, copies, converters)
+
+
+def _add_copy(
+    out: OutputContainer, stream: Stream, container: Container, delay: Fraction | None
+) -> Stream:
+    if delay is not None and isinstance(stream, av.AudioStream):
+        with with_encoder_delay(stream, delay) as delayed:
+            return out.add_stream_from_template(delayed.streams[0], opaque=True)
+    copy = out.add_stream_from_template(stream, opaque=True)
+    name_layout(copy, container)
+    return copy
+
+
+def _add_video(out: OutputContainer, original: av.VideoStream, job: MuxJob) -> av.VideoStream:
+    """The video stream, made after the rendered part where there is one, else the original."""
+    packets, info, container = job.video, job.video.info, job.container
+    with ExitStack() as stack:
+        template = original
+        if packets.sample is not None:
+            part = stack.enter_context(av.open(str(packets.sample.absolute())))
+            template = part.streams.video[0]
+        video = out.add_stream_from_template(template, opaque=True)
+        codec, codec_tag = codec_name(template), template.codec_context.codec_tag
+    video.time_base = info.time_base
+    context = video.codec_context
+    if original.average_rate:
+        context.framerate = original.average_rate
+    if info.sample_aspect_ratio is not None:
+        context.sample_aspect_ratio = info.sample_aspect_ratio
+    if container.isobmff and codec == "hevc":
+        context.codec_tag = "hvc1"  # the only tag that Apple's players take
+    if codec == "prores":
+        context.codec_tag = codec_tag  # ProRes has its profile there
+    first = _first_frame(packets.source, info)
+    if first is not None:
+        tag_colour(context, first, info)
+        matrix = side_data(first, Type.DISPLAYMATRIX)
+        if matrix:  # the nine numbers that rotate or mirror the frame when it is shown
+            video.set_display_matrix(struct.unpack("=9i", matrix[:36]))
+    video.metadata.update(stream_metadata(original, container, replaced=True))
+    video.disposition = original.disposition
+    _keep_id(video, original, container)
+    if packets.extradata is not None:
+        context.extradata = packets.extradata
+    rendered_alpha = packets.sample is not None and has_alpha_packets(packets.sample)
+    if rendered_alpha or (packets.copies and has_alpha_mode(original)):
+        video.metadata["alpha_mode"] = "1"
+    return video
+
+
+def _keep_id(copy: Stream, stream: Stream, container: Container) -> None:
+    if container.program_ids and container.matches(stream.container.format.name):
+        copy.id = stream.id
+
+
+def _attach_cover(out: OutputContainer, source: Path, stream: Stream) -> None:
+    # Attachments need their bytes before the header is written.
+    with open_source(source) as opened:
+        packets = demuxed(opened, opened.streams[stream.index])
+        image = next((bytes(packet) for packet in packets if packet.size), None)
+    if image is not None:
+        codec = codec_name(stream)
+        kind = {"mjpeg": "jpeg"}.get(codec, codec)
+        name = stream.metadata.get("filename", f"cover.{kind.replace('jpeg', 'jpg')}")
+        out.add_attachment(name, stream.metadata.get("mimetype", f"image/{kind}"), image)
+
+
+def _first_frame(source: Path, info: VideoInfo) -> av.VideoFrame | None:
+    with open_source(source) as opened, suppress(av.FFmpegError):
+        for frame in opened.decode(opened.streams[info.stream_index]):
+            if isinstance(frame, av.VideoFrame):
+                return frame
+    return None

@@ -1,0 +1,75 @@
+"""The flags of every command, frozen: one that is added, removed or renamed fails here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from facepipe.cli.main import app
+
+FACES = {"--min-face", "--max-face", "--score", "--detect-every", "--detector", "--pack"}
+SELECTION = {"--tracks", "--region", "--largest"}
+RESTORATION = {"--restorer", "--strength", "--fidelity", "--device"}
+ENCODING = {
+    "--scale", "--codec", "--quality", "--crf", "--preset", "--pix-fmt", "--copy", "--no-copy",
+    "--allow-loss",
+}  # fmt: skip
+PART = {"--start", "--end"}
+COMMON = {
+    "--output", "-o", "--strict-input", "--workers", "--profile", "--config", "--set",
+    "--overwrite", "--progress", "--quiet", "-q",
+}  # fmt: skip
+TABLES = {"--json", "--markdown"}
+HELP = {"--help", "-h"}
+FLAGS = {
+    "": {"--version"},
+    "run": FACES | SELECTION | RESTORATION | ENCODING | PART | COMMON | {"--dry-run"},
+    "analyze": FACES | (SELECTION - {"--tracks"}) | PART | COMMON,
+    "render": SELECTION | RESTORATION | ENCODING | PART | COMMON,
+    "batch": FACES | RESTORATION | ENCODING | COMMON
+    | {"--dry-run", "--work", "--ray", "--shared", "--gpus", "--max-pixels", "--pack-archives"},
+    "doctor": {"--json"},
+    "models": set(),
+    "models list": set(),
+    "train": {"--workers", "--ray", "--list", "--copy"},
+    "label": {"--teacher", "--output", "-o"},
+    "export": {"--parsing", "--restore", "--output", "-o", "--mix", "--share"},
+    "evaluate": set(),
+    "evaluate faces": TABLES
+    | {"--protocol", "--restorer", "--limit", "--sheet", "--worst", "--mirrored", "--device"},
+    "evaluate parsing": TABLES | {"--masks", "--weights", "--size", "--limit"},
+    "evaluate video": TABLES | {"--restorer", "--face", "--scale", "--crf", "--frames"},
+    "evaluate crowd": TABLES
+    | {"--background", "--restorer", "--scale", "--frames", "--count", "--smallest", "--largest",
+       "--motion", "--noise", "--crf", "--seed"},
+}  # fmt: skip
+
+
+def commands(
+    command: Any, parent: typer.Context | None = None, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, set[str]]]:
+    """`command` and each command below it: the words that call it, and its flags."""
+    context = typer.Context(command, parent=parent, **command.context_settings)
+    yield (
+        " ".join(path),
+        {
+            flag
+            for param in command.get_params(context)
+            if param.param_type_name == "option"
+            for flag in (*param.opts, *param.secondary_opts)
+        },
+    )
+    for name in getattr(command, "list_commands", lambda _: ())(context):
+        yield from commands(command.get_command(context, name), context, (*path, name))
+
+
+def test_the_commands_are_these() -> None:
+    assert dict(commands(typer.main.get_command(app))).keys() == FLAGS.keys()
+
+
+@pytest.mark.parametrize("command", FLAGS)
+def test_the_flags_of_a_command_are_these(command: str) -> None:
+    assert dict(commands(typer.main.get_command(app)))[command] == FLAGS[command] | HELP

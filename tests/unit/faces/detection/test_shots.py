@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facepipe.datatypes import Colour, Frame, PixelFormat
+from facepipe.faces.detection.shots import correlation, is_cut, thumbnail
+from media.shots import frame, shot
+
+
+def cuts_of(images: list[NDArray[np.uint8]]) -> list[int]:
+    small = [thumbnail(frame(0, image)) for image in images]
+    return [k for k in range(1, len(small)) if is_cut(small[max(k - 3, 0) : k], small[k : k + 3])]
+
+
+def test_pans_light_and_noise_are_no_cuts() -> None:
+    rng = np.random.default_rng(0)
+    assert cuts_of([shot(1, k, 4.0) for k in range(20)]) == []
+    assert cuts_of([shot(1, k) // (2 if k > 9 else 1) for k in range(20)]) == []
+    noisy = [np.clip(shot(1, 0) + rng.normal(0, 25, (72, 128, 1)), 0, 255) for _ in range(9)]
+    assert cuts_of([image.astype(np.uint8) for image in noisy]) == []
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_flash_is_no_cut(length: int) -> None:
+    white = np.full((72, 128, 3), 250, np.uint8)
+    assert cuts_of([white if 8 <= k < 8 + length else shot(1, k) for k in range(20)]) == []
+
+
+def test_a_fade_to_black_is_no_cut_and_a_cut_from_black_is_one() -> None:
+    fade = [(shot(1, k) * max(1 - k / 10, 0)).astype(np.uint8) for k in range(14)]
+    assert cuts_of(fade) == []
+    assert cuts_of([*fade, *(shot(4, k) for k in range(6))]) == [14]
+
+
+@pytest.mark.parametrize("seed", range(2, 8))
+def test_a_cut_is_one(seed: int) -> None:
+    assert cuts_of([shot(1 if k < 6 else seed, k, 2.0) for k in range(12)]) == [6]
+    assert correlation(*(thumbnail(frame(0, shot(1, k))) for k in (0, 1))) > 0.95
+
+
+def test_thumbnails_are_in_codes_of_eight_bits() -> None:
+    plane = np.full((20, 40), 400, np.uint16)
+    ten = Frame(pts=0, format=PixelFormat("gray10le", "gray", 10), colour=Colour(), planes=(plane,))
+    np.testing.assert_array_equal(thumbnail(ten), 100)
