@@ -6,8 +6,8 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from facepipe.errors import OutputError
 
@@ -80,16 +80,49 @@ def durable_rename(source: Path, target: Path) -> None:
             os.close(folder)
 
 
-@cache
-def _digest(path: Path, _size: int, _modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+class FileVersion(NamedTuple):
+    """A file as it is now: any write gives it another version.
+
+    A copy over it with the same size and a forged modification time changes `changed_ns`, which no
+    call sets (Windows keeps the creation time there, and notices the modification time alone).
+    """
+
+    path: Path
+    device: int
+    inode: int
+    size: int  # bytes
+    modified_ns: int
+    changed_ns: int
+
+
+_SHA256: dict[FileVersion, str] = {}
+
+
+def version_of(path: Path) -> FileVersion:
+    """The version of a file, without reading it. Errors: OSError as the disk does."""
+    status = path.stat()
+    return FileVersion(
+        path=path.resolve(),
+        device=status.st_dev,
+        inode=status.st_ino,
+        size=status.st_size,
+        modified_ns=status.st_mtime_ns,
+        changed_ns=status.st_ctime_ns,
+    )
 
 
 def sha256_of(path: Path) -> str:
-    """The file's SHA-256 as 64 hexadecimal digits; remembered while the file does not change."""
-    status = path.stat()
-    return _digest(path.resolve(), status.st_size, status.st_mtime_ns)
+    """The file's SHA-256 as 64 hexadecimal digits; read again only where its version changed."""
+    version = version_of(path)
+    if version not in _SHA256:
+        with path.open("rb") as file:
+            _SHA256[version] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _SHA256[version]
+
+
+def remember_sha256(version: FileVersion, digest: str) -> None:
+    """Save `sha256_of` the reading: `digest` was worked out while the file was read."""
+    _SHA256[version] = digest
 
 
 def is_address(name: str) -> bool:

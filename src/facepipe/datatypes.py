@@ -192,6 +192,11 @@ class VideoInfo:
     tags: tuple[int, int, int, int] = (0, 2, 2, 2)
     damage: tuple[Damage, ...] = ()  # that shows in the packets
     chroma_location: str | None = None  # of chroma samples between luma's, by FFmpeg's names
+    coded_pts: tuple[int, ...] = ()  # in decoding order; where there are closed groups
+    end: int | None = None  # pts up to which the last frame is shown, as far as it is known
+    extradata: bytes = b""  # the codec's header, as the container holds it
+    #: NAL units of H.264 or HEVC in that header, then those in the first keyframe.
+    parameter_sets: tuple[bytes, ...] = ()
 
     @property
     def seconds(self) -> float:

@@ -49,15 +49,15 @@ def fuzz_one(data: bytes) -> None:
         parts.append(rest[2 : 2 + size])
         rest = rest[2 + size :]
     extradata, *packets = parts or [b""]
-    size = bitstream.length_size(codec, extradata)
+    size = bitstream.nal_length_size(codec, extradata)
     sets = bitstream.parameter_sets(codec, extradata) if codec != "av1" else ()
     units = [unit for packet in packets for unit in bitstream.nal_units(packet, size)]
-    bitstream.h264_set_ids([*sets, *units])
+    bitstream.h264_parameter_set_ids([*sets, *units])
     bitstream.h264_is_lossless([*sets, *units])
     bitstream.in_annex_b(sets)
     for packet in packets:
         bitstream.is_random_access(codec, packet, size)
-        bitstream.brings_sets("hevc" if codec == "hevc" else "h264", packet, size)
+        bitstream.has_parameter_sets("hevc" if codec == "hevc" else "h264", packet, size)
         assert bitstream.annex_b(packet, None) == packet
         bitstream.annex_b(packet, size)
     with tempfile.TemporaryDirectory() as folder:

@@ -12,7 +12,7 @@ import av
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Span
 from facepipe.errors import FacepipeError
-from facepipe.pipeline.spans import plan
+from facepipe.pipeline.spans import plan_spans
 from facepipe.video import decode, probe
 
 LIMITS = LimitSettings(frame_megapixels=4, frames=2000)
@@ -63,7 +63,7 @@ def fuzz_one(data: bytes) -> None:
             assert info.height > 0
             assert list(info.pts) == sorted(info.pts)
             assert set(info.keyframe_pts) <= set(info.pts)
-            spans = plan(info, span_seconds=1.0)
+            spans = plan_spans(info, span_seconds=1.0)
             covered = sum(span.start <= pts < span.stop for pts in info.pts for span in spans)
             assert covered == len(info.pts)
             last = None

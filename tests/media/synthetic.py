@@ -38,6 +38,7 @@ def film(
     container_options: dict[str, str] | None = None,
     audio: int = 0,
     audio_start: int = 0,
+    audio_rate: int = 8000,
     subtitle: str | None = None,
     rotation: int | None = None,
     aspect: Fraction | None = None,
@@ -55,7 +56,7 @@ def film(
     are what FFmpeg does to each before it is encoded, such as "setfield=bff".
 
     `colour` is range, matrix, primaries and transfer by H.273's numbers; `audio` counts AAC
-    tracks of 8 kHz, `audio_start` is in samples; `subtitle` is a codec for two subtitles.
+    tracks of `audio_rate` Hz, `audio_start` is in samples; `subtitle` is a codec for two subtitles.
     """
     times = list(pts) if pts is not None else [STEP * number for number in range(frames)]
     defaults = {"preset": "ultrafast", "g": "10", "bf": "2"} if codec.startswith("libx26") else {}
@@ -86,7 +87,7 @@ def film(
             context.color_primaries, context.color_trc = colour[2:]
         if rotation is not None:
             video.set_display_rotation(rotation)
-        sounds = [container.add_stream("aac", rate=8000, layout="mono") for _ in range(audio)]
+        sounds = [container.add_stream("aac", rate=audio_rate, layout="mono") for _ in range(audio)]
         for number, sound in enumerate(sounds):
             sound.metadata["language"] = ("eng", "deu", "fra")[number]
         if subtitle is not None:
@@ -347,10 +348,11 @@ def _audio_packets(
 ) -> Iterable[av.Packet[av.AudioStream]]:
     seconds = float((times[-1] - min(times[0], 0)) * time_base) + 0.2
     for number, sound in enumerate(sounds):
-        count = max(int(seconds * 8000) - max(start, 0), 2048)
+        rate = sound.rate
+        count = max(int(seconds * rate) - max(start, 0), 2048)
         wave = np.sin(np.arange(count) * (0.2 + 0.1 * number)).astype(np.float32)[None] * 0.3
         frame = av.AudioFrame.from_ndarray(wave, "fltp", "mono")
-        frame.sample_rate, frame.pts, frame.time_base = 8000, start, Fraction(1, 8000)
+        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
         yield from sound.encode(frame)
         yield from sound.encode(None)
 

@@ -1,55 +1,78 @@
-"""A film from end to end, composed: this page is what facepipe does."""
+"""One video on one page: probe, plan, analyze, link, render, mux, report."""
 
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facepipe import __version__
 from facepipe._files import is_image, sha256_of
 from facepipe.configs.settings import Settings
-from facepipe.datatypes import Analysis
+from facepipe.datatypes import Analysis, Part
 from facepipe.errors import InputError
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.checkpoint import claim, fingerprint, is_left, open_job
 from facepipe.pipeline.limits import check_crowd
-from facepipe.pipeline.passes import OnEvent, analyze_pass, check_damage, render_pass
+from facepipe.pipeline.passes import (
+    OnEvent,
+    Run,
+    analyze_pass,
+    check_damage,
+    link_tracks,
+    render_pass,
+)
 from facepipe.pipeline.preflight import (
+    Plan,
     check_output,
     check_restorer,
     check_unchanged,
-    make_plan,
-    told_plainly,
+    plan_run,
+    translated_errors,
 )
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
     CONTAINER_TAG,
+    Sidecar,
     make_sidecar,
     scale_advice,
     sidecar_path,
     write_sidecar,
 )
-from facepipe.video import mux
+from facepipe.video import mux, probe
+from facepipe.video.source_cache import read_once
 from facepipe.workers.base import Executor
 from facepipe.workers.local import LocalExecutor
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did, for the last line."""
+    """What a run did, for its last line."""
 
     target: Path
     source_sha256: str
     frames: int
-    faces: int  # enhanced, over all frames
+    faces: int  # enhanced, counted over all frames
     tracks: int
     refused: int
     seconds: float
     resumed: int  # spans that an earlier run had finished
     advice: str | None
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What the caller asks for."""
+
+    source: Path
+    target: Path
+    settings: Settings
+    executor: Executor | None  # None: processes of this machine
+    overwrite: bool
+    on_event: OnEvent | None
 
 
 def enhance(
@@ -61,16 +84,16 @@ def enhance(
     overwrite: bool = False,
     on_event: OnEvent | None = None,
 ) -> Summary:
-    """Analyze `source` and render it to `target` with its faces made clear.
+    """Analyze `source`, a video or by its suffix an image, and render it to `target`.
 
-    `source` is a film, or a picture by its suffix. What an interrupted run had finished is not done
-    again. Writes `TARGET.facepipe.json` beside it. Raises FacepipeError; then there is no target.
+    An interrupted run goes on where it was. A report goes to `TARGET.facepipe.json`. Raises
+    FacepipeError; then there is no target.
     """
-    made, source, target = settings or Settings(), Path(source), Path(target)
-    with told_plainly(source, target):
-        if is_image(source):
-            return _picture(source, target, made, overwrite)
-        return _make(source, target, made, None, executor, overwrite, on_event)
+    request = _request(source, target, settings, executor, overwrite, on_event)
+    with translated_errors(request.source, request.target):
+        if is_image(request.source):
+            return _enhance_image(request)
+        return _enhance_video(request, None)
 
 
 def render(
@@ -85,12 +108,11 @@ def render(
 ) -> Summary:
     """Render `source` by an analysis that was made, and perhaps edited, before.
 
-    Raises InputError when the analysis belongs to another film; else as `enhance`.
+    Raises InputError when the analysis belongs to another source; else as `enhance`.
     """
-    made, source, target = settings or Settings(), Path(source), Path(target)
-    with told_plainly(source, target):
-        found = read_analysis(Path(analysis), made.limits)
-        return _make(source, target, made, found, executor, overwrite, on_event)
+    request = _request(source, target, settings, executor, overwrite, on_event)
+    with translated_errors(request.source, request.target):
+        return _enhance_video(request, read_analysis(Path(analysis), request.settings.limits))
 
 
 def analyze(
@@ -102,31 +124,73 @@ def analyze(
     overwrite: bool = False,
     on_event: OnEvent | None = None,
 ) -> Analysis:
-    """Find and follow the faces of `source` and write analysis.json to `target`."""
-    settings = settings or Settings()
-    source, target = Path(source), Path(target)
-    with told_plainly(source, target), ExitStack() as stack:
-        planned = replace(make_plan(source, settings), source_sha256=sha256_of(source))
+    """Find and follow the faces of `source`, and write analysis.json to `target`."""
+    request = _request(source, target, settings, executor, overwrite, on_event)
+    source, target, settings = request.source, request.target, request.settings
+    with translated_errors(source, target), read_once(source) as cache:
+        plan = plan_run(probe(source, settings.limits), settings)
+        plan = replace(plan, source_sha256=cache.sha256())
         check_output(source, target, overwrite or is_left(target))
-        mark = fingerprint(source, settings, None, (__version__,))
-        if not overwrite:
-            claim(target, mark)
-        job = stack.enter_context(open_job(target, mark))
-        workers = executor or stack.enter_context(LocalExecutor(planned.workers))
-        found = analyze_pass(planned, settings, job, workers, on_event)
-        check_damage(planned, found.damage, settings)
-        write_analysis(found, job.analysis)
-        job.deliver(job.analysis, target)
-        job.remove()
+        with _started(request, plan, None, (__version__,)) as run:
+            found = link_tracks(run, analyze_pass(run))
+            check_damage(plan, found.damage, settings)
+            write_analysis(found, run.job.analysis)
+            run.job.deliver(run.job.analysis, target)
+            run.job.remove()
     return found
 
 
-def _picture(source: Path, target: Path, settings: Settings, overwrite: bool) -> Summary:
+def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
+    """Make the target, by the `given` analysis where there is one."""
+    began = time.monotonic()
+    source, target, settings = request.source, request.target, request.settings
+    here = request.executor is None or request.executor.here
+    overwrite = request.overwrite or is_left(target)  # of a run killed when all was done
+    with read_once(source) as cache:
+        info = probe(source, settings.limits)
+        plan = plan_run(info, settings, target=target, overwrite=overwrite, here=here)
+        plan = replace(plan, source_sha256=cache.sha256())
+
+        model, runs_on = check_restorer(settings, here=here)
+        made_with = (__version__, runs_on, *(model.sha256 if model else ()))
+        with _started(request, plan, given, made_with) as run:
+            analysis = _analyzed(run) if given is None else _accepted(given, plan, settings)
+            check_crowd(analysis.tracks, settings.limits)
+            check_damage(plan, analysis.damage, settings)
+
+            parts, resumed = render_pass(run, analysis)
+            check_damage(plan, [one for part in parts for one in part.damage], settings)
+
+            whole = run.job.whole(target)
+            _mux(plan, parts, whole)
+
+            report = make_sidecar(
+                info=info,
+                analysis=analysis,
+                settings=settings,
+                model=model,
+                parts=parts,
+                encode=plan.encode,
+                target=target,
+                target_sha256=sha256_of(whole),
+                notes=plan.notes,
+            )
+            write_sidecar(report, sidecar_path(target))
+            check_unchanged(source, plan.source_sha256)
+            run.job.deliver(whole, target)
+            run.job.remove()
+    summary = _summary(request, analysis, parts, report)
+    return replace(summary, resumed=resumed, seconds=time.monotonic() - began)
+
+
+def _enhance_image(request: _Request) -> Summary:
     from facepipe.pipeline.stills import enhance_image_file
 
-    done = enhance_image_file(source, target, settings, overwrite=overwrite)
+    done = enhance_image_file(
+        request.source, request.target, request.settings, overwrite=request.overwrite
+    )
     return Summary(
-        target=target,
+        target=request.target,
         source_sha256=done.sha256,
         frames=1,
         faces=done.faces,
@@ -139,91 +203,86 @@ def _picture(source: Path, target: Path, settings: Settings, overwrite: bool) ->
     )
 
 
-def _make(
-    source: Path,
-    target: Path,
-    settings: Settings,
-    analysis: Analysis | None,
-    executor: Executor | None,
-    overwrite: bool,
-    on_event: OnEvent | None,
+def _summary(
+    request: _Request, analysis: Analysis, parts: Sequence[Part], report: Sidecar
 ) -> Summary:
-    began = time.monotonic()
-    here = executor is None or executor.here
-    again = overwrite or is_left(target)  # killed when all was done, it may clear up now
-    planned = make_plan(source, settings, target=target, overwrite=again, here=here)
-    planned = replace(planned, source_sha256=sha256_of(source))
-    model, runs_on = check_restorer(settings, here=here)
-    made_with = (__version__, runs_on, *(model.sha256 if model else ()))
-    with ExitStack() as stack:
-        mark = fingerprint(source, settings, analysis, made_with)
-        if not overwrite:
-            claim(target, mark)
-        job = stack.enter_context(open_job(target, mark))
-        workers = executor or stack.enter_context(LocalExecutor(planned.workers))
-        if analysis is None:
-            if not job.analysis.is_file():
-                found = analyze_pass(planned, settings, job, workers, on_event)
-                write_analysis(found, job.analysis)
-            # Read back, so that `run` and `analyze` + `render` see the same rounded numbers.
-            try:
-                analysis = read_analysis(job.analysis, settings.limits)
-            except InputError:  # cut short by a crash: the next run finds it anew
-                job.analysis.unlink()
-                raise
-        elif analysis.source_sha256 != planned.source_sha256:
-            raise InputError(f"the analysis belongs to another film than {source} (sha256 differs)")
-        else:
-            chosen = choose(analysis.tracks, settings.choose, planned.info)
-            analysis = replace(analysis, tracks=chosen)
-        check_crowd(analysis.tracks, settings.limits)
-        check_damage(planned, analysis.damage, settings)
-        parts, resumed = render_pass(planned, analysis, settings, job, workers, on_event)
-        check_damage(planned, [one for part in parts for one in part.damage], settings)
-        if not any(part.frames for part in parts):
-            raise InputError(f"{source}: not one picture decodes")
-        whole = job.whole(target)
-        mux(
-            [part for part in parts if part.frames],
-            source,
-            planned.info,
-            whole,
-            settings=planned.encode,
-            metadata={"comment": CONTAINER_TAG},
-            window=planned.window,
-            leave_out=planned.leave_out,
-        )
-        content = make_sidecar(
-            info=planned.info,
-            analysis=analysis,
-            settings=settings,
-            model=model,
-            parts=parts,
-            encode=planned.encode,
-            target=target,
-            target_sha256=sha256_of(whole),
-            notes=planned.notes,
-        )
-        write_sidecar(content, sidecar_path(target))
-        check_unchanged(source, planned.source_sha256)
-        job.deliver(whole, target)
-        job.remove()
+    unenhanced = (
+        f"{part.from_seconds:.2f}-{part.to_seconds:.2f} s went through unenhanced: {part.reason}"
+        for part in report.passed_through
+    )
     return Summary(
-        target=target,
+        target=request.target,
         source_sha256=analysis.source_sha256,
         frames=sum(part.frames for part in parts),
         faces=sum(part.faces for part in parts),
         tracks=sum(track.enhance for track in analysis.tracks),
         refused=sum(not track.enhance for track in analysis.tracks),
-        seconds=time.monotonic() - began,
-        resumed=resumed,
-        advice=scale_advice(analysis, settings.output.scale),
-        warnings=(
-            *content.warnings,
-            *(
-                f"{part.from_seconds:.2f}-{part.to_seconds:.2f} s went through unenhanced: "
-                f"{part.reason}"
-                for part in content.passed_through
-            ),
-        ),
+        seconds=0,
+        resumed=0,
+        advice=scale_advice(analysis, request.settings.output.scale),
+        warnings=(*report.warnings, *unenhanced),
+    )
+
+
+def _request(
+    source: str | Path,
+    target: str | Path,
+    settings: Settings | None,
+    executor: Executor | None,
+    overwrite: bool,
+    on_event: OnEvent | None,
+) -> _Request:
+    settings = settings or Settings()
+    return _Request(Path(source), Path(target), settings, executor, overwrite, on_event)
+
+
+@contextmanager
+def _started(
+    request: _Request, plan: Plan, given: Analysis | None, made_with: Sequence[str]
+) -> Iterator[Run]:
+    """A run with its job folder and its workers, for as long as it takes."""
+    mark = fingerprint(request.source, request.settings, given, made_with)
+    if not request.overwrite:
+        claim(request.target, mark)
+    with ExitStack() as stack:
+        job = stack.enter_context(open_job(request.target, mark))
+        executor = request.executor or stack.enter_context(LocalExecutor(plan.workers))
+        yield Run(plan, request.settings, job, executor, request.on_event)
+
+
+def _analyzed(run: Run) -> Analysis:
+    """The run's own analysis, read back: `run` sees the rounded numbers that `render` would."""
+    kept = run.job.analysis
+    if not kept.is_file():
+        write_analysis(link_tracks(run, analyze_pass(run)), kept)
+    try:
+        return read_analysis(kept, run.settings.limits)
+    except InputError:  # cut short by a crash: the next run makes it anew
+        kept.unlink()
+        raise
+
+
+def _accepted(given: Analysis, plan: Plan, settings: Settings) -> Analysis:
+    """The given analysis with the settings' choice of tracks. InputError: of another source."""
+    if given.source_sha256 != plan.source_sha256:
+        raise InputError(
+            f"the analysis belongs to another film than {plan.info.path} (sha256 differs)"
+        )
+    return replace(given, tracks=choose(given.tracks, settings.choose, plan.info))
+
+
+def _mux(plan: Plan, parts: Sequence[Part], whole: Path) -> None:
+    """Write the parts and the source's other streams to `whole`."""
+    written = [part for part in parts if part.frames]
+    if not written:
+        raise InputError(f"{plan.info.path}: not one frame decodes")
+    mux(
+        written,
+        Path(plan.info.path),
+        plan.info,
+        whole,
+        settings=plan.encode,
+        metadata={"comment": CONTAINER_TAG},
+        window=plan.window,
+        leave_out=plan.leave_out,
     )

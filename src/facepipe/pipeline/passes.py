@@ -1,4 +1,4 @@
-"""The two passes over a film: each span a task, what is finished kept, the rest put together."""
+"""The two passes over a video: each span is a task, and what is finished is kept in the job."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Event:
-    """How far a stage has come, in frames."""
+    """Progress of a pass, in frames."""
 
     stage: str  # "analyze" or "render"
     done: int
@@ -50,186 +50,182 @@ class Event:
 OnEvent = Callable[[Event], None]
 
 
-def analyze_pass(
-    planned: Plan,
-    settings: Settings,
-    job: Job,
-    executor: Executor,
-    on_event: OnEvent | None,
-) -> Analysis:
-    """Find and follow the faces of the whole film; what `job` keeps is not looked for again."""
-    info, spans = planned.info, planned.spans
+@dataclass(frozen=True)
+class Run:
+    """What the passes share: what is to be done, where work is kept, who does it, who watches."""
+
+    plan: Plan
+    settings: Settings
+    job: Job
+    executor: Executor
+    on_event: OnEvent | None = None
+
+
+def analyze_pass(run: Run) -> list[SpanFaces]:
+    """Detect the faces of every span; spans that the job has kept are not searched again."""
+    info, spans = run.plan.info, run.plan.spans
     starts = frozenset(anchors(info)) | {spans[0].start}
-    found: dict[int, SpanFaces] = {}
-    for span in spans:
-        kept = job.kept_faces(span)
-        if kept is not None:
-            found[span.index] = kept
-    plain = replace(info, closed_gops=())
+    known = ((span.index, run.job.kept_faces(span)) for span in spans)
+    found = {index: faces for index, faces in known if faces is not None}
     tasks = [
-        AnalyzeTask(plain, span, starts, settings.detect, beyond=int(span is not spans[-1]))
+        AnalyzeTask(
+            _slim(info), span, starts, run.settings.detect, beyond=int(span is not spans[-1])
+        )
         for span in spans
         if span.index not in found
     ]
-
-    failed: list[BaseException | None] = []
+    failures = 0
     imports = Thread(target=_import_linking, daemon=True)
 
     def keep(outcome: Outcome[SpanFaces]) -> None:
-        span = tasks[outcome.number].span
-        result = outcome.result
-        if result is None:
-            _raise_if_hopeless(outcome.error)
-            failed.append(outcome.error)
-            if len(failed) == len(spans):
+        nonlocal failures
+        span, faces = tasks[outcome.number].span, outcome.result
+        if faces is None:
+            _raise_if_final(outcome.error)
+            failures += 1
+            if failures == len(spans):
                 raise WorkerError(f"every span failed: {reason_of(outcome.error)}")
             warning = f"no faces were looked for from pts {span.start}: {reason_of(outcome.error)}"
-            result = SpanFaces(span=span, detections=(), cuts=(), warnings=(warning,))
-        else:
-            job.keep_faces(result)
-            # Beside the workers' work; what links takes half a second to import.
-            shows = any(len(detected.faces) for detected in result.detections)
-            if shows and executor.workers > 1 and imports.ident is None:
-                imports.start()
-        found[span.index] = result
+            found[span.index] = SpanFaces(span=span, detections=(), cuts=(), warnings=(warning,))
+            return
+        found[span.index] = faces
+        run.job.keep_faces(faces)
+        # Linking takes half a second to import: that is done while the workers work.
+        shows = any(len(detected.faces) for detected in faces.detections)
+        if shows and run.executor.workers > 1 and imports.ident is None:
+            imports.start()
 
-    _work(executor, analyze_span, tasks, keep, "analyze", planned, on_event)
-    ordered = [found[span.index] for span in spans]
-    tracks = link(ordered, detect=settings.detect, settings=settings.link, info=info)
+    _work(run, analyze_span, tasks, keep, "analyze")
+    return [found[span.index] for span in spans]
+
+
+def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
+    """Link the faces of all spans to tracks, and choose which tracks to enhance."""
+    info, settings = run.plan.info, run.settings
+    tracks = link(found, detect=settings.detect, settings=settings.link, info=info)
     check_tracks(len(tracks), settings.limits, info.path)
     return Analysis(
-        source_sha256=planned.source_sha256,
+        source_sha256=run.plan.source_sha256,
         time_base=info.time_base,
         frames=len(info.pts),
         width=info.width,
         height=info.height,
         tracks=choose(tracks, settings.choose, info),
-        cuts=tuple(sorted({cut for part in ordered for cut in part.cuts})),
-        warnings=tuple(dict.fromkeys(w for part in ordered for w in part.warnings)),
-        damage=merged([*info.damage, *(d for part in ordered for d in part.damage)], info.pts),
+        cuts=tuple(sorted({cut for part in found for cut in part.cuts})),
+        warnings=tuple(dict.fromkeys(w for part in found for w in part.warnings)),
+        damage=merged([*info.damage, *(d for part in found for d in part.damage)], info.pts),
     )
 
 
-def _import_linking() -> None:
-    with suppress(ImportError):  # told where it is used
-        import_module("scipy.optimize")
-
-
-def render_pass(
-    planned: Plan,
-    analysis: Analysis,
-    settings: Settings,
-    job: Job,
-    executor: Executor,
-    on_event: OnEvent | None,
-) -> tuple[list[Part], int]:
-    """The film's parts in order, rendered or to be copied, and how many `job` had kept."""
-    info, spans = planned.info, _cut_anew(planned, analysis)
-    parts: dict[int, Part] = {}
-    for span in spans:
-        kept = None if span.copied else job.kept_part(span)
-        if kept is not None:
-            parts[span.index] = kept
+def render_pass(run: Run, analysis: Analysis) -> tuple[list[Part], int]:
+    """Render the spans that change; gives all parts in order, and how many the job had kept."""
+    spans, tasks = _spans_to_write(run.plan, analysis), []
+    info, job = run.plan.info, run.job
+    known = ((span.index, None if span.copied else job.kept_part(span)) for span in spans)
+    parts = {index: part for index, part in known if part is not None}
     resumed = len(parts)
     copied = {s.index: Part(s, "", _frames_within(info, s), 0) for s in spans if s.copied}
     parts |= copied
-    encode = (
-        joinable_settings(planned.encode, info) if 0 < len(copied) < len(spans) else planned.encode
-    )
+    joins = 0 < len(copied) < len(spans)
+    encode = joinable_settings(run.plan.encode, info) if joins else run.plan.encode
     tracks = faded(analysis.tracks, analysis.cuts, info, spans[0].start, spans[-1].stop)
-    # The groups of pictures are not needed where a span is rendered, and many.
-    plain = replace(info, closed_gops=())
-    tasks = [
-        RenderTask(
-            plain,
-            span,
-            tracks_within(tracks, span, info),
-            settings.restore,
-            encode,
-            job.part(span),
-        )
-        for span in spans
-        if span.index not in parts
-    ]
+    for span in spans:
+        if span.index not in parts:
+            seen = tracks_within(tracks, span, info)
+            restore = run.settings.restore
+            tasks.append(RenderTask(_slim(info), span, seen, restore, encode, job.part(span)))
     # The longest first, so that no core is left alone with one at the end.
     tasks.sort(key=rendering_work, reverse=True)
-
     failed: list[PassThroughTask] = []
-
-    def finish(part: Part) -> None:
-        part = replace(part, path=str(job.part(part.span)))  # it may have been made elsewhere
-        job.keep_part(part)
-        parts[part.span.index] = part
 
     def keep(outcome: Outcome[Part]) -> None:
         if outcome.result is not None:
-            finish(outcome.result)
+            _keep_part(job, parts, outcome.result)
             return
-        _raise_if_hopeless(outcome.error)
+        _raise_if_final(outcome.error)
         reason = f"restoring failed twice: {reason_of(outcome.error)}"
         failed.append(PassThroughTask(tasks[outcome.number], reason))
 
-    _work(executor, render_span, tasks, keep, "render", planned, on_event)
+    _work(run, render_span, tasks, keep, "render")
     if failed and len(failed) + len(copied) == len(spans):
         raise WorkerError(f"every span failed; {failed[0].reason}")
-    for outcome in executor.map(pass_through_span, failed, progress=lambda _: None):
+    _pass_through(run, failed, parts)
+    return [parts[span.index] for span in spans], resumed
+
+
+def _pass_through(run: Run, failed: Sequence[PassThroughTask], parts: dict[int, Part]) -> None:
+    """Write spans whose faces could not be restored as they are."""
+    for outcome in run.executor.map(pass_through_span, failed, progress=lambda _: None):
         if outcome.result is None:
             span = failed[outcome.number].render.span
             raise WorkerError(
                 f"span {span.index} fails even unenhanced: {reason_of(outcome.error)}"
             )
-        finish(outcome.result)
-    return [parts[span.index] for span in spans], resumed
+        _keep_part(run.job, parts, outcome.result)
 
 
-def _cut_anew(planned: Plan, analysis: Analysis) -> tuple[Span, ...]:
+def _keep_part(job: Job, parts: dict[int, Part], part: Part) -> None:
+    part = replace(part, path=str(job.part(part.span)))  # it may have been made elsewhere
+    job.keep_part(part)
+    parts[part.span.index] = part
+
+
+def _slim(info: VideoInfo) -> VideoInfo:
+    """What a task needs of it: not the groups of pictures, which are many."""
+    return replace(info, closed_gops=(), coded_pts=())
+
+
+def _import_linking() -> None:
+    with suppress(ImportError):  # reported where it is used
+        import_module("scipy.optimize")
+
+
+def _spans_to_write(plan: Plan, analysis: Analysis) -> tuple[Span, ...]:
     """The spans to render, and those to copy where that can be done."""
-    if planned.copying.extent == "none":
-        return planned.spans
+    if plan.smart_render.extent == "none":
+        return plan.spans
     changed = [(track.first, track.last) for track in analysis.tracks if track.enhance]
     # Of what is damaged, those frames are written that decode, as they decode.
     changed += [(damage.first, damage.last) for damage in analysis.damage]
-    spans = with_copies(planned.info, planned.spans, changed)
-    if planned.copying.extent == "parts" or all(span.copied for span in spans):
+    spans = with_copies(plan.info, plan.spans, changed)
+    if plan.smart_render.extent == "parts" or all(span.copied for span in spans):
         return spans
-    return planned.spans
+    return plan.spans
 
 
-def check_damage(planned: Plan, damage: Sequence[Damage], settings: Settings) -> None:
+def check_damage(plan: Plan, damage: Sequence[Damage], settings: Settings) -> None:
     """Raise InputError where damage was found and the settings refuse it."""
     if settings.strict_input:
-        refuse_damage(planned.info.path, damage, planned.info.time_base)
+        refuse_damage(plan.info.path, damage, plan.info.time_base)
 
 
 Task = TypeVar("Task", AnalyzeTask, RenderTask)
 
 
 def _work(
-    executor: Executor,
+    run: Run,
     function: Callable[[Task, Callable[[int], None]], Result],
     tasks: Sequence[Task],
     keep: Callable[[Outcome[Result]], None],
     stage: str,
-    planned: Plan,
-    on_event: OnEvent | None,
 ) -> None:
-    """Run all tasks and tell how many of the film's frames are done.
+    """Run all tasks and report how many frames are done.
 
     Nothing is kept that was made of a source that changed meanwhile.
     """
-    info = planned.info
-    total = sum(_frames_within(info, span) for span in planned.spans)
+    info = run.plan.info
+    total = sum(_frames_within(info, span) for span in run.plan.spans)
     done = total - sum(_frames_within(info, task.span) for task in tasks)
 
     def progress(frames: int) -> None:
         nonlocal done
         done += frames
-        if on_event:
-            on_event(Event(stage, min(done, total), total))
+        if run.on_event:
+            run.on_event(Event(stage, min(done, total), total))
 
     progress(0)
-    for outcome in executor.map(function, tasks, progress=progress):
-        check_unchanged(Path(info.path), planned.source_sha256)
+    for outcome in run.executor.map(function, tasks, progress=progress):
+        check_unchanged(Path(info.path), run.plan.source_sha256)
         keep(outcome)
 
 
@@ -237,7 +233,7 @@ def _frames_within(info: VideoInfo, span: Span) -> int:
     return bisect_left(info.pts, span.stop) - bisect_left(info.pts, span.start)
 
 
-def _raise_if_hopeless(error: BaseException | None) -> None:
-    """Raise what no other span would fare better with; a worker's own trouble is not that."""
+def _raise_if_final(error: BaseException | None) -> None:
+    """Raise an error that every other span would meet too; a lost worker is none."""
     if isinstance(error, FacepipeError) and not isinstance(error, WorkerError):
         raise error

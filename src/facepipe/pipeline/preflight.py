@@ -1,4 +1,4 @@
-"""Settle what a run will do, and refuse what cannot be done, before the work starts."""
+"""Plan a run, and refuse what cannot be done before the work starts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
 from facepipe.pipeline.selection import region_of
-from facepipe.pipeline.spans import plan
+from facepipe.pipeline.spans import plan_spans
 from facepipe.video import (
-    Compatibility,
     EncodeSettings,
     SmartRender,
     check_encoder,
@@ -39,24 +38,27 @@ from facepipe.workers.resources import affordable_workers, check_memory, worker_
 
 #: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
 ENCODER_THREADS = 2
-#: Bytes that a target's name may have: of 255 that disks take, less what its report's has besides.
+#: Bytes of a target's name: disks take 255, and its report's temporary name is longer.
 _LONGEST_NAME = 255 - len("..facepipe.partial.json")
-NO_COPYING = SmartRender("none", "copying is turned off")
+_NOTHING_COPIED = SmartRender("none", "copying is turned off")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do, found out without decoding."""
+    """What a run will do, known before a frame is decoded.
+
+    Without a target, `encode` holds no more than the scale and the threads.
+    """
 
     info: VideoInfo
     spans: tuple[Span, ...]
-    encode: EncodeSettings  # where no target was named, nothing in it but the scale is settled
-    window: tuple[int, int] | None
-    notes: tuple[str, ...]
-    workers: int
-    leave_out: tuple[int, ...] = ()  # streams that the target does not hold
-    copying: SmartRender = NO_COPYING
-    source_sha256: str = ""  # where it is known
+    encode: EncodeSettings
+    window: tuple[int, int] | None = None  # pts to write, start <= pts < stop; None: all
+    notes: tuple[str, ...] = ()  # what the target changes or loses
+    workers: int = 1
+    leave_out: tuple[int, ...] = ()  # indices of streams that the target does not hold
+    smart_render: SmartRender = _NOTHING_COPIED
+    source_sha256: str = ""  # empty: not known
 
 
 def make_plan(
@@ -67,21 +69,33 @@ def make_plan(
     overwrite: bool = False,
     here: bool = True,
 ) -> Plan:
-    """Probe the source and settle everything that can be refused before the work starts.
+    """Probe the source and plan its run. Errors: InputError as `probe`, others as `plan_run`."""
+    info = probe(source, settings.limits)
+    return plan_run(info, settings, target=target, overwrite=overwrite, here=here)
 
-    Without a `target`, nothing of the film to write is checked. `here` says whether this machine
-    does the work.
 
-    Raises InputError for the source, UsageError for settings that do not fit it, OutputError or
+def plan_run(
+    info: VideoInfo,
+    settings: Settings,
+    *,
+    target: Path | None = None,
+    overwrite: bool = False,
+    here: bool = True,
+) -> Plan:
+    """Choose all that a run needs, and refuse what would fail hours later.
+
+    Without a `target`, nothing of the video to write is checked. `here`: this machine does the
+    work, so that its memory and its devices count.
+
+    Errors: InputError for the source, UsageError for settings that do not fit it, OutputError or
     MediaError for a target that cannot hold it.
     """
-    info = probe(source, settings.limits)
     if settings.strict_input:
         refuse_damage(info.path, info.damage, info.time_base)
     if target is not None:
-        check_output(source, target, overwrite)
+        check_output(Path(info.path), target, overwrite)
     window = _window(info, settings.output)
-    spans = plan(info, span_seconds=settings.span_seconds, window=window)
+    spans = plan_spans(info, span_seconds=settings.span_seconds, window=window)
     if not spans:
         raise UsageError(
             f"no frame lies between --start {settings.output.start or 0:g} and "
@@ -91,33 +105,48 @@ def make_plan(
     # Loaded here to be refused here: a missing pack or damaged weights stop every span alike.
     create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
     encode = EncodeSettings(threads=ENCODER_THREADS, scale=settings.output.scale)
-    notes: list[str] = []
-    fit, copied = Compatibility(), NO_COPYING
+    plan = Plan(info, spans, encode, window)
     if target is not None:
-        encode, notes = _encode_settings(settings.output, info, target)
-        check_encoder(encode, info)
-        asked = replace(encode, pix_fmt=settings.output.pix_fmt)
-        allowed = settings.output.allow_loss
-        fit = check_target(source, info, target, settings=asked, allow_loss=allowed)
-        check_restorer(settings, here=here)
-        if settings.output.copy_unchanged:
-            copied = smart_render_of(info, encode, target)
-    bytes_each = worker_bytes(
-        info.width * encode.scale,
-        info.height * encode.scale,
-        codec=encode.codec,
+        plan = _with_target(plan, settings, target, here=here)
+    needed = worker_bytes(
+        info.width * plan.encode.scale,
+        info.height * plan.encode.scale,
+        codec=plan.encode.codec,
         sample_bytes=2 if working_format(info.pix_fmt).bits > 8 else 1,
     )
     if here:
-        check_memory(bytes_each)
-    workers = settings.workers or affordable_workers(bytes_each)
-    return Plan(info, spans, encode, window, (*notes, *fit.notes), workers, fit.leave_out, copied)
+        check_memory(needed)
+    return replace(plan, workers=settings.workers or affordable_workers(needed))
+
+
+def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) -> Plan:
+    """The plan with the encoder, and with what the target's container cannot hold."""
+    info, output = plan.info, settings.output
+    encode, notes = _encode_settings(output, info, target)
+    check_encoder(encode, info)
+    compatibility = check_target(
+        Path(info.path),
+        info,
+        target,
+        settings=replace(encode, pix_fmt=output.pix_fmt),
+        allow_loss=output.allow_loss,
+    )
+    check_restorer(settings, here=here)
+    return replace(
+        plan,
+        encode=encode,
+        notes=(*notes, *compatibility.notes),
+        leave_out=compatibility.leave_out,
+        smart_render=smart_render_of(info, encode, target)
+        if output.copy_unchanged
+        else _NOTHING_COPIED,
+    )
 
 
 def check_restorer(settings: Settings, *, here: bool = True) -> tuple[ModelFiles | None, str]:
-    """Find the weights and settle the device, so that both are refused before the work starts.
+    """Find the weights, and the runtime and device that they run on. Errors: ModelError.
 
-    What other machines have is not known: where not `here`, the device is what was asked for.
+    Other machines are not asked: where not `here`, the device is what the settings say.
     """
     if settings.restore.restorer == "bicubic":
         return None, "none"
@@ -163,6 +192,7 @@ def check_output(source: Path, target: Path, overwrite: bool) -> None:
 
 
 def _window(info: VideoInfo, output: OutputSettings) -> tuple[int, int] | None:
+    """The pts to write, start <= pts < stop; None: all."""
     if output.start is None and output.end is None:
         return None
     first = info.pts[0]
@@ -176,7 +206,7 @@ def _window(info: VideoInfo, output: OutputSettings) -> tuple[int, int] | None:
 def _encode_settings(
     output: OutputSettings, info: VideoInfo, target: Path
 ) -> tuple[EncodeSettings, list[str]]:
-    """How the film is encoded, and notes on where that is not the source's own way."""
+    """How the video is encoded, and notes on where that differs from the source."""
     if output.pix_fmt is not None:
         _check_pix_fmt(output.pix_fmt)
     named = output.codec != "auto"
@@ -195,8 +225,8 @@ def _encode_settings(
         scale=output.scale,
     )
     pix_fmt, changed = output_pix_fmt(encode, info)
-    told = (chosen.note, changed, *notes)
-    return replace(encode, pix_fmt=pix_fmt), [note for note in told if note]
+    all_notes = (chosen.note, changed, *notes)
+    return replace(encode, pix_fmt=pix_fmt), [note for note in all_notes if note]
 
 
 def _check_pix_fmt(name: str) -> None:
@@ -207,7 +237,12 @@ def _check_pix_fmt(name: str) -> None:
 
 
 def check_unchanged(source: Path, sha256: str) -> None:
-    """Raise InputError where the source is no longer the file of that digest."""
+    """Raise InputError where the source is no longer the file of that digest.
+
+    Costs a `stat` while the file's version is the same, and a digest where it is not: so a copy
+    over it with the same size and a forged modification time is noticed, and a changed permission
+    is not taken for a change. See `FileVersion`.
+    """
     try:
         changed = sha256_of(source) != sha256
     except OSError as error:
@@ -219,8 +254,8 @@ def check_unchanged(source: Path, sha256: str) -> None:
 
 
 @contextmanager
-def told_plainly(source: Path, target: Path) -> Iterator[None]:
-    """Whatever the system refuses within becomes one of facepipe's errors."""
+def translated_errors(source: Path, target: Path) -> Iterator[None]:
+    """Raise errors of the system and of FFmpeg within as facepipe's own."""
     try:
         yield
     except MemoryError as error:

@@ -1,8 +1,8 @@
-"""The little of H.264, HEVC and AV1 bitstreams that cutting and joining packets needs.
+"""Parse H.264, HEVC and AV1 packets, as far as cutting and joining them needs.
 
-Network abstraction layer (NAL) units come in two wrappings: after start codes (Annex B of either
-standard), or each after its length (ISO/IEC 14496-15), whose size in bytes the avcC or hvcC record
-in the extradata tells.
+Network abstraction layer (NAL) units are stored in two ways: after start codes (Annex B of either
+standard), or each after its length (ISO/IEC 14496-15), whose size in bytes stands in the avcC or
+hvcC record of the extradata.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from itertools import pairwise
 _START = b"\x00\x00\x00\x01"
 _START_CODE = re.compile(rb"\x00\x00\x01")
 _H264_IDR, _H264_SPS, _H264_PPS = 5, 7, 8
-_H264_SETS = (_H264_SPS, _H264_PPS, 13)
+_H264_PARAMETER_SETS = (_H264_SPS, _H264_PPS, 13)
 _HIGH_444 = 244
 _HEVC_IDR = (19, 20)
-_HEVC_SETS = (32, 33, 34)
+_HEVC_PARAMETER_SETS = (32, 33, 34)
 _AV1_SEQUENCE_HEADER = 1
 _HEAD = 32  # bytes in which all lies that is read of a parameter set
 
@@ -30,7 +30,7 @@ def annex_b(data: bytes, length_size: int | None) -> bytes:
 
 
 def nal_units(data: bytes, length_size: int | None) -> Iterator[bytes]:
-    """The NAL units of a packet without their wrapping, but for a last one that is cut short."""
+    """The NAL units of a packet without start codes or lengths, but for a last one cut short."""
     if length_size is None:
         starts = [match.end() for match in _START_CODE.finditer(data)]
         for start, after in pairwise([*starts, len(data) + 3]):
@@ -46,8 +46,8 @@ def nal_units(data: bytes, length_size: int | None) -> Iterator[bytes]:
         at += size
 
 
-def length_size(codec: str, extradata: bytes) -> int | None:
-    """Bytes of each NAL unit's length, None for start codes."""
+def nal_length_size(codec: str, extradata: bytes) -> int | None:
+    """How many bytes the length before each NAL unit takes; None: start codes stand there."""
     record = {"h264": (7, 4), "hevc": (23, 21)}.get(codec)
     if record is None or len(extradata) < record[0] or extradata[0] != 1:
         return None
@@ -55,19 +55,23 @@ def length_size(codec: str, extradata: bytes) -> int | None:
 
 
 def parameter_sets(codec: str, extradata: bytes) -> tuple[bytes, ...]:
-    """The parameter sets of H.264 or HEVC extradata, in either wrapping and in their order."""
-    if length_size(codec, extradata) is None:
+    """The parameter sets of H.264 or HEVC extradata, stored in either way, in order."""
+    if nal_length_size(codec, extradata) is None:
         units = nal_units(extradata, None)
     else:
         units = _avcc(extradata) if codec == "h264" else _hvcc(extradata)
-    return tuple(unit for unit in units if is_set(codec, unit))
+    return tuple(unit for unit in units if is_parameter_set(codec, unit))
 
 
-def is_set(codec: str, unit: bytes) -> bool:
+def is_parameter_set(codec: str, unit: bytes) -> bool:
     """Whether a NAL unit of H.264 or HEVC is a parameter set."""
     if not unit:
         return False
-    return unit[0] & 31 in _H264_SETS if codec == "h264" else unit[0] >> 1 & 63 in _HEVC_SETS
+    return (
+        unit[0] & 31 in _H264_PARAMETER_SETS
+        if codec == "h264"
+        else unit[0] >> 1 & 63 in _HEVC_PARAMETER_SETS
+    )
 
 
 def in_annex_b(units: tuple[bytes, ...]) -> bytes:
@@ -78,7 +82,7 @@ def in_annex_b(units: tuple[bytes, ...]) -> bytes:
 def is_random_access(codec: str, data: bytes, size: int | None) -> bool:
     """Whether a keyframe's packet can follow any other packet of the same codec.
 
-    `size` is as from `length_size`. H.264 and HEVC: an instantaneous refresh. AV1: a keyframe
+    `size` is as from `nal_length_size`. H.264 and HEVC: an instantaneous refresh. AV1: a keyframe
     that brings its sequence header. Other codecs: any keyframe.
     """
     if codec == "h264":
@@ -88,12 +92,12 @@ def is_random_access(codec: str, data: bytes, size: int | None) -> bool:
     return codec != "av1" or _AV1_SEQUENCE_HEADER in _obu_types(data)
 
 
-def brings_sets(codec: str, data: bytes, size: int | None) -> bool:
+def has_parameter_sets(codec: str, data: bytes, size: int | None) -> bool:
     """Whether a packet of H.264 or HEVC holds a parameter set."""
-    return any(is_set(codec, unit) for unit in nal_units(data, size))
+    return any(is_parameter_set(codec, unit) for unit in nal_units(data, size))
 
 
-def h264_set_ids(units: Iterable[bytes]) -> frozenset[int]:
+def h264_parameter_set_ids(units: Iterable[bytes]) -> frozenset[int]:
     """The ids of all sequence and picture parameter sets among NAL units of H.264."""
     found: set[int] = set()
     for unit in units:
@@ -116,7 +120,7 @@ def h264_is_lossless(units: Iterable[bytes]) -> bool:
 
 def _bypasses(bits: _Bits) -> bool:
     bits.exp_golomb()  # its id
-    if bits.exp_golomb() == 3:  # 4:4:4, then whether the planes are coded apart
+    if bits.exp_golomb() == 3:  # 4:4:4, then whether the planes are coded separately
         bits.take(1)
     bits.exp_golomb(), bits.exp_golomb()  # bit depths
     return bits.take(1) == "1"

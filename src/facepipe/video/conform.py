@@ -1,4 +1,4 @@
-"""Pictures that are not what the film began with: of another size, pixel format or colour."""
+"""Convert frames whose size, pixel format or colour is not that of the video's first frame."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import av
 from av.video.reformatter import ColorRange, Colorspace
 
 from facepipe.datatypes import Matrix, VideoInfo
-from facepipe.video.bitstream import is_random_access, is_set, length_size, nal_units
+from facepipe.video.bitstream import is_parameter_set, is_random_access, nal_length_size, nal_units
 from facepipe.video.pixel_formats import (
     FULL_RANGE,
     LIMITED_RANGE,
@@ -25,27 +25,27 @@ _COLOURSPACES: dict[Matrix, Colorspace] = {
 }
 
 
-class ParameterSets:
-    """Tells where H.264, HEVC or MPEG-2 go on with other parameter sets than before.
+class ParameterSetTracker:
+    """Notices where H.264, HEVC or MPEG-2 go on with other parameter sets than before.
 
     Of MPEG-2 that is another size in its sequence header.
     """
 
     def __init__(self, codec: str, extradata: bytes) -> None:
         self._codec = codec
-        self._wrapping = length_size(codec, extradata)
+        self._nal_length_size = nal_length_size(codec, extradata)
         self._last: tuple[bytes, ...] | None = None
 
-    def change(self, packet: av.Packet[av.VideoStream]) -> bool:
-        """Whether the film begins anew with this packet, by other sets than the last ones seen."""
+    def has_changed(self, packet: av.Packet[av.VideoStream]) -> bool:
+        """Whether a keyframe's packet brings other parameter sets than the last that did."""
         if not packet.is_keyframe:
             return False
         found: tuple[bytes, ...] = ()
         if self._codec in ("h264", "hevc"):
             data = bytes(packet)
-            if is_random_access(self._codec, data, self._wrapping):
-                units = nal_units(data, self._wrapping)
-                found = tuple(unit for unit in units if is_set(self._codec, unit))
+            if is_random_access(self._codec, data, self._nal_length_size):
+                units = nal_units(data, self._nal_length_size)
+                found = tuple(unit for unit in units if is_parameter_set(self._codec, unit))
         elif self._codec in ("mpeg1video", "mpeg2video"):
             _, code, rest = bytes(packet).partition(_SEQUENCE)
             found = (rest[:3],) if code else ()  # 12 bits of width, 12 of height
@@ -55,54 +55,52 @@ class ParameterSets:
         return last not in (None, found)
 
 
-def tags_of(picture: av.VideoFrame) -> tuple[int, int, int, int]:
-    """Range, matrix, primaries and transfer of a picture, by H.273's numbers."""
+def tags_of(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """Range, matrix, primaries and transfer of a frame, by H.273's numbers."""
     return (
-        int(picture.color_range),
-        int(picture.colorspace),
-        int(picture.color_primaries),
-        int(picture.color_trc),
+        int(frame.color_range),
+        int(frame.colorspace),
+        int(frame.color_primaries),
+        int(frame.color_trc),
     )
 
 
-def conformed(picture: av.VideoFrame, info: VideoInfo) -> tuple[av.VideoFrame, tuple[str, ...]]:
-    """The picture as the film's first one is, and what had to be changed for that.
+def conformed(frame: av.VideoFrame, info: VideoInfo) -> tuple[av.VideoFrame, tuple[str, ...]]:
+    """The frame with the size, format and colour of the video's first one, and what was changed.
 
-    Most often it is so already, and comes back itself. Another size is resampled, another range or
-    matrix worked out; of other primaries or another transfer the tag alone is changed.
+    Most frames have them already, and come back as they are. Another size is resampled, another
+    range or matrix converted; of other primaries or another transfer the tag alone is changed.
     """
-    troubles: list[str] = []
-    resized = (picture.width, picture.height) != (info.width, info.height)
+    changes: list[str] = []
+    resized = (frame.width, frame.height) != (info.width, info.height)
     if resized:
-        troubles.append(
-            f"are of {picture.width}x{picture.height} and were scaled to {info.width}x{info.height}"
+        changes.append(
+            f"are of {frame.width}x{frame.height} and were scaled to {info.width}x{info.height}"
         )
-    reshaped = not same_layout(picture.format.name, info.pix_fmt)
+    reshaped = not same_layout(frame.format.name, info.pix_fmt)
     if reshaped:
-        troubles.append(f"are {picture.format.name} and were converted to {info.pix_fmt}")
-    recoloured = _means_else(picture, info)
+        changes.append(f"are {frame.format.name} and were converted to {info.pix_fmt}")
+    recoloured = _differs_in_colour(frame, info)
     if recoloured:
-        troubles.append("are coloured otherwise and were converted to the film's first colours")
-    elif _is_tagged_else(picture, info):
-        troubles.append("are tagged with other colours than the film's first, which is not kept")
+        changes.append("are coloured otherwise and were converted to the film's first colours")
+    elif _differs_in_tags(frame, info):
+        changes.append("are tagged with other colours than the film's first, which is not kept")
     if resized or reshaped or recoloured:
-        picture = _converted(picture, info, recoloured)
-    if tags_of(picture) != info.tags:
-        picture.color_range, picture.colorspace = info.tags[:2]
-        picture.color_primaries, picture.color_trc = info.tags[2:]
-    return picture, tuple(troubles)
+        frame = _converted(frame, info, recoloured)
+    if tags_of(frame) != info.tags:
+        frame.color_range, frame.colorspace = info.tags[:2]
+        frame.color_primaries, frame.color_trc = info.tags[2:]
+    return frame, tuple(changes)
 
 
-def _means_else(picture: av.VideoFrame, info: VideoInfo) -> bool:
-    """Whether the same values would be another colour, as far as both are told."""
-    models = {pixel_format(name).model for name in (picture.format.name, info.pix_fmt)}
+def _differs_in_colour(frame: av.VideoFrame, info: VideoInfo) -> bool:
+    """Whether the same values would be another colour, as far as both are tagged."""
+    models = {pixel_format(name).model for name in (frame.format.name, info.pix_fmt)}
     if models != {"yuv"}:
         return len(models) > 1
-    if _is_full(picture.format.name, int(picture.color_range)) != _is_full(
-        info.pix_fmt, info.tags[0]
-    ):
+    if _is_full(frame.format.name, int(frame.color_range)) != _is_full(info.pix_fmt, info.tags[0]):
         return True
-    matrices = matrix_of(int(picture.colorspace)), matrix_of(info.tags[1])
+    matrices = matrix_of(int(frame.colorspace)), matrix_of(info.tags[1])
     return None not in matrices and matrices[0] != matrices[1]
 
 
@@ -110,21 +108,21 @@ def _is_full(pix_fmt: str, tagged: int) -> bool:
     return tagged == FULL_RANGE or pix_fmt.startswith("yuvj")
 
 
-def _is_tagged_else(picture: av.VideoFrame, info: VideoInfo) -> bool:
-    given = zip(tags_of(picture)[2:], info.tags[2:], strict=True)
+def _differs_in_tags(frame: av.VideoFrame, info: VideoInfo) -> bool:
+    given = zip(tags_of(frame)[2:], info.tags[2:], strict=True)
     return any(own not in (UNSPECIFIED, first) for own, first in given)
 
 
-def _converted(picture: av.VideoFrame, info: VideoInfo, recoloured: bool) -> av.VideoFrame:
+def _converted(frame: av.VideoFrame, info: VideoInfo, recoloured: bool) -> av.VideoFrame:
     target = working_format(info.pix_fmt).name.replace("yuvj", "yuv")
     if not recoloured:
         # Without a range or matrix asked for, a change of layout leaves every value as it is.
-        return picture.reformat(info.width, info.height, target, interpolation="BICUBIC", threads=1)
-    source = picture
+        return frame.reformat(info.width, info.height, target, interpolation="BICUBIC", threads=1)
+    source = frame
     if source.format.name.startswith("yuvj"):
         source = source.reformat(format=source.format.name.replace("yuvj", "yuv"), threads=1)
     guess: Matrix = "bt601" if info.height < 720 else "bt709"
-    own = matrix_of(int(picture.colorspace)) or guess
+    own = matrix_of(int(frame.colorspace)) or guess
     first = matrix_of(info.tags[1]) or guess
     return source.reformat(
         info.width,
@@ -132,7 +130,7 @@ def _converted(picture: av.VideoFrame, info: VideoInfo, recoloured: bool) -> av.
         target,
         src_colorspace=_COLOURSPACES[own],
         dst_colorspace=_COLOURSPACES[first],
-        src_color_range=_range(picture.format.name, int(picture.color_range)),
+        src_color_range=_range(frame.format.name, int(frame.color_range)),
         dst_color_range=_range(info.pix_fmt, info.tags[0]),
         interpolation="BICUBIC",
         threads=1,

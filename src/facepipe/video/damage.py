@@ -1,4 +1,4 @@
-"""Damage as ranges of the film: gathered frame by frame, merged, and put into words."""
+"""Damage as ranges of pts: collected frame by frame, merged, and described."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from itertools import groupby
 from facepipe.datatypes import Damage
 from facepipe.errors import InputError
 
-#: Damage of one kind that lies no further apart is told as one place, seconds.
-_NEAR = Fraction(1, 2)
-#: Places of one kind that are told of by name; the report beside the film has all.
-_MOST_TOLD = 12
+#: Damage of one kind with shorter gaps is described as one place, seconds.
+_MAX_GAP = Fraction(1, 2)
+#: Places of one kind that are described, at most; the report has all.
+_MAX_DESCRIBED = 12
 #: Verbs with which `Damage.what` begins, of one frame.
 _SINGULAR = {"do": "does", "are": "is", "were": "was", "have": "has", "come": "comes"}
 
 
 @dataclass
 class DecodeReport:
-    """What went wrong with which frame while a span was decoded, for whoever asks."""
+    """Collects what is wrong with which frame while a span is decoded."""
 
     _frames: dict[str, set[int]] = field(default_factory=dict)  # pts by what is wrong
     _refused: set[int] = field(default_factory=set)  # pts of packets that the decoder refused
 
-    def tell(self, what: str, pts: int) -> None:
+    def add(self, what: str, pts: int) -> None:
         """Note what is wrong with the frame of that pts, as a verb of many frames."""
         self._frames.setdefault(what, set()).add(pts)
 
@@ -47,28 +47,28 @@ class DecodeReport:
         other._frames.clear()
         other._refused.clear()
 
-    def damage(self, film: Sequence[int]) -> tuple[Damage, ...]:
-        """Runs of frames that follow each other in the film, whose sorted pts are given."""
+    def damage(self, all_pts: Sequence[int]) -> tuple[Damage, ...]:
+        """The damage as runs of neighbouring frames, given the sorted pts of all frames."""
         return merged(
             (Damage(pts, pts, 1, what) for what, frames in self._frames.items() for pts in frames),
-            film,
+            all_pts,
         )
 
 
-def merged(found: Iterable[Damage], film: Sequence[int]) -> tuple[Damage, ...]:
-    """All damage once, by time, whoever found it: ranges that overlap or follow each other are one.
+def merged(found: Iterable[Damage], all_pts: Sequence[int]) -> tuple[Damage, ...]:
+    """All damage by time, with ranges of one kind that overlap or follow each other joined.
 
-    `film` are the sorted pts of the film's frames. Ranges between which a sound frame lies stay
-    apart; what lies beyond the film's frames counts as it was told.
+    `all_pts` are the sorted pts of all frames. Ranges stay two where an intact frame lies between
+    them; ranges beyond the last frame keep the count of frames that they came with.
     """
     joined: list[Damage] = []
     kinds = sorted(found, key=lambda damage: (damage.what, damage.first, damage.last))
     for what, same in groupby(kinds, key=lambda damage: damage.what):
         runs: list[Damage] = []
         for damage in same:
-            if runs and _meet(runs[-1], damage, film):
+            if runs and _touch(runs[-1], damage, all_pts):
                 first, last = runs[-1].first, max(runs[-1].last, damage.last)
-                count = bisect_right(film, last) - bisect_left(film, first)
+                count = bisect_right(all_pts, last) - bisect_left(all_pts, first)
                 frames = max(count, runs[-1].frames, damage.frames)
                 runs[-1] = Damage(first, last, frames, what)
             else:
@@ -78,16 +78,16 @@ def merged(found: Iterable[Damage], film: Sequence[int]) -> tuple[Damage, ...]:
 
 
 def places(damage: Sequence[Damage], base: Fraction) -> tuple[Damage, ...]:
-    """The same with neighbours of one kind taken together: for people, who think in seconds.
+    """Damage with near ranges of one kind joined, for people, who think in seconds.
 
-    A place's frames are those that are damaged, which may be fewer than lie in its range.
+    A place counts its damaged frames, which may be fewer than lie in its range.
     """
-    near = _NEAR / base
+    max_gap = _MAX_GAP / base
     found: list[Damage] = []
     for what in dict.fromkeys(d.what for d in damage):
         runs: list[Damage] = []
         for one in (d for d in damage if d.what == what):
-            if runs and one.first - runs[-1].last <= near:
+            if runs and one.first - runs[-1].last <= max_gap:
                 frames = runs[-1].frames + one.frames
                 runs[-1] = Damage(runs[-1].first, max(runs[-1].last, one.last), frames, what)
             else:
@@ -102,9 +102,9 @@ def describe_damage(damage: Sequence[Damage], base: Fraction) -> tuple[str, ...]
     shown = places(damage, base)
     for what in dict.fromkeys(place.what for place in shown):
         same = [place for place in shown if place.what == what]
-        lines += [_describe(place, base) for place in same[:_MOST_TOLD]]
-        if len(same) > _MOST_TOLD:
-            left = same[_MOST_TOLD:]
+        lines += [_describe(place, base) for place in same[:_MAX_DESCRIBED]]
+        if len(same) > _MAX_DESCRIBED:
+            left = same[_MAX_DESCRIBED:]
             count = sum(place.frames for place in left)
             lines.append(f"in {len(left)} more places {count} frames {what}")
     return tuple(lines)
@@ -128,8 +128,8 @@ def _describe(place: Damage, base: Fraction) -> str:
     return f"{time} s: {count} {place.what}"
 
 
-def _meet(one: Damage, other: Damage, film: Sequence[int]) -> bool:
-    """Whether no frame of the film lies between two ranges, of which `one` begins first."""
+def _touch(one: Damage, other: Damage, all_pts: Sequence[int]) -> bool:
+    """Whether no frame lies between two ranges, of which `one` begins first."""
     if other.first <= one.last:
         return True
-    return bisect_right(film, one.last) >= bisect_left(film, other.first)
+    return bisect_right(all_pts, one.last) >= bisect_left(all_pts, other.first)

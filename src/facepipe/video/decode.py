@@ -1,4 +1,4 @@
-"""Turn a span of a source into frames."""
+"""Decode a span of a source into frames."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 from av.container import InputContainer
 
 from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
-from facepipe.video.conform import ParameterSets, conformed
+from facepipe.video.conform import ParameterSetTracker, conformed
 from facepipe.video.damage import DecodeReport
 from facepipe.video.pixel_formats import colour_of, views, working_format
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.timestamps import is_timed_as_decoded
 
-#: Pixels that a frame may have whatever the film's size: damage must not make it take all memory.
-_MOST_PIXELS = 36_000_000
+#: Pixels of a frame that are decoded whatever the video's size: damage must not take all memory.
+_MAX_PIXELS = 36_000_000
 
 
 def decode(
@@ -31,70 +31,75 @@ def decode(
     threads: int = 1,
     report: DecodeReport | None = None,
 ) -> Iterator[Frame]:
-    """The frames of `info.path` with span.start <= pts < span.stop by rising pts, and some beside.
+    """The frames of `info.path` with span.start <= pts < span.stop by rising pts, and neighbours.
 
     Up to `before` frames come ahead of them and up to `beyond` after them.
     Planes are read-only views in the source's own format or the planar one that holds all of it; a
-    picture of another size, format or colour than the film's first is converted to that. What
-    decodes is given, and what is wrong with which frame of the span is told to `report`. At most
+    frame of another size, format or colour than the video's first is converted to that. What
+    decodes is given, and what is wrong with which frame of the span goes to `report`. At most
     the decoder's own delay (some sixteen frames) is buffered. Errors: InputError when the file is
-    gone or no longer a film.
+    gone or no longer a video.
     """
     report = report if report is not None else DecodeReport()
     format = working_format(info.pix_fmt)
     begin, end = bisect_left(info.pts, span.start), bisect_left(info.pts, span.stop)
     wanted = info.pts[max(begin - before, 0) : end]
     start = wanted[0] if wanted else span.start
-    owed = Counter(wanted)
+    missing = Counter(wanted)
     last: int | None = None
-    seen: int | None = None
     extra = 0
-    for picture in _pictures_from(info, start, threads, report):
-        pts = picture.pts if picture.pts is not None else _next_pts(info, seen)
-        if pts is None:
-            continue
-        seen = pts
+    for image, pts in _timed(_frames_from(info, start, threads, report), info):
         if pts < start:
             continue
-        if last is not None and (pts < last or (pts == last and not owed[pts])):
-            report.tell("are out of order and left out", pts)
+        if last is not None and (pts < last or (pts == last and not missing[pts])):
+            report.add("are out of order and left out", pts)
             continue
         if pts >= span.stop:
             if extra == beyond:
                 break
             extra += 1
         last = pts
-        owed[pts] -= 1
-        frame, troubles = _frame(picture, pts, info, format)
+        missing[pts] -= 1
+        frame, faults = _frame(image, pts, info, format)
         if span.start <= pts < span.stop:
-            if picture.is_corrupt or pts in report.refused():
-                report.tell("are damaged", pts)
-            for what in troubles:
-                report.tell(what, pts)
+            if image.is_corrupt or pts in report.refused():
+                report.add("are damaged", pts)
+            for what in faults:
+                report.add(what, pts)
         yield frame
-    for pts, count in owed.items():
+    for pts, count in missing.items():
         if count > 0 and pts >= span.start:
-            report.tell("do not decode", pts)
+            report.add("do not decode", pts)
 
 
-def _pictures_from(
+def _timed(images: Iterator[av.VideoFrame], info: VideoInfo) -> Iterator[tuple[av.VideoFrame, int]]:
+    """Each image with its pts; one without gets the video's next, the best guess there is."""
+    seen: int | None = None
+    for image in images:
+        pts = image.pts if image.pts is not None else _next_pts(info, seen)
+        if pts is not None:
+            seen = pts
+            yield image, pts
+
+
+def _frames_from(
     info: VideoInfo, first: int, threads: int, report: DecodeReport
 ) -> Iterator[av.VideoFrame]:
-    """Decoded pictures from one at or before pts `first` on, in the order they are shown."""
+    """Decoded frames from one at or before pts `first` on, in presentation order."""
     for point in _seek_points(info, first):
         attempt = DecodeReport()
         with open_source(info.path) as container:
-            pictures = _pictures(container, info, point, threads, attempt)
-            picture = next(pictures, None)
+            frames = _Decoder(container, info, threads, attempt).frames(point)
+            frame = next(frames, None)
             # Seeks by decoding time or by guess can land too late, and an open or a gradually
-            # refreshed group of pictures shows its first pictures later than its keyframe.
-            late = picture is None or (picture.pts is not None and picture.pts > first)
+            # refreshed group of pictures shows its first frames later than its keyframe.
+            late = frame is None or (frame.pts is not None and frame.pts > first)
             if late and point is not None:
                 continue
-            while picture is not None:
-                yield picture
+            while frame is not None:
+                yield frame
                 report.take(attempt)
-                picture = next(pictures, None)
+                frame = next(frames, None)
         report.take(attempt)
         return
 
@@ -108,110 +113,117 @@ def _seek_points(info: VideoInfo, first: int) -> Iterator[int | None]:
     yield None
 
 
-def _pictures(
-    container: InputContainer,
-    info: VideoInfo,
-    point: int | None,
-    threads: int,
-    report: DecodeReport,
-) -> Iterator[av.VideoFrame]:
-    stream = container.streams[info.stream_index]
-    assert isinstance(stream, av.VideoStream)
-    context = decoder_of(stream)
-    context.options = {"max_pixels": str(max(_MOST_PIXELS, 4 * info.width * info.height))}
-    context.thread_count = threads
-    context.thread_type = "AUTO" if threads > 1 else "SLICE"
-    depth = context.reorder_depth
-    order = _Order(info, depth) if is_timed_as_decoded(info.container, info.codec) else None
-    if order is not None:
-        context.thread_type = "SLICE"  # threads that take a frame each would delay them
-    if point is not None:
+class _Decoder:
+    """Decodes the video of an opened source; refused packets go to `report`."""
+
+    def __init__(
+        self, container: InputContainer, info: VideoInfo, threads: int, report: DecodeReport
+    ) -> None:
+        stream = container.streams[info.stream_index]
+        assert isinstance(stream, av.VideoStream)
+        self._container, self._stream, self._report = container, stream, report
+        self._parameter_sets = ParameterSetTracker(
+            info.codec, stream.codec_context.extradata or b""
+        )
+        context = self._context = decoder_of(stream)
+        context.options = {"max_pixels": str(max(_MAX_PIXELS, 4 * info.width * info.height))}
+        context.thread_count = threads
+        context.thread_type = "AUTO" if threads > 1 else "SLICE"
+        self._reorder_depth = context.reorder_depth
+        self._order: _PresentationOrder | None = None
+        if is_timed_as_decoded(info.container, info.codec):
+            self._order = _PresentationOrder(info, self._reorder_depth)
+            context.thread_type = "SLICE"  # threads that take a frame each would delay them
+
+    def frames(self, point: int | None) -> Iterator[av.VideoFrame]:
+        """The frames from the keyframe at pts `point` on, None: from the beginning.
+
+        None at all where the container cannot seek there: the caller tries from further back.
+        """
+        if point is not None:
+            try:
+                self._container.seek(point, stream=self._stream, backward=True)
+            except av.FFmpegError:
+                return
+            self._restore_reorder_depth(self._reorder_depth)
+        packets = demuxed(self._container, self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.FFmpegError:  # probe has reported it; what comes after is missed
+                break
+            if self._parameter_sets.has_changed(packet):
+                # New ones make the decoder forget the frames that it has not given out yet.
+                yield from self._decoded(None)
+                depth = self._context.reorder_depth
+                self._context.flush_buffers()
+                self._restore_reorder_depth(depth)
+            yield from self._decoded(packet)
+        yield from self._decoded(None)
+
+    def _restore_reorder_depth(self, depth: int) -> None:
+        # A flush forgets how far frames are reordered, and the first ones would be lost.
+        self._context.reorder_depth = max(self._context.reorder_depth, depth)
+
+    def _decoded(self, packet: av.Packet[av.VideoStream] | None) -> Iterator[av.VideoFrame]:
         try:
-            container.seek(point, stream=stream, backward=True)
-        except av.FFmpegError:
-            return  # this container cannot seek there: the caller tries from further back
-        # A flush forgets how far pictures are reordered, and the first ones would be lost.
-        context.reorder_depth = max(context.reorder_depth, depth)
-    packets = demuxed(container, stream)
-    sets = ParameterSets(info.codec, stream.codec_context.extradata or b"")
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
+            frames = self._context.decode(packet)
+        except av.EOFError:
             return
-        except av.FFmpegError:  # probe has told of it; what comes after is missed
-            break
-        if sets.change(packet):
-            # New ones make the decoder forget the pictures that it has not given out yet.
-            for picture in _decoded(context, None, report):
-                yield picture if order is None else order.timed(picture, None)
-            depth = context.reorder_depth
-            context.flush_buffers()
-            context.reorder_depth = max(context.reorder_depth, depth)
-        for picture in _decoded(context, packet, report):
-            yield picture if order is None else order.timed(picture, packet)
-    for picture in _decoded(context, None, report):
-        yield picture if order is None else order.timed(picture, None)
+        except av.FFmpegError:
+            self._report.refuse(None if packet is None else packet.pts)
+            return
+        for frame in frames:
+            yield frame if self._order is None else self._order.timed(frame, packet)
 
 
-class _Order:
-    """Gives pictures the film's times one by one, as decoders give them out in order of showing."""
+class _PresentationOrder:
+    """Gives frames the video's times one by one, as decoders give them in presentation order."""
 
     def __init__(self, info: VideoInfo, delay: int) -> None:
         self._times = info.pts
-        self._delay = delay  # packets that go in before a picture comes out
+        self._delay = delay  # packets that go in before a frame comes out
         self._next = 0
 
     def timed(
-        self, picture: av.VideoFrame, packet: av.Packet[av.VideoStream] | None
+        self, frame: av.VideoFrame, packet: av.Packet[av.VideoStream] | None
     ) -> av.VideoFrame:
-        """The picture with the time that it is shown at; `packet` made it come out."""
+        """The frame with the time that it is shown at; `packet` made it come out."""
         if packet is not None and packet.pts is not None:
             at = bisect_left(self._times, packet.pts) - self._delay
             self._next = max(self._next, at)
-        picture.pts = self._times[min(self._next, len(self._times) - 1)]
+        frame.pts = self._times[min(self._next, len(self._times) - 1)]
         self._next += 1
-        return picture
-
-
-def _decoded(
-    context: av.VideoCodecContext, packet: av.Packet[av.VideoStream] | None, report: DecodeReport
-) -> Iterator[av.VideoFrame]:
-    try:
-        pictures = context.decode(packet)
-    except av.EOFError:
-        return
-    except av.FFmpegError:
-        report.refuse(None if packet is None else packet.pts)
-        return
-    yield from pictures
+        return frame
 
 
 def _next_pts(info: VideoInfo, last: int | None) -> int | None:
-    """The pts that the film has after `last`: the best guess for a picture without one."""
+    """The pts that the video has after `last`."""
     at = 0 if last is None else bisect_right(info.pts, last)
     return info.pts[at] if at < len(info.pts) else None
 
 
 def _frame(
-    picture: av.VideoFrame, pts: int, info: VideoInfo, format: PixelFormat
+    image: av.VideoFrame, pts: int, info: VideoInfo, format: PixelFormat
 ) -> tuple[Frame, tuple[str, ...]]:
-    """The film's frame for a picture, and what is wrong with it."""
-    picture, troubles = conformed(picture, info)
-    if picture.format.name != format.name:
+    """The frame of a decoded image, and what is wrong with it."""
+    image, faults = conformed(image, info)
+    if image.format.name != format.name:
         # Without a range or matrix asked for, a change of layout leaves every value as it is.
-        picture = picture.reformat(format=format.name, interpolation="BICUBIC", threads=1)
-    picture.pts = pts
-    picture.time_base = info.time_base
+        image = image.reformat(format=format.name, interpolation="BICUBIC", threads=1)
+    image.pts = pts
+    image.time_base = info.time_base
     frame = Frame(
-        pts=pts, format=format, colour=colour_of(picture), planes=views(picture), handle=picture
+        pts=pts, format=format, colour=colour_of(image), planes=views(image), handle=image
     )
     if format.bits % 8 == 0:
-        return frame, troubles
+        return frame, faults
     # x264 ends the process at values above what a frame's bits can say. FFmpeg fills what damage
-    # took from a picture with bytes of 128, in words of 9 to 15 bits too.
+    # took from a frame with bytes of 128, in words of 9 to 15 bits too.
     most = (1 << format.bits) - 1
     if all(plane.max(initial=0) <= most for plane in frame.planes):
-        return frame, troubles
-    held = frame.with_planes(tuple(np.minimum(plane, most) for plane in frame.planes))
-    return held, (*troubles, f"have values above {most}, which were cut")
+        return frame, faults
+    clipped = frame.with_planes(tuple(np.minimum(plane, most) for plane in frame.planes))
+    return clipped, (*faults, f"have values above {most}, which were cut")

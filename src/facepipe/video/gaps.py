@@ -1,4 +1,4 @@
-"""Frames that a damaged file no longer gives: a gap in time where bytes belong to no packet."""
+"""Find lost frames: gaps in time where bytes of the file belong to no packet."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from facepipe.datatypes import Damage
 _INDEXED = "mov,mp4"
 #: Share of a usual packet that a lost frame leaves behind at least.
 _LEAST_SHARE = 0.4
-#: A film's rate is steady where so many of its steps are off by so little.
-_STEADY, _UNEVEN = 0.75, 0.25
-#: Packets on each side of a gap among which its bytes are looked for: pictures are reordered.
-_BESIDE = 2
+#: A frame rate is constant where this share of the steps differs from the usual by so little.
+_CONSTANT_SHARE, _TOLERANCE = 0.75, 0.25
+#: Packets on each side of a gap among which its bytes are searched: frames are reordered.
+_NEIGHBOURS = 2
 _NO_PTS = -(2**63)
 
 
@@ -28,22 +28,22 @@ class Layout:
         self._columns = array("q")
 
     def add(self, position: int | None, size: int, pts: int | None) -> None:
-        """Note a packet; `pts` of the film's own, None for those of other streams."""
+        """Note a packet; `pts` where it is one of the video, None for other streams."""
         if position is not None and position >= 0:
             self._columns.extend((position, size, _NO_PTS if pts is None else pts))
 
-    def lost(self, container: str, film: Sequence[int], step: int) -> list[Damage]:
-        """Gaps between the film's sorted pts, which lie `step` apart, that held frames once.
+    def lost(self, container: str, all_pts: Sequence[int], step: int) -> list[Damage]:
+        """Gaps between the sorted pts of the frames, usually `step` ticks long, that held frames.
 
-        A gap alone is no damage: films may pause. Bytes that belong to no packet must lie there,
-        about as many as so many frames take, beyond what the container puts between packets. Of a
-        film without a steady rate, or one that is padded to a constant bit rate, nothing is said.
+        A gap alone is no damage: a video may pause. Bytes that belong to no packet must lie there,
+        about as many as so many frames take, beyond what the container puts between packets.
+        Nothing is found in a video of variable frame rate, or padded to a constant bit rate.
         """
         rows = np.array(self._columns, np.int64).reshape(-1, 3)
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         own = np.flatnonzero(rows[:, 2] != _NO_PTS)
-        gaps = _gaps(film, step)
-        if container.startswith(_INDEXED) or len(own) < 2 * _BESIDE or not gaps:
+        gaps = _gaps(all_pts, step)
+        if container.startswith(_INDEXED) or len(own) < 2 * _NEIGHBOURS or not gaps:
             return []
         unclaimed = _unclaimed(rows, own)
         usual = float(np.median(unclaimed))
@@ -55,8 +55,8 @@ class Layout:
         for before, after, missing in gaps:
             if before not in at or after not in at:
                 continue
-            first = max(min(at[before], at[after]) - _BESIDE, 0)
-            stop = min(max(at[before], at[after]) + _BESIDE, len(unclaimed))
+            first = max(min(at[before], at[after]) - _NEIGHBOURS, 0)
+            stop = min(max(at[before], at[after]) + _NEIGHBOURS, len(unclaimed))
             spare = float(unclaimed[first:stop].sum()) - usual * (stop - first + missing)
             if spare >= _LEAST_SHARE * frame * missing:
                 last = max(after - step, before + step)
@@ -65,18 +65,18 @@ class Layout:
 
 
 def _unclaimed(rows: NDArray[np.int64], own: NDArray[np.intp]) -> NDArray[np.int64]:
-    """Bytes from each packet of the film to its next that are no packet's of any stream."""
+    """Bytes between each packet of the video and its next that belong to no packet."""
     claimed = np.concatenate([np.zeros(1, np.int64), np.cumsum(rows[:, 1])])
     between: NDArray[np.int64] = np.diff(rows[own, 0]) - np.diff(claimed[own])
     return between
 
 
-def _gaps(film: Sequence[int], step: int) -> list[tuple[int, int, int]]:
-    """Neighbours in time between which at least one frame could stand, and how many could."""
-    times = np.asarray(film, np.int64)
+def _gaps(all_pts: Sequence[int], step: int) -> list[tuple[int, int, int]]:
+    """Neighbouring pts between which frames are missing by the usual step, and how many."""
+    times = np.asarray(all_pts, np.int64)
     steps = np.diff(times) / max(step, 1)
-    if not len(steps) or np.mean(np.abs(steps - 1) <= _UNEVEN) < _STEADY:
+    if not len(steps) or np.mean(np.abs(steps - 1) <= _TOLERANCE) < _CONSTANT_SHARE:
         return []
-    missing = np.floor(steps + _UNEVEN).astype(np.int64) - 1
+    missing = np.floor(steps + _TOLERANCE).astype(np.int64) - 1
     at = np.flatnonzero(missing > 0)
     return [(int(times[k]), int(times[k + 1]), int(missing[k])) for k in at]

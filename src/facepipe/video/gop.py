@@ -1,4 +1,4 @@
-"""Closed groups of pictures: runs of packets that decode alone and can be moved whole."""
+"""Closed groups of pictures (GOPs): runs of packets that decode alone and can be moved whole."""
 
 from __future__ import annotations
 
@@ -10,37 +10,38 @@ import numpy as np
 
 
 class PacketInfo(NamedTuple):
-    """What a video packet says of itself."""
+    """What the groups of pictures depend on, of one video packet."""
 
     pts: int | None
-    anew: bool  # a keyframe that can follow any other packet
-    sound: bool  # shown, whole, and with a pts of its own
+    is_random_access: bool  # a keyframe that can follow any other packet
+    is_intact: bool  # shown, not corrupt, and with a pts of its own
 
 
 def closed_gops(packets: Sequence[PacketInfo]) -> tuple[tuple[int, int], ...]:
-    """Half-open pts ranges, by rising pts, given all packets of a film in decoding order.
+    """Find half-open pts ranges, by rising pts, given all packets of a video in decoding order.
 
-    Each begins with a picture that decodes alone, and holds the same pictures in decoding order as
-    in the order of showing. Groups with a packet that is not sound are left out.
+    Each begins with a frame that decodes alone, and holds the same frames in decoding order as in
+    presentation order. Groups with a packet that is not intact are left out.
     """
-    told = [p.pts for p in packets if p.pts is not None]
-    if not told:
+    known = [packet.pts for packet in packets if packet.pts is not None]
+    if not known:
         return ()
-    low, high = min(told) - 1, max(told) + 1
+    low, high = min(known) - 1, max(known) + 1
     before = np.array([low] + [low if p.pts is None else p.pts for p in packets])[:-1]
     after = np.array([high if p.pts is None else p.pts for p in packets])
     before = np.maximum.accumulate(before)
     after = np.minimum.accumulate(after[::-1])[::-1]
-    cuts = [
+    starts = [
         at
         for at, packet in enumerate(packets)
-        if packet.anew and packet.pts is not None and before[at] < packet.pts <= after[at]
+        if packet.is_random_access and packet.pts is not None
+        if before[at] < packet.pts <= after[at]
     ]
     found: list[tuple[int, int]] = []
-    for first, stop in pairwise([*cuts, len(packets)]):
+    for first, stop in pairwise([*starts, len(packets)]):
         group = packets[first:stop]
         times = {packet.pts for packet in group}
-        if all(packet.sound for packet in group) and len(times) == len(group):
+        if all(packet.is_intact for packet in group) and len(times) == len(group):
             end = packets[stop].pts if stop < len(packets) else high
             found.append((packets[first].pts, end))  # type: ignore[arg-type]
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Learn what a source holds from its packets."""
+"""Probe a source: read all its packets once, and keep what the later steps ask of it."""
 
 from __future__ import annotations
 
@@ -10,144 +10,155 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Damage, StreamInfo, VideoInfo
 from facepipe.errors import InputError
-from facepipe.video.bitstream import is_random_access, length_size
 from facepipe.video.conform import tags_of
 from facepipe.video.damage import merged
 from facepipe.video.gaps import Layout
-from facepipe.video.gop import PacketInfo, closed_gops
 from facepipe.video.pixel_formats import pixel_format
-from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.pyav.chroma import chroma_location
+from facepipe.video.scan import CodingScan, FirstFrameScan, TimingScan, is_shown
 from facepipe.video.sources import demuxed, describe, open_source
 from facepipe.video.streams import codec_name, is_chapter_track, main_video
-from facepipe.video.timestamps import is_timed_as_decoded, usual_duration, with_missing
+from facepipe.video.timestamps import is_timed_as_decoded, usual_duration
 
-#: Seconds that may be missing at the end of a film by what its container says.
+#: Seconds that may be missing at the end of a video by what its container says.
 _TOLERATED = Fraction(1, 2)
-_EXTENSION, _PICTURE_CODING = b"\x00\x00\x01\xb5", 8  # of MPEG-2
-_HEAD_PACKETS = 64  # how many packets may pass before the first picture comes out
 
 
 def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
-    """Read every packet of a local file, decoding no more than its first picture.
+    """Read every packet of a local file, decoding no more than its first frame.
 
-    Errors: InputError in one sentence for anything that is no readable film, or is beyond `limits`.
+    Errors: InputError in one sentence for what is no readable video, or is beyond `limits`.
     """
     limits = limits or LimitSettings()
     most_pixels = min(round(limits.frame_megapixels * 10**6), 2**31 - 1)
     with open_source(path, most_pixels=most_pixels) as container:
-        streams = {stream.index: stream for stream in container.streams}
-        video = main_video(path, streams.values())
-        decoder = decoder_of(video)
-        decoder.thread_count = 1
-        decoder.options = {"max_pixels": str(most_pixels)}
-        check_size(path, video.codec_context.width, video.codec_context.height, limits)
-        counts: Counter[int] = Counter()
-        shown: list[tuple[int, bool, bool]] = []  # pts, keyframe, corrupt
-        packed: list[PacketInfo] = []
-        layout = Layout()
-        wrapping = length_size(codec_name(video), video.codec_context.extradata or b"")
-        warnings: list[str] = []
-        damage: list[Damage] = []
-        unread: str | None = None
-        untimed = repeats = lasting = 0
-        first: av.VideoFrame | None = None
-        head = 0
-        packets: Iterator[Packet[Stream]] = demuxed(container)
+        scan = SourceScan(path, container, limits, most_pixels)
+        for packet in scan.packets():
+            scan.feed(packet)
+        return scan.close()
+
+
+class SourceScan:
+    """What a source holds, learnt packet by packet: each part of it by a scan of its own."""
+
+    def __init__(
+        self, path: Path, container: InputContainer, limits: LimitSettings, most_pixels: int
+    ) -> None:
+        """Find the video. InputError where there is none, or its frames are too large."""
+        self._path, self._container, self._limits = path, container, limits
+        self._streams = tuple(container.streams)
+        self._video = main_video(path, self._streams)
+        context = self._video.codec_context
+        check_size(path, context.width, context.height, limits)
+        self._decoder_name = context.name
+        self._packets: Counter[int] = Counter()  # by the stream's index
+        self._unread: str | None = None  # why reading ended early
+        self._timing = TimingScan(self._video)
+        self._coding = CodingScan(self._video)
+        self._first = FirstFrameScan(self._video, most_pixels)
+        self._layout = Layout()
+
+    def packets(self) -> Iterator[Packet[Stream]]:
+        """The packets of all streams, as far as they can be read."""
+        packets: Iterator[Packet[Stream]] = demuxed(self._container)
         while True:
             try:
                 packet = next(packets)
             except StopIteration:
-                break
+                return
             except av.FFmpegError as error:
-                unread = describe(error)
-                break
-            if not packet.size:
-                continue
-            counts[packet.stream.index] += 1
-            if packet.stream.index != video.index:
-                layout.add(packet.pos, packet.size, None)
-                continue
-            layout.add(packet.pos, packet.size, packet.pts)
-            if first is None and head < _HEAD_PACKETS:
-                head += 1
-                first = _first_picture(decoder, packet)
-            is_shown = not packet.is_discard and _is_shown(video, packet)
-            packed.append(_packed(packet, codec_name(video), wrapping, is_shown))
-            if not is_shown:
-                continue
-            repeats += _repeats_field(video, packet)
-            lasting = packet.duration or lasting
-            pts = packet.pts if packet.pts is not None else packet.dts
-            if pts is None:
-                untimed += 1
-                continue
-            shown.append((pts, packet.is_keyframe, packet.is_corrupt))
-            if len(shown) > limits.frames:
-                raise InputError(
-                    f"{path} has more than the {limits.frames} frames that limits.frames allows; "
-                    "--set limits.frames=N lifts it"
-                )
-        while shown and shown[-1][2]:  # the packet that a cut through the file halves
-            halved = shown.pop()[0]
-            damage.append(Damage(halved, halved, 1, "are incomplete and left out"))
-        if not shown:
-            raise InputError(f"{path} holds no video frame; its video stream is empty")
-        _check_length(path, shown, video, limits)
-        times = sorted(pts for pts, _, _ in shown)
-        damage += _shortage(container, video, times, counts[video.index], unread)
-        damage += layout.lost(container.format.name, times, usual_duration(times))
-        if untimed:
-            times = with_missing(times, untimed, lasting)
-            warnings.append(
-                f"{untimed} video packets carry no time; it was worked out from the others"
+                self._unread = describe(error)
+                return
+            if packet.size:
+                yield packet
+
+    def feed(self, packet: Packet[Stream]) -> None:
+        """Learn from a packet. InputError where there are more frames than the limits allow."""
+        self._packets[packet.stream.index] += 1
+        if packet.stream.index != self._video.index:
+            self._layout.add(packet.pos, packet.size, None)
+            return
+        self._layout.add(packet.pos, packet.size, packet.pts)
+        self._first.feed(packet)
+        shown = is_shown(self._decoder_name, packet)
+        self._coding.feed(packet, shown)
+        self._timing.feed(packet, shown)
+        if len(self._timing.frames) > self._limits.frames:
+            raise InputError(
+                f"{self._path} has more than the {self._limits.frames} frames that limits.frames "
+                "allows; --set limits.frames=N lifts it"
             )
-        double = len(times) - len(set(times))
-        if double:
-            warnings.append(f"{double} pictures have another's time and come a tick after it")
-        if repeats:
-            warnings.append(
-                f"{repeats} pictures ask for a field to be shown twice; they are shown for as long"
-            )
-        guessed = is_timed_as_decoded(container.format.name, codec_name(video))
-        groups = () if guessed else closed_gops(packed)
-        context = video.codec_context
-        pix_fmt = first.format.name if first is not None else context.pix_fmt
-        if pix_fmt is None:
-            raise InputError(f"{path}: no picture of its {codec_name(video)} video decodes")
-        pixel_format(pix_fmt)  # fails early on formats that facepipe cannot read
-        ratio = video.sample_aspect_ratio
+
+    def close(self) -> VideoInfo:
+        """All that was learnt. InputError for a video without frames, too long, or unreadable."""
+        timing, coding, video = self._timing, self._coding, self._video
+        timing.close()
+        if not timing.frames:
+            raise InputError(f"{self._path} holds no video frame; its video stream is empty")
         assert video.time_base is not None
+        _check_length(self._path, timing.stated_pts, video.time_base, self._limits)
+        damage = self._damage()
+        # Packets that are timed as they are decoded do not say which frames a group shows.
+        guessed = is_timed_as_decoded(self._container.format.name, coding.codec)
+        gops = () if guessed else coding.closed_gops()
+        frame, context = self._first.frame, video.codec_context
+        ratio = video.sample_aspect_ratio
         return VideoInfo(
-            path=str(path),
-            container=container.format.name,
+            path=str(self._path),
+            container=self._container.format.name,
             stream_index=video.index,
-            codec=codec_name(video),
-            width=first.width if first is not None else context.width,
-            height=first.height if first is not None else context.height,
-            pix_fmt=pix_fmt,
+            codec=coding.codec,
+            width=frame.width if frame is not None else context.width,
+            height=frame.height if frame is not None else context.height,
+            pix_fmt=self._pix_fmt(),
             time_base=Fraction(video.time_base),
-            pts=tuple(times),
-            keyframe_pts=tuple(sorted(pts for pts, key, _ in shown if key)),
-            closed_gops=groups,
-            rotation=first.rotation if first is not None else 0,
+            pts=tuple(timing.pts),
+            keyframe_pts=timing.keyframe_pts(),
+            closed_gops=gops,
+            coded_pts=coding.coded_pts() if gops else (),
+            rotation=frame.rotation if frame is not None else 0,
             sample_aspect_ratio=Fraction(ratio) if ratio else None,
             profile=context.profile,
-            tags=tags_of(first) if first is not None else (0, 2, 2, 2),
-            damage=merged(damage, times),
-            others=tuple(
-                StreamInfo(s.index, s.type, codec_name(s), counts[s.index])
-                for s in streams.values()
-                if s.index != video.index and not is_chapter_track(s)
-            ),
-            warnings=tuple(warnings),
+            tags=tags_of(frame) if frame is not None else (0, 2, 2, 2),
+            damage=merged(damage, timing.pts),
+            end=timing.end(is_damaged=bool(damage)),
+            others=self._others(),
+            warnings=timing.warnings(),
             chroma_location=chroma_location(video),
+            extradata=coding.extradata,
+            parameter_sets=coding.parameter_sets(),
+        )
+
+    def _damage(self) -> list[Damage]:
+        pts = self._timing.stated_pts
+        count = self._packets[self._video.index]
+        return [
+            *self._timing.damage,
+            *_missing_at_end(self._container, self._video, pts, count, self._unread),
+            *self._layout.lost(self._container.format.name, pts, usual_duration(pts)),
+        ]
+
+    def _pix_fmt(self) -> str:
+        """The pixel format of the first frame. InputError for one that facepipe cannot read."""
+        frame = self._first.frame
+        name = frame.format.name if frame is not None else self._video.codec_context.pix_fmt
+        if name is None:
+            raise InputError(f"{self._path}: no frame of its {self._coding.codec} video decodes")
+        pixel_format(name)
+        return name
+
+    def _others(self) -> tuple[StreamInfo, ...]:
+        return tuple(
+            StreamInfo(stream.index, stream.type, codec_name(stream), self._packets[stream.index])
+            for stream in self._streams
+            if stream.index != self._video.index and not is_chapter_track(stream)
         )
 
 
@@ -161,12 +172,8 @@ def check_size(path: Path, width: int, height: int, limits: LimitSettings) -> No
         )
 
 
-def _check_length(
-    path: Path, shown: list[tuple[int, bool, bool]], video: av.VideoStream, limits: LimitSettings
-) -> None:
-    assert video.time_base is not None
-    first, last = min(shown)[0], max(shown)[0]
-    hours = (last - first) * video.time_base / 3600
+def _check_length(path: Path, pts: list[int], time_base: Fraction, limits: LimitSettings) -> None:
+    hours = (pts[-1] - pts[0]) * time_base / 3600
     if hours > limits.hours:
         raise InputError(
             f"{path} lasts {float(hours):.4g} hours by the times of its frames, more than the "
@@ -176,7 +183,7 @@ def _check_length(
 
 @dataclass(frozen=True)
 class Head:
-    """What the head of a film says of its video; 0 where it says nothing."""
+    """What a container's header says of its video; 0 where it says nothing."""
 
     width: int
     height: int
@@ -185,7 +192,7 @@ class Head:
 
 
 def glance(path: Path) -> Head:
-    """What a film's head says, which may be wrong and is read at once. InputError as `probe`."""
+    """Read a file's header alone, which may be wrong. InputError as `probe`."""
     with open_source(path) as container:
         video = main_video(path, container.streams)
         seconds = float((video.duration or 0) * (video.time_base or 0))
@@ -195,46 +202,14 @@ def glance(path: Path) -> Head:
         return Head(context.width, context.height, frames, seconds)
 
 
-def _first_picture(decoder: av.VideoCodecContext, packet: Packet[Stream]) -> av.VideoFrame | None:
-    # The display matrix and the exact pixel format are known to decoded pictures only.
-    try:
-        return next(iter(decoder.decode(packet)), None)
-    except av.FFmpegError:
-        return None
-
-
-def _is_shown(video: av.VideoStream, packet: Packet[Stream]) -> bool:
-    # VP8 sends reference pictures that are never shown in packets of their own.
-    return video.codec_context.name not in ("vp8", "libvpx") or bool(bytes(packet)[0] & 0x10)
-
-
-def _packed(packet: Packet[Stream], codec: str, wrapping: int | None, is_shown: bool) -> PacketInfo:
-    anew = packet.is_keyframe and is_random_access(codec, bytes(packet), wrapping)
-    sound = is_shown and packet.pts is not None and not packet.is_corrupt
-    return PacketInfo(packet.pts, anew, sound)
-
-
-def _repeats_field(video: av.VideoStream, packet: Packet[Stream]) -> bool:
-    """Whether a picture of MPEG-2 wants its first field shown again, as film on television does."""
-    if video.codec_context.name != "mpeg2video":
-        return False
-    data = bytes(packet)
-    at = data.find(_EXTENSION)
-    while at >= 0 and len(data) > at + 7:
-        if data[at + 4] >> 4 == _PICTURE_CODING:
-            return bool(data[at + 7] & 0x02)
-        at = data.find(_EXTENSION, at + 4)
-    return False
-
-
-def _shortage(
+def _missing_at_end(
     container: av.container.InputContainer,
     video: av.VideoStream,
     times: list[int],
     packets: int,
     unread: str | None,
 ) -> list[Damage]:
-    """What is missing at the end, by what the container says should be there."""
+    """The frames missing at the end, by what the container says should be there."""
     assert video.time_base is not None
     step = usual_duration(times)
     begin = times[-1] + step
@@ -252,19 +227,19 @@ def _shortage(
 
 
 def _stated_packets(container: av.container.InputContainer, video: av.VideoStream) -> int:
-    """How many packets a mov, mp4 or avi says that it has of the film; 0 where none does."""
+    """How many packets a mov, mp4 or avi says that the video has; 0 where it does not say."""
     if container.format.name.startswith("mov"):
-        # An edit list may end before the film's packets do: what it shows is in the index.
+        # An edit list may end before the packets do: what it shows is in the index.
         return min(video.frames, len(video.index_entries))
     return video.frames
 
 
 def _stated_end(container: av.container.InputContainer, video: av.VideoStream) -> Fraction:
-    """When the film ends by the word of a Matroska file, seconds; 0 where it does not say."""
+    """When the video ends by what a Matroska file says, seconds; 0 where it does not say."""
     if "matroska" not in container.format.name:
         return Fraction(0)
-    told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", video.metadata.get("DURATION", ""))
+    stated = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", video.metadata.get("DURATION", ""))
     whole = Fraction(container.duration or 0, av.time_base)
-    if told is not None:  # by tools that cut films this may be left as it was
-        return min(whole, int(told[1]) * 3600 + int(told[2]) * 60 + Fraction(told[3]))
+    if stated is not None:  # tools that cut videos may leave it as it was
+        return min(whole, int(stated[1]) * 3600 + int(stated[2]) * 60 + Fraction(stated[3]))
     return whole if len(container.streams) == 1 else Fraction(0)

@@ -1,4 +1,4 @@
-"""Opening sources safely, and writing targets that appear whole or not at all."""
+"""Open sources safely, and write targets that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
+from typing import IO, TypeVar, cast
 
 import av
 import fsspec
@@ -19,8 +19,9 @@ from facepipe._files import atomic_write, is_address
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError
 from facepipe.video.pyav.isobmff import lacks_index
 from facepipe.video.pyav.texts import TEXTS
+from facepipe.video.source_cache import CachedFile, cached_file
 
-# Files that hold a film by themselves. Playlists (hls, dash, concat, ...) are left out on
+# Containers that hold a video by themselves. Playlists (hls, dash, concat, ...) are left out on
 # purpose: they make a reader open other files and addresses that the user never named.
 _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2",
@@ -57,6 +58,7 @@ def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputC
     No frame of more than `most_pixels` is decoded while FFmpeg learns what the file holds.
     An address ("scheme://..."), such as those of `workers.ray_files`, is read through fsspec, which
     opens nothing but that.
+    Within `read_once`, its path is read through its cache.
     """
     if isinstance(source, str) and is_address(source):
         system, place = fsspec.core.url_to_fs(source)
@@ -80,11 +82,11 @@ def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputC
     if status.st_size == 0:
         raise InputError(f"{path} is empty; give a video file")
     # An absolute path cannot be mistaken for a protocol such as "concat:a|b".
-    return _opened(path, str(path.absolute()), most_pixels)
+    return _opened(path, cached_file(path) or str(path.absolute()), most_pixels)
 
 
 def demuxed(opened: InputContainer, *streams: StreamT) -> Iterator[Packet[StreamT]]:
-    """The packets of those streams, or of all that the film began with.
+    """The packets of those streams, or of all that the file began with.
 
     Transport streams may begin others midway, in damaged ones by mistake. After the last packet
     PyAV gives an empty one for each stream, to empty its decoder, and may ask for one of those.
@@ -93,7 +95,9 @@ def demuxed(opened: InputContainer, *streams: StreamT) -> Iterator[Packet[Stream
         yield from cast("Iterator[Packet[StreamT]]", opened.demux(*streams))
 
 
-def _opened(path: Path | str, file: str | BinaryIO, most_pixels: int | None) -> InputContainer:
+def _opened(
+    path: Path | str, file: str | IO[bytes] | CachedFile, most_pixels: int | None
+) -> InputContainer:
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(_DEMUXERS),

@@ -1,4 +1,4 @@
-"""Streams of a container: which one is the film, and of what kind the others are."""
+"""Streams of a container: which one is the video to enhance, and what the others are."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from av.stream import Discard, Disposition, Stream
 
 from facepipe.errors import InputError
 
-_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+_STILLS = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 def main_video(path: Path, streams: Iterable[Stream]) -> av.VideoStream:
-    """The first video stream that is a film and no cover; InputError when there is none."""
+    """The first video stream that is no cover and no thumbnails; InputError where there is none."""
     kinds = []
     for stream in streams:
-        if isinstance(stream, av.VideoStream) and not stream.disposition & _PICTURES:
+        if isinstance(stream, av.VideoStream) and not stream.disposition & _STILLS:
             if not has_decoder(stream):
                 raise InputError(f"{path}: there is no decoder for its video stream")
             return stream
@@ -50,10 +50,10 @@ def is_made_anew(stream: Stream) -> bool:
 
 
 def is_timecode(stream: Stream) -> bool:
-    """Whether a stream is QuickTime's track of time codes, which the `timecode` key tells anew."""
+    """Whether a stream is QuickTime's time codes, which muxers make of the `timecode` key."""
     return stream.type == "data" and "timecode" in stream.metadata
 
 
 def is_cover(stream: Stream) -> bool:
-    """Whether a stream is a single attached picture."""
+    """Whether a stream is cover art: a single attached picture."""
     return bool(stream.disposition & Disposition.attached_pic)

@@ -1,4 +1,4 @@
-"""Decoding times and durations for packets whose pts are known."""
+"""Work out decoding times and durations of packets whose pts are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import median_low
 
 
 def is_timed_as_decoded(container: str, codec: str) -> bool:
-    """Whether packets tell when they are decoded, and not when their picture is shown.
+    """Whether packets state when they are decoded, and not when their frame is shown.
 
     AVI has no other times. FFmpeg works out the others for MPEG-4, but not for these codecs.
     """
@@ -19,7 +19,7 @@ def is_timed_as_decoded(container: str, codec: str) -> bool:
 def decode_times(pts: Sequence[int], earliest: int | None = None) -> list[int]:
     """One dts for each packet, given pts in decoding order: rising, and never above its pts.
 
-    Pictures that are shown in another order are decoded ahead of the first pts. Where that would be
+    Frames that are shown in another order are decoded ahead of the first pts. Where that would be
     before `earliest`, the first ones follow each other faster.
     """
     if not pts:
@@ -31,10 +31,10 @@ def decode_times(pts: Sequence[int], earliest: int | None = None) -> list[int]:
     times = lead + shown[: len(shown) - delay]
     for at in range(len(times) - 2, -1, -1):  # equal pts would make equal dts
         times[at] = min(times[at], times[at + 1] - 1)
-    return times if earliest is None or times[0] >= earliest else _hurried(times, pts, earliest)
+    return times if earliest is None or times[0] >= earliest else _squeezed(times, pts, earliest)
 
 
-def _hurried(times: list[int], pts: Sequence[int], earliest: int) -> list[int]:
+def _squeezed(times: list[int], pts: Sequence[int], earliest: int) -> list[int]:
     """The same, but none before `earliest`, if there are ticks enough up to the first pts."""
     count = bisect_right(times, earliest)
     while count < len(times) and times[count] - earliest < count:
@@ -49,7 +49,7 @@ def _hurried(times: list[int], pts: Sequence[int], earliest: int) -> list[int]:
 
 
 def durations(pts: Sequence[int], last: int) -> dict[int, int]:
-    """How long each frame is shown: up to the next one, and `last` for the last."""
+    """How long each frame is shown, by its pts: up to the next one, and `last` for the last."""
     shown = sorted(set(pts))
     result = {time: after - time for time, after in pairwise(shown)}
     if shown:
@@ -57,12 +57,12 @@ def durations(pts: Sequence[int], last: int) -> dict[int, int]:
     return result
 
 
-def with_missing(known: Sequence[int], missing: int, lasting: int) -> list[int]:
+def with_missing(known: Sequence[int], missing: int, duration: int) -> list[int]:
     """Sorted pts with `missing` more: in the gaps between the known ones, then after them.
 
-    `lasting` is how long a frame is shown, 0 where that is not known.
+    `duration` is how long a frame is shown, 0 where that is not known.
     """
-    step = lasting or max((known[-1] - known[0]) // (len(known) + missing - 1), 1)
+    step = duration or max((known[-1] - known[0]) // (len(known) + missing - 1), 1)
     found = list(known)
     for time, after in pairwise(known):
         count = min(max(round((after - time) / step) - 1, 0), missing)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
+from facepipe._files import sha256_of
 from facepipe.configs.settings import load_settings
-from facepipe.errors import UsageError
-from facepipe.pipeline.preflight import ENCODER_THREADS, Plan, make_plan
+from facepipe.errors import InputError, UsageError
+from facepipe.pipeline.preflight import ENCODER_THREADS, Plan, check_unchanged, make_plan
 from facepipe.video import EncodeSettings
 from media import synthetic
+from media.reads import counted
 
 
 def plan(source: Path, target: str | None, **output: object) -> Plan:
@@ -58,3 +62,32 @@ def test_a_pixel_format_that_is_none_is_a_mistake_of_usage(codec: str, tmp_path:
     source = synthetic.plain(tmp_path / "a.mp4")
     with pytest.raises(UsageError, match=r"--pix-fmt nonsense: unknown pixel format 'nonsense'"):
         plan(source, "b.mp4", pix_fmt="nonsense", codec=codec)
+
+
+def test_a_source_that_changes_is_noticed_whatever_its_times_say(tmp_path: Path) -> None:
+    source = synthetic.plain(tmp_path / "a.mp4")
+    digest, status = sha256_of(source), source.stat()
+    with counted(source) as reads:
+        for _ in range(100):
+            check_unchanged(source, digest)
+    assert reads.opens == 0
+    time.sleep(0.05)  # longer than a tick of the disk's clock
+    content = bytearray(source.read_bytes())
+    content[-1] ^= 1
+    with source.open("rb+") as file:  # in place: the same inode and size
+        file.write(content)
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert source.stat().st_mtime_ns == status.st_mtime_ns
+    with pytest.raises(InputError, match="changed while facepipe was at work"):
+        check_unchanged(source, digest)
+    source.unlink()
+    with pytest.raises(InputError, match="went away"):
+        check_unchanged(source, digest)
+
+
+def test_a_source_whose_content_stays_is_the_same(tmp_path: Path) -> None:
+    source = synthetic.plain(tmp_path / "a.mp4")
+    digest = sha256_of(source)
+    source.chmod(0o600)
+    os.utime(source)
+    check_unchanged(source, digest)

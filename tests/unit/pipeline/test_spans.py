@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facepipe.datatypes import VideoInfo
-from facepipe.pipeline.spans import anchors, plan, with_copies
+from facepipe.pipeline.spans import anchors, plan_spans, with_copies
 
 
 def info(pts: list[int], keys: list[int], base: Fraction = Fraction(1, 25)) -> VideoInfo:
@@ -32,7 +32,7 @@ def films(draw: st.DrawFn) -> VideoInfo:
 
 @given(films(), st.floats(0.1, 30))
 def test_spans_cover_every_frame_once(film: VideoInfo, seconds: float) -> None:
-    spans = plan(film, span_seconds=seconds)
+    spans = plan_spans(film, span_seconds=seconds)
     covered = [p for span in spans for p in film.pts if span.start <= p < span.stop]
     assert covered == list(film.pts)
     assert {span.start for span in spans} <= set(anchors(film))
@@ -43,7 +43,7 @@ def test_spans_cover_every_frame_once(film: VideoInfo, seconds: float) -> None:
 def test_a_window_covers_what_lies_inside(
     film: VideoInfo, seconds: float, start: int, length: int
 ) -> None:
-    spans = plan(film, span_seconds=seconds, window=(start, start + length))
+    spans = plan_spans(film, span_seconds=seconds, window=(start, start + length))
     inside = [p for p in film.pts if start <= p < start + length]
     assert [p for span in spans for p in film.pts if span.start <= p < span.stop] == inside
 
@@ -69,7 +69,7 @@ def test_copies_are_whole_groups_in_which_nothing_changes(
     closed = tuple(group for group in every if data.draw(st.booleans()))
     film = replace(film, closed_gops=closed)
     changed = [(first, first + lasting) for first, lasting in starts]
-    spans = with_copies(film, plan(film, span_seconds=seconds), changed)
+    spans = with_copies(film, plan_spans(film, span_seconds=seconds), changed)
     assert [p for s in spans for p in film.pts if s.start <= p < s.stop] == list(film.pts)
     assert [s.index for s in spans] == list(range(len(spans)))
     whole = len(spans) == 1
@@ -84,23 +84,23 @@ def test_copies_are_whole_groups_in_which_nothing_changes(
     for a, b in closed:
         free = not any(first < b and last >= a for first, last in changed)
         assert not (free and b - a >= 25) or any(s <= a and b <= e for s, e in copied)
-    other = with_copies(film, plan(film, span_seconds=1), changed)
+    other = with_copies(film, plan_spans(film, span_seconds=1), changed)
     assert copied == {(s.start, s.stop) for s in other if s.copied}
 
 
 def test_an_empty_film_has_no_spans() -> None:
-    assert plan(info([], []), span_seconds=4) == ()
+    assert plan_spans(info([], []), span_seconds=4) == ()
     assert anchors(info([], [])) == ()
 
 
 def test_streams_of_keyframes_alone_are_cut_by_time() -> None:
-    spans = plan(info(list(range(250)), list(range(250))), span_seconds=2)
+    spans = plan_spans(info(list(range(250)), list(range(250))), span_seconds=2)
     assert [span.stop - span.start for span in spans] == [50] * 5
 
 
 def test_a_short_film_is_cut_finer_for_cores_to_share() -> None:
     keys = list(range(0, 500, 25))  # twenty seconds, a keyframe each
-    spans = plan(info(list(range(500)), keys), span_seconds=6)
+    spans = plan_spans(info(list(range(500)), keys), span_seconds=6)
     assert [span.stop - span.start for span in spans] == [75] * 6 + [50]
-    short = plan(info(list(range(100)), keys[:4]), span_seconds=6)
+    short = plan_spans(info(list(range(100)), keys[:4]), span_seconds=6)
     assert [span.stop - span.start for span in short] == [50, 50]

@@ -55,8 +55,8 @@ def test_neighbours_are_one_place_and_few_are_named() -> None:
 
 def test_a_report_holds_what_it_took() -> None:
     report, other = DecodeReport(), DecodeReport()
-    report.tell("do not decode", 40)
-    other.tell("do not decode", 80)
+    report.add("do not decode", 40)
+    other.add("do not decode", 80)
     other.refuse(120)
     other.refuse(None)
     report.take(other)

@@ -118,13 +118,13 @@ def test_shared_times_and_repeated_fields_are_told(tmp_path: Path) -> None:
                 packet.pts = packet.dts = 1024 * (number // 2)
                 packet.stream = stream
                 out.mux_one(packet)
-    assert "6 pictures have another's time" in " ".join(probe(shared).warnings)
+    assert "6 frames have another's time" in " ".join(probe(shared).warnings)
     base = Fraction(1001, 30000)
     plain = partial(synthetic.film, codec="mpeg2video", pts=range(12), time_base=base)
     assert probe(plain(tmp_path / "b.ts")).warnings == ()
     make = partial(plain, interlaced=True, options={"bf": "0"})
     info = probe(patches.pulldown(tmp_path / "c.ts", make=make))
-    assert "6 pictures ask for a field to be shown twice" in " ".join(info.warnings)
+    assert "6 frames ask for a field to be shown twice" in " ".join(info.warnings)
 
 
 def test_where_chroma_lies(tmp_path: Path) -> None:

@@ -74,4 +74,4 @@ def test_a_stream_that_begins_midway_hides_no_other(tmp_path: Path) -> None:
         assert sum(bool(packet.size) for packet in demuxed(opened, video)) == 68
     info = probe(film)
     assert len(info.pts) == 68
-    assert last_duration(film, info, info.pts[-1]) == 3600
+    assert last_duration(info, info.pts[-1]) == 3600

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -14,8 +14,13 @@ from av.stream import Stream
 
 from facepipe.datatypes import Part, Span, VideoInfo
 from facepipe.errors import MediaError
-from facepipe.video.bitstream import annex_b, brings_sets, in_annex_b, length_size, parameter_sets
-from facepipe.video.containers import MOV
+from facepipe.video.bitstream import (
+    annex_b,
+    has_parameter_sets,
+    in_annex_b,
+    nal_length_size,
+    parameter_sets,
+)
 from facepipe.video.encode import part_shift
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.timestamps import decode_times, usual_duration
@@ -49,16 +54,24 @@ class VideoPackets:
         self.extradata: bytes | None = None
         self._own_parameter_sets, self._nal_length_size = b"", None
         if self.mixed:
-            with open_source(source) as opened:
-                own = opened.streams[info.stream_index].codec_context.extradata or b""
-            self._nal_length_size = length_size(info.codec, own)
-            self._own_parameter_sets = in_annex_b(parameter_sets(info.codec, own))
+            self._nal_length_size = nal_length_size(info.codec, info.extradata)
+            self._own_parameter_sets = in_annex_b(parameter_sets(info.codec, info.extradata))
             ours = self._headers[str(rendered[0])] if info.codec == "h264" else b""
             self.extradata = self._own_parameter_sets + ours
 
     def times(self) -> list[int]:
-        """The pts of every packet, in decoding order and the source's time base."""
-        return [pts for pts, _, _ in self._read()]
+        """The pts of every packet, in decoding order and the source's time base.
+
+        Those of copied packets are known from `info`: only the parts are read.
+        """
+        found: list[int] = []
+        for part in self._parts:
+            span = part.span
+            if span.copied:
+                found += [pts for pts in self.info.coded_pts if span.start <= pts < span.stop]
+            else:
+                found += [pts for pts, _ in _part_packets(Path(part.path), self.info)]
+        return found
 
     def timed(
         self, times: Sequence[int], durations: Mapping[int, int], earliest: int | None = None
@@ -99,7 +112,7 @@ class VideoPackets:
             return packet
         data = bytes(packet)
         if packet.is_keyframe and self._codec == "hevc":
-            brought = brings_sets(self._codec, data, self._nal_length_size)
+            brought = has_parameter_sets(self._codec, data, self._nal_length_size)
             sets = b"" if brought else self._own_parameter_sets
         if not sets and self._nal_length_size is None:
             return packet
@@ -186,31 +199,10 @@ def _mend_alpha(packet: Packet[Stream]) -> None:
     packet.set_sidedata(mended)
 
 
-def last_duration(source: Path, info: VideoInfo, last: int) -> int:
+def last_duration(info: VideoInfo, last: int) -> int:
     """How long the last frame is shown: up to the source's next one, or as the source says."""
     after = [time for time in info.pts if time > last]
     if after:
         return after[0] - last
-    known: tuple[int, int] | None = None  # pts and length of the last packet that has one
-    hidden: int | None = None  # pts of the first packet behind the end of an edit list
-    with open_source(source) as opened:
-        stream = opened.streams[info.stream_index]
-        end = (stream.start_time or 0) + (stream.duration or 0)
-        if info.keyframe_pts:
-            with suppress(av.FFmpegError):
-                opened.seek(info.keyframe_pts[-1], stream=stream)
-        with suppress(av.FFmpegError):
-            for packet in demuxed(opened, stream):
-                if packet.pts is None or not packet.size:
-                    continue
-                if packet.pts > last:
-                    hidden = packet.pts if hidden is None else min(hidden, packet.pts)
-                elif packet.duration:
-                    known = max(known or (packet.pts, 0), (packet.pts, packet.duration))
-    if MOV.matches(info.container) and not info.damage and end > last:
-        # There a packet's own length says when the next one is decoded.
-        return (end if hidden is None else min(end, hidden)) - last
     # The last frame may have been moved by a tick from another's time.
-    if known is None or known[0] + known[1] <= last:
-        return usual_duration(info.pts)
-    return known[0] + known[1] - last
+    return info.end - last if info.end is not None and info.end > last else usual_duration(info.pts)

@@ -120,7 +120,7 @@ def _write(job: MuxJob, times: Sequence[int], target: Path) -> list[Written]:
     """Write the target, `times` of its frames; what each stream was given, as of `_counted`."""
     info, container = job.video.info, job.container
     start = job.window[0] if job.window is not None else 0
-    last = last_duration(job.video.source, info, max(times))
+    last = last_duration(info, max(times))
     times = [time - start for time in times]
     lasting = durations(times, last)
     earliest = min(0, *times) if container.dts_from_zero else None

@@ -10,19 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from facepipe.datatypes import VideoInfo
-from facepipe.video.bitstream import (
-    h264_is_lossless,
-    h264_set_ids,
-    is_set,
-    length_size,
-    nal_units,
-    parameter_sets,
-)
+from facepipe.video.bitstream import h264_is_lossless, h264_parameter_set_ids
 from facepipe.video.containers import container_of
 from facepipe.video.encoders.selection import PRORES
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.pixel_formats import same_layout
-from facepipe.video.sources import demuxed, open_source
 
 _OWN_ID = "sps-id"
 _IDS = range(31, 0, -1)
@@ -60,7 +52,7 @@ def smart_render_of(info: VideoInfo, settings: EncodeSettings, target: Path) -> 
     if _OWN_ID in options.get("x264-params", ""):
         return SmartRender("whole", f"{_OWN_ID} is given")
     lossless = "0" in (options.get("qp"), options.get("crf"))
-    if h264_is_lossless(_parameter_sets(info)) is not lossless:
+    if h264_is_lossless(info.parameter_sets) is not lossless:
         # FFmpeg's decoder shows lossless frames wrong after lossy ones, and others after it.
         return SmartRender("whole", "lossless H.264 joins none that is not")
     return SmartRender("parts")
@@ -70,7 +62,7 @@ def joinable_settings(settings: EncodeSettings, info: VideoInfo) -> EncodeSettin
     """The settings whose packets can stand in one stream with the source's own."""
     if settings.codec != "libx264":
         return settings
-    taken = h264_set_ids(_parameter_sets(info))
+    taken = h264_parameter_set_ids(info.parameter_sets)
     own = next(number for number in _IDS if number not in taken)
     options = dict(settings.options)
     given = options.get("x264-params")
@@ -82,17 +74,3 @@ def _same_pixels(pix_fmt: str, info: VideoInfo) -> bool:
     # A ProRes stream has no depth of its own: FFmpeg reads 4444 as 12 bit and writes it from 10.
     own = info.pix_fmt.replace("12le", "10le") if info.codec == "prores" else info.pix_fmt
     return same_layout(pix_fmt, own)
-
-
-def _parameter_sets(info: VideoInfo) -> tuple[bytes, ...]:
-    """The parameter sets in the source's header and in its first keyframe."""
-    with open_source(info.path) as opened:
-        stream = opened.streams[info.stream_index]
-        extradata = stream.codec_context.extradata or b""
-        units = list(parameter_sets(info.codec, extradata))
-        size = length_size(info.codec, extradata)
-        for packet in demuxed(opened, stream):
-            if packet.is_keyframe:
-                units += nal_units(bytes(packet), size)
-                break
-    return tuple(unit for unit in units if is_set(info.codec, unit))

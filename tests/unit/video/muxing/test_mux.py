@@ -360,9 +360,9 @@ def test_a_transport_stream_keeps_times_of_reordered_pictures(
 def test_how_long_the_last_frame_lasts(tmp_path: Path) -> None:
     """By the source's track in mp4, to the first frame behind an edit list, else by its packet."""
     plain = probe(synthetic.plain(tmp_path / "a.mp4"))
-    assert lasting(Path(plain.path), plain, plain.pts[-1]) == 512
-    assert lasting(Path(plain.path), plain, plain.pts[9]) == 512
-    assert lasting(Path(plain.path), plain, plain.pts[-1] + 1) == 511
+    assert lasting(plain, plain.pts[-1]) == 512
+    assert lasting(plain, plain.pts[9]) == 512
+    assert lasting(plain, plain.pts[-1] + 1) == 511
     in_ms = {"movie_timescale": "1000"}  # FFmpeg 9 takes the film's own unless told
     make = partial(synthetic.film, options={"g": "5"}, container_options=in_ms)
     for number, (edits, expected) in enumerate(
@@ -371,8 +371,8 @@ def test_how_long_the_last_frame_lasts(tmp_path: Path) -> None:
         path = patches.edited(tmp_path / f"{number}.mp4", make=make, edits=edits)
         info = probe(path)
         assert info.damage == ()
-        assert lasting(path, info, info.pts[-1]) == expected
+        assert lasting(info, info.pts[-1]) == expected
     matroska = probe(synthetic.plain(tmp_path / "a.mkv"))
-    assert lasting(tmp_path / "a.mkv", matroska, matroska.pts[-1]) == 40
+    assert lasting(matroska, matroska.pts[-1]) == 40
     one = probe(synthetic.one_frame(tmp_path / "one.ts"))
-    assert lasting(tmp_path / "one.ts", one, one.pts[-1]) > 0
+    assert lasting(one, one.pts[-1]) > 0

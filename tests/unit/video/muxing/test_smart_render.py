@@ -22,7 +22,7 @@ from facepipe.video import (
     probe,
     smart_render_of,
 )
-from facepipe.video.bitstream import annex_b, length_size, nal_units
+from facepipe.video.bitstream import annex_b, nal_length_size, nal_units
 from media import synthetic
 from media.video_checks import digest, rendered, whole
 
@@ -107,7 +107,7 @@ def payloads(path: Path, info: VideoInfo) -> dict[int, tuple[bytes, ...]]:
     found = {}
     with av.open(str(path)) as container:
         stream = container.streams[info.stream_index]
-        size = length_size(info.codec, stream.codec_context.extradata or b"")
+        size = nal_length_size(info.codec, stream.codec_context.extradata or b"")
         for packet in container.demux(stream):
             if not packet.size or packet.pts is None:
                 continue

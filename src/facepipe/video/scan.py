@@ -1,0 +1,185 @@
+"""What the video packets of a source say, gathered one by one: times, groups, the first frame."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import av
+from av.packet import Packet
+from av.stream import Stream
+
+from facepipe.datatypes import Damage
+from facepipe.video.bitstream import (
+    is_parameter_set,
+    is_random_access,
+    nal_length_size,
+    nal_units,
+    parameter_sets,
+)
+from facepipe.video.gop import PacketInfo, closed_gops
+from facepipe.video.pyav.alpha import decoder_of
+from facepipe.video.streams import codec_name
+from facepipe.video.timestamps import with_missing
+
+#: Packets among which the first frame has to come out of the decoder.
+_FIRST_FRAME_PACKETS = 64
+_MPEG2_EXTENSION, _PICTURE_CODING = b"\x00\x00\x01\xb5", 8
+
+
+class FrameTime(NamedTuple):
+    """A frame that is shown, by its packet."""
+
+    pts: int
+    is_keyframe: bool
+    is_corrupt: bool
+    duration: int  # in the stream's time base, 0: not said
+
+
+class TimingScan:
+    """When which frames are shown. Fed every packet of the video, then closed."""
+
+    def __init__(self, video: av.VideoStream) -> None:
+        self._codec = video.codec_context.name
+        self._is_mov = video.container.format.name.startswith("mov")
+        self._stream_end = (video.start_time or 0) + (video.duration or 0)
+        self._hidden: list[int] = []  # pts of packets whose frame is not shown
+        self._untimed = self._repeated_fields = self._duration = 0
+        self.frames: list[FrameTime] = []
+        self.damage: list[Damage] = []
+        self.stated_pts: list[int] = []  # sorted, of the frames whose packets have one
+        self.pts: list[int] = []  # sorted, of all frames: the others lie between those
+
+    def feed(self, packet: Packet[Stream], is_shown: bool) -> None:
+        """Note a packet, and whether its frame is shown."""
+        if not is_shown:
+            self._hidden += [packet.pts] if packet.pts is not None else []
+            return
+        self._repeated_fields += repeats_field(self._codec, packet)
+        self._duration = packet.duration or self._duration
+        if packet.pts is not None:
+            time, duration = packet.pts, packet.duration or 0
+        elif packet.dts is not None:
+            time, duration = packet.dts, 0
+        else:
+            self._untimed += 1
+            return
+        self.frames.append(FrameTime(time, packet.is_keyframe, packet.is_corrupt, duration))
+
+    def close(self) -> None:
+        """Leave out incomplete frames at the end, and give a time to those that have none."""
+        while self.frames and self.frames[-1].is_corrupt:  # a cut through the file halved them
+            halved = self.frames.pop().pts
+            self.damage.append(Damage(halved, halved, 1, "are incomplete and left out"))
+        self.stated_pts = self.pts = sorted(frame.pts for frame in self.frames)
+        if self.stated_pts and self._untimed:
+            self.pts = with_missing(self.stated_pts, self._untimed, self._duration)
+
+    def keyframe_pts(self) -> tuple[int, ...]:
+        """The sorted pts of the keyframes."""
+        return tuple(sorted(frame.pts for frame in self.frames if frame.is_keyframe))
+
+    def end(self, *, is_damaged: bool) -> int | None:
+        """The pts up to which the last frame is shown; None where nothing says it."""
+        last = self.stated_pts[-1]
+        if self._is_mov and not is_damaged and self._stream_end > last:
+            # There a packet's own duration says when the next one is decoded.
+            return min([self._stream_end, *(pts for pts in self._hidden if pts > last)])
+        lasting = [(frame.pts, frame.duration) for frame in self.frames if frame.duration]
+        return sum(max(lasting)) if lasting else None
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is unusual about the times, a sentence each."""
+        found = []
+        if self._untimed:
+            found.append(
+                f"{self._untimed} video packets carry no time; it was worked out from the others"
+            )
+        equal = len(self.pts) - len(set(self.pts))
+        if equal:
+            found.append(f"{equal} frames have another's time and come a tick after it")
+        if self._repeated_fields:
+            found.append(
+                f"{self._repeated_fields} frames ask for a field to be shown twice; "
+                "they are shown for as long"
+            )
+        return tuple(found)
+
+
+class CodingScan:
+    """How the frames depend on each other, and the parameter sets that they need."""
+
+    def __init__(self, video: av.VideoStream) -> None:
+        self.codec = codec_name(video)
+        self.extradata = video.codec_context.extradata or b""
+        self._nal_length_size = nal_length_size(self.codec, self.extradata)
+        self._packets: list[PacketInfo] = []
+        self._keyframe: bytes | None = None  # the first one's packet, of H.264 or HEVC
+
+    def feed(self, packet: Packet[Stream], is_shown: bool) -> None:
+        """Note a packet, and whether its frame is shown."""
+        can_begin = False
+        if packet.is_keyframe:
+            data = bytes(packet)
+            can_begin = is_random_access(self.codec, data, self._nal_length_size)
+            if self._keyframe is None and self.codec in ("h264", "hevc"):
+                self._keyframe = data
+        is_intact = is_shown and packet.pts is not None and not packet.is_corrupt
+        self._packets.append(PacketInfo(packet.pts, can_begin, is_intact))
+
+    def closed_gops(self) -> tuple[tuple[int, int], ...]:
+        """The closed groups of pictures, as half-open pts ranges."""
+        return closed_gops(self._packets)
+
+    def coded_pts(self) -> tuple[int, ...]:
+        """The pts of intact packets, in decoding order."""
+        return tuple(p.pts for p in self._packets if p.is_intact and p.pts is not None)
+
+    def parameter_sets(self) -> tuple[bytes, ...]:
+        """The parameter sets of H.264 or HEVC in the header, then those in the first keyframe."""
+        if self._keyframe is None:
+            return ()
+        units = nal_units(self._keyframe, self._nal_length_size)
+        within = (unit for unit in units if is_parameter_set(self.codec, unit))
+        return (*parameter_sets(self.codec, self.extradata), *within)
+
+
+class FirstFrameScan:
+    """The first frame that decodes: it alone has the display matrix and the exact pixel format."""
+
+    def __init__(self, video: av.VideoStream, most_pixels: int) -> None:
+        self._decoder = decoder_of(video)
+        self._decoder.thread_count = 1
+        self._decoder.options = {"max_pixels": str(most_pixels)}
+        self._left = _FIRST_FRAME_PACKETS
+        self.frame: av.VideoFrame | None = None
+
+    def feed(self, packet: Packet[Stream]) -> None:
+        """Decode a packet, until a frame has come out."""
+        if self.frame is not None or not self._left:
+            return
+        self._left -= 1
+        try:
+            self.frame = next(iter(self._decoder.decode(packet)), None)
+        except av.FFmpegError:
+            return
+
+
+def is_shown(codec: str, packet: Packet[Stream]) -> bool:
+    """Whether a packet's frame is shown: `codec` is FFmpeg's name of the decoder."""
+    if packet.is_discard:
+        return False
+    # VP8 sends reference frames that are never shown in packets of their own.
+    return codec not in ("vp8", "libvpx") or bool(bytes(packet)[0] & 0x10)
+
+
+def repeats_field(codec: str, packet: Packet[Stream]) -> bool:
+    """Whether a frame of MPEG-2 wants its first field shown again, as telecine does."""
+    if codec != "mpeg2video":
+        return False
+    data = bytes(packet)
+    at = data.find(_MPEG2_EXTENSION)
+    while at >= 0 and len(data) > at + 7:
+        if data[at + 4] >> 4 == _PICTURE_CODING:
+            return bool(data[at + 7] & 0x02)
+        at = data.find(_MPEG2_EXTENSION, at + 4)
+    return False
