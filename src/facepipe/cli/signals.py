@@ -40,9 +40,9 @@ def graceful_shutdown() -> Iterator[None]:
         if not received:
             received.append(signum)
             sys.unraisablehook = lambda _: None  # finalizers may fail while all is torn down
-            if hasattr(signal, "setitimer"):
+            if hasattr(signal, "SIGALRM"):
                 signal.signal(signal.SIGALRM, handle)
-                signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS, _RETRY_SECONDS)
+            _alarm_every(_RETRY_SECONDS)
         if not _cleaning_up(sys.exception()):
             raise Interrupted(received[0])
 
@@ -58,10 +58,15 @@ def graceful_shutdown() -> Iterator[None]:
             raise
         raise Interrupted(received[0]) from error
     finally:
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        _alarm_every(0)
         for kind, handler in before.items():
             signal.signal(kind, signal.SIG_IGN if received else handler)
+
+
+def _alarm_every(seconds: float) -> None:
+    """Send SIGALRM every so many seconds, 0: no more. Windows has no such timer."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
 
 def _cleaning_up(error: BaseException | None) -> bool:

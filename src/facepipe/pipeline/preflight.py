@@ -159,27 +159,9 @@ def check_restorer(settings: Settings, *, here: bool = True) -> tuple[ModelFiles
 
 def check_output(source: Path, target: Path, overwrite: bool) -> None:
     """Raise OutputError unless a file can be written to `target`, which is not the source."""
-    if str(target) == "-":
-        raise OutputError(
-            "- is no file: what is written is read back, so it cannot go to stdout; name a file"
-        )
-    if len(os.fsencode(target.name)) > _LONGEST_NAME:
-        raise OutputError(
-            f"{target}: a name of {len(os.fsencode(target.name))} bytes is too long; "
-            f"allowed are {_LONGEST_NAME}, as its report needs a longer one"
-        )
+    _check_target_name(target)
     try:
-        if target.exists():
-            if target.is_dir():
-                raise OutputError(f"{target}: is a directory, a file name is wanted")
-            if source.exists() and target.samefile(source):
-                raise OutputError(f"{target}: is the source itself; name another file")
-            if not target.is_file():
-                raise OutputError(f"{target}: is no regular file; name another file")
-            if not overwrite:
-                raise OutputError(f"{target}: exists already; --overwrite replaces it")
-        if not target.parent.is_dir():
-            raise OutputError(f"{target.parent}: no such folder to write to")
+        _check_existing_target(source, target, overwrite)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
     try:
@@ -189,6 +171,33 @@ def check_output(source: Path, target: Path, overwrite: bool) -> None:
         raise OutputError(
             f"{target.parent}: cannot write there ({error.strerror or error})"
         ) from error
+
+
+def _check_target_name(target: Path) -> None:
+    if str(target) == "-":
+        raise OutputError(
+            "- is no file: what is written is read back, so it cannot go to stdout; name a file"
+        )
+    if len(os.fsencode(target.name)) > _LONGEST_NAME:
+        raise OutputError(
+            f"{target}: a name of {len(os.fsencode(target.name))} bytes is too long; "
+            f"allowed are {_LONGEST_NAME}, as its report needs a longer one"
+        )
+
+
+def _check_existing_target(source: Path, target: Path, overwrite: bool) -> None:
+    """Refuse what already has the target's name, unless it may be replaced. Errors: OSError too."""
+    if target.exists():
+        if target.is_dir():
+            raise OutputError(f"{target}: is a directory, a file name is wanted")
+        if source.exists() and target.samefile(source):
+            raise OutputError(f"{target}: is the source itself; name another file")
+        if not target.is_file():
+            raise OutputError(f"{target}: is no regular file; name another file")
+        if not overwrite:
+            raise OutputError(f"{target}: exists already; --overwrite replaces it")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target.parent}: no such folder to write to")
 
 
 def _window(info: VideoInfo, output: OutputSettings) -> tuple[int, int] | None:

@@ -23,7 +23,7 @@ from pydantic import (
 
 from facepipe._files import write_text
 from facepipe.configs.settings import Settings
-from facepipe.datatypes import Analysis, Part, Track, VideoInfo
+from facepipe.datatypes import Analysis, Damage, Part, Track, VideoInfo
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.registry import ModelFiles
@@ -172,13 +172,9 @@ def make_sidecar(
     damage = merged(
         [*info.damage, *analysis.damage, *(one for part in parts for one in part.damage)], info.pts
     )
-    warnings = [
-        *info.warnings,
-        *analysis.warnings,
-        *(warning for part in parts for warning in part.warnings),
-        *describe_damage(damage, info.time_base),
-        *notes,
-    ]
+    part_warnings = [warning for part in parts for warning in part.warnings]
+    described = describe_damage(damage, info.time_base)
+    warnings = [*info.warnings, *analysis.warnings, *part_warnings, *described, *notes]
     return Sidecar(
         versions=_versions(),
         source=SourceReport(
@@ -198,31 +194,36 @@ def make_sidecar(
             encoder_options=dict(encode.options) if encode else None,
             pixel_format=encode.pix_fmt if encode else None,
         ),
-        model=ModelReport(
-            restorer=settings.restore.restorer,
-            runs_on=sorted({part.runs_on for part in parts} - {""}),
-            files={
-                path.name: sha256 for path, sha256 in zip(model.paths, model.sha256, strict=True)
-            }
-            if model
-            else {},
-        ),
+        model=_model(settings, model, parts),
         settings=settings,
         faces_enhanced=sum(part.faces for part in parts),
         tracks=[_track(track, analysis, settings.output.scale) for track in analysis.tracks],
         copied=_copied(parts, info.time_base),
         passed_through=_passed_through(parts, info.time_base),
-        damage=[
-            DamageReport(
-                from_seconds=float(place.first * info.time_base),
-                to_seconds=float(place.last * info.time_base),
-                frames=place.frames,
-                what=place.what,
-            )
-            for place in places(damage, info.time_base)
-        ],
+        damage=_damage(damage, info.time_base),
         warnings=list(dict.fromkeys(warnings)),
     )
+
+
+def _model(settings: Settings, model: ModelFiles | None, parts: Sequence[Part]) -> ModelReport:
+    paths, digests = (model.paths, model.sha256) if model else ((), ())
+    return ModelReport(
+        restorer=settings.restore.restorer,
+        runs_on=sorted({part.runs_on for part in parts} - {""}),
+        files={path.name: sha256 for path, sha256 in zip(paths, digests, strict=True)},
+    )
+
+
+def _damage(damage: Sequence[Damage], time_base: Fraction) -> list[DamageReport]:
+    return [
+        DamageReport(
+            from_seconds=float(place.first * time_base),
+            to_seconds=float(place.last * time_base),
+            frames=place.frames,
+            what=place.what,
+        )
+        for place in places(damage, time_base)
+    ]
 
 
 def write_sidecar(content: Sidecar, path: Path) -> None:

@@ -62,9 +62,8 @@ def decode(
         missing[pts] -= 1
         frame, faults = _frame(image, pts, info, format)
         if span.start <= pts < span.stop:
-            if image.is_corrupt or pts in report.refused():
-                report.add("are damaged", pts)
-            for what in faults:
+            damaged = image.is_corrupt or pts in report.refused()
+            for what in ("are damaged", *faults) if damaged else faults:
                 report.add(what, pts)
         yield frame
     for pts, count in missing.items():

@@ -42,18 +42,23 @@ def safe_name(stored: str, longest: int) -> tuple[str, str]:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or path.endswith("/"):
         return "", "an empty name" if not parts else "a folder's name"
-    for part in parts:
-        if part == "..":
-            return "", "a name that leads out of its folder (..)"
-        if re.match(r"[A-Za-z]:", part):
-            return "", "a name with a drive letter"
-        if part.endswith((".", " ")):
-            return "", "a name with a component that ends in a dot or a space"
-        if _RESERVED.match(part):
-            return "", "a name that Windows reserves for a device"
-        if len(part.encode()) > 255:
-            return "", "a name with a component of more than 255 bytes"
-    return "/".join(parts), ""
+    refusal = next(filter(None, map(_component_refusal, parts)), "")
+    return ("", refusal) if refusal else ("/".join(parts), "")
+
+
+def _component_refusal(component: str) -> str:
+    """Why one component of a path is refused; empty: it is not."""
+    if component == "..":
+        return "a name that leads out of its folder (..)"
+    if re.match(r"[A-Za-z]:", component):
+        return "a name with a drive letter"
+    if component.endswith((".", " ")):
+        return "a name with a component that ends in a dot or a space"
+    if _RESERVED.match(component):
+        return "a name that Windows reserves for a device"
+    if len(component.encode()) > 255:
+        return "a name with a component of more than 255 bytes"
+    return ""
 
 
 def too_big(member: Member, limits: Limits) -> str:

@@ -83,22 +83,9 @@ class Copier:
         base = source.time_base
         start, stop = (Fraction(time) * self._base / base for time in self._window)
         time = packet.pts if packet.pts is not None else packet.dts
-        if time is None:
+        if time is None or not self._is_wanted(packet, source, time, start, stop):
             return False
         duration = packet.duration or 1
-        negative_times = self._container.negative_times
-        if time >= stop or time + duration <= start:
-            if source.type != "video" or time >= stop:
-                return False
-            # earlier frames are needed to decode later ones, where they can be hidden
-            if not negative_times:
-                return False
-        if source.type == "video" and not self._begun[source.index]:
-            if not packet.is_keyframe:
-                return False
-            self._begun[source.index] = 1
-        if time < start and not negative_times and source.type != "subtitle":
-            return False
         shift = round(start)
         packet.pts = time - shift
         packet.dts = packet.dts - shift if packet.dts is not None else None
@@ -107,6 +94,26 @@ class Copier:
             packet.pts = packet.dts = max(packet.pts, 0)
             packet.duration = max(end - packet.pts, 1)
         return True
+
+    def _is_wanted(
+        self, packet: Packet[Stream], source: Stream, time: int, start: Fraction, stop: Fraction
+    ) -> bool:
+        """Whether a packet shown at `time` is copied into the window from `start` to `stop`.
+
+        Video before the window is needed to decode what follows, from a keyframe on, and copied
+        where the container can hide it before time zero.
+        """
+        can_be_hidden = self._container.negative_times
+        if time >= stop:
+            return False
+        if source.type == "video":
+            if time < start and not can_be_hidden:
+                return False
+            self._begun[source.index] |= packet.is_keyframe
+            return bool(self._begun[source.index])
+        if time + (packet.duration or 1) <= start:
+            return False
+        return time >= start or can_be_hidden or source.type == "subtitle"
 
     def _set_duration(self, packet: Packet[Stream], source: Stream) -> None:
         """Set the duration of audio and data where the source has none: mov drops a last one."""
