@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from facepipe.video.pyav.scheduling import kept_scheduling
+from facepipe.video.pyav.scheduling import real_time_threads
 from media import portraits
 
 #: Beginnings of reasons to skip that installing something does not change.
 _OTHER_MACHINES = ("this machine", "FACEPIPE_TEST_MEDIA names no folder")
+
+
+#: How the system schedules this process: policy and priority.
+_ORDINARY = (os.sched_getscheduler(0), os.sched_getparam(0)) if sys.platform == "linux" else None
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +38,16 @@ def _no_error_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_test_takes_the_machine() -> Iterator[None]:
     """SVT-AV1, which tests also open without facepipe, makes this process real-time under root."""
-    with kept_scheduling():
-        yield
+    _be_ordinary()  # a fixture of more than one test may have opened it
+    yield
+    _be_ordinary()
+
+
+def _be_ordinary() -> None:
+    """Schedule all threads of this process as its first one was when it began."""
+    for thread in real_time_threads() if _ORDINARY is not None else ():
+        with suppress(OSError):  # it has ended meanwhile
+            os.sched_setscheduler(thread, *_ORDINARY)
 
 
 @pytest.fixture(scope="session")

@@ -23,17 +23,20 @@ def kept_scheduling() -> Iterator[None]:
         yield
         return
     policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
-    before = _real_time_threads()
+    before = real_time_threads()
     try:
         yield
     finally:
-        for thread in _real_time_threads() - before:
+        for thread in real_time_threads() - before:
             with suppress(OSError):  # it may have ended meanwhile
                 os.sched_setscheduler(thread, policy, priority)
 
 
-def _real_time_threads() -> set[int]:
-    found = set()
+def real_time_threads() -> set[int]:
+    """The threads of this process, by the system's numbers, that have a real-time policy."""
+    found: set[int] = set()
+    if sys.platform != "linux":
+        return found
     with suppress(OSError):  # where there is no /proc, nothing is known and nothing is changed
         for thread in (int(task.name) for task in _THREADS.iterdir()):
             with suppress(OSError):
