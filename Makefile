@@ -30,12 +30,12 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py demo
 
 test: $(VENV)/.test
-	$(BIN)/pytest --numprocesses $(JOBS)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadgroup
 
 # Every test, the long ones too; none may be skipped, and the coverage is measured.
 proof: $(VENV)/.proof
 	$(BIN)/coverage erase
-	FACEPIPE_FAIL_ON_SKIP=1 $(BIN)/coverage run -m pytest --numprocesses $(JOBS) -m 'long or not long'
+	FACEPIPE_FAIL_ON_SKIP=1 $(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadgroup -m 'long or not long'
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

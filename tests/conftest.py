@@ -67,7 +67,11 @@ def media() -> Path:
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Turn a skip into a failure where FACEPIPE_FAIL_ON_SKIP is set and a package would mend it."""
-    if report.outcome != "skipped" or not os.environ.get("FACEPIPE_FAIL_ON_SKIP"):
+    if (
+        report.outcome != "skipped"
+        or hasattr(report, "wasxfail")
+        or not os.environ.get("FACEPIPE_FAIL_ON_SKIP")
+    ):
         return
     reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
     reason = reason.removeprefix("Skipped: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,7 +37,8 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
     The path is `.STEM.partial.SUFFIX`, so that a writer which goes by suffixes writes the right
     format. The content reaches the disk (fsync) before the rename and the folder's entry after it:
-    a kill or a power cut at any moment leaves the old file or the whole new one. After an exception
+    a kill or a power cut at any moment leaves the old file or the whole new one. Two writers of one
+    target at a time are the caller's to prevent. After an exception
     the old file is still there and the partial one is gone.
     Raises OutputError for every OSError within.
     """
@@ -95,7 +97,9 @@ class FileVersion(NamedTuple):
     changed_ns: int
 
 
-_SHA256: dict[FileVersion, str] = {}
+#: Digests of the files last read; a long batch reads very many.
+_SHA256: OrderedDict[FileVersion, str] = OrderedDict()
+_MAX_DIGESTS = 1000
 
 
 def version_of(path: Path) -> FileVersion:
@@ -116,13 +120,15 @@ def sha256_of(path: Path) -> str:
     version = version_of(path)
     if version not in _SHA256:
         with path.open("rb") as file:
-            _SHA256[version] = hashlib.file_digest(file, "sha256").hexdigest()
+            remember_sha256(version, hashlib.file_digest(file, "sha256").hexdigest())
     return _SHA256[version]
 
 
 def remember_sha256(version: FileVersion, digest: str) -> None:
-    """Save `sha256_of` the reading: `digest` was worked out while the file was read."""
+    """Store the SHA-256 of a file version, so that `sha256_of` need not read it."""
     _SHA256[version] = digest
+    while len(_SHA256) > _MAX_DIGESTS:
+        _SHA256.popitem(last=False)
 
 
 def is_address(name: str) -> bool:

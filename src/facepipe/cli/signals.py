@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 #: The signals that ask for an end: Ctrl-C, a request to end, a terminal that closes.
-_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
+_SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if sys.platform != "win32":
+    _SIGNALS.append(signal.SIGHUP)
 
 #: Seconds after which the exception is raised again where it was lost.
 _RETRY_SECONDS = 1.0
@@ -40,7 +42,7 @@ def graceful_shutdown() -> Iterator[None]:
         if not received:
             received.append(signum)
             sys.unraisablehook = lambda _: None  # finalizers may fail while all is torn down
-            if hasattr(signal, "SIGALRM"):
+            if sys.platform != "win32":
                 signal.signal(signal.SIGALRM, handle)
             _alarm_every(_RETRY_SECONDS)
         if not _cleaning_up(sys.exception()):
@@ -65,7 +67,7 @@ def graceful_shutdown() -> Iterator[None]:
 
 def _alarm_every(seconds: float) -> None:
     """Send SIGALRM every so many seconds, 0: no more. Windows has no such timer."""
-    if hasattr(signal, "setitimer"):
+    if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
 

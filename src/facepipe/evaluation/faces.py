@@ -22,7 +22,7 @@ from facepipe.datatypes import CANVAS, Float32
 from facepipe.errors import InputError, ModelError, UsageError
 from facepipe.evaluation.identity import IdentityMetric, find_identity_weights
 from facepipe.evaluation.metrics import Fidelity, measurable, measure
-from facepipe.evaluation.protocols import Protocol, Rgb, degrade_for
+from facepipe.evaluation.protocols import FaceProtocol, Rgb, degrade_for
 from facepipe.evaluation.restorers import Cost, Restore
 from facepipe.evaluation.tables import format_cell, markdown_table
 from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
@@ -85,7 +85,7 @@ class FaceEvaluation:
     `worst` names the faces with the smallest gains of the first restorer, the smallest first.
     """
 
-    protocol: Protocol
+    protocol: FaceProtocol
     faces: int
     rows: tuple[FaceRow, ...]
     notes: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class FaceEvaluation:
 
     def to_markdown(self) -> str:
         """The metrics as a Markdown table, with what was measured above it and the notes below."""
-        lines = [f"Protocol `{self.protocol}`, {self.faces} faces.", ""]
+        lines = [f"FaceProtocol `{self.protocol}`, {self.faces} faces.", ""]
         columns = _COLUMNS.values()
         lines += markdown_table(
             ["restorer", *_COLUMNS],
@@ -193,7 +193,7 @@ def evaluate_faces(
     archive: FaceArchive,
     restorers: Mapping[str, Restore],
     *,
-    protocol: Protocol,
+    protocol: FaceProtocol,
     costs: Mapping[str, Cost] | None = None,
     limit: int | None = None,
     seed: int = 0,
@@ -243,7 +243,7 @@ def write_sheet(
     archive: FaceArchive,
     restorers: Mapping[str, Restore],
     *,
-    protocol: Protocol,
+    protocol: FaceProtocol,
     names: Sequence[str] = (),
     seed: int = 0,
 ) -> None:
@@ -290,7 +290,7 @@ def _least_gains(restorer: _Scores, bicubic: _Scores) -> list[int]:
     return [int(place) for place in np.argsort(gains, kind="stable")[:SHEET_FACES]]
 
 
-def _candidates(restorers: Mapping[str, Restore], protocol: Protocol) -> dict[str, Restore]:
+def _candidates(restorers: Mapping[str, Restore], protocol: FaceProtocol) -> dict[str, Restore]:
     """The restorers by the names of their rows; in `sequence` also without neighbour frames."""
     if protocol != "sequence":
         return dict(restorers)
@@ -314,8 +314,8 @@ def _canvas(inputs: Float32) -> Float32:
 
 
 def _check(restorers: Mapping[str, Restore], protocol: str) -> None:
-    if protocol not in get_args(Protocol):
-        raise UsageError(f"protocol {protocol}: there are {', '.join(get_args(Protocol))}")
+    if protocol not in get_args(FaceProtocol):
+        raise UsageError(f"protocol {protocol}: there are {', '.join(get_args(FaceProtocol))}")
     if BICUBIC in restorers:
         raise UsageError("bicubic is always measured, leave it out of the restorers")
 
@@ -326,7 +326,7 @@ def _batches(numbers: list[int]) -> Iterator[list[int]]:
 
 
 def _read_batch(
-    archive: FaceArchive, numbers: Sequence[int], *, protocol: Protocol, seed: int
+    archive: FaceArchive, numbers: Sequence[int], *, protocol: FaceProtocol, seed: int
 ) -> _FaceBatch:
     canvases, neighbours, truths, valids = [], [], [], []
     for number in numbers:

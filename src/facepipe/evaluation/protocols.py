@@ -17,14 +17,14 @@ from facepipe.training.degradations import (
 )
 from facepipe.training.face_archive import crop_canvas
 
-Protocol = Literal["bicubic8", "bicubic4", "blind", "sequence"]
+FaceProtocol = Literal["bicubic8", "bicubic4", "blind", "sequence"]
 Rgb = NDArray[np.uint8]
 #: Side of the low-resolution face in the protocols of the papers, px.
 _LOW_RESOLUTION = {"bicubic8": 16, "bicubic4": 32}
 
 
 def degrade_for(
-    face: Rgb, protocol: Protocol, *, number: int, seed: int = 0
+    face: Rgb, protocol: FaceProtocol, *, number: int, seed: int = 0
 ) -> tuple[Rgb, Float32]:
     """Degrade an aligned face (160, 160, 3): a canvas (128, 128, 3) uint8 and its fused neighbours.
 

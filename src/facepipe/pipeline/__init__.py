@@ -1,1 +1,1 @@
-"""Pure steps on nouns; `analyze` and `render` chain them for one span."""
+"""One file from end to end: checks, two passes, checkpoints, report."""

@@ -1,4 +1,4 @@
-"""One video on one page: probe, plan, analyze, link, render, mux, report."""
+"""Enhance, analyze and render: one video on one page, from probe and plan to mux and report."""
 
 from __future__ import annotations
 
@@ -175,8 +175,8 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
                 target_sha256=sha256_of(whole),
                 notes=plan.notes,
             )
-            write_sidecar(report, sidecar_path(target))
             check_unchanged(source, plan.source_sha256)
+            write_sidecar(report, sidecar_path(target))
             run.job.deliver(whole, target)
             run.job.remove()
     summary = _summary(request, analysis, parts, report)
@@ -266,7 +266,7 @@ def _accepted(given: Analysis, plan: Plan, settings: Settings) -> Analysis:
     """The given analysis with the settings' choice of tracks. InputError: of another source."""
     if given.source_sha256 != plan.source_sha256:
         raise InputError(
-            f"the analysis belongs to another film than {plan.info.path} (sha256 differs)"
+            f"the analysis belongs to another video than {plan.info.path} (sha256 differs)"
         )
     return replace(given, tracks=choose(given.tracks, settings.choose, plan.info))
 

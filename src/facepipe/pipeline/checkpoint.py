@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -160,14 +161,20 @@ class Job:
                 )
             )
             faces_at, motions_at = faces_at + count, motions_at + motions
-        if faces_at != len(faces):
+        if (faces_at, motions_at) != (len(faces), len(data["motion_pts"])):
             raise ValueError(f"{len(faces)} faces were kept, {faces_at} were counted")
+        if maps_at != len(data["motion_maps"]):
+            raise ValueError(f"{len(data['motion_maps'])} maps were kept, {maps_at} were counted")
         cuts, warnings = tuple(data["cuts"].tolist()), tuple(data["warnings"].tolist())
         damaged = zip(data["damage"].tolist(), data["damage_kinds"].tolist(), strict=True)
         damage = tuple(Damage(a, b, frames, what) for (a, b, frames), what in damaged)
         return SpanFaces(
             span=span, detections=tuple(detections), cuts=cuts, warnings=warnings, damage=damage
         )
+
+    def has_finished_work(self) -> bool:
+        """Whether a later run could go on with what is here."""
+        return any(self.folder.glob("part-*.json")) or any(self.folder.glob("faces-*.npz"))
 
     def remove(self) -> None:
         """Delete the folder and all in it; last what says whose it is, should this be cut short."""
@@ -227,7 +234,7 @@ def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
         raise OutputError(f"{target}: another run of facepipe is making this file") from error
     except OSError as error:
         raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
-    job = Job(folder)
+    job, own = Job(folder), _inode(folder / "lock")
     try:
         try:
             _begin(folder, fingerprint)
@@ -235,12 +242,21 @@ def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
             raise OutputError(f"{folder}: cannot write there ({error.strerror})") from error
         yield job
     finally:
-        kept = folder.is_dir() and (
-            any(folder.glob("part-*.json")) or any(folder.glob("faces-*.npz"))
-        )
-        lock.release()
-        if not kept:
+        # Once this job is removed, another run may have made the folder anew: that is not ours.
+        if _inode(folder / "lock") == own and not job.has_finished_work():
             job.remove()
+        lock.release()
+        if sys.platform == "win32":  # which deletes no file that is open
+            with contextlib.suppress(OSError):
+                (folder / "lock").unlink()
+                folder.rmdir()
+
+
+def _inode(path: Path) -> int | None:
+    """Which file has that name; None: none."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_ino
+    return None
 
 
 def _begin(folder: Path, fingerprint: str) -> None:
@@ -297,10 +313,11 @@ def settings_mark(settings: Settings, made_with: Sequence[str]) -> str:
 
 
 def analysis_digest(analysis: Analysis) -> str:
-    """A digest of every knot and decision of an analysis."""
+    """A digest of all in an analysis that a rendered span depends on."""
     digest = hashlib.sha256()
     for track in analysis.tracks:
         digest.update(f"{track.number} {track.enhance} ".encode())
         for values in (track.pts, track.boxes, track.landmarks):
             digest.update(values.tobytes())
+    digest.update(f"{analysis.cuts} {analysis.damage}".encode())
     return digest.hexdigest()

@@ -99,7 +99,7 @@ def plan_run(
     if not spans:
         raise UsageError(
             f"no frame lies between --start {settings.output.start or 0:g} and "
-            f"--end {settings.output.end or info.seconds:g}; the film has {info.seconds:.2f} s"
+            f"--end {settings.output.end or info.seconds:g}; the video has {info.seconds:.2f} s"
         )
     region_of(settings.choose, info)
     # Loaded here to be refused here: a missing pack or damaged weights stop every span alike.

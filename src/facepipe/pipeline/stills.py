@@ -195,10 +195,11 @@ def _write_enhanced(
     written = content  # where no pixel changes, no byte does
     if faces or scale > 1:
         written = write_image(image, frame, note=CONTAINER_TAG if faces else "")
-    write_bytes(written, still.target)
     refused = sum(not track.enhance for track in analysis.tracks)
     result = replace(result, size=len(written), refused=refused)
     if not faces:
+        write_bytes(written, still.target)
+        sidecar_path(still.target).unlink(missing_ok=True)  # of an image that is replaced
         return replace(result, passed_through=_why_not(analysis))
     runs_on = restorer_of(task.settings.restore).description
     report = make_sidecar(
@@ -211,7 +212,9 @@ def _write_enhanced(
         target_sha256=_digest(written),
         notes=(),
     )
+    still.target.parent.mkdir(parents=True, exist_ok=True)
     write_sidecar(report, sidecar_path(still.target))
+    write_bytes(written, still.target)
     return replace(result, faces=faces, advice=scale_advice(analysis, scale))
 
 

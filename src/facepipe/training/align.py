@@ -17,7 +17,7 @@ from facepipe.errors import InputError
 from facepipe.faces.canvas import CANVAS_FACE, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.faces.detection.finder import find_faces
 from facepipe.models.detectors import Detector, create_detector
-from facepipe.training.face_archive import ALIGNED_SIZE, IMAGE_SUFFIXES, MARGIN
+from facepipe.training.face_archive import ALIGNED_SIZE, FACE_SUFFIXES, MARGIN
 
 _SCORE = 0.8
 
@@ -63,9 +63,9 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def _images_of(source: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
-    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in FACE_SUFFIXES)
     if not found:
-        raise InputError(f"{source}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        raise InputError(f"{source}: holds no image ({', '.join(sorted(FACE_SUFFIXES))})")
     return found
 
 

@@ -18,7 +18,7 @@ from facepipe.errors import InputError
 ALIGNED_SIZE = 160
 MARGIN = 16
 
-IMAGE_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+FACE_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 #: Label of a pixel whose part is not known.
 IGNORED = 255
 # Classes of ParsingNet (see PARTS) by CelebAMask-HQ class id.
@@ -108,9 +108,9 @@ def _image_names(source: Path) -> list[str]:
             names = archive.namelist()
     else:
         raise InputError(f"{source}: faces come from a folder or a zip, this is neither")
-    names = sorted(n for n in names if Path(n).suffix.lower() in IMAGE_SUFFIXES)
+    names = sorted(n for n in names if Path(n).suffix.lower() in FACE_SUFFIXES)
     if not names:
-        raise InputError(f"{source}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        raise InputError(f"{source}: holds no image ({', '.join(sorted(FACE_SUFFIXES))})")
     return names
 
 

@@ -82,9 +82,9 @@ def conformed(frame: av.VideoFrame, info: VideoInfo) -> tuple[av.VideoFrame, tup
         changes.append(f"are {frame.format.name} and were converted to {info.pix_fmt}")
     recoloured = _differs_in_colour(frame, info)
     if recoloured:
-        changes.append("are coloured otherwise and were converted to the film's first colours")
+        changes.append("are coloured otherwise and were converted to the video's first colours")
     elif _differs_in_tags(frame, info):
-        changes.append("are tagged with other colours than the film's first, which is not kept")
+        changes.append("are tagged with other colours than the video's first, which is not kept")
     if resized or reshaped or recoloured:
         frame = _converted(frame, info, recoloured)
     if tags_of(frame) != info.tags:

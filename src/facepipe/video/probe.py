@@ -90,7 +90,7 @@ class SourceScan:
         shown = is_shown(self._decoder_name, packet)
         self._coding.feed(packet, shown)
         self._timing.feed(packet, shown)
-        if len(self._timing.frames) > self._limits.frames:
+        if self._timing.packets > self._limits.frames:
             raise InputError(
                 f"{self._path} has more than the {self._limits.frames} frames that limits.frames "
                 "allows; --set limits.frames=N lifts it"

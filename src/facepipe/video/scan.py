@@ -44,6 +44,7 @@ class TimingScan:
         self._stream_end = (video.start_time or 0) + (video.duration or 0)
         self._hidden: list[int] = []  # pts of packets whose frame is not shown
         self._untimed = self._repeated_fields = self._duration = 0
+        self.packets = 0
         self.frames: list[FrameTime] = []
         self.damage: list[Damage] = []
         self.stated_pts: list[int] = []  # sorted, of the frames whose packets have one
@@ -51,6 +52,7 @@ class TimingScan:
 
     def feed(self, packet: Packet[Stream], is_shown: bool) -> None:
         """Note a packet, and whether its frame is shown."""
+        self.packets += 1
         if not is_shown:
             self._hidden += [packet.pts] if packet.pts is not None else []
             return

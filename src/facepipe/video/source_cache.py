@@ -1,4 +1,4 @@
-"""One reading for many openings: the blocks of a source that this process has read, and its digest.
+"""Read cache of one source: it is opened often, read once, and digested by the same reads.
 
 A run opens its source several times: to probe it, to try the target's container, to copy streams.
 Each time FFmpeg reads the header, the index and the first packets, and the digest needs every byte.
@@ -58,7 +58,10 @@ class SourceCache:
 
     def kept(self, number: int) -> bytes | None:
         """Block `number` where it is in memory."""
-        return self._ends.get(number) or self._recent.get(number)
+        if number in self._recent:
+            self._recent.move_to_end(number)
+            return self._recent[number]
+        return self._ends.get(number)
 
     def keep(self, number: int, data: bytes) -> None:
         """Take block `number` into memory and, once those before it are, into the digest."""
@@ -77,10 +80,14 @@ class SourceCache:
 
         Raises InputError where the file has changed since it was first opened.
         """
-        with self.open() as file:
-            while self._digested < self.blocks and file.block(self._digested):
-                pass  # what is read is digested
-        if version_of(self.path) != self.version:
+        try:
+            with self.open() as file:
+                while self._digested < self.blocks and file.block(self._digested):
+                    pass  # what is read is digested
+            now = version_of(self.path)
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be read: {error.strerror or error}") from error
+        if now != self.version:
             raise InputError(f"{self.path} changed while it was read; nothing was written")
         digest = self._digest.hexdigest()
         remember_sha256(self.version, digest)
@@ -88,7 +95,7 @@ class SourceCache:
 
 
 class CachedFile(io.RawIOBase):
-    """A position in a source's bytes, for FFmpeg to read from; `name` tells it the suffix.
+    """Seekable file object over a SourceCache, for FFmpeg to read from; `name` has the suffix.
 
     The disk is asked for blocks that are not in memory, and the file opened with the first of them.
     """
@@ -154,7 +161,10 @@ _CURRENT: ContextVar[SourceCache | None] = ContextVar("source cache", default=No
 
 @contextmanager
 def read_once(path: Path) -> Iterator[SourceCache]:
-    """Within, `open_source` reads that path through the cache that is given."""
+    """Context in which `open_source(path)` reads through the SourceCache that it gives.
+
+    For one thread: the cache has no lock.
+    """
     cache = SourceCache(path)
     token = _CURRENT.set(cache)
     try:

@@ -66,6 +66,9 @@ def _single_threaded() -> Iterator[None]:
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
     """Start processes that ignore Ctrl-C: it reaches the whole group, and this process answers."""
+    if sys.platform == "win32":  # which has no fork server
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

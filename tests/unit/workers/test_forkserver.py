@@ -73,15 +73,15 @@ def test_workers_begin_with_what_they_need_and_one_thread(tmp_path: os.PathLike[
 
 
 @linux
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGINT"])
 def test_nothing_is_left_or_said_when_the_process_is_ended(
-    tmp_path: os.PathLike[str], how: signal.Signals
+    tmp_path: os.PathLike[str], how: str
 ) -> None:
     process = started(tmp_path, 60)
     assert process.stdout
     assert process.stderr
     parent = int(process.stdout.readline().split()[2])
-    os.killpg(process.pid, how)
+    os.killpg(process.pid, signal.Signals[how])
     process.wait(timeout=20)
     errors = process.stderr.read()
     assert errors.count("Traceback") <= 1  # of the script itself, which hears Ctrl-C

@@ -300,7 +300,7 @@ def _close_up(
 
 
 def _at(place: NDArray[np.float32], faces: Faces) -> Faces:
-    """The one face that iou the (1, 4) box `place` best, or none."""
+    """The face with the highest IoU with the (1, 4) box `place`, if that is SAME_PLACE or more."""
     if len(faces) == 0:
         return faces
     shares = iou(place, faces.boxes)[0]

@@ -88,7 +88,7 @@ def _too_short(
 
 
 def _too_weak(observations: Observations, score: float) -> str | None:
-    """By the better half of the scores: a face may turn away for a while.
+    """The reason if a track scores too low, by the better half of its scores: faces turn away.
 
     A face that is detected often need not have so high a score. A thing that never moves and does
     not show the parts of a face either is no new evidence in each frame, and gets no patience.

@@ -1,4 +1,4 @@
-"""Keep how the system schedules this process: SVT-AV1, run by root, takes it all for itself.
+"""Restore the scheduling policy that SVT-AV1 changes to real-time where root runs it.
 
 It gives its threads and the one that opens it the real-time policy SCHED_FIFO at the highest
 priority, for good. Whatever else runs on the machine then waits: other workers, Ray's heartbeats,
@@ -18,11 +18,12 @@ _THREADS = Path("/proc/self/task")
 
 @contextmanager
 def kept_scheduling() -> Iterator[None]:
-    """Open an encoder within: no thread of this process is real-time afterwards that was not."""
-    if sys.platform != "linux":
+    """Context for opening an encoder: new real-time threads get the caller's policy back."""
+    try:
+        policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    except (AttributeError, OSError):  # not Linux, or a system that does not tell
         yield
         return
-    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
     before = real_time_threads()
     try:
         yield
@@ -40,6 +41,7 @@ def real_time_threads() -> set[int]:
     with suppress(OSError):  # where there is no /proc, nothing is known and nothing is changed
         for thread in (int(task.name) for task in _THREADS.iterdir()):
             with suppress(OSError):
-                if os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR):
+                policy = os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK
+                if policy in (os.SCHED_FIFO, os.SCHED_RR):
                     found.add(thread)
     return found
