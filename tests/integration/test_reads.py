@@ -21,7 +21,7 @@ MOST_OPENS, MOST_SIZES = 6, 2
 def run(source: Path, target: Path, *assignments: str) -> Reads:
     """What the driver reads of a source; the frames are decoded by a worker of its own."""
     settings = load_settings(assignments=["output.preset=ultrafast", *assignments])
-    with LocalExecutor(1, apart=True) as workers, counted(source) as reads:
+    with LocalExecutor(1, isolated=True) as workers, counted(source) as reads:
         enhance(source, target, settings, executor=workers)
     sys.stdout.write(f"{reads}, for {target.name}\n")  # pytest -s shows it
     return reads
