@@ -6,7 +6,15 @@ JOBS ?= auto
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test proof conformance stress lint types contracts clean
+.PHONY: help demo test proof conformance stress lint types contracts clean
+
+help:
+	@echo "make demo         a small video, enhanced: pictures to look at"
+	@echo "make test         the tests, in parallel"
+	@echo "make proof        all tests, with coverage; none may be skipped"
+	@echo "make conformance  docs/conformance.md: 529 videos, each property held against the source"
+	@echo "make stress       kills, interrupts, corrupt files"
+	@echo "make lint types contracts"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("facepipe needs Python 3.11 to 3.14, this is " + sys.version) if not (3, 11) <= sys.version_info[:2] < (3, 15) else None'

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -22,6 +23,14 @@ from media import portraits
 #: Beginnings of reasons to skip that installing something does not change.
 _OTHER_MACHINES = ("this machine", "FACEPIPE_TEST_MEDIA names no folder")
 
+
+# Started in the background or by nohup, this process ignores signals, and so would those that tests
+# start and send them to.
+for _kind in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if os.name == "posix" else [])):
+    if signal.getsignal(_kind) is signal.SIG_IGN:
+        signal.signal(
+            _kind, signal.default_int_handler if _kind == signal.SIGINT else signal.SIG_DFL
+        )
 
 #: How the system schedules this process: policy and priority.
 _ORDINARY = (os.sched_getscheduler(0), os.sched_getparam(0)) if sys.platform == "linux" else None

@@ -53,6 +53,9 @@ EXTRA_OF_MODULE = {
     "torch": "torch",
 }
 
+#: Commands that need the other packages of [train] besides PyTorch.
+_TRAINING = ("train", "align", "label", "export", "evaluate")
+
 #: What loaders write where a library finds no room.
 _NO_ROOM = ("map segment", "bad_alloc", "Cannot allocate")
 
@@ -131,6 +134,8 @@ def main() -> None:
 def _missing(module: str) -> str:
     """Say that a module is missing, and the extra of facepipe that brings it."""
     extra = EXTRA_OF_MODULE.get(module.partition(".")[0])
+    if extra == "torch" and sys.argv[1:2] and sys.argv[1] in _TRAINING:
+        extra = "train"
     remedy = f"; pip install 'facepipe[{extra}]' brings it" if extra else ""
     return f"this needs {module}, which is not installed{remedy}"
 
