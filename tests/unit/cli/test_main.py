@@ -86,7 +86,7 @@ BATCH = ["batch", "in", "-o", "out", "--ray", "local"]
 @pytest.mark.parametrize(
     ("module", "words", "remedy"),
     [
-        ("torch", LABEL, "; pip install 'facepipe[torch]' brings it"),
+        ("torch", LABEL, "; pip install 'facepipe[train]' brings it"),
         ("ray", BATCH, "; pip install 'facepipe[cluster]' brings it"),
         ("tqdm", LABEL, ""),
     ],
