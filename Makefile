@@ -6,7 +6,7 @@ JOBS ?= auto
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test proof conformance stress lint types contracts clean
+.PHONY: help demo test test-oldest test-newest proof conformance stress lint types contracts clean
 
 help:
 	@echo "make demo         a small video, enhanced: pictures to look at"
@@ -40,6 +40,16 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadgroup
 
+# The quicker tests with the lowest and with the newest versions that pyproject.toml allows, each in
+# an environment made anew. PyTorch is the one of constraints.txt, which says how to have it small.
+test-oldest: PINS := --constraint constraints-oldest.txt
+test-oldest test-newest: test-%:
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $$(grep ^torch== constraints.txt)
+	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $(PINS) --editable '.[demo,test]'
+	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps stlpips-pytorch
+	.venv-$*/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup tests/unit tests/integration/test_cli.py
+
 # Every test, the long ones too; none may be skipped, and the coverage is measured.
 proof: $(VENV)/.proof
 	$(BIN)/coverage erase
@@ -66,4 +76,4 @@ contracts: $(VENV)/.test
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) demo .coverage* htmlcov
+	rm -rf $(VENV) .venv-bare .venv-oldest .venv-newest demo .coverage* htmlcov
