@@ -153,7 +153,7 @@ def settings_of(ctx: typer.Context) -> Settings:
     overrides = {key: given[name] for name, key in SETTING_OF_OPTION.items() if name in given}
     return load_settings(
         profile=given["profile"],
-        config=given["config"],
+        config=Path(given["config"]) if given["config"] else None,  # typer before 0.29: str
         assignments=given["assign"] or (),
         overrides={k: v.value if isinstance(v, Enum) else v for k, v in overrides.items()},
     )
