@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test conformance lint types contracts clean
+.PHONY: demo test test-oldest test-newest conformance lint types contracts clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("facepipe needs Python 3.11 to 3.14, this is " + sys.version) if not (3, 11) <= sys.version_info[:2] < (3, 15) else None'
@@ -28,6 +28,16 @@ test: $(VENV)/.test
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+# The quicker tests with the lowest and with the newest versions that pyproject.toml allows, each in
+# an environment made anew. PyTorch is the one of constraints.txt, which says how to have it small.
+test-oldest: PINS := --constraint constraints-oldest.txt
+test-oldest test-newest: test-%:
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $$(grep ^torch== constraints.txt)
+	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $(PINS) --editable '.[demo,test]'
+	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps stlpips-pytorch
+	.venv-$*/bin/python -m pytest tests/unit tests/integration/test_cli.py
+
 conformance: $(VENV)/.test
 	$(BIN)/python tests/conformance/matrix.py --markdown docs/conformance.md
 
@@ -42,4 +52,4 @@ contracts: $(VENV)/.test
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) demo .coverage* htmlcov
+	rm -rf $(VENV) .venv-oldest .venv-newest demo .coverage* htmlcov
