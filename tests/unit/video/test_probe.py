@@ -130,9 +130,9 @@ def test_shared_times_and_repeated_fields_are_told(tmp_path: Path) -> None:
 def test_where_chroma_lies(tmp_path: Path) -> None:
     top = {"chroma_sample_location": "topleft"}
     base = Fraction(1, 25)
-    films = {
+    films = {  # x265 gives two frames, fewer than it reorders, a dts of no meaning now and then
         synthetic.film(tmp_path / "a.mp4", frames=2, options=top): "topleft",
-        synthetic.film(tmp_path / "b.mkv", frames=2, codec="libx265", options=top): "topleft",
+        synthetic.film(tmp_path / "b.mkv", frames=12, codec="libx265", options=top): "topleft",
         synthetic.plain(tmp_path / "c.ts", frames=2): "left",
         synthetic.motion_jpeg(tmp_path / "d.avi"): "center",
         synthetic.film(tmp_path / "e.mpg", codec="mpeg1video", pts=[0, 1], time_base=base): (
