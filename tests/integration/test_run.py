@@ -193,7 +193,7 @@ def test_an_analysis_of_another_film_is_refused(portrait_film: Path, tmp_path: P
     found = tmp_path / "analysis.json"
     analyze(portrait_film, found, settings())
     other = synthetic.plain(tmp_path / "other.mp4")
-    with pytest.raises(InputError, match="another film"):
+    with pytest.raises(InputError, match="another video"):
         render(other, found, tmp_path / "out.mp4", settings())
     assert not (tmp_path / "out.mp4").exists()
 
@@ -331,7 +331,7 @@ def test_a_part_of_the_film(portrait_film: Path, tmp_path: Path) -> None:
     summary = enhance(portrait_film, target, settings(**{"output.start": 0.44, "output.end": 1.0}))
     assert summary.frames == 14
     assert probe(target).pts[0] == 0
-    with pytest.raises(UsageError, match=r"the film has 1\.56 s"):
+    with pytest.raises(UsageError, match=r"the video has 1\.56 s"):
         enhance(portrait_film, tmp_path / "none.mp4", settings(**{"output.start": 30.0}))
 
 

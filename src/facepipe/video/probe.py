@@ -18,6 +18,7 @@ from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Damage, StreamInfo, VideoInfo
 from facepipe.errors import InputError
 from facepipe.video.conform import tags_of
+from facepipe.video.containers import MATROSKA, MOV
 from facepipe.video.damage import merged
 from facepipe.video.gaps import Layout
 from facepipe.video.pixel_formats import pixel_format
@@ -228,7 +229,7 @@ def _missing_at_end(
 
 def _stated_packets(container: av.container.InputContainer, video: av.VideoStream) -> int:
     """How many packets a mov, mp4 or avi says that the video has; 0 where it does not say."""
-    if container.format.name.startswith("mov"):
+    if MOV.matches(container.format.name):
         # An edit list may end before the packets do: what it shows is in the index.
         return min(video.frames, len(video.index_entries))
     return video.frames
@@ -236,7 +237,7 @@ def _stated_packets(container: av.container.InputContainer, video: av.VideoStrea
 
 def _stated_end(container: av.container.InputContainer, video: av.VideoStream) -> Fraction:
     """When the video ends by what a Matroska file says, seconds; 0 where it does not say."""
-    if "matroska" not in container.format.name:
+    if not MATROSKA.matches(container.format.name):
         return Fraction(0)
     stated = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", video.metadata.get("DURATION", ""))
     whole = Fraction(container.duration or 0, av.time_base)

@@ -16,6 +16,7 @@ from facepipe.video.bitstream import (
     nal_units,
     parameter_sets,
 )
+from facepipe.video.containers import MOV
 from facepipe.video.gop import PacketInfo, closed_gops
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.streams import codec_name
@@ -40,7 +41,7 @@ class TimingScan:
 
     def __init__(self, video: av.VideoStream) -> None:
         self._codec = video.codec_context.name
-        self._is_mov = video.container.format.name.startswith("mov")
+        self._is_mov = MOV.matches(video.container.format.name)
         self._stream_end = (video.start_time or 0) + (video.duration or 0)
         self._hidden: list[int] = []  # pts of packets whose frame is not shown
         self._untimed = self._repeated_fields = self._duration = 0
