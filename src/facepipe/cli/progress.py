@@ -27,7 +27,7 @@ def _resolved(kind: ProgressKind, quiet: bool) -> ProgressKind:
 
 @contextmanager
 def reporting(kind: ProgressKind, quiet: bool) -> Iterator[Callable[[Event], None] | None]:
-    """Yield what a run calls with each event; None where nothing is to be shown."""
+    """Context with the callback for progress events; None where none are shown."""
     kind = _resolved(kind, quiet)
     if kind is ProgressKind.none:
         yield None

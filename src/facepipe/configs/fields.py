@@ -1,4 +1,4 @@
-"""What a field of a settings model takes, in words: for help texts and for refusals alike."""
+"""Settings fields described as text, for help and for error messages; the `Cli` marker."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def types_of(annotation: Any) -> tuple[Any, ...]:
 
 
 def range_of(field: FieldInfo) -> str:
-    """Say the bounds of a field's value: "from 0 to 1", "above 0"; "" where it has none."""
+    """Describe the bounds of a field's value: "from 0 to 1", "above 0"; "" where it has none."""
     bounds = {
         name: f"{getattr(bound, name):.15g}"
         for bound in field.metadata

@@ -52,7 +52,7 @@ OnEvent = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Run:
-    """What the passes share: what is to be done, where work is kept, who does it, who watches."""
+    """The context of a run: plan, settings, job folder, executor, callback."""
 
     plan: Plan
     settings: Settings
@@ -171,7 +171,7 @@ def _keep_part(job: Job, parts: dict[int, Part], part: Part) -> None:
 
 
 def _slim(info: VideoInfo) -> VideoInfo:
-    """What a task needs of it: not the groups of pictures, which are many."""
+    """The info without its groups of pictures and packet times: tasks stay small."""
     return replace(info, closed_gops=(), coded_pts=())
 
 

@@ -160,7 +160,7 @@ def _add_stream(
 
 
 def _chroma(info: VideoInfo, pix_fmt: str) -> dict[str, str]:
-    """The option that says where chroma lies, where that is not on the left, the default."""
+    """The encoder's option for the chroma location, unless it is left, the default."""
     location = info.chroma_location
     both = [pixel_format(name) for name in (info.pix_fmt, pix_fmt)]
     if location in (None, "left") or not all((f.shift_x, f.shift_y) == (1, 1) for f in both):

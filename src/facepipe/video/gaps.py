@@ -22,7 +22,7 @@ _NO_PTS = -(2**63)
 
 
 class Layout:
-    """Where in the file the packets of all streams lie: 24 bytes are kept of each."""
+    """Byte position, size and pts of every packet of all streams, in 24 bytes each."""
 
     def __init__(self) -> None:
         self._columns = array("q")

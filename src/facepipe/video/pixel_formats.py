@@ -1,4 +1,4 @@
-"""What FFmpeg's pixel formats and colour tags mean to facepipe.
+"""FFmpeg's pixel formats and colour tags as PixelFormat and Colour.
 
 A *working format* has one plane for each component, 8 to 16 bits in native little-endian words:
 such planes can be viewed as 2-D arrays without a copy. Every other integer format has a working

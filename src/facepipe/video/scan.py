@@ -1,4 +1,4 @@
-"""What the video packets of a source say, gathered one by one: times, groups, the first frame."""
+"""Packet scans for `probe`: frame times, closed groups of pictures, the first frame."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FrameTime(NamedTuple):
 
 
 class TimingScan:
-    """When which frames are shown. Fed every packet of the video, then closed."""
+    """Collects the pts, keyframes and durations of the video's packets; fed all, then closed."""
 
     def __init__(self, video: av.VideoStream) -> None:
         self._codec = video.codec_context.name
@@ -109,7 +109,7 @@ class TimingScan:
 
 
 class CodingScan:
-    """How the frames depend on each other, and the parameter sets that they need."""
+    """Collects the structure of groups of pictures, and the parameter sets of H.264 and HEVC."""
 
     def __init__(self, video: av.VideoStream) -> None:
         self.codec = codec_name(video)

@@ -44,7 +44,7 @@ def codec_name(stream: Stream) -> str:
     return str(getattr(stream, "name", None) or "unknown")
 
 
-def is_made_anew(stream: Stream) -> bool:
+def is_written_by_muxer(stream: Stream) -> bool:
     """Whether a stream is not copied because muxers write its content themselves."""
     return is_chapter_track(stream) or is_timecode(stream)
 

@@ -19,7 +19,7 @@ from facepipe.video.containers import CONTAINERS, SUGGESTED, WRITTEN_SUFFIXES, c
 from facepipe.video.muxing.languages import same_language
 from facepipe.video.muxing.subtitles import TEXT_CODECS
 from facepipe.video.pixel_formats import side_data
-from facepipe.video.streams import codec_name, is_cover, is_made_anew
+from facepipe.video.streams import codec_name, is_cover, is_written_by_muxer
 from media import synthetic
 from media.container_tables import PAGE, SUFFIXES, cells, read_table, rows_table
 from media.rich_videos import RICH, Track, rich_video
@@ -49,7 +49,7 @@ def streams_of(path: Path) -> list[ReadStream]:
     data: dict[int, list[bytes]] = {}
     times: dict[int, list[Fraction]] = {}
     with av.open(str(path)) as container:
-        streams = [s for s in container.streams if not is_made_anew(s)]
+        streams = [s for s in container.streams if not is_written_by_muxer(s)]
         for packet in container.demux(streams):
             if packet.size and bytes(packet) != b"\0\0":
                 data.setdefault(packet.stream.index, []).append(bytes(packet))

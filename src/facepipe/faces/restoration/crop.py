@@ -133,7 +133,7 @@ class _Canvases:
 
 
 def occlusion_weight(canvases: Sequence[Float32], *, noise_variance: float = 0.0) -> float:
-    """1 where the first of `canvases` (128, 128, 3) shows what one of the others shows, 0 else.
+    """1 where the face is unoccluded: the first canvas (128, 128, 3) matches another; 0 else.
 
     An aligned face hardly changes from frame to frame; where something passes in front of it, or
     its track went astray, the first differs from all others. Light that changes as a whole does not

@@ -73,9 +73,9 @@ def _wrong_size(track: Track, min_face: float, max_face: float | None) -> str | 
 def _too_short(
     track: Track, count: int, frames: Sequence[int], min_seconds: float, time_base: float
 ) -> str | None:
-    """Judged by the detection frames of the track's shot: a shot of one frame asks for one only.
+    """The reason if a track is too short, or detected too seldom; None otherwise.
 
-    Time through which the face was followed before its first detection and after its last counts.
+    Of the detection frames of its shot: a shot of one frame asks for one only. Time through which the face was followed before its first detection and after its last counts.
     """
     there = len(frames)
     if count < min(LEAST_DETECTIONS, there):
@@ -107,7 +107,7 @@ def _too_weak(observations: Observations, score: float) -> str | None:
 
 
 def _turned_away(observations: Observations) -> str | None:
-    """A face that mostly shows its side has too few landmarks to be aligned by."""
+    """The reason if a track is mostly in profile, where too few landmarks align it."""
     shares = np.array([frontality(landmarks) for landmarks in observations.landmarks])
     if shares.mean() >= PROFILE:
         return None
@@ -115,7 +115,7 @@ def _turned_away(observations: Observations) -> str | None:
 
 
 def _blurred(observations: Observations, detail: float) -> str | None:
-    """By the sharper half of the detections: a face may be blurred while it moves."""
+    """The reason if the sharper half of the detections is blurred: faces blur while they move."""
     known = _known(one.sharpness for one in observations.measurements)
     if not len(known):
         return None
@@ -126,7 +126,7 @@ def _blurred(observations: Observations, detail: float) -> str | None:
 
 
 def _no_parts(observations: Observations, score: float, features: float) -> str | None:
-    """The lower the detector's scores, the more of a face's parts must be visible."""
+    """The reason if too few parts of a face are visible: the lower the scores, the more must be."""
     shown = _mean_visibility(observations)
     doubt = min(max((doubted_below(score) - _confidence(observations)) / RANGE, 0.0), 1.0)
     asked = min(LEAST_VISIBILITY, features) + features * doubt

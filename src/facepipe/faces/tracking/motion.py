@@ -86,7 +86,7 @@ def motion_compensated(seen: Knots, paths: Sequence[MotionPath], time_base: floa
 
 
 class _Row(NamedTuple):
-    """A frame in which a face is known: by which detection, and how far on to the next."""
+    """One frame of a track: its detection, and its position between that and the next."""
 
     pts: int
     number: int  # of the detection

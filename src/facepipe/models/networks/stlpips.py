@@ -85,7 +85,7 @@ def blur_kernel() -> Tensor:
 
 
 def halved(x_BCHW: Tensor, blur: Tensor, *, reach: int = 2) -> Tensor:
-    """Every second place of the blurred features, `reach` mirrored places around them."""
+    """Blur and subsample by 2; the borders are mirrored over `reach` places."""
     channels = x_BCHW.shape[1]
     padded = functional.pad(x_BCHW, (reach, reach, reach, reach), mode="reflect")
     kernel = blur.to(padded.dtype).expand(channels, 1, 3, 3)

@@ -27,7 +27,7 @@ from facepipe.video.containers import HOMELESS, SUGGESTED, Container, container_
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.subtitles import converted_to, loses_style
 from facepipe.video.sources import open_source
-from facepipe.video.streams import codec_name, is_made_anew, is_timecode
+from facepipe.video.streams import codec_name, is_timecode, is_written_by_muxer
 
 #: Encoders that are named where one would keep more, the widespread ones first, made quick.
 _OTHER_ENCODERS = {
@@ -206,7 +206,7 @@ class _Checker:
             written = muxer.write(suffix, _indices(refused))
         if isinstance(written, str):
             return written
-        gone = [*_indices(refused), *(s.index for s in self._others if is_made_anew(s))]
+        gone = [*_indices(refused), *(s.index for s in self._others if is_written_by_muxer(s))]
         found = [*refused, *self._lost_styles(container), *of_times(self._info, container)]
         where = f"{container.muxer} of {codec}"
         found += differences(self._before, written.properties, gone, where)
@@ -218,7 +218,7 @@ class _Checker:
         self, muxer: TrialMuxer, suffix: str, without: Sequence[int]
     ) -> Iterator[Incompatibility]:
         """The streams that a container refuses though its row says that it takes them."""
-        copied = [s for s in self._others if s.index not in without and not is_made_anew(s)]
+        copied = [s for s in self._others if s.index not in without and not is_written_by_muxer(s)]
         for stream in copied:
             rest = [*without, *(other.index for other in copied if other is not stream)]
             why = muxer.write(suffix, rest)
@@ -263,7 +263,7 @@ class _Checker:
         """Streams that a container is known not to take."""
         found = []
         for stream in self._others:
-            written = is_made_anew(stream) or converted_to(stream, container)
+            written = is_written_by_muxer(stream) or converted_to(stream, container)
             why = None if written else container.refusal(stream)
             if why is not None:
                 found.append(Incompatibility(_named(stream), why, stream=stream.index))

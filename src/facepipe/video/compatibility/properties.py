@@ -19,7 +19,7 @@ from facepipe.video.containers import MPEGTS
 from facepipe.video.pixel_formats import FULL_RANGE, side_data
 from facepipe.video.pyav.mpegts import transport_of
 from facepipe.video.sources import demuxed, open_source
-from facepipe.video.streams import codec_name, has_decoder, is_cover, is_made_anew
+from facepipe.video.streams import codec_name, has_decoder, is_cover, is_written_by_muxer
 
 #: Side data of frames that mean something to a viewer, as messages name them.
 _SIDE_DATA = {
@@ -97,7 +97,7 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
         streams = tuple(
             _stream_properties(stream)
             for stream in opened.streams
-            if stream.index != video_index and not is_made_anew(stream)
+            if stream.index != video_index and not is_written_by_muxer(stream)
         )
         own = _stream_properties(video)
         aspect = Fraction(video.sample_aspect_ratio or 1)

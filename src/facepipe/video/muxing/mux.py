@@ -25,7 +25,7 @@ from facepipe.video.muxing.target_streams import MuxJob, add_streams
 from facepipe.video.pyav.mpegts import transport_of
 from facepipe.video.pyav.texts import TEXTS
 from facepipe.video.sources import as_facepipe_error, open_source, replacing
-from facepipe.video.streams import is_cover, is_made_anew
+from facepipe.video.streams import is_cover, is_written_by_muxer
 from facepipe.video.timestamps import durations
 
 _NOTHING_SHOWN = b"\0\0"  # what mov and mp4 put between subtitles
@@ -33,7 +33,7 @@ _NOTHING_SHOWN = b"\0\0"  # what mov and mp4 put between subtitles
 
 @dataclass
 class Written:
-    """What a stream was given, or holds."""
+    """Packets and bytes of one stream, as written or as read back."""
 
     packets: int = 0
     size: int = 0  # bytes
@@ -218,5 +218,5 @@ def _verify(written: Path, target: Path, expected: Sequence[Written]) -> None:
 
 def _counted(opened: InputContainer) -> list[Stream]:
     """The streams that hold packets of ours, covers last, as most containers put them there."""
-    copied = [s for s in opened.streams if s.type != "attachment" and not is_made_anew(s)]
+    copied = [s for s in opened.streams if s.type != "attachment" and not is_written_by_muxer(s)]
     return sorted(copied, key=lambda stream: (is_cover(stream), stream.index))

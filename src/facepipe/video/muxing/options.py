@@ -15,7 +15,7 @@ from facepipe.video.containers import Container
 from facepipe.video.encode import tags_of
 from facepipe.video.muxing.languages import mov_language
 from facepipe.video.pixel_formats import UNSPECIFIED
-from facepipe.video.streams import is_cover, is_made_anew, is_timecode
+from facepipe.video.streams import is_cover, is_timecode, is_written_by_muxer
 
 _NOT_COPIED = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 # What mkvmerge and FFmpeg note about the packets that are replaced here.
@@ -27,7 +27,7 @@ _LARGEST_TIMESCALE = 2**31 - 1
 
 def is_copied(stream: Stream, leave_out: Collection[int]) -> bool:
     """Whether a stream other than the video is copied, not left out or written by the muxer."""
-    return stream.index not in leave_out and not is_made_anew(stream)
+    return stream.index not in leave_out and not is_written_by_muxer(stream)
 
 
 def muxer_options(

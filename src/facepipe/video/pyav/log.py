@@ -1,4 +1,4 @@
-"""FFmpeg's log, which alone says why something is refused."""
+"""Capture FFmpeg's error log, which alone says why something is refused."""
 
 from __future__ import annotations
 
