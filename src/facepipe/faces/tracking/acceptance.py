@@ -75,7 +75,8 @@ def _too_short(
 ) -> str | None:
     """The reason if a track is too short, or detected too seldom; None otherwise.
 
-    Of the detection frames of its shot: a shot of one frame asks for one only. Time through which the face was followed before its first detection and after its last counts.
+    Of the detection frames of its shot: a shot of one frame asks for one only. The time counts
+    through which the face was followed before its first detection and after its last.
     """
     there = len(frames)
     if count < min(LEAST_DETECTIONS, there):
