@@ -16,6 +16,9 @@ if sys.platform != "win32":
 #: Seconds after which the exception is raised again where it was lost.
 _RETRY_SECONDS = 1.0
 
+#: Seconds after which the exception is raised where a callback had to end first.
+_CALLBACK_SECONDS = 0.01
+
 
 class Interrupted(BaseException):
     """A signal asked for the end; no KeyboardInterrupt, which typer would swallow."""
@@ -32,43 +35,58 @@ def graceful_shutdown() -> Iterator[None]:
     An exception raised by a signal can get lost: Python drops those of finalizers, and an error
     during cleanup takes its place. So it is raised again each second until it leaves the body, but
     never during the cleanup after it; and an error that took its place leaves as Interrupted.
+    Nor is it raised in a function that FFmpeg calls: what it raises there is printed and dropped,
+    and FFmpeg takes the read that failed for the end of the file.
 
     Afterwards signals do what they did before; after a request to end they are ignored, as the
     process is about to end.
     """
     received: list[int] = []
 
-    def handle(signum: int, _frame: FrameType | None) -> None:
+    def handle(signum: int, frame: FrameType | None) -> None:
         if not received:
             received.append(signum)
             sys.unraisablehook = lambda _: None  # finalizers may fail while all is torn down
             if sys.platform != "win32":
                 signal.signal(signal.SIGALRM, handle)
-            _alarm_every(_RETRY_SECONDS)
-        if not _cleaning_up(sys.exception()):
+        in_callback = _in_callback(frame)
+        _alarm_after(_CALLBACK_SECONDS if in_callback else _RETRY_SECONDS)
+        if not in_callback and not _cleaning_up(sys.exception()):
             raise Interrupted(received[0])
 
     before = {kind: signal.getsignal(kind) for kind in _SIGNALS}
+    # Under nohup a closed terminal is to be ignored.
+    heeded = [kind for kind in _SIGNALS if kind in _SIGNALS[:2] or before[kind] != signal.SIG_IGN]
     try:
-        for kind, handler in before.items():
-            # Under nohup a closed terminal is to be ignored.
-            if kind in _SIGNALS[:2] or handler is not signal.SIG_IGN:
-                signal.signal(kind, handle)
+        for kind in heeded:
+            signal.signal(kind, handle)
         yield
     except BaseException as error:
         if isinstance(error, Interrupted) or not received or not _cleaning_up(error):
             raise
         raise Interrupted(received[0]) from error
     finally:
-        _alarm_every(0)
+        _alarm_after(0)
         for kind, handler in before.items():
             signal.signal(kind, signal.SIG_IGN if received else handler)
 
 
-def _alarm_every(seconds: float) -> None:
-    """Send SIGALRM every so many seconds, 0: no more. Windows has no such timer."""
+def _alarm_after(seconds: float) -> None:
+    """Send SIGALRM after `seconds`, then each second; 0: no more. Windows has no such timer."""
     if sys.platform != "win32":
-        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+        signal.setitimer(signal.ITIMER_REAL, seconds, _RETRY_SECONDS)
+
+
+def _in_callback(frame: FrameType | None) -> bool:
+    """Whether FFmpeg called `frame`, or what called it: a module names such code CALLED_BY_FFMPEG.
+
+    Never on Windows, where no alarm would raise the exception later.
+    """
+    while frame is not None and sys.platform != "win32":
+        if frame.f_code in frame.f_globals.get("CALLED_BY_FFMPEG", ()):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _cleaning_up(error: BaseException | None) -> bool:

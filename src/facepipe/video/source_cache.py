@@ -156,6 +156,12 @@ class CachedFile(io.RawIOBase):
         super().close()
 
 
+#: The code of functions that FFmpeg calls: what is raised there, and is no Exception, is lost.
+#: `facepipe.cli.signals` waits until they have ended.
+CALLED_BY_FFMPEG = frozenset(
+    function.__code__ for function in (CachedFile.tell, CachedFile.seek, CachedFile.readinto)
+)
+
 _CURRENT: ContextVar[SourceCache | None] = ContextVar("source cache", default=None)
 
 

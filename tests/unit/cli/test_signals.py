@@ -5,11 +5,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
+import av
 import pytest
 
 from facepipe.cli import signals
 from facepipe.cli.signals import Interrupted, graceful_shutdown
+from facepipe.video.source_cache import SourceCache
+from media import synthetic
 
 if sys.platform == "win32":
     pytest.skip("this machine has no POSIX signals", allow_module_level=True)
@@ -101,6 +105,28 @@ def _fail_to_close() -> None:
         _ask()
     finally:
         raise ValueError("what was open could not be closed")
+
+
+def test_a_callback_of_ffmpeg_ends_first(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    film = synthetic.film(tmp_path / "film.mp4", frames=30)
+    packets = 0
+
+    class Asked(SourceCache):
+        def keep(self, number: int, data: bytes) -> None:
+            super().keep(number, data)
+            _ask()
+
+    @graceful_shutdown()
+    def run() -> None:
+        nonlocal packets
+        with av.open(Asked(film).open()) as container:  # each read that opens it is asked to end
+            packets = sum(1 for packet in container.demux(video=0) if packet.size)
+        _work()
+
+    with pytest.raises(Interrupted):
+        run()
+    assert packets in (0, 30)  # stopped, or whole: never a film that seems to end early
+    assert capfd.readouterr().err == ""
 
 
 def test_cleanup_is_not_interrupted() -> None:
