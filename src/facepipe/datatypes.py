@@ -428,6 +428,7 @@ class Analysis:
     cuts: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     damage: tuple[Damage, ...] = ()
+    stream: int | None = None  # index of the video stream; None: not known
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

@@ -23,7 +23,7 @@ from facepipe.cli.progress import reporting
 from facepipe.configs.settings import Settings
 
 
-@with_settings("detect", "choose", "restore", "output", "strict_input", "workers")
+@with_settings("detect", "choose", "restore", "output", "stream", "strict_input", "workers")
 def run(
     source: Input,
     output: Output,
@@ -54,6 +54,7 @@ def run(
     "choose.largest",
     "output.start",
     "output.end",
+    "stream",
     "strict_input",
     "workers",
 )
@@ -75,7 +76,7 @@ def analyze(
         print_analysis(analysis, output)
 
 
-@with_settings("choose", "restore", "output", "strict_input", "workers")
+@with_settings("choose", "restore", "output", "stream", "strict_input", "workers")
 def render(
     source: Input,
     analysis: Annotated[Path, typer.Argument(metavar="ANALYSIS", help="from facepipe analyze")],

@@ -208,6 +208,9 @@ class Settings(_Section):
     restore: RestoreSettings = RestoreSettings()
     output: OutputSettings = OutputSettings()
     limits: LimitSettings = LimitSettings()
+    stream: Annotated[int | None, Cli("--stream", SOURCE, default="the largest", metavar="N")] = (
+        Field(None, ge=0, description="the video stream to enhance, by its index in the file")
+    )
     strict_input: Annotated[bool, Cli("--strict-input", SOURCE)] = Field(
         False, description="refuse a video in which damage is found"
     )

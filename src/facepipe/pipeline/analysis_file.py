@@ -62,6 +62,7 @@ class _Source(_Model):
     width: int = Field(gt=0, le=2**31)
     height: int = Field(gt=0, le=2**31)
     time_base: str = Field(max_length=40)
+    stream: _Count | None = None
 
     @field_validator("time_base")
     @classmethod
@@ -143,6 +144,7 @@ def read_analysis(path: Path, limits: LimitSettings | None = None) -> Analysis:
         cuts=file.cuts,
         warnings=file.warnings,
         damage=tuple(Damage(**one.model_dump()) for one in file.damage),
+        stream=file.source.stream,
     )
 
 
@@ -178,6 +180,8 @@ def _lines(analysis: Analysis) -> Iterator[str]:
         "height": analysis.height,
         "time_base": str(analysis.time_base),
     }
+    if analysis.stream is not None:
+        source["stream"] = analysis.stream
     yield f'{{\n"format": "{FORMAT}",\n"source": {json.dumps(source)},\n'
     yield f'"cuts": {json.dumps(analysis.cuts)},\n"warnings": {json.dumps(analysis.warnings)},\n'
     yield f'"damage": {json.dumps([asdict(one) for one in analysis.damage])},\n'

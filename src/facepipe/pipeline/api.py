@@ -26,6 +26,8 @@ from facepipe.pipeline.passes import (
 )
 from facepipe.pipeline.preflight import (
     Plan,
+    as_analyzed,
+    check_analyzed,
     check_output,
     check_restorer,
     check_unchanged,
@@ -112,7 +114,9 @@ def render(
     """
     request = _request(source, target, settings, executor, overwrite, on_event)
     with translated_errors(request.source, request.target):
-        return _enhance_video(request, read_analysis(Path(analysis), request.settings.limits))
+        given = read_analysis(Path(analysis), request.settings.limits)
+        wanted = as_analyzed(request.settings, given)
+        return _enhance_video(replace(request, settings=wanted), given)
 
 
 def analyze(
@@ -128,7 +132,7 @@ def analyze(
     request = _request(source, target, settings, executor, overwrite, on_event)
     source, target, settings = request.source, request.target, request.settings
     with translated_errors(source, target), read_once(source) as cache:
-        plan = plan_run(probe(source, settings.limits), settings)
+        plan = plan_run(probe(source, settings.limits, settings.stream), settings)
         plan = replace(plan, source_sha256=cache.sha256())
         check_output(source, target, overwrite or is_left(target))
         with _started(request, plan, None, (__version__,)) as run:
@@ -147,7 +151,7 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
     here = request.executor is None or request.executor.here
     overwrite = request.overwrite or is_left(target)  # of a run killed when all was done
     with read_once(source) as cache:
-        info = probe(source, settings.limits)
+        info = probe(source, settings.limits, settings.stream)
         plan = plan_run(info, settings, target=target, overwrite=overwrite, here=here)
         plan = replace(plan, source_sha256=cache.sha256())
 
@@ -268,6 +272,7 @@ def _accepted(given: Analysis, plan: Plan, settings: Settings) -> Analysis:
         raise InputError(
             f"the analysis belongs to another video than {plan.info.path} (sha256 differs)"
         )
+    check_analyzed(given, plan.info)
     return replace(given, tracks=choose(given.tracks, settings.choose, plan.info))
 
 

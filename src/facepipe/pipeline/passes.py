@@ -112,8 +112,9 @@ def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
         height=info.height,
         tracks=choose(tracks, settings.choose, info),
         cuts=tuple(sorted({cut for part in found for cut in part.cuts})),
-        warnings=tuple(dict.fromkeys(w for part in found for w in part.warnings)),
+        warnings=tuple(dict.fromkeys([*info.warnings, *(w for p in found for w in p.warnings)])),
         damage=merged([*info.damage, *(d for part in found for d in part.damage)], info.pts),
+        stream=info.stream_index,
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from facepipe._files import sha256_of
 from facepipe.configs.settings import OutputSettings, Settings
-from facepipe.datatypes import Span, VideoInfo
+from facepipe.datatypes import Analysis, Span, VideoInfo
 from facepipe.errors import InputError, OutOfMemoryError, OutputError, UsageError
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
@@ -69,8 +69,8 @@ def make_plan(
     overwrite: bool = False,
     here: bool = True,
 ) -> Plan:
-    """Probe the source and plan its run. Errors: InputError as `probe`, others as `plan_run`."""
-    info = probe(source, settings.limits)
+    """Probe the source and plan its run. Errors: as `probe` and `plan_run`."""
+    info = probe(source, settings.limits, settings.stream)
     return plan_run(info, settings, target=target, overwrite=overwrite, here=here)
 
 
@@ -141,6 +141,27 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
         if output.copy_unchanged
         else _NOTHING_COPIED,
     )
+
+
+def as_analyzed(settings: Settings, given: Analysis) -> Settings:
+    """The settings with the video stream that was analyzed. UsageError where they name another."""
+    if settings.stream is None:
+        return settings.model_copy(update={"stream": given.stream})
+    if given.stream not in (None, settings.stream):
+        raise UsageError(
+            f"--stream {settings.stream}: the analysis is of stream {given.stream}; leave the "
+            "option out, or analyze the other stream"
+        )
+    return settings
+
+
+def check_analyzed(given: Analysis, info: VideoInfo) -> None:
+    """Raise InputError where an analysis is of frames of another size."""
+    if (given.width, given.height) != (info.width, info.height):
+        raise InputError(
+            f"the analysis is of frames of {given.width}x{given.height} px, and {info.path} is "
+            f"written from frames of {info.width}x{info.height} px; analyze it again"
+        )
 
 
 def check_restorer(settings: Settings, *, here: bool = True) -> tuple[ModelFiles | None, str]:

@@ -25,22 +25,30 @@ from facepipe.video.pixel_formats import pixel_format
 from facepipe.video.pyav.chroma import chroma_location
 from facepipe.video.scan import CodingScan, FirstFrameScan, TimingScan, is_shown
 from facepipe.video.sources import demuxed, describe, open_source
-from facepipe.video.streams import codec_name, is_chapter_track, main_video
+from facepipe.video.streams import (
+    codec_name,
+    described,
+    is_chapter_track,
+    is_video,
+    main_video,
+)
 from facepipe.video.timestamps import is_timed_as_decoded, usual_duration
 
 #: Seconds that may be missing at the end of a video by what its container says.
 _TOLERATED = Fraction(1, 2)
 
 
-def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
+def probe(path: Path, limits: LimitSettings | None = None, stream: int | None = None) -> VideoInfo:
     """Read every packet of a local file, decoding no more than its first frame.
 
-    Errors: InputError in one sentence for what is no readable video, or is beyond `limits`.
+    `stream` is the index of the video stream, None: as `main_video` chooses. Errors: InputError in
+    one sentence for what is no readable video, or is beyond `limits`; UsageError for a `stream`
+    that is no video.
     """
     limits = limits or LimitSettings()
     most_pixels = min(round(limits.frame_megapixels * 10**6), 2**31 - 1)
     with open_source(path, most_pixels=most_pixels) as container:
-        scan = SourceScan(path, container, limits, most_pixels)
+        scan = SourceScan(path, container, limits, most_pixels, stream)
         for packet in scan.packets():
             scan.feed(packet)
         return scan.close()
@@ -50,12 +58,17 @@ class SourceScan:
     """What a source holds, learnt packet by packet: each part of it by a scan of its own."""
 
     def __init__(
-        self, path: Path, container: InputContainer, limits: LimitSettings, most_pixels: int
+        self,
+        path: Path,
+        container: InputContainer,
+        limits: LimitSettings,
+        most_pixels: int,
+        stream: int | None = None,
     ) -> None:
-        """Find the video. InputError where there is none, or its frames are too large."""
+        """Find the video. Errors: as `main_video`, and InputError for frames that are too large."""
         self._path, self._container, self._limits = path, container, limits
         self._streams = tuple(container.streams)
-        self._video = main_video(path, self._streams)
+        self._video = main_video(path, self._streams, stream)
         context = self._video.codec_context
         check_size(path, context.width, context.height, limits)
         self._decoder_name = context.name
@@ -131,7 +144,7 @@ class SourceScan:
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
-            warnings=timing.warnings(),
+            warnings=(*self._choice(), *timing.warnings()),
             chroma_location=chroma_location(video),
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
@@ -154,6 +167,18 @@ class SourceScan:
             raise InputError(f"{self._path}: no frame of its {self._coding.codec} video decodes")
         pixel_format(name)
         return name
+
+    def _choice(self) -> tuple[str, ...]:
+        """Which video stream is enhanced, where there are others; those are copied."""
+        others = [s for s in self._streams if is_video(s) and s.index != self._video.index]
+        if not others:
+            return ()
+        rest = " and ".join(described(stream) for stream in others)
+        number = others[0].index
+        return (
+            f"the video is {described(self._video)}; {rest} {'is' if len(others) == 1 else 'are'} "
+            f"not enhanced; --stream {number} takes {'that' if len(others) == 1 else 'the first'}",
+        )
 
     def _others(self) -> tuple[StreamInfo, ...]:
         return tuple(
@@ -192,10 +217,10 @@ class Head:
     seconds: float
 
 
-def glance(path: Path) -> Head:
-    """Read a file's header alone, which may be wrong. InputError as `probe`."""
+def glance(path: Path, stream: int | None = None) -> Head:
+    """Read a file's header alone, which may be wrong. Errors: as `probe`."""
     with open_source(path) as container:
-        video = main_video(path, container.streams)
+        video = main_video(path, container.streams, stream)
         seconds = float((video.duration or 0) * (video.time_base or 0))
         seconds = seconds or (container.duration or 0) / av.time_base
         frames = video.frames or round(seconds * float(video.average_rate or 0))

@@ -19,7 +19,7 @@ ENCODING = {
 }  # fmt: skip
 PART = {"--start", "--end"}
 COMMON = {
-    "--output", "-o", "--strict-input", "--workers", "--profile", "--config", "--set",
+    "--output", "-o", "--stream", "--strict-input", "--workers", "--profile", "--config", "--set",
     "--overwrite", "--progress", "--quiet", "-q",
 }  # fmt: skip
 TABLES = {"--json", "--markdown"}

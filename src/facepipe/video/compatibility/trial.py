@@ -20,7 +20,7 @@ from facepipe.video.muxing.mux import write_head
 from facepipe.video.pixel_formats import colour_of, views, working_format, writable_views
 from facepipe.video.pyav.log import CapturedLog, captured_log
 from facepipe.video.sources import open_source
-from facepipe.video.streams import main_video
+from facepipe.video.streams import is_video
 
 _FRAMES = 3
 _PACKETS = 512  # of the other streams together
@@ -42,6 +42,8 @@ class TrialMuxer:
     ) -> None:
         """Encode the first frames into `folder`. MediaError where the encoder refuses them."""
         self._source, self._info, self._folder = source, info, folder
+        with open_source(source) as opened:
+            self._videos = [stream.index for stream in opened.streams if is_video(stream)]
         last = info.pts[min(_FRAMES, len(info.pts)) - 1]
         span = Span(0, info.pts[0], last + 1)
         path = folder / f"{settings.codec}.part"
@@ -73,7 +75,9 @@ class TrialMuxer:
                     max_packets=_PACKETS,
                 )
             with open_source(target) as opened:
-                video = main_video(target, opened.streams)
+                before = [i for i in self._videos if i < self._info.stream_index]
+                place = sum(index not in leave_out for index in before)
+                video = [one for one in opened.streams if is_video(one)][place]
                 index, base = video.index, video.time_base
                 first = min(p.pts for p in opened.demux(video) if p.size and p.pts is not None)
             assert base is not None
