@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from conformance import codec_cases, copy_cases, face_cases, format_cases, stream_cases, time_cases
+from conformance import (
+    change_cases,
+    codec_cases,
+    copy_cases,
+    face_cases,
+    format_cases,
+    stream_cases,
+    time_cases,
+)
 from conformance.cases import Case
 
 GROUPS: Mapping[str, Sequence[Case]] = {
@@ -12,6 +20,7 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Pixels and colours": format_cases.CASES,
     "Times and fields": time_cases.TIMES,
     "Shapes": time_cases.SHAPES,
+    "Changes on the way": change_cases.CASES,
     "Sounds": stream_cases.SOUNDS,
     "Captions": stream_cases.CAPTIONS,
     "Everything else": stream_cases.REST,

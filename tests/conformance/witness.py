@@ -325,7 +325,7 @@ class Programs:
 
     def __init__(self, path: Path, *, play: bool) -> None:
         self.path = path
-        entries = "frame=interlaced_frame,top_field_first,repeat_pict"
+        entries = "frame=interlaced_frame,top_field_first,repeat_pict,sample_aspect_ratio"
         self._told = _started(
             "ffprobe", "-of", "json", "-show_streams", "-select_streams", _main_index(path),
             "-show_entries", entries, path,

@@ -52,6 +52,7 @@ def run(
     "detect",
     "choose.region",
     "choose.largest",
+    "output.size",
     "output.start",
     "output.end",
     "stream",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -135,6 +136,11 @@ class OutputSettings(_Section):
     scale: Annotated[Literal[1, 2, 4], Cli("--scale", VIDEO)] = Field(
         1, description="enlarge the video"
     )
+    size: Annotated[str, Cli("--size", VIDEO, metavar="largest|usual|source|WxH")] = Field(
+        "largest",
+        description="size of all frames where the video has several: the largest, the one shown "
+        "longest, that of its first frame, or one in px; before --scale",
+    )
     codec: Annotated[str, Cli("--codec", VIDEO)] = Field(
         "auto",
         description="FFmpeg's name of an encoder; auto: the source's codec where it can be written",
@@ -167,6 +173,13 @@ class OutputSettings(_Section):
     end: Annotated[float | None, Cli("--end", SOURCE, default="the last frame")] = Field(
         None, gt=0, le=1e9, description="end here, seconds from the first frame"
     )
+
+    @field_validator("size")
+    @classmethod
+    def _known_size(cls, size: str) -> str:
+        if not re.fullmatch(r"largest|usual|source|[1-9]\d{0,5}x[1-9]\d{0,5}", size, re.ASCII):
+            raise ValueError("must be largest, usual, source or a size such as 1280x720")
+        return size
 
     @field_validator("options", mode="before")
     @classmethod

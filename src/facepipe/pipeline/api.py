@@ -32,6 +32,7 @@ from facepipe.pipeline.preflight import (
     check_restorer,
     check_unchanged,
     plan_run,
+    sized_as_analyzed,
     translated_errors,
 )
 from facepipe.pipeline.selection import choose
@@ -152,6 +153,9 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
     overwrite = request.overwrite or is_left(target)  # of a run killed when all was done
     with read_once(source) as cache:
         info = probe(source, settings.limits, settings.stream)
+        if given is not None:
+            settings = sized_as_analyzed(settings, given, info)
+            request = replace(request, settings=settings)
         plan = plan_run(info, settings, target=target, overwrite=overwrite, here=here)
         plan = replace(plan, source_sha256=cache.sha256())
 
@@ -169,7 +173,7 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
             _mux(plan, parts, whole)
 
             report = make_sidecar(
-                info=info,
+                info=plan.info,
                 analysis=analysis,
                 settings=settings,
                 model=model,

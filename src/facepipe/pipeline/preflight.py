@@ -28,11 +28,15 @@ from facepipe.video import (
     probe,
     smart_render_of,
 )
+from facepipe.video.containers import container_of
 from facepipe.video.damage import refuse_damage
 from facepipe.video.encoders.quality import encoder_options_of
 from facepipe.video.encoders.selection import choose_encoder, named_encoder
 from facepipe.video.encoders.selftest import require_usable
+from facepipe.video.encoders.settings import find_encoder
 from facepipe.video.pixel_formats import pixel_format, working_format
+from facepipe.video.probe import check_size
+from facepipe.video.shape import shaped
 from facepipe.video.sources import as_facepipe_error
 from facepipe.workers.resources import affordable_workers, check_memory, worker_bytes
 
@@ -94,6 +98,8 @@ def plan_run(
         refuse_damage(info.path, info.damage, info.time_base)
     if target is not None:
         check_output(Path(info.path), target, overwrite)
+    info = shaped(info, settings.output.size)
+    check_size(Path(info.path), info.width, info.height, settings.limits)
     window = _window(info, settings.output)
     spans = plan_spans(info, span_seconds=settings.span_seconds, window=window)
     if not spans:
@@ -124,6 +130,11 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
     info, output = plan.info, settings.output
     encode, notes = _encode_settings(output, info, target)
     check_encoder(encode, info)
+    start, stop = plan.spans[0].start, plan.spans[-1].stop
+    places = tuple(pts for pts in info.places if start <= pts < stop)
+    codec = find_encoder(encode.codec).canonical_name
+    own_tags = container_of(target).holds_own_tags(codec)
+    info = replace(info, places=places, own_tags=own_tags)
     compatibility = check_target(
         Path(info.path),
         info,
@@ -134,6 +145,7 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
     check_restorer(settings, here=here)
     return replace(
         plan,
+        info=info,
         encode=encode,
         notes=(*notes, *compatibility.notes),
         leave_out=compatibility.leave_out,
@@ -155,12 +167,21 @@ def as_analyzed(settings: Settings, given: Analysis) -> Settings:
     return settings
 
 
+def sized_as_analyzed(settings: Settings, given: Analysis, info: VideoInfo) -> Settings:
+    """The settings with the size that was analyzed, where a video has several and none is named."""
+    if not info.forms or "size" in settings.output.model_fields_set:
+        return settings
+    output = settings.output.model_copy(update={"size": f"{given.width}x{given.height}"})
+    return settings.model_copy(update={"output": output})
+
+
 def check_analyzed(given: Analysis, info: VideoInfo) -> None:
     """Raise InputError where an analysis is of frames of another size."""
     if (given.width, given.height) != (info.width, info.height):
         raise InputError(
             f"the analysis is of frames of {given.width}x{given.height} px, and {info.path} is "
-            f"written from frames of {info.width}x{info.height} px; analyze it again"
+            f"to be written from frames of {info.width}x{info.height} px; leave --size out, or "
+            "analyze it again"
         )
 
 

@@ -208,7 +208,7 @@ def _frame(
     image: av.VideoFrame, pts: int, info: VideoInfo, format: PixelFormat
 ) -> tuple[Frame, tuple[str, ...]]:
     """The frame of a decoded image, and what is wrong with it."""
-    image, faults = conformed(image, info)
+    image, faults = conformed(image, info, pts)
     if image.format.name != format.name:
         # Without a range or matrix asked for, a change of layout leaves every value as it is.
         image = image.reformat(format=format.name, interpolation="BICUBIC", threads=1)

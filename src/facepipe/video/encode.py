@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from facepipe.video.encoders.settings import (
     output_pix_fmt,
     part_container,
 )
+from facepipe.video.fields import FieldMarks
 from facepipe.video.pixel_formats import (
     BT709_MATRIX,
     LIMITED_RANGE,
@@ -34,6 +36,7 @@ from facepipe.video.pixel_formats import (
     writable_views,
 )
 from facepipe.video.pyav.scheduling import kept_scheduling
+from facepipe.video.shape import aspect_at
 from facepipe.video.sources import as_facepipe_error, replacing
 
 __all__ = ["EncodeSettings", "check_encoder", "encode", "output_pix_fmt", "part_shift"]
@@ -61,6 +64,8 @@ def encode(
     first = next(frames, None)
     if first is None:
         raise MediaError(f"span {span.index} (pts {span.start} to {span.stop}) gave no frame")
+    if info.forms:
+        info = replace(info, sample_aspect_ratio=aspect_at(info, span.start))
     with replacing(target) as temporary:
         return _write(chain([first], frames), first, temporary, info, settings)
 
@@ -86,6 +91,7 @@ def _write(
         # NUT wants decoding times that rise and stay below pts; nobody reads them back.
         due: deque[int] = deque()
         given = written = 0
+        fields = FieldMarks(stream.codec_context, info.fields)
         last: int | None = None
         packets: list[av.Packet[av.VideoStream]]
         for frame in chain(frames, [None]):
@@ -103,8 +109,8 @@ def _write(
                 # The decoder's picture type would force the encoder to use the same.
                 encoded.pict_type = PictureType.NONE
                 given += 1
-                packets = _send(stream, encoded, settings)
-            for packet in packets:
+                packets = _send(stream, fields.prepared(encoded), settings)
+            for packet in map(fields.marked, packets):
                 assert packet.pts is not None
                 early = due.popleft()
                 packet.dts = (packet.pts if container is MOV else min(early, packet.pts)) + shift
@@ -136,7 +142,9 @@ def _add_stream(
     pix_fmt: str,
 ) -> av.VideoStream:
     decoded = first.handle if isinstance(first.handle, av.VideoFrame) else None
-    options = encoder_options(settings, decoded) | _chroma(info, pix_fmt)
+    # Parts that cannot differ have no light levels where some frames have none.
+    may_differ = info.own_tags or len({form.light for form in info.forms}) < 2
+    options = encoder_options(settings, decoded if may_differ else None) | _chroma(info, pix_fmt)
     stream = out.add_stream(settings.codec, options=options)
     assert isinstance(stream, av.VideoStream)
     context = stream.codec_context
@@ -147,7 +155,8 @@ def _add_stream(
         context.color_range, context.colorspace = tags
         context.color_primaries = decoded.color_primaries
         context.color_trc = decoded.color_trc
-        if decoded.interlaced_frame and settings.codec in _INTERLACING:
+        fields = info.fields if settings.codec == "libx264" else ()
+        if (decoded.interlaced_frame or fields) and settings.codec in _INTERLACING:
             context.flags |= Flags.interlaced_dct | Flags.interlaced_me
     try:
         with kept_scheduling():

@@ -20,6 +20,7 @@ from facepipe.errors import InputError
 from facepipe.video.conform import tags_of
 from facepipe.video.containers import MATROSKA, MOV
 from facepipe.video.damage import merged
+from facepipe.video.form_scan import FormScan
 from facepipe.video.gaps import Layout
 from facepipe.video.pixel_formats import pixel_format
 from facepipe.video.pyav.chroma import chroma_location
@@ -77,6 +78,8 @@ class SourceScan:
         self._timing = TimingScan(self._video)
         self._coding = CodingScan(self._video)
         self._first = FirstFrameScan(self._video, most_pixels)
+        self._forms = FormScan(self._video, self._first.decoder)
+        self._described: tuple[str | None, str | None] | None = None
         self._layout = Layout()
 
     def packets(self) -> Iterator[Packet[Stream]]:
@@ -101,6 +104,9 @@ class SourceScan:
             return
         self._layout.add(packet.pos, packet.size, packet.pts)
         self._first.feed(packet)
+        if self._first.frame is not None and self._described is None:
+            self._described = self._description()  # before other frames change the decoder
+        self._forms.feed(packet, self._first.frame)
         shown = is_shown(self._decoder_name, packet)
         self._coding.feed(packet, shown)
         self._timing.feed(packet, shown)
@@ -124,6 +130,8 @@ class SourceScan:
         gops = () if guessed else coding.closed_gops()
         frame, context = self._first.frame, video.codec_context
         ratio = video.sample_aspect_ratio
+        profile, chroma = self._described or self._description()
+        forms = self._forms.forms
         return VideoInfo(
             path=str(self._path),
             container=self._container.format.name,
@@ -139,16 +147,23 @@ class SourceScan:
             coded_pts=coding.coded_pts() if gops else (),
             rotation=frame.rotation if frame is not None else 0,
             sample_aspect_ratio=Fraction(ratio) if ratio else None,
-            profile=context.profile,
+            profile=profile,
             tags=tags_of(frame) if frame is not None else (0, 2, 2, 2),
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
             warnings=(*self._choice(), *timing.warnings()),
-            chroma_location=chroma_location(video),
+            chroma_location=chroma,
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
+            forms=tuple(forms) if len(forms) > 1 else (),
+            places=tuple(sorted(self._forms.places)),
+            fields=tuple(sorted(self._forms.fields)),
         )
+
+    def _description(self) -> tuple[str | None, str | None]:
+        """The codec's profile and the chroma location, as the decoder says them now."""
+        return self._video.codec_context.profile, chroma_location(self._video)
 
     def _damage(self) -> list[Damage]:
         pts = self._timing.stated_pts

@@ -14,8 +14,8 @@ FACES = {"--min-face", "--max-face", "--score", "--detect-every", "--detector", 
 SELECTION = {"--tracks", "--region", "--largest"}
 RESTORATION = {"--restorer", "--strength", "--fidelity", "--device"}
 ENCODING = {
-    "--scale", "--codec", "--quality", "--crf", "--preset", "--pix-fmt", "--copy", "--no-copy",
-    "--allow-loss",
+    "--scale", "--size", "--codec", "--quality", "--crf", "--preset", "--pix-fmt", "--copy",
+    "--no-copy", "--allow-loss",
 }  # fmt: skip
 PART = {"--start", "--end"}
 COMMON = {
@@ -27,7 +27,7 @@ HELP = {"--help", "-h"}
 FLAGS = {
     "": {"--version"},
     "run": FACES | SELECTION | RESTORATION | ENCODING | PART | COMMON | {"--dry-run"},
-    "analyze": FACES | (SELECTION - {"--tracks"}) | PART | COMMON,
+    "analyze": FACES | (SELECTION - {"--tracks"}) | PART | COMMON | {"--size"},
     "render": SELECTION | RESTORATION | ENCODING | PART | COMMON,
     "batch": FACES | RESTORATION | ENCODING | COMMON
     | {"--dry-run", "--work", "--ray", "--shared", "--gpus", "--max-pixels", "--pack-archives"},

@@ -32,6 +32,7 @@ GIVEN: dict[str, tuple[list[str], object]] = {
     "restore.fidelity": (["--fidelity", "0"], 0.0),
     "restore.device": (["--device", "cpu"], "cpu"),
     "output.scale": (["--scale", "4"], 4),
+    "output.size": (["--size", "640x360"], "640x360"),
     "output.codec": (["--codec", "264"], "264"),
     "output.quality": (["--quality", "small"], "small"),
     "output.crf": (["--crf", "18"], 18.0),
