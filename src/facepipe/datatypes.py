@@ -356,7 +356,8 @@ class FrameDetections:
 class SpanFaces:
     """The analyze pass over one span: its detection frames by pts, and each cut's first pts.
 
-    `damage` says which of its frames are damaged; `warnings` are for the user.
+    `damage` says which of its frames are damaged; `warnings` are for the user; `holdings` are what
+    its frames hold besides pixels, by name, each with the pts of the first that does.
     """
 
     span: Span
@@ -364,6 +365,7 @@ class SpanFaces:
     cuts: tuple[int, ...]
     warnings: tuple[str, ...] = ()
     damage: tuple[Damage, ...] = ()
+    holdings: tuple[tuple[str, int], ...] = ()
 
 
 #: Opacity of a track that fades in or out, in its first and its last frame.
@@ -450,6 +452,7 @@ class Analysis:
     warnings: tuple[str, ...] = ()
     damage: tuple[Damage, ...] = ()
     stream: int | None = None  # index of the video stream; None: not known
+    holdings: tuple[tuple[str, int], ...] = ()  # as of SpanFaces
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

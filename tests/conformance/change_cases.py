@@ -7,7 +7,7 @@ from fractions import Fraction
 from conformance.cases import DEFAULT, FFV1, VP9, X264, X265, Case, Make, refused
 from conformance.format_cases import BT709, HLG, MASTERED, PQ
 from media import synthetic
-from media.sections import Section, captions, sectioned
+from media.sections import Section, captions, progressive_up_to, sectioned
 
 _TFF, _BFF = ("setfield=tff",), ("setfield=bff",)
 _SIZES = (Section(), Section(size=(144, 96)), Section(size=(192, 128)))
@@ -19,6 +19,10 @@ _FIELDED = (
     Section(interlaced=True, filters=_TFF),
     Section(),
     Section(interlaced=True, filters=_BFF),
+)
+#: No keyframe announces them: decoding alone finds them.
+_LATE_FIELDS = Section(
+    frames=40, interlaced=True, filters=_TFF, options={"g": "250"}, data=progressive_up_to(20)
 )
 _HDR = (Section(colour=BT709), Section(pix_fmt="yuv420p10le", colour=PQ))
 _LIT = (
@@ -61,6 +65,7 @@ CASES = [
     Case("interlaced then progressive in mp4", _film(*_FIELDED), shows=("fields",)),
     Case("progressive then interlaced mpeg2", _film(*_MIXED, codec="mpeg2video"), ".ts",
          shows=("fields",)),
+    Case("interlaced within a group of pictures", _film(_LATE_FIELDS), ".mp4", shows=("fields",)),
     Case("progressive then interlaced, untouched", _film(*_MIXED), ".ts", settings=DEFAULT,
          shows=("fields",)),
     *refused(Case("progressive then interlaced to hevc", _film(*_MIXED), ".ts", settings=X265,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -32,7 +33,7 @@ class Section:
     """Frames of one kind. `colour` is range, matrix, primaries and transfer by H.273's numbers.
 
     `filters` are what FFmpeg does to each picture, such as "setfield=tff"; `data` changes the bytes
-    of each packet.
+    of each packet, given its number.
     """
 
     frames: int = 10
@@ -44,10 +45,10 @@ class Section:
     filters: Sequence[str] = ()
     options: dict[str, str] = field(default_factory=dict)
     pictures: Callable[[int], NDArray[np.uint8]] | None = None
-    data: Callable[[bytes], bytes] = bytes
+    data: Callable[[int, bytes], bytes] = lambda _, data: data
 
 
-def captions(data: bytes) -> bytes:
+def captions(_: int, data: bytes) -> bytes:
     """A packet of H.264 or MPEG-2 with two letters of closed captions (ATSC A/53) in its head."""
     letters = b"GA94\x03" + bytes([0xC0 | 1, 0xFF, 0xFC, 0xC8, 0xE9, 0xFF])
     picture = data.find(b"\x00\x00\x01\x00")
@@ -57,6 +58,19 @@ def captions(data: bytes) -> bytes:
     user_data = b"\xb5\x00\x31" + letters
     unit = b"\x00\x00\x00\x01\x06\x04" + bytes([len(user_data)]) + user_data + b"\x80"
     return unit + data
+
+
+def progressive_up_to(count: int) -> Callable[[int, bytes], bytes]:
+    """Marks the first packets of interlaced H.264 as frames, not fields (pic_struct 0)."""
+    timing = re.compile(rb"(\x00\x00\x01\x06\x01\x01)[\x32\x42](\x80)", re.DOTALL)
+
+    def marked(number: int, data: bytes) -> bytes:
+        found = timing.search(data) if number < count else None
+        if found is None:
+            return data
+        return data[: found.start()] + found[1] + b"\x04" + found[2] + data[found.end() :]
+
+    return marked
 
 
 def sectioned(path: Path, *sections: Section, codec: str = "libx264") -> Path:
@@ -109,11 +123,13 @@ def _encoded(codec: str, section: Section, begin: int) -> Iterator[av.Packet[Any
         for n in range(section.frames)
     )
     times = range(begin, begin + section.frames)
+    number = -1
     for frame in [*frames_of(drawn, times, _BASE, section.pix_fmt, section.filters), None]:
         if frame is not None and section.colour is not None:
             _tag(frame, section.colour)
         for packet in context.encode(frame):
-            made: av.Packet[Any] = av.Packet(section.data(bytes(packet)))
+            number += 1
+            made: av.Packet[Any] = av.Packet(section.data(number, bytes(packet)))
             made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration or 1
             made.time_base, made.is_keyframe = _BASE, packet.is_keyframe
             yield made

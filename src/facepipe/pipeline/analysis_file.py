@@ -92,6 +92,7 @@ class _File(_Model):
     cuts: tuple[_Pts, ...] = ()
     warnings: tuple[str, ...] = ()
     damage: tuple[_Damage, ...] = ()
+    holdings: dict[str, _Pts] = {}
     tracks: tuple[_Track, ...] = ()
 
     @model_validator(mode="after")
@@ -145,6 +146,7 @@ def read_analysis(path: Path, limits: LimitSettings | None = None) -> Analysis:
         warnings=file.warnings,
         damage=tuple(Damage(**one.model_dump()) for one in file.damage),
         stream=file.source.stream,
+        holdings=tuple(sorted(file.holdings.items())),
     )
 
 
@@ -185,6 +187,8 @@ def _lines(analysis: Analysis) -> Iterator[str]:
     yield f'{{\n"format": "{FORMAT}",\n"source": {json.dumps(source)},\n'
     yield f'"cuts": {json.dumps(analysis.cuts)},\n"warnings": {json.dumps(analysis.warnings)},\n'
     yield f'"damage": {json.dumps([asdict(one) for one in analysis.damage])},\n'
+    if analysis.holdings:
+        yield f'"holdings": {json.dumps(dict(analysis.holdings))},\n'
     yield '"tracks": ['
     for number, track in enumerate(analysis.tracks):
         head = json.dumps(track_summary(track, analysis.time_base))

@@ -34,6 +34,7 @@ from facepipe.pipeline.preflight import (
     plan_run,
     sized_as_analyzed,
     translated_errors,
+    with_holdings,
 )
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
@@ -165,6 +166,8 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
             analysis = _analyzed(run) if given is None else _accepted(given, plan, settings)
             check_crowd(analysis.tracks, settings.limits)
             check_damage(plan, analysis.damage, settings)
+            plan = with_holdings(plan, analysis, settings, target)
+            run = replace(run, plan=plan)
 
             parts, resumed = render_pass(run, analysis)
             check_damage(plan, [one for part in parts for one in part.damage], settings)

@@ -30,10 +30,12 @@ from facepipe.video import (
 )
 from facepipe.video.containers import container_of
 from facepipe.video.damage import refuse_damage
+from facepipe.video.decode import fields_at
 from facepipe.video.encoders.quality import encoder_options_of
 from facepipe.video.encoders.selection import choose_encoder, named_encoder
 from facepipe.video.encoders.selftest import require_usable
 from facepipe.video.encoders.settings import find_encoder
+from facepipe.video.holdings import INTERLACING
 from facepipe.video.pixel_formats import pixel_format, working_format
 from facepipe.video.probe import check_size
 from facepipe.video.shape import shaped
@@ -63,6 +65,7 @@ class Plan:
     leave_out: tuple[int, ...] = ()  # indices of streams that the target does not hold
     smart_render: SmartRender = _NOTHING_COPIED
     source_sha256: str = ""  # empty: not known
+    holdings: frozenset[str] = frozenset()  # what frames are known to hold besides pixels
 
 
 def make_plan(
@@ -149,6 +152,7 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
         encode=encode,
         notes=(*notes, *compatibility.notes),
         leave_out=compatibility.leave_out,
+        holdings=compatibility.holdings,
         smart_render=smart_render_of(info, encode, target)
         if output.copy_unchanged
         else _NOTHING_COPIED,
@@ -183,6 +187,32 @@ def check_analyzed(given: Analysis, info: VideoInfo) -> None:
             f"to be written from frames of {info.width}x{info.height} px; leave --size out, or "
             "analyze it again"
         )
+
+
+def with_holdings(plan: Plan, analysis: Analysis, settings: Settings, target: Path) -> Plan:
+    """The plan, with what the analyze pass found frames to hold that was not known before.
+
+    MediaError where the target cannot hold that, as `check_target`.
+    """
+    new = {name: pts for name, pts in analysis.holdings if name not in plan.holdings}
+    start, stop = plan.spans[0].start, plan.spans[-1].stop
+    new = {name: pts for name, pts in new.items() if start <= pts < stop}
+    if not new:
+        return plan
+    info = replace(plan.info, places=tuple(sorted({*plan.info.places, *new.values()})))
+    if INTERLACING in new:
+        info = replace(
+            info, fields=tuple(sorted({*info.fields, *fields_at(info, new[INTERLACING])}))
+        )
+    compatibility = check_target(
+        Path(info.path),
+        info,
+        target,
+        settings=replace(plan.encode, pix_fmt=settings.output.pix_fmt),
+        allow_loss=settings.output.allow_loss,
+    )
+    notes = dict.fromkeys((*plan.notes, *compatibility.notes))
+    return replace(plan, info=info, notes=tuple(notes), holdings=compatibility.holdings)
 
 
 def check_restorer(settings: Settings, *, here: bool = True) -> tuple[ModelFiles | None, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
+from typing import Literal
 
 import av
 import numpy as np
@@ -13,6 +14,7 @@ from av.container import InputContainer
 from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
 from facepipe.video.conform import ParameterSetTracker, conformed
 from facepipe.video.damage import DecodeReport
+from facepipe.video.fields import first_field
 from facepipe.video.pixel_formats import colour_of, views, working_format
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.sources import demuxed, open_source
@@ -62,6 +64,7 @@ def decode(
         missing[pts] -= 1
         frame, faults = _frame(image, pts, info, format)
         if span.start <= pts < span.stop:
+            report.hold(image, pts)
             damaged = image.is_corrupt or pts in report.refused()
             for what in ("are damaged", *faults) if damaged else faults:
                 report.add(what, pts)
@@ -69,6 +72,16 @@ def decode(
     for pts, count in missing.items():
         if count > 0 and pts >= span.start:
             report.add("do not decode", pts)
+
+
+def fields_at(info: VideoInfo, pts: int) -> tuple[Literal["top", "bottom"], ...]:
+    """Which field of the frame at `pts` comes first; none where it is not interlaced."""
+    handles = (frame.handle for frame in decode(info, Span(0, pts, pts + 1)))
+    return tuple(
+        first_field(one)
+        for one in handles
+        if isinstance(one, av.VideoFrame) and one.interlaced_frame
+    )
 
 
 def _timed(images: Iterator[av.VideoFrame], info: VideoInfo) -> Iterator[tuple[av.VideoFrame, int]]:
@@ -112,6 +125,11 @@ def _seek_points(info: VideoInfo, first: int) -> Iterator[int | None]:
     yield None
 
 
+def _most_pixels(info: VideoInfo) -> int:
+    known = (form.width * form.height for form in info.forms)
+    return max(_MAX_PIXELS, 4 * info.width * info.height, *known)
+
+
 class _Decoder:
     """Decodes the video of an opened source; refused packets go to `report`."""
 
@@ -125,7 +143,7 @@ class _Decoder:
             info.codec, stream.codec_context.extradata or b""
         )
         context = self._context = decoder_of(stream)
-        context.options = {"max_pixels": str(max(_MAX_PIXELS, 4 * info.width * info.height))}
+        context.options = {"max_pixels": str(_most_pixels(info))}
         context.thread_count = threads
         context.thread_type = "AUTO" if threads > 1 else "SLICE"
         self._reorder_depth = context.reorder_depth

@@ -25,7 +25,7 @@ from facepipe.video.pixel_formats import pixel_format
 from facepipe.video.streams import codec_name
 
 #: Frames that are decoded of a video whose headers stay the same, and of any.
-_USUAL_SAMPLES, _MOST_SAMPLES = 24, 256
+_USUAL_SAMPLES, _MOST_SAMPLES = 96, 384
 #: Places where frames begin to hold more, at most.
 _MOST_PLACES = 12
 #: Shortest time between two frames that are decoded though nothing seems to change, seconds.
@@ -164,9 +164,9 @@ def header_of(codec: str, packet: Packet[Stream], size: int | None) -> bytes | N
     """
     if not packet.is_keyframe:
         return None
-    data = bytes(packet)
-    beside = b"".join(bytes(one) for one in packet.iter_sidedata() if one.data_type in _BESIDE)
-    return beside + _within(codec, data, size)
+    beside = (bytes(one) for one in packet.iter_sidedata() if one.data_type == "new_extradata")
+    head = _HEADS.get(codec, 0)
+    return b"".join(beside) + _within(codec, bytes(memoryview(packet)[:head]), size)
 
 
 def _within(codec: str, data: bytes, size: int | None) -> bytes:
@@ -199,8 +199,11 @@ def _is_light(codec: str, unit: bytes) -> bool:
     return own == kind and unit[head : head + 1] in (b"\x89", b"\x90")
 
 
-#: Side data of packets that say how frames are from there on.
-_BESIDE = ("new_extradata", "palette")
+#: Bytes of a keyframe's packet in which its header lies.
+_HEADS = dict.fromkeys(("h264", "hevc", "av1", "mpeg1video", "mpeg2video", "mpeg4"), 2**14) | {
+    "mjpeg": 2**17,
+    **dict.fromkeys(("vp8", "vp9", "prores", "png"), 64),
+}
 #: Where the header lies in a packet: VP8's start code and size; VP9's up to its size; ProRes' frame
 #: header, PNG's first chunk.
 _FIXED = {"vp8": (3, 10), "vp9": (0, 10), "prores": (4, 28), "png": (16, 29)}

@@ -53,6 +53,7 @@ class Compatibility:
 
     incompatibilities: tuple[Incompatibility, ...] = ()
     changes: tuple[str, ...] = ()
+    holdings: frozenset[str] = frozenset()  # what the source's frames hold, as far as is known
 
     @property
     def leave_out(self) -> tuple[int, ...]:
@@ -229,7 +230,7 @@ class _Checker:
             *of_forms(info, container, codec),
         ]
         changes = (*self._conversions(container), *self._delay(written.late, container))
-        return Compatibility(tuple(found), changes)
+        return Compatibility(tuple(found), changes, self._before.holdings)
 
     def _kept_at_places(
         self, settings: EncodeSettings, suffix: str, without: Sequence[int]
