@@ -108,19 +108,23 @@ def _of_source(
         else:
             yield from _of_named(path, path.name, limits)
     elif glob.has_magic(source):
-        found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 (Path has no "**" first)
-        if not found:
-            raise InputError(f"{source}: no file has such a name")
-        base = Path(os.path.commonpath([Path(one).parent for one in found]))
-        for one in found:
-            if Path(one).is_file():
-                place = Path(one).relative_to(base).as_posix()
-                yield from _of_file(str(Path(one).absolute()), place, limits)
+        yield from _of_pattern(source, limits)
     else:
         raise InputError(
             f"{source} does not exist; give folders, files, patterns such as 'in/**/*.jpg', "
             "archives (.zip, .tar) or a manifest (.txt, .jsonl)"
         )
+
+
+def _of_pattern(pattern: str, limits: Limits) -> Iterator[Item | Skipped]:
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path has no "**" first)
+    if not found:
+        raise InputError(f"{pattern}: no file has such a name")
+    base = Path(os.path.commonpath([Path(one).parent for one in found]))
+    for one in found:
+        if Path(one).is_file():
+            place = Path(one).relative_to(base).as_posix()
+            yield from _of_file(str(Path(one).absolute()), place, limits)
 
 
 def _of_address(address: str, several: bool) -> Iterator[Item | Skipped]:

@@ -105,6 +105,14 @@ def _check_space() -> None:
         )
 
 
+def _report_unloadable(error: ImportError) -> int:
+    """Print why a library does not load; gives the exit code."""
+    short = any(words in str(error) for words in _NO_ROOM)
+    cause = "there is not enough memory; " if short else ""
+    print_error(f"{cause}a library does not load: {error}")
+    return OutOfMemoryError.exit_code if short else 1
+
+
 def main() -> None:
     """The console script: runs the command and turns what it raises into an exit code."""
     try:
@@ -122,10 +130,7 @@ def main() -> None:
         print_error(_missing(error.name or str(error)))
         sys.exit(UsageError.exit_code)
     except ImportError as error:  # a library that is damaged, or finds no room
-        short = any(words in str(error) for words in _NO_ROOM)
-        cause = "there is not enough memory; " if short else ""
-        print_error(f"{cause}a library does not load: {error}")
-        sys.exit(OutOfMemoryError.exit_code if short else 1)
+        sys.exit(_report_unloadable(error))
     except Interrupted as stopped:
         print_error("stopped; what is finished is kept, the same command goes on from there")
         sys.exit(stopped.exit_code)

@@ -51,8 +51,7 @@ def graceful_shutdown() -> Iterator[None]:
     before = {kind: signal.getsignal(kind) for kind in _SIGNALS}
     try:
         for kind, handler in before.items():
-            # Under nohup a closed terminal is to be ignored.
-            if kind in _SIGNALS[:2] or handler is not signal.SIG_IGN:
+            if not _is_to_be_ignored(kind, handler):
                 signal.signal(kind, handle)
         yield
     except BaseException as error:
@@ -63,6 +62,11 @@ def graceful_shutdown() -> Iterator[None]:
         _alarm_every(0)
         for kind, handler in before.items():
             signal.signal(kind, signal.SIG_IGN if received else handler)
+
+
+def _is_to_be_ignored(kind: signal.Signals, handler: object) -> bool:
+    """Whether the caller asked for that: under nohup a closed terminal is to be ignored."""
+    return kind not in _SIGNALS[:2] and handler is signal.SIG_IGN
 
 
 def _alarm_every(seconds: float) -> None:

@@ -29,7 +29,7 @@ from facepipe.faces.canvas import CANVAS_FACE, frame_px_per_canvas_px, resampled
 from facepipe.faces.detection.finder import find_faces
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.detectors import create_detector
-from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
+from facepipe.models.networks.stlpips import StLpips, load_installed_stlpips
 from facepipe.pipeline import api
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.video.probe import probe
@@ -183,8 +183,7 @@ def _quality_rows(
     """The number of faces measured, and image quality of bicubic upscaling and of all results."""
     scores = {name: _Scores() for name in (BICUBIC, *results)}
     readers = [read_video(path) for path in results.values()]
-    weights = find_stlpips_weights()
-    st_lpips = None if weights is None else load_stlpips(weights)
+    st_lpips = load_installed_stlpips()
     for number, frames in enumerate(zip(read_video(video), *readers, strict=True)):
         truth = crowd.draw(number, scale)
         size = (truth.shape[1], truth.shape[0])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,19 +149,29 @@ def _recall(matches: Sequence[_Match]) -> tuple[float | None, ...]:
 
 
 def _count_interruptions(matches: Sequence[_Match]) -> tuple[int, int | None]:
-    fragmentations = identity_switches = 0
-    for identity in {match.identity for match in matches}:
-        previous: _Match | None = None
-        track: int | None = None
-        for match in (match for match in matches if match.identity == identity):
-            if previous is not None and previous.frame == match.frame - 1:
-                fragmentations += previous.error is not None and match.error is None
-            if match.track is not None:
-                identity_switches += track is not None and match.track != track
-                track = match.track
-            previous = match
-    has_tracks = any(match.track is not None for match in matches)
-    return fragmentations, identity_switches if has_tracks else None
+    """Fragmentations and identity switches; the latter are None without tracking."""
+    by_identity: dict[int, list[_Match]] = defaultdict(list)
+    for match in matches:
+        by_identity[match.identity].append(match)
+    fragmentations = sum(map(_fragmentations, by_identity.values()))
+    if all(match.track is None for match in matches):
+        return fragmentations, None
+    return fragmentations, sum(map(_identity_switches, by_identity.values()))
+
+
+def _fragmentations(own: Sequence[_Match]) -> int:
+    """How often one face, whose matches are given by frame, is lost in the next frame."""
+    return sum(
+        before.error is not None and after.error is None
+        for before, after in pairwise(own)
+        if before.frame == after.frame - 1
+    )
+
+
+def _identity_switches(own: Sequence[_Match]) -> int:
+    """How often the track of one face, whose matches are given by frame, changes."""
+    tracks = [match.track for match in own if match.track is not None]
+    return sum(before != after for before, after in pairwise(tracks))
 
 
 def _jitter_and_offset(matches: Sequence[_Match], rate: float) -> tuple[float | None, float | None]:

@@ -10,6 +10,7 @@ import platform
 from collections.abc import Sequence
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -169,10 +170,9 @@ def make_sidecar(
     encode: EncodeSettings | None = None,
 ) -> Sidecar:
     """The sidecar of `target`; `encode` is None for photographs, which keep their own kind."""
-    damage = merged(
-        [*info.damage, *analysis.damage, *(one for part in parts for one in part.damage)], info.pts
-    )
-    part_warnings = [warning for part in parts for warning in part.warnings]
+    of_parts = chain.from_iterable(part.damage for part in parts)
+    damage = merged([*info.damage, *analysis.damage, *of_parts], info.pts)
+    part_warnings = chain.from_iterable(part.warnings for part in parts)
     described = describe_damage(damage, info.time_base)
     warnings = [*info.warnings, *analysis.warnings, *part_warnings, *described, *notes]
     return Sidecar(

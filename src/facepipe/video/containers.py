@@ -126,13 +126,19 @@ class Container:
         if is_cover(stream) and has_decoder(stream):
             return None if self.covers else "it holds no covers"
         if stream.type == "data":
-            if codec == "unknown":
-                return HOMELESS
-            known = self.data and (self.codecs is None or codec in self.codecs)
-            return None if known else "it holds no such data"
+            return self._data_refusal(codec)
         if stream.type not in ("video", "audio", "subtitle") or not has_decoder(stream):
             return "no container takes a stream of an unknown kind"
-        if stream.type == "subtitle" and not self.subtitles:
+        return self._codec_refusal(stream.type, codec)
+
+    def _data_refusal(self, codec: str) -> str | None:
+        if codec == "unknown":
+            return HOMELESS
+        known = self.data and (self.codecs is None or codec in self.codecs)
+        return None if known else "it holds no such data"
+
+    def _codec_refusal(self, kind: str, codec: str) -> str | None:
+        if kind == "subtitle" and not self.subtitles:
             return "its subtitles have no end"
         return None if self.takes(codec) else f"it takes no {codec}"
 

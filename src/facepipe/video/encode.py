@@ -216,7 +216,12 @@ def _encoder_frame(frame: Frame, pix_fmt: str, info: VideoInfo) -> av.VideoFrame
         plane[...] = pixels
     if layout == pix_fmt:
         return fresh
-    to_yuv = frame.format.model == "rgb" and pixel_format(pix_fmt).model != "rgb"
+    return _converted(fresh, pix_fmt, rgb=frame.format.model == "rgb", info=info)
+
+
+def _converted(fresh: av.VideoFrame, pix_fmt: str, *, rgb: bool, info: VideoInfo) -> av.VideoFrame:
+    """The frame in another pixel format; `rgb` says whether it is in RGB now."""
+    to_yuv = rgb and pixel_format(pix_fmt).model != "rgb"
     matrix = ("ITU601" if info.height < 720 else "ITU709") if to_yuv else None
     return fresh.reformat(
         format=pix_fmt,

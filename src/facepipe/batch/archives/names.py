@@ -30,12 +30,8 @@ def safe_name(stored: str, longest: int) -> tuple[str, str]:
     """
     if len(stored) > longest:
         return "", f"a name of {len(stored)} characters, {longest} are allowed"
-    if not stored.isprintable():
-        kinds = {unicodedata.category(character) for character in stored}
-        if "Cs" in kinds:
-            return "", "a name that is not UTF-8"
-        if kinds & {"Cc", "Zl", "Zp"}:
-            return "", "a name with control characters"
+    if refusal := _characters_refusal(stored):
+        return "", refusal
     path = stored.replace("\\", "/")
     if path.startswith("/"):
         return "", "an absolute name"
@@ -44,6 +40,16 @@ def safe_name(stored: str, longest: int) -> tuple[str, str]:
         return "", "an empty name" if not parts else "a folder's name"
     refusal = next(filter(None, map(_component_refusal, parts)), "")
     return ("", refusal) if refusal else ("/".join(parts), "")
+
+
+def _characters_refusal(stored: str) -> str:
+    """Why the characters of a name are refused; empty: they are not."""
+    if stored.isprintable():
+        return ""
+    kinds = {unicodedata.category(character) for character in stored}
+    if "Cs" in kinds:
+        return "a name that is not UTF-8"
+    return "a name with control characters" if kinds & {"Cc", "Zl", "Zp"} else ""
 
 
 def _component_refusal(component: str) -> str:
