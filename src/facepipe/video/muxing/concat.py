@@ -104,20 +104,20 @@ class VideoPackets:
         """The packet with the parameter sets that it needs in its place, if it does."""
         if part.span.copied:
             return self._copy_with_parameter_sets(packet) if self.mixed else packet
-        sets = b""
+        prefix = b""
         # Parts differ where some spans are interlaced and others are not.
         if packet.is_keyframe and (self._differ or (self.mixed and self._codec == "hevc")):
-            sets = self._headers[part.path]
-        return _prefixed(packet, sets, bytes(packet)) if sets else packet
+            prefix = self._headers[part.path]
+        return _prefixed(packet, prefix, bytes(packet)) if prefix else packet
 
     def _copy_with_parameter_sets(self, packet: Packet[Stream]) -> Packet[Stream]:
-        sets, data = b"", bytes(packet)
+        prefix, data = b"", bytes(packet)
         if packet.is_keyframe and self._codec == "hevc":
             brought = has_parameter_sets(self._codec, data, self._nal_length_size)
-            sets = b"" if brought else self._own_parameter_sets
-        if not sets and self._nal_length_size is None:
+            prefix = b"" if brought else self._own_parameter_sets
+        if not prefix and self._nal_length_size is None:
             return packet
-        return _prefixed(packet, sets, annex_b(data, self._nal_length_size))
+        return _prefixed(packet, prefix, annex_b(data, self._nal_length_size))
 
 
 def _prefixed(packet: Packet[Stream], parameter_sets: bytes, data: bytes) -> Packet[Stream]:
