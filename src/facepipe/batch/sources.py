@@ -16,12 +16,8 @@ from facepipe._files import IMAGE_SUFFIXES, is_address
 from facepipe.batch.archives import Limits, Refused, is_archive_name, open_archive
 from facepipe.batch.remote import list_files
 from facepipe.errors import InputError, UsageError
-from facepipe.video.containers import WRITTEN_SUFFIXES
+from facepipe.video.containers import GENERAL_SUFFIX, READ_SUFFIXES, WRITTEN_SUFFIXES
 
-VIDEO_SUFFIXES = WRITTEN_SUFFIXES | {
-    *(".mts", ".avi", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".mxf", ".ogv", ".3gp"),
-    *(".3g2", ".dv", ".rm", ".wtv", ".y4m", ".ivf"),
-}
 _NOT_USABLE = "neither a video nor an image, nor an archive, by its name"
 #: Most characters of a line of a manifest.
 _MAX_LINE = 100_000
@@ -148,8 +144,7 @@ def _kind_of(place: str) -> tuple[str, str] | None:
         return "image", place
     if suffix in WRITTEN_SUFFIXES:
         return "video", place
-    # Matroska holds all that the containers do which are not written here.
-    return ("video", f"{stem}.mkv") if suffix in VIDEO_SUFFIXES else None
+    return ("video", f"{stem}{GENERAL_SUFFIX}") if suffix in READ_SUFFIXES else None
 
 
 def _of_folder(folder: str, place: str, limits: Limits, exclude: str) -> Iterator[Item | Skipped]:
@@ -211,7 +206,7 @@ def _of_archive(path: Path, place: str, limits: Limits) -> Iterator[Item | Skipp
                 if suffix in IMAGE_SUFFIXES:
                     inside = f"{place}/{member.name}"
                     yield Item(source, member.name, "image", inside, member.size, modified)
-                elif suffix in VIDEO_SUFFIXES:
+                elif suffix in READ_SUFFIXES:
                     yield Skipped(
                         f"{path}: {member.name}", "a video in an archive: unpack it first"
                     )

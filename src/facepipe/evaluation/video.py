@@ -18,7 +18,7 @@ import torch
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Track, VideoInfo
 from facepipe.errors import InputError, UsageError
-from facepipe.evaluation.clips import Rgb, downscale, read_video, upscale, write_video
+from facepipe.evaluation.clips import CLIP_SUFFIX, Rgb, downscale, read_video, upscale, write_video
 from facepipe.evaluation.tables import format_cell, markdown_table
 from facepipe.models.networks.stlpips import StLpips, load_installed_stlpips
 from facepipe.pipeline import api
@@ -131,7 +131,7 @@ def evaluate_video(
         height, width = clip[0][1].shape[:2]
         small = (round(width * ratio / 2) * 2, round(height * ratio / 2) * 2)
         large = (small[0] * scale, small[1] * scale)
-        low = folder / "low.mp4"
+        low = folder / f"low{CLIP_SUFFIX}"
         rate = Fraction(info.frames_per_second).limit_denominator(1001)
         write_video((downscale(image, small) for _, image in clip), low, rate=rate, crf=crf)
         # No larger than the clip: detail that it lacks cannot be measured.
@@ -141,7 +141,7 @@ def evaluate_video(
         bicubic = [downscale(upscale(image, large), size) for _, image in read_video(low)]
         rows = [_measure(BICUBIC, bicubic, truth, st_lpips, None)]
         for restorer in restorers:
-            target = folder / f"{len(rows)}.mp4"
+            target = folder / f"{len(rows)}{CLIP_SUFFIX}"
             api.enhance(low, target, _with_restorer(settings, restorer))
             restored = [downscale(image, size) for _, image in read_video(target)]
             rows.append(_measure(restorer, restored, truth, st_lpips, rows[0].psnr))

@@ -34,6 +34,7 @@ from facepipe.datatypes import (
     SpanFaces,
 )
 from facepipe.errors import OutputError
+from facepipe.video.containers import PART_SUFFIX
 
 #: The file with the sha256 of the finished output, while that gets its name.
 _MADE = "made"
@@ -61,7 +62,7 @@ class Job:
 
     def part(self, span: Span) -> Path:
         """Where the rendered `span` is kept."""
-        return self.folder / f"part-{span.index:05}.nut"
+        return self.folder / f"part-{span.index:05}{PART_SUFFIX}"
 
     def whole(self, target: Path) -> Path:
         """Where the finished video waits for its name."""

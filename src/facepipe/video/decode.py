@@ -12,11 +12,11 @@ from av.container import InputContainer
 
 from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
 from facepipe.video.conform import ParameterSetTracker, conformed
+from facepipe.video.containers import is_timed_as_decoded
 from facepipe.video.damage import DecodeReport
 from facepipe.video.pixel_formats import colour_of, views, working_format
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.sources import demuxed, open_source
-from facepipe.video.timestamps import is_timed_as_decoded
 
 #: Pixels of a frame that are decoded whatever the video's size: damage must not take all memory.
 _MAX_PIXELS = 36_000_000

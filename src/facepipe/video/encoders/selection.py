@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from facepipe.datatypes import PixelFormat, VideoInfo
 from facepipe.errors import UsageError
-from facepipe.video.containers import Container, container_of
+from facepipe.video.containers import GENERAL_SUFFIX, Container, container_of
 from facepipe.video.encoders.settings import (
     EncodeSettings,
     find_encoder,
@@ -87,7 +87,8 @@ def choose_encoder(info: VideoInfo, suffix: str, scale: int = 1) -> EncoderChoic
     if not tried:
         raise UsageError(
             f"no encoder here writes {info.pix_fmt} of {info.width * scale}x{info.height * scale} "
-            f"to {suffix}; name another target, such as .mkv, or an encoder with --codec"
+            f"to {suffix}; name another target, such as {GENERAL_SUFFIX}, or an encoder with "
+            "--codec"
         )
     least = min(tried, key=lambda candidate: candidate.lost)  # the first among equals
     return _chosen(least, info, own, container)
