@@ -9,8 +9,9 @@ import typer
 
 from facepipe import __version__
 from facepipe.cli.commands import Lazy, LazyGroup
-from facepipe.cli.output import NOTICE, print_error
+from facepipe.cli.output import print_error
 from facepipe.cli.signals import Interrupted, graceful_shutdown
+from facepipe.configs.notices import SHORT_NOTICE
 from facepipe.errors import FacepipeError, OutOfMemoryError, UsageError
 
 
@@ -67,7 +68,7 @@ app = typer.Typer(
     name="facepipe",
     cls=_Commands,
     help="Make the tiny faces of a video clear and leave the rest of the video as it is.\n\n"
-    + NOTICE,
+    + SHORT_NOTICE,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

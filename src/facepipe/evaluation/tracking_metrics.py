@@ -72,7 +72,7 @@ class _Match:
     identity: int
     size: float
     track: int | None = None
-    error: NDArray[np.float64] | None = None  # (5, 2) of landmark_error; None where unmatched
+    error: NDArray[np.float64] | None = None  # (5, 2) of alignment_error; None where unmatched
 
 
 def measure_tracking(
@@ -93,7 +93,7 @@ def measure_tracking(
                 continue
             if predicted.tracks is not None:
                 last_track[identity] = int(predicted.tracks[found])
-            error = landmark_error(predicted.faces.landmarks[found], truth.to_frame[place])
+            error = alignment_error(predicted.faces.landmarks[found], truth.to_frame[place])
             matches.append(_Match(number, identity, size, last_track.get(identity), error))
     fragmentations, identity_switches = _count_interruptions(matches)
     jitter, offset = _jitter_and_offset(matches, rate)
@@ -107,7 +107,7 @@ def measure_tracking(
     )
 
 
-def landmark_error(
+def alignment_error(
     landmarks: NDArray[np.float32], to_frame: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Error (5, 2) of an alignment by `landmarks`, canvas px: of each of the template's points."""

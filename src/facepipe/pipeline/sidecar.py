@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from facepipe._files import write_text
+from facepipe.configs.notices import NOTICE
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Damage, Part, Track, VideoInfo
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
@@ -31,13 +32,6 @@ from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.analysis_file import track_summary
 from facepipe.video import EncodeSettings
 from facepipe.video.damage import describe_damage, merged, places
-
-NOTICE = (
-    "Enhanced faces are plausible inventions of a neural network. They are no evidence of what a "
-    "person looked like and must not be used to identify anyone. Keep the original."
-)
-#: What the container itself says, where a player or a machine may read it.
-CONTAINER_TAG = "AI-enhanced faces (facepipe): plausible inventions, no evidence"
 
 _PACKAGES = ("facepipe", "numpy", "opencv-python-headless", "av", "onnxruntime", "torch")
 

@@ -143,7 +143,7 @@ def _add_stream(
     configure(context, settings, info, pix_fmt)
     stream.time_base = info.time_base
     if decoded is not None:
-        tags = tags_of(decoded, pix_fmt, info, context.height)
+        tags = written_tags(decoded, pix_fmt, info, context.height)
         context.color_range, context.colorspace = tags
         context.color_primaries = decoded.color_primaries
         context.color_trc = decoded.color_trc
@@ -175,7 +175,9 @@ def _tag_limited_range(context: av.VideoCodecContext) -> None:
     context.extradata = b"".join(bytes(packet) for packet in tagged) or context.extradata
 
 
-def tags_of(frame: av.VideoFrame, pix_fmt: str, info: VideoInfo, height: int) -> tuple[int, int]:
+def written_tags(
+    frame: av.VideoFrame, pix_fmt: str, info: VideoInfo, height: int
+) -> tuple[int, int]:
     """Colour range and matrix to write: the source's, unless RGB has to become something else.
 
     `frame` is the source's, `height` that of the video to be written. A matrix that the source

@@ -9,6 +9,7 @@ from array import array
 
 from facepipe.batch.archives.members import Limits, Member
 from facepipe.batch.archives.unpack import STEP
+from facepipe.errors import printable
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 DUPLICATE = "a member before it has the same name, but for case or the form of accents"
@@ -77,10 +78,9 @@ def too_big(member: Member, limits: Limits) -> str:
     return ""
 
 
-def printable(text: str) -> str:
-    """At most 200 characters of a text, with escapes for those that cannot be printed."""
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:201])
-    return shown if len(shown) <= 200 else f"{shown[:199]}…"
+def shown_name(name: str) -> str:
+    """A member's name as messages show it."""
+    return printable(name, longest=200)
 
 
 class Names:

@@ -24,8 +24,8 @@ from facepipe.batch.archives.names import (
     DUPLICATE,
     Names,
     is_archive_name,
-    printable,
     safe_name,
+    shown_name,
 )
 from facepipe.errors import OutputError
 
@@ -94,7 +94,7 @@ class ArchiveWriter:
         if not fault and (safe != name or not self._names.add(name)):
             fault = DUPLICATE if safe == name else "a name that is not in its plain form"
         if fault:
-            raise OutputError(f"{self._target}: {printable(name)}: {fault}")
+            raise OutputError(f"{self._target}: {shown_name(name)}: {fault}")
         known = modified if modified is not None and math.isfinite(modified) else 0
         with self._writing():
             if self._zip is not None:
