@@ -35,7 +35,7 @@ from facepipe.video.encoders.quality import encoder_options_of
 from facepipe.video.encoders.selection import choose_encoder, named_encoder
 from facepipe.video.encoders.selftest import require_usable
 from facepipe.video.encoders.settings import find_encoder
-from facepipe.video.holdings import INTERLACING
+from facepipe.video.holdings import HOLDINGS, INTERLACING
 from facepipe.video.pixel_formats import pixel_format, working_format
 from facepipe.video.probe import check_size
 from facepipe.video.shape import shaped
@@ -194,7 +194,8 @@ def with_holdings(plan: Plan, analysis: Analysis, settings: Settings, target: Pa
 
     MediaError where the target cannot hold that, as `check_target`.
     """
-    new = {name: pts for name, pts in analysis.holdings if name not in plan.holdings}
+    unknown = HOLDINGS - plan.holdings
+    new = {name: pts for name, pts in analysis.holdings if name in unknown}
     start, stop = plan.spans[0].start, plan.spans[-1].stop
     new = {name: pts for name, pts in new.items() if start <= pts < stop}
     if not new:

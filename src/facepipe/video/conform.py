@@ -70,6 +70,12 @@ def tags_of(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     )
 
 
+def set_tags(frame: av.VideoFrame, tags: tuple[int, int, int, int]) -> None:
+    """Tag a frame with range, matrix, primaries and transfer."""
+    frame.color_range, frame.colorspace = tags[:2]
+    frame.color_primaries, frame.color_trc = tags[2:]
+
+
 def conformed(
     frame: av.VideoFrame, info: VideoInfo, pts: int
 ) -> tuple[av.VideoFrame, tuple[str, ...]]:
@@ -107,8 +113,7 @@ def conformed(
         scaled = _converted(frame, info, inner, recoloured)
         frame = scaled if whole else _with_bars(scaled, frame, info)
     if tags_of(frame) != info.tags:
-        frame.color_range, frame.colorspace = info.tags[:2]
-        frame.color_primaries, frame.color_trc = info.tags[2:]
+        set_tags(frame, info.tags)
     return frame, tuple(changes)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from av.container import InputContainer
 
 from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
-from facepipe.video.conform import ParameterSetTracker, conformed
+from facepipe.video.conform import ParameterSetTracker, conformed, set_tags, tags_of
 from facepipe.video.containers import is_timed_as_decoded
 from facepipe.video.damage import DecodeReport
 from facepipe.video.fields import first_field
@@ -240,7 +240,10 @@ def _frame(
     image, faults = conformed(image, info, pts)
     if image.format.name != format.name:
         # Without a range or matrix asked for, a change of layout leaves every value as it is.
+        tags = tags_of(image)
         image = image.reformat(format=format.name, interpolation="BICUBIC", threads=1)
+        if info.forms:  # a change of size before it may have left others
+            set_tags(image, tags)
     image.pts = pts
     image.time_base = info.time_base
     frame = Frame(

@@ -152,7 +152,8 @@ class FormScan:
             tags=tags_of(frame),
             # The container's holds for frames that say the same as the first one.
             sample_aspect_ratio=self._own_aspect if said == self._first_aspect else said,
-            light=bool(LIGHT & holdings_of(frame)),
+            # Some encoders write light levels but once, and a decoder forgets them here.
+            light=bool(LIGHT & holdings_of(frame)) or bool(self.forms and self.forms[-1].light),
         )
 
 
@@ -166,7 +167,8 @@ def header_of(codec: str, packet: Packet[Stream], size: int | None) -> bytes | N
         return None
     beside = (bytes(one) for one in packet.iter_sidedata() if one.data_type == "new_extradata")
     head = _HEADS.get(codec, 0)
-    return b"".join(beside) + _within(codec, bytes(memoryview(packet)[:head]), size)
+    alpha = b"alpha" if packet.has_sidedata("matroska_block_additional") else b""
+    return b"".join((alpha, *beside)) + _within(codec, bytes(memoryview(packet)[:head]), size)
 
 
 def _within(codec: str, data: bytes, size: int | None) -> bytes:

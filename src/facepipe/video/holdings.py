@@ -25,6 +25,8 @@ SIDE_DATA = {
     Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
 }
 INTERLACING = "the interlacing flags of its frames"
+#: All names of what frames may hold.
+HOLDINGS = frozenset({*SIDE_DATA.values(), INTERLACING})
 #: What encoders take as options, for all frames of a part.
 LIGHT = frozenset({"the mastering display", "the content light level"})
 _T35 = b"\xb5\x00"  # registered user data of the United States (ITU-T T.35), a provider of 00xx

@@ -150,6 +150,8 @@ def _descriptions(info: VideoInfo) -> Iterator[str]:
         )
         how = ", with bars where the shape is another" if bars else ""
         yield f"frames are {_listed(sizes)}; all are written as {size} (--size){how}"
+        if info.fields:
+            yield "interlaced frames that are scaled have their fields mixed"
     formats = _changes(info, lambda form: form.pix_fmt.replace("yuvj", "yuv"))
     if len(formats) > 1:
         yield f"frames are {_listed(formats)}; all are written as {info.pix_fmt}"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
+from conformance.format_cases import MASTERED
 from facepipe.datatypes import VideoInfo
 from facepipe.video import probe
+from facepipe.video.shape import shaped
 from media import synthetic
 from media.sections import Section, captions, sectioned
 
@@ -69,6 +72,35 @@ def test_fields_that_begin_late(first: str, tmp_path: Path) -> None:
     made = (Section(), Section(interlaced=True, filters=[f"setfield={first[0]}ff"]))
     info = probe(sectioned(tmp_path / "a.ts", *made))
     assert (info.fields, info.places, info.forms) == ((first,), (info.pts[10],), ())
+
+
+def test_light_levels_that_are_written_once_are_no_change(tmp_path: Path) -> None:
+    lit = {"x265-params": MASTERED}
+    made = [Section(frames=15, pix_fmt="yuv420p10le", options=one) for one in (lit, {})]
+    info = probe(sectioned(tmp_path / "a.ts", *made, codec="libx265"))
+    assert info.forms == ()
+    info = probe(sectioned(tmp_path / "b.ts", *reversed(made), codec="libx265"))
+    assert [form.light for form in info.forms] == [False, True]
+
+
+def test_alpha_in_side_data_that_begins_late(tmp_path: Path) -> None:
+    """VP9 in WebM whose first half has its alpha taken away."""
+    path, whole = tmp_path / "a.webm", synthetic.see_through(tmp_path / "b.webm")
+    with av.open(str(whole)) as given, av.open(str(path), "w") as out:
+        source = given.streams.video[0]
+        stream = out.add_stream_from_template(source, opaque=True)
+        stream.metadata.update({"alpha_mode": "1"})
+        for number, packet in enumerate(p for p in given.demux(source) if p.size):
+            kept = packet
+            if number < 20:
+                kept = av.Packet(bytes(packet))
+                kept.pts, kept.dts, kept.time_base = packet.pts, packet.dts, packet.time_base
+                kept.is_keyframe = packet.is_keyframe
+            kept.stream = stream
+            out.mux_one(kept)
+    info = probe(path)
+    assert [form.pix_fmt for form in info.forms] == ["yuv420p", "yuva420p"]
+    assert shaped(info, "largest").pix_fmt == "yuva420p"
 
 
 def test_a_frame_that_no_header_announces_is_found_by_samples(tmp_path: Path) -> None:
