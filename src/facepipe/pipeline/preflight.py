@@ -30,12 +30,11 @@ from facepipe.video import (
 )
 from facepipe.video.containers import container_of
 from facepipe.video.damage import refuse_damage
-from facepipe.video.decode import fields_at
 from facepipe.video.encoders.quality import encoder_options_of
 from facepipe.video.encoders.selection import choose_encoder, named_encoder
 from facepipe.video.encoders.selftest import require_usable
 from facepipe.video.encoders.settings import find_encoder
-from facepipe.video.holdings import HOLDINGS, INTERLACING
+from facepipe.video.holdings import FIELD_ORDERS, HOLDINGS
 from facepipe.video.pixel_formats import pixel_format, working_format
 from facepipe.video.probe import check_size
 from facepipe.video.shape import shaped
@@ -194,17 +193,15 @@ def with_holdings(plan: Plan, analysis: Analysis, settings: Settings, target: Pa
 
     MediaError where the target cannot hold that, as `check_target`.
     """
-    unknown = HOLDINGS - plan.holdings
-    new = {name: pts for name, pts in analysis.holdings if name in unknown}
+    held = dict(analysis.holdings)
+    orders = {order for order, name in FIELD_ORDERS.items() if name in held}
+    fields = tuple(sorted({*plan.info.fields, *orders}))
+    plan = replace(plan, info=replace(plan.info, fields=fields))
     start, stop = plan.spans[0].start, plan.spans[-1].stop
-    new = {name: pts for name, pts in new.items() if start <= pts < stop}
+    new = {held[name] for name in HOLDINGS - plan.holdings if start <= held.get(name, stop) < stop}
     if not new:
         return plan
-    info = replace(plan.info, places=tuple(sorted({*plan.info.places, *new.values()})))
-    if INTERLACING in new:
-        info = replace(
-            info, fields=tuple(sorted({*info.fields, *fields_at(info, new[INTERLACING])}))
-        )
+    info = replace(plan.info, places=tuple(sorted({*plan.info.places, *new})))
     compatibility = check_target(
         Path(info.path),
         info,

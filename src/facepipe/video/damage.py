@@ -12,7 +12,8 @@ import av
 
 from facepipe.datatypes import Damage
 from facepipe.errors import InputError
-from facepipe.video.holdings import holdings_of
+from facepipe.video.fields import first_field
+from facepipe.video.holdings import FIELD_ORDERS, INTERLACING, holdings_of
 
 #: Damage of one kind with shorter gaps is described as one place, seconds.
 _MAX_GAP = Fraction(1, 2)
@@ -36,7 +37,10 @@ class DecodeReport:
 
     def hold(self, frame: av.VideoFrame, pts: int) -> None:
         """Note what a frame holds besides its pixels."""
-        for name in holdings_of(frame):
+        names = holdings_of(frame)
+        if INTERLACING in names:
+            names |= {FIELD_ORDERS[first_field(frame)]}
+        for name in names:
             self._held[name] = min(pts, self._held.get(name, pts))
 
     def holdings(self) -> tuple[tuple[str, int], ...]:

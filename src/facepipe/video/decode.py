@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
 
 import av
 import numpy as np
@@ -15,7 +14,6 @@ from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
 from facepipe.video.conform import ParameterSetTracker, conformed, set_tags, tags_of
 from facepipe.video.containers import is_timed_as_decoded
 from facepipe.video.damage import DecodeReport
-from facepipe.video.fields import first_field
 from facepipe.video.pixel_formats import colour_of, views, working_format
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.sources import demuxed, open_source
@@ -70,16 +68,6 @@ def decode(
     for pts in missing.elements():
         if pts >= span.start:
             report.add("do not decode", pts)
-
-
-def fields_at(info: VideoInfo, pts: int) -> tuple[Literal["top", "bottom"], ...]:
-    """Which field of the frame at `pts` comes first; none where it is not interlaced."""
-    handles = (frame.handle for frame in decode(info, Span(0, pts, pts + 1)))
-    return tuple(
-        first_field(one)
-        for one in handles
-        if isinstance(one, av.VideoFrame) and one.interlaced_frame
-    )
 
 
 def _report_faults(

@@ -24,7 +24,7 @@ from facepipe.video.encoders.settings import (
     output_pix_fmt,
     part_container,
 )
-from facepipe.video.fields import FieldMarks
+from facepipe.video.fields import FieldMarks, without_delay
 from facepipe.video.pixel_formats import (
     BT709_MATRIX,
     LIMITED_RANGE,
@@ -145,6 +145,8 @@ def _add_stream(
     # Parts that cannot differ have no light levels where some frames have none.
     may_differ = info.own_tags or len({form.light for form in info.forms}) < 2
     options = encoder_options(settings, decoded if may_differ else None) | _chroma(info, pix_fmt)
+    if settings.codec == "libx264" and len(info.fields) > 1:
+        options = without_delay(options)
     stream = out.add_stream(settings.codec, options=options)
     assert isinstance(stream, av.VideoStream)
     context = stream.codec_context

@@ -27,6 +27,17 @@ def first_field(frame: av.VideoFrame) -> Literal["top", "bottom"]:
     return "top" if _filtered(frame, "select", "eq(interlace_type\\,TOPFIRST)") else "bottom"
 
 
+def without_delay(options: dict[str, str]) -> dict[str, str]:
+    """Options with which libx264 encodes each frame as it comes.
+
+    It takes the order of fields from the newest frame for all that it still holds.
+    """
+    given = options.get("x264-params")
+    own = "sync-lookahead=0:sliced-threads=1:force-cfr=1"
+    parameters = f"{given}:{own}" if given else own
+    return options | {"bf": "0", "rc-lookahead": "0", "x264-params": parameters}
+
+
 class FieldMarks:
     """Marks progressive frames as such among interlaced ones; other encoders need none of it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import av
 from av.packet import Packet
@@ -25,6 +26,11 @@ SIDE_DATA = {
     Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
 }
 INTERLACING = "the interlacing flags of its frames"
+#: Orders of fields, as reports of decoding name them.
+FIELD_ORDERS: dict[Literal["top", "bottom"], str] = {
+    "top": "the top field first",
+    "bottom": "the bottom field first",
+}
 #: All names of what frames may hold.
 HOLDINGS = frozenset({*SIDE_DATA.values(), INTERLACING})
 #: What encoders take as options, for all frames of a part.

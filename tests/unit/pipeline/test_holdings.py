@@ -13,7 +13,7 @@ from facepipe.errors import MediaError
 from facepipe.pipeline.analysis_file import read_analysis
 from facepipe.pipeline.api import analyze, render
 from facepipe.video import probe
-from facepipe.video.holdings import INTERLACING
+from facepipe.video.holdings import FIELD_ORDERS, INTERLACING
 from media.sections import Section, progressive_up_to, sectioned
 
 LATE = Section(
@@ -59,6 +59,6 @@ def test_an_analysis_says_it_and_render_goes_by_it(film: Path, tmp_path: Path) -
     found, target = tmp_path / "analysis.json", tmp_path / "out.mp4"
     analyze(film, found, settings())
     pts = probe(film).pts[12]
-    assert read_analysis(found).holdings == ((INTERLACING, pts),)
+    assert dict(read_analysis(found).holdings) == {INTERLACING: pts, FIELD_ORDERS["top"]: pts}
     render(film, found, target, settings("output.preset=ultrafast"))
     assert flags(target) == flags(film)

@@ -32,6 +32,23 @@ def test_every_frame_keeps_its_own(preset: str, order: str, tmp_path: Path) -> N
     assert {first_field(frame) for frame in frames if frame.interlaced_frame} == {name}
 
 
+def test_both_orders_of_fields_in_one_span(tmp_path: Path) -> None:
+    made = [
+        Section(frames=15, interlaced=True, filters=[f"setfield={order}"])
+        for order in ("bff", "tff")
+    ]
+    info = probe(sectioned(tmp_path / "a.ts", *made, Section()))
+    assert info.fields == ("bottom", "top")
+    part = tmp_path / "part.nut"
+    span = Span(0, info.pts[0], info.pts[-1] + 1)
+    settings = EncodeSettings("libx264", (("preset", "medium"),), "yuv420p")
+    encode(decode(info, whole(info)), part, info=info, span=span, settings=settings)
+    with av.open(str(part)) as container:
+        frames = list(container.decode(container.streams.video[0]))
+    order = [first_field(frame) if frame.interlaced_frame else "" for frame in frames]
+    assert order == ["bottom"] * 15 + ["top"] * 15 + [""] * 10
+
+
 def test_a_progressive_film_is_written_as_such(tmp_path: Path) -> None:
     info = probe(sectioned(tmp_path / "a.ts", Section()))
     part = tmp_path / "part.nut"
