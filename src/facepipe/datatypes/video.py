@@ -147,6 +147,8 @@ class VideoInfo:
     parameter_sets: tuple[bytes, ...] = ()
     #: The forms of its frames, by time; empty where all are as the first one.
     forms: tuple[Form, ...] = ()
+    #: Size in the header, where frames may be smaller between keyframes (AV1, VP9); else None.
+    header_size: tuple[int, int] | None = None
     #: pts of frames that hold what none before them was seen to hold, such as captions.
     places: tuple[int, ...] = ()
     #: Which field is first in its interlaced frames, of those that were decoded.

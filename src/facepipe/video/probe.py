@@ -35,6 +35,8 @@ from facepipe.video.streams import (
 )
 from facepipe.video.timestamps import usual_duration
 
+#: Codecs whose frames may be of another size than the last keyframe.
+_RESIZING = ("av1", "vp9")
 #: Seconds that may be missing at the end of a video by what its container says.
 _TOLERATED = Fraction(1, 2)
 
@@ -73,6 +75,7 @@ class SourceScan:
         context = self._video.codec_context
         check_size(path, context.width, context.height, limits)
         self._decoder_name = context.name
+        self._header_size = (context.width, context.height)
         self._packets: Counter[int] = Counter()  # by the stream's index
         self._unread: str | None = None  # why reading ended early
         self._timing = TimingScan(self._video)
@@ -157,6 +160,7 @@ class SourceScan:
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
             forms=tuple(forms) if len(forms) > 1 else (),
+            header_size=self._header_size if coding.codec in _RESIZING else None,
             places=tuple(sorted(self._forms.places)),
             fields=tuple(sorted(self._forms.fields)),
         )

@@ -31,7 +31,7 @@ def shaped(info: VideoInfo, size: str) -> VideoInfo:
     """
     forms = info.forms or (_only_form(info),)
     shown = _shown(info)
-    width, height = _size(shown, forms[0], size)
+    width, height = _size(shown, _header_size(info, forms[0]), size)
     if len(forms) == 1 and (width, height) == (info.width, info.height):
         return info
     of_size = {form: ticks for form, ticks in shown.items() if _size_of(form) == (width, height)}
@@ -116,9 +116,18 @@ def _shown(info: VideoInfo) -> dict[Form, int]:
     return {form: ticks for form, ticks in total.items() if sizes[_size_of(form)] >= least}
 
 
-def _size(shown: dict[Form, int], first: Form, wanted: str) -> Size:
-    if wanted == "source":
+def _header_size(info: VideoInfo, first: Form) -> Size:
+    """The size that the header says, unless it is of another shape than the first frame."""
+    if info.header_size is None:
         return _size_of(first)
+    width, height = info.header_size
+    shapes = Fraction(width, max(height, 1)), Fraction(first.width, first.height)
+    return info.header_size if abs(shapes[0] / shapes[1] - 1) <= _SAME_SHAPE else _size_of(first)
+
+
+def _size(shown: dict[Form, int], header: Size, wanted: str) -> Size:
+    if wanted == "source":
+        return header
     if wanted not in ("largest", "usual"):
         width, _, height = wanted.partition("x")
         return int(width), int(height)
@@ -127,7 +136,7 @@ def _size(shown: dict[Form, int], first: Form, wanted: str) -> Size:
         sizes[_size_of(form)] += ticks
     if wanted == "usual":
         return max(sizes, key=lambda size: (sizes[size], size[0] * size[1]))
-    return max(sizes, key=lambda size: (size[0] * size[1], sizes[size]))
+    return max([*sizes, header], key=lambda size: (size[0] * size[1], sizes[size]))
 
 
 def _can_be_copied(info: VideoInfo, gop: tuple[int, int]) -> bool:

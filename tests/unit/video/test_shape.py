@@ -62,6 +62,28 @@ def test_the_size_is_chosen_and_told(wanted: str, size: tuple[int, int]) -> None
     assert ("with bars" in told) == (wanted == "800x600")
 
 
+def test_frames_may_be_smaller_than_their_header_says() -> None:
+    info = replace(video(form(0, 320, 180)), header_size=(640, 360))
+    for wanted, width in (("largest", 640), ("source", 640), ("usual", 320)):
+        assert shaped(info, wanted).width == width
+    lying = replace(video(form(0, 320, 180)), header_size=(640, 480))
+    assert shaped(lying, "largest") is lying
+    info = replace(GROWN, header_size=(320, 180))
+    assert shaped(info, "largest").width == 1280
+
+
+def test_a_size_that_changes_between_keyframes(tmp_path: Path) -> None:
+    """AV1 whose frames are smaller at random, as a call on a bad line."""
+    options = {"svtav1-params": "lp=1:resize-mode=2"}
+    section = Section(size=(320, 192), options=options)
+    path = sectioned(tmp_path / "a.mkv", section, codec="libsvtav1")
+    info = shaped(probe(path), "largest")
+    assert (info.width, info.height) == (320, 192)
+    frames = list(decode(info, whole(info)))
+    assert {(f.width, f.height) for f in frames} == {(320, 192)}
+    assert len({f.planes[0].tobytes() for f in frames}) == len(frames) == 10
+
+
 def test_a_blink_is_no_size() -> None:
     info = video(form(0, 320, 180), form(50, 8192, 4096), form(52, 320, 180))
     assert shaped(info, "largest").width == 320
