@@ -37,6 +37,7 @@ from conformance.readings import (
     track_difference,
 )
 from conformance.witness import Film, complaints
+from media.user_data import user_data_of
 
 Verdict = str | None
 
@@ -197,6 +198,16 @@ def captions(source: Film, target: Film, terms: Terms) -> Verdict:
     return "" if theirs == ours else words
 
 
+def user_data(source: Film, target: Film, terms: Terms) -> Verdict:
+    """What is put beside each picture in its packet, as cars put their telemetry."""
+    theirs, ours = (user_data_of(film.path) for film in (source, target))
+    if not theirs and not ours:
+        return None
+    if list(theirs.values()) != list(ours.values()):
+        return f"{len(ours)} of {len(theirs)} pictures have theirs"
+    return first_off(list(zip(ours, theirs, strict=True)), target.video.tick / 2)
+
+
 def streams(source: Film, target: Film, terms: Terms) -> Verdict:
     """Every packet of every other stream: payload, time, length, and what decoders are told."""
     if not source.others and not target.others:
@@ -298,6 +309,7 @@ PROPERTIES: Mapping[str, Property] = {
     "rotation": rotation,
     "fields": fields,
     "captions": captions,
+    "user data": user_data,
     "streams": streams,
     "sync": sync,
     "metadata": metadata,

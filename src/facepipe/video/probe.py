@@ -135,6 +135,7 @@ class SourceScan:
             chroma_location=chroma_location(video),
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
+            user_data=coding.user_data(),
         )
 
     def _damage(self) -> list[Damage]:

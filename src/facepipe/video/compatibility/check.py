@@ -20,6 +20,7 @@ from facepipe.video.compatibility.differences import (
     either,
     of_pixels,
     of_times,
+    of_user_data,
 )
 from facepipe.video.compatibility.properties import properties_of
 from facepipe.video.compatibility.trial import TrialMuxer
@@ -208,6 +209,7 @@ class _Checker:
             return written
         gone = [*_indices(refused), *(s.index for s in self._others if is_written_by_muxer(s))]
         found = [*refused, *self._lost_styles(container), *of_times(self._info, container)]
+        found += of_user_data(self._info, codec)
         where = f"{container.muxer} of {codec}"
         found += differences(self._before, written.properties, gone, where)
         found += of_pixels(self._info, settings, self._before, written.properties)

@@ -16,6 +16,7 @@ from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.languages import same_language
 from facepipe.video.muxing.subtitles import TEXT_CODECS
 from facepipe.video.pixel_formats import working_format
+from facepipe.video.user_data import without_place
 
 # Matrices and the like that have two numbers in H.273.
 _SAME = {5: 6}
@@ -137,6 +138,12 @@ def of_pixels(
     for what, held in kept.items():
         if not held:
             yield Incompatibility(what, f"{settings.codec} writes {after.pix_fmt}")
+
+
+def of_user_data(info: VideoInfo, codec: str) -> Iterator[Incompatibility]:
+    """What the source's pictures bring with them that video of `codec` has no place for."""
+    for what in without_place(info.user_data, codec):
+        yield Incompatibility(what, f"{codec} has no place for it")
 
 
 def _of_chapters(
