@@ -18,6 +18,7 @@ from facepipe.video.compatibility.differences import (
     describe,
     differences,
     either,
+    grouped,
     of_pixels,
     of_times,
     of_user_data,
@@ -90,7 +91,7 @@ def check_target(
         compatibility = checker.check(suffix)
         refused = [one for one in compatibility.incompatibilities if one.avoidable]
         if refused and not allow_loss:
-            why = "; ".join(f"{one.what}: {one.why}" for one in refused)
+            why = "; ".join(f"{whats}: {why}" for whats, why in grouped(refused))
             raise MediaError(
                 f"{container.muxer} cannot hold {why}; {checker.advice(suffix, refused)}"
                 "--allow-loss goes on without"

@@ -67,6 +67,14 @@ def describe(incompatibilities: Sequence[Incompatibility]) -> tuple[str, ...]:
     )
 
 
+def grouped(incompatibilities: Sequence[Incompatibility]) -> Iterator[tuple[str, str]]:
+    """What is lost, and why, for each cause."""
+    causes: dict[str, list[str]] = {}
+    for one in incompatibilities:
+        causes.setdefault(one.why, []).append(one.what)
+    yield from ((", ".join(whats), why) for why, whats in causes.items())
+
+
 def either(names: Collection[str]) -> str:
     """Names as a choice: a, b or c."""
     *most, last = names or [""]
@@ -91,7 +99,7 @@ def differences(
     if before.aspect != after.aspect:
         yield Incompatibility(f"the pixel aspect ratio {before.aspect}", why)
     yield from _of_colour(before, after, why)
-    for name in sorted(before.side_data - after.side_data):
+    for name in sorted(before.carried - after.carried):
         yield Incompatibility(name, why)
     if before.interlaced and not after.interlaced:
         yield Incompatibility("the interlacing flags of its frames", why)

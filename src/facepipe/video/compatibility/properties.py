@@ -15,9 +15,11 @@ from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
 
 from facepipe.video.conform import tags_of
-from facepipe.video.containers import MPEGTS
+from facepipe.video.containers import MOV, MPEGTS
 from facepipe.video.pixel_formats import FULL_RANGE, side_data
+from facepipe.video.pyav.header_data import header_boxes, names_of
 from facepipe.video.pyav.mpegts import transport_of
+from facepipe.video.pyav.private_boxes import private_boxes
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.streams import codec_name, has_decoder, is_cover, is_written_by_muxer
 
@@ -40,7 +42,7 @@ _SIDE_DATA = {
 _TECHNICAL = (
     *("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "handler_name"),
     *("vendor_id", "bps", "number_of_", "_statistics_", "source_id", "filename", "mimetype"),
-    *("alpha_mode", "variant_bitrate", "encoded_date", "tagged_date"),
+    *("alpha_mode", "stereo_mode", "variant_bitrate", "encoded_date", "tagged_date"),
 )
 _FRAMES, _PACKETS = 3, 96
 _UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
@@ -64,7 +66,8 @@ class FileProperties:
     """All that is compared between a source and a target.
 
     `chapters` are seconds, title and further keys; `colour` matrix, primaries and transfer by
-    H.273's numbers; `side_data` names those of the first frames.
+    H.273's numbers; `side_data` names those of the first frames, `described` what the header says
+    of all of them, `private` the boxes that FFmpeg does not know.
     """
 
     keys: frozenset[str]
@@ -74,6 +77,8 @@ class FileProperties:
     full_range: bool
     colour: tuple[int, int, int]
     side_data: frozenset[str]
+    described: frozenset[str]
+    private: frozenset[str]
     interlaced: bool
     pix_fmt: str | None  # as decoded; None: nothing decodes
     rgb: bool
@@ -81,6 +86,11 @@ class FileProperties:
     programs: int  # into which a transport stream is divided; else 0
     video: StreamProperties
     streams: tuple[StreamProperties, ...]
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """All that frames, header and boxes carry, in words."""
+        return self.side_data | self.described | self.private
 
 
 def properties_of(path: Path, video_index: int) -> FileProperties:
@@ -100,6 +110,9 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
             if stream.index != video_index and not is_written_by_muxer(stream)
         )
         own = _stream_properties(video)
+        described = names_of(header_boxes(video))
+        is_mov = MOV.matches(opened.format.name)
+        private = private_boxes(path).names if is_mov else frozenset()
         aspect = Fraction(video.sample_aspect_ratio or 1)
         frames, alpha_in_side_data = _first_frames(opened, video)
     first = frames[0] if frames else None
@@ -113,6 +126,8 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
         full_range=range_ == FULL_RANGE,
         colour=(colour[0], colour[1], colour[2]),
         side_data=frozenset(kinds),
+        described=described,
+        private=private,
         interlaced=any(frame.interlaced_frame for frame in frames),
         pix_fmt=first.format.name if first is not None else None,
         rgb=first is not None and first.format.is_rgb,
