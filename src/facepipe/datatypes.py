@@ -199,6 +199,7 @@ class VideoInfo:
     parameter_sets: tuple[bytes, ...] = ()
     #: How many of its pictures bring user data of each kind (`video.user_data`).
     user_data: tuple[tuple[int, int], ...] = ()
+    has_second_view: bool = False  # coded on top of the one that decodes (MV-HEVC, MVC)
 
     @property
     def seconds(self) -> float:

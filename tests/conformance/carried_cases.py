@@ -121,6 +121,8 @@ CASES: Sequence[Case] = [
          settings=X265, shows=("projection",)),
     *refused(Case("sphere to ts", _SPHERE, ".mp4", ".ts", shows=("projection",)),
              "mpegts cannot hold the projection", projection="lost: the projection of a sphere"),
+    Case("sphere in webm", _through(_boxed((ENTRY, sphere()), codec="libvpx-vp9", options=_VP9)),
+         ".webm", settings=VP9, shows=("projection",)),
     Case("views side by side in mov", _VIEWS, ".mov", shows=("projection",)),
     Case("a camera's boxes in mp4", _boxed(*_CAMERA), shows=("boxes",)),
     Case("a camera's boxes in mov, with sound", _boxed(*_CAMERA, audio=1), ".mov",

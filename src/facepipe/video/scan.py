@@ -11,6 +11,7 @@ from av.stream import Stream
 
 from facepipe.datatypes import Damage
 from facepipe.video.bitstream import (
+    has_second_view,
     is_parameter_set,
     is_random_access,
     nal_length_size,
@@ -140,6 +141,11 @@ class CodingScan:
     def coded_pts(self) -> tuple[int, ...]:
         """The pts of intact packets, in decoding order."""
         return tuple(p.pts for p in self._packets if p.is_intact and p.pts is not None)
+
+    def has_second_view(self) -> bool:
+        """Whether the first keyframe holds another view on top of its own."""
+        keyframe = self._keyframe
+        return keyframe is not None and has_second_view(self.codec, keyframe, self._nal_length_size)
 
     def user_data(self) -> tuple[tuple[int, int], ...]:
         """Kinds of user data, and how many pictures bring each."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
+import av
 import pytest
 
-from facepipe.video import EncodeSettings, probe
+from facepipe.video import EncodeSettings, check_target, mux, probe, smart_render_of
+from facepipe.video.bitstream import nal_units
 from facepipe.video.user_data import Message, messages_of, with_messages, without_place
 from media import synthetic
+from media.boxes import ENTRY, box, full, projection_of, with_boxes
 from media.user_data import user_data_of, with_user_data
-from media.video_checks import Render
+from media.video_checks import Render, rendered, whole
 
 _SLICE = {"h264": b"\x65slice", "hevc": b"\x26\x01slice"}
 _UUID = bytes(range(16))
@@ -108,3 +112,42 @@ def test_mpeg2_tells_what_it_has(tmp_path: Path) -> None:
     assert list(without_place(probe(source).user_data, "h264")) == [
         "the user data of its pictures (5 have some)"
     ]
+
+
+def with_second_view(path: Path) -> Path:
+    """HEVC in which each picture's slices come a second time, as those of another layer."""
+    plain = synthetic.film(
+        path.with_name("plain.mkv"), codec="libx265", options=_X265, frames=4, size=(96, 64)
+    )
+    with av.open(str(plain)) as given, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(given.streams.video[0], opaque=True)
+        for packet in given.demux(given.streams.video[0]):
+            if packet.size:
+                data = bytes(packet)
+                more = b"".join(
+                    (len(unit)).to_bytes(4, "big") + bytes([unit[0], unit[1] | 8]) + unit[2:]
+                    for unit in nal_units(data, 4)
+                    if unit[0] >> 1 < 32
+                )
+                made = av.Packet(data + more)
+                made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+                made.is_keyframe, made.stream = packet.is_keyframe, stream
+                out.mux_one(made)
+    eyes = box("vexu", box("eyes", full("stri", b"\3")))
+    return with_boxes(path, lambda _: path, (ENTRY, eyes))
+
+
+def test_a_second_view_is_named_and_no_longer_told_of(tmp_path: Path) -> None:
+    source = with_second_view(tmp_path / "in.mp4")
+    info = probe(source)
+    assert info.has_second_view
+    settings = EncodeSettings("libx264", (("preset", "ultrafast"),))
+    found = check_target(source, info, tmp_path / "out.mp4", settings=settings, allow_loss=True)
+    assert any("the second view of its pictures" in note for note in found.notes)
+    assert smart_render_of(info, replace(settings, pix_fmt="yuv420p"), source).extent == "none"
+    part = rendered(info, whole(info), tmp_path / "part.nut", settings)
+    for suffix in (".mp4", ".mkv"):
+        mux([part], source, info, tmp_path / f"out{suffix}", settings=settings, metadata={})
+        assert projection_of(tmp_path / f"out{suffix}") == (b"", None)
+    assert b"vexu" not in (tmp_path / "out.mp4").read_bytes()
+    assert not probe(synthetic.plain(tmp_path / "plain.mp4")).has_second_view

@@ -152,6 +152,8 @@ def of_user_data(info: VideoInfo, codec: str) -> Iterator[Incompatibility]:
     """What the source's pictures bring with them that video of `codec` has no place for."""
     for what in without_place(info.user_data, codec):
         yield Incompatibility(what, f"{codec} has no place for it")
+    if info.has_second_view:
+        yield Incompatibility("the second view of its pictures", "facepipe writes one view")
 
 
 def _of_chapters(

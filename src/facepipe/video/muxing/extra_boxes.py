@@ -16,6 +16,7 @@ from facepipe.video.pyav.private_boxes import (
     copy_private_boxes,
     private_boxes,
     scaled_boxes,
+    without_views,
 )
 
 _LARGEST_OF_TRIAL = 2**16  # bytes of each box that are copied to see whether it is kept
@@ -39,6 +40,7 @@ class ExtraBoxes:
 def extra_boxes(job: MuxJob, opened: InputContainer, streams: TargetStreams) -> ExtraBoxes:
     """What a target needs beside what FFmpeg writes: nothing where it is no mp4 or mov."""
     boxes, video = PrivateBoxes(), streams.original
+    one_view = job.video.info.has_second_view and job.video.sample is not None
     if job.container.isobmff:
         scale = job.video.scale
         if MOV.matches(opened.format.name):
@@ -47,5 +49,7 @@ def extra_boxes(job: MuxJob, opened: InputContainer, streams: TargetStreams) -> 
             described = scaled(header_boxes(video), scale)
             entries = {video.id: tuple(described.values())} if described else {}
             boxes = replace(boxes, entries=entries)
+        if one_view:
+            boxes = without_views(boxes, video.id)
     largest = None if job.max_packets is None else _LARGEST_OF_TRIAL
     return ExtraBoxes(boxes, job.video.source, streams.tracks, largest)

@@ -28,7 +28,7 @@ from facepipe.video.muxing.priming import encoder_delays, with_encoder_delay
 from facepipe.video.muxing.subtitles import SubtitleConverter, converted_to
 from facepipe.video.pixel_formats import side_data
 from facepipe.video.pyav.alpha import has_alpha_mode
-from facepipe.video.pyav.header_data import header_boxes, scaled, with_header_boxes
+from facepipe.video.pyav.header_data import header_boxes, of_one_view, scaled, with_header_boxes
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.streams import codec_name, is_cover
 
@@ -168,6 +168,8 @@ def _described(
     if template is original or job.container.isobmff:
         return template
     boxes = scaled(header_boxes(original), job.video.scale)
+    if job.video.info.has_second_view:
+        boxes = of_one_view(boxes)
     if not boxes:
         return template
     return stack.enter_context(with_header_boxes(template, boxes)).streams.video[0]

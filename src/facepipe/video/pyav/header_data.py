@@ -15,7 +15,7 @@ from contextlib import suppress
 import av
 from av.container import InputContainer
 
-from facepipe.video.pyav.private_boxes import SPHERE, with_larger_crop
+from facepipe.video.pyav.private_boxes import SPHERE, VIEWS, with_larger_crop
 
 _MUXERS = ("mp4", "mov")  # the first one writes more kinds of boxes, the second takes more codecs
 _OPTIONS = {"movflags": "empty_moov", "strict": "unofficial"}
@@ -29,7 +29,6 @@ _WORDS = {
     b"amve": "the ambient viewing environment",
 }
 _PATH = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
-_VIEWS = (b"st3d", b"vexu")
 _OLDER = (b"st3d", b"sv3d")  # boxes that say the same, and which way views are packed
 _SAMPLE_ENTRY, _TABLE = 86, 16  # bytes before the boxes in them
 
@@ -61,7 +60,7 @@ def scaled(boxes: HeaderBoxes, scale: int) -> HeaderBoxes:
 
 def of_one_view(boxes: HeaderBoxes) -> HeaderBoxes:
     """The boxes without those of several views."""
-    return {kind: box for kind, box in boxes.items() if kind not in _VIEWS}
+    return {kind: box for kind, box in boxes.items() if kind not in VIEWS}
 
 
 def with_header_boxes(stream: av.VideoStream, boxes: HeaderBoxes) -> InputContainer:

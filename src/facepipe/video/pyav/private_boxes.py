@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 SPHERE = "the projection of a sphere"
 #: Boxes of a sample entry that describe the frames: their crop, projection and views.
 DESCRIBING = frozenset(b"clap sv3d st3d vexu hfov".split())
+VIEWS = (b"st3d", b"vexu", b"hfov")  # those of them that tell of two views
 _CROP, _CROP_SIZE = b"clap", 40
 _LARGEST_INDEX = 2**28  # bytes of a moov box that are read
 _LARGEST_OFFSET = 2**32 - 1
@@ -425,6 +426,12 @@ def scaled_boxes(boxes: PrivateBoxes, video: int, scale: int) -> PrivateBoxes:
     entry = tuple(with_larger_crop(one, scale) for one in boxes.entries.get(video, ()))
     entries = {**boxes.entries, video: entry} if entry else boxes.entries
     return replace(boxes, trak=trak, entries=entries)
+
+
+def without_views(boxes: PrivateBoxes, video: int) -> PrivateBoxes:
+    """The boxes where the track `video` has one view only."""
+    entry = tuple(one for one in boxes.entries.get(video, ()) if one[4:8] not in VIEWS)
+    return replace(boxes, entries={**boxes.entries, video: entry})
 
 
 def with_larger_crop(box: bytes, scale: int) -> bytes:
