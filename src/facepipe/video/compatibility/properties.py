@@ -20,7 +20,7 @@ from facepipe.video.pixel_formats import FULL_RANGE, side_data
 from facepipe.video.pyav.header_data import header_boxes, names_of
 from facepipe.video.pyav.mpegts import Transport, transport_of
 from facepipe.video.pyav.private_boxes import private_boxes
-from facepipe.video.sources import demuxed, open_source
+from facepipe.video.sources import demuxed, open_bytes, open_source
 from facepipe.video.streams import codec_name, has_decoder, is_cover, is_written_by_muxer
 
 #: Side data of frames that mean something to a viewer, as messages name them.
@@ -104,8 +104,7 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
         streams = _other_streams(opened, video_index)
         own = _stream_properties(video)
         described = names_of(header_boxes(video))
-        is_mov = MOV.matches(opened.format.name)
-        private = private_boxes(path).names if is_mov else frozenset()
+        private = _private_boxes(path, opened)
         aspect = Fraction(video.sample_aspect_ratio or 1)
         frames, alpha_in_side_data = _first_frames(opened, video)
     first = frames[0] if frames else None
@@ -157,6 +156,13 @@ def _side_data_of(frames: Sequence[av.VideoFrame]) -> frozenset[str]:
     return frozenset(
         name for kind, name in _SIDE_DATA.items() if any(side_data(one, kind) for one in frames)
     )
+
+
+def _private_boxes(path: Path, opened: InputContainer) -> frozenset[str]:
+    if not MOV.matches(opened.format.name):
+        return frozenset()
+    with open_bytes(path) as file:
+        return private_boxes(file).names
 
 
 def _chapters(opened: InputContainer) -> tuple[tuple[float, str, frozenset[str]], ...]:

@@ -18,6 +18,7 @@ from facepipe.video.pyav.private_boxes import (
     scaled_boxes,
     without_views,
 )
+from facepipe.video.sources import open_bytes
 
 _LARGEST_OF_TRIAL = 2**16  # bytes of each box that are copied to see whether it is kept
 
@@ -34,7 +35,8 @@ class ExtraBoxes:
     def put_into(self, target: Path) -> None:
         """Put them into a target that is written whole. Errors: OSError as the disk does."""
         if self.boxes:
-            copy_private_boxes(self.boxes, self.source, target, self.tracks, largest=self.largest)
+            with open_bytes(self.source) as given:
+                copy_private_boxes(self.boxes, given, target, self.tracks, largest=self.largest)
 
 
 def extra_boxes(job: MuxJob, opened: InputContainer, streams: TargetStreams) -> ExtraBoxes:
@@ -44,7 +46,8 @@ def extra_boxes(job: MuxJob, opened: InputContainer, streams: TargetStreams) -> 
     if job.container.isobmff:
         scale = job.video.scale
         if MOV.matches(opened.format.name):
-            boxes = scaled_boxes(private_boxes(job.video.source), video.id, scale)
+            with open_bytes(job.video.source) as given:
+                boxes = scaled_boxes(private_boxes(given), video.id, scale)
         else:
             described = scaled(header_boxes(video), scale)
             entries = {video.id: tuple(described.values())} if described else {}

@@ -95,35 +95,34 @@ class PrivateBoxes:
         return frozenset(found)
 
 
-def private_boxes(path: Path) -> PrivateBoxes:
+def private_boxes(file: BinaryIO) -> PrivateBoxes:
     """What an mp4 or mov holds that FFmpeg does not hand on; nothing in a damaged index."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        boxes = list(_top_level(file, size))
-        moov = next((box for box in boxes if box.kind == b"moov"), None)
-        top = tuple(box for box in boxes if _is_private(file, box))
-        uuids = tuple(_uuid(file, box) for box in top)
-        if moov is None or moov.end - moov.begin > _LARGEST_INDEX:
-            return PrivateBoxes(top, uuids=uuids)
-        file.seek(moov.begin)
-        index = file.read(moov.end - moov.begin)
+    size = file.seek(0, io.SEEK_END)
+    boxes = list(_top_level(file, size))
+    moov = next((box for box in boxes if box.kind == b"moov"), None)
+    top = tuple(box for box in boxes if _is_private(file, box))
+    uuids = tuple(_uuid(file, box) for box in top)
+    if moov is None or moov.end - moov.begin > _LARGEST_INDEX:
+        return PrivateBoxes(top, uuids=uuids)
+    file.seek(moov.begin)
+    index = file.read(moov.end - moov.begin)
     return replace(_within(index, size), top=top, uuids=uuids)
 
 
 def copy_private_boxes(
     boxes: PrivateBoxes,
-    source: Path,
+    given: BinaryIO,
     target: Path,
     tracks: Sequence[int | None],
     *,
     largest: int | None = None,
 ) -> None:
-    """Put boxes of `source` into `target`, an mp4 or mov that is written whole.
+    """Put boxes of the file `given` into `target`, an mp4 or mov that is written whole.
 
     `tracks` are the ids that the target's tracks had in the source, in order, None: a new one. At
     most `largest` bytes are copied of each box beside the index. Errors: OSError as the disk does.
     """
-    with source.open("rb") as given, target.open("r+b") as file:
+    with target.open("r+b") as file:
         size = file.seek(0, io.SEEK_END)
         places = []
         for begin, end in boxes.blocks:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facepipe.video.pyav import private_boxes as module
 from facepipe.video.pyav.header_data import header_boxes, names_of, of_one_view, scaled
-from facepipe.video.pyav.private_boxes import copy_private_boxes, private_boxes, scaled_boxes
+from facepipe.video.pyav.private_boxes import PrivateBoxes, scaled_boxes
 from media import synthetic
 from media.boxes import (
     ENTRY,
@@ -31,13 +32,26 @@ UDTA, TRAK = ("moov", "udta"), ("moov", "trak", "udta")
 FAST = {"movflags": "+faststart"}
 
 
+def private_boxes(path: Path) -> PrivateBoxes:
+    with path.open("rb") as file:
+        return module.private_boxes(file)
+
+
+def put(
+    boxes: PrivateBoxes, source: Path, target: Path, tracks: list[int | None],
+    *, largest: int | None = None,
+) -> None:  # fmt: skip
+    with source.open("rb") as given:
+        module.copy_private_boxes(boxes, given, target, tracks, largest=largest)
+
+
 def quick(path: Path) -> Path:
     """A film whose index comes first."""
     return synthetic.film(path, frames=6, audio=1, container_options=FAST)
 
 
 def copied(source: Path, target: Path, **how: int | None) -> Path:
-    copy_private_boxes(private_boxes(source), source, target, [1, 2], **how)
+    put(private_boxes(source), source, target, [1, 2], **how)
     return target
 
 
@@ -62,11 +76,11 @@ def test_a_track_gets_its_own(tmp_path: Path) -> None:
     source = with_boxes(tmp_path / "in.mp4", quick, (TRAK, box("SERL", b"of the video")))
     target = quick(tmp_path / "out.mp4")
     boxes = private_boxes(source)
-    copy_private_boxes(boxes, source, target, [2, 1])
+    put(boxes, source, target, [2, 1])
     assert private_boxes(target).trak_udta == {2: boxes.trak_udta[1]}
     other = quick(tmp_path / "other.mp4")
     content = other.read_bytes()
-    copy_private_boxes(boxes, source, other, [None, 2])
+    put(boxes, source, other, [None, 2])
     assert other.read_bytes() == content
 
 
@@ -127,7 +141,7 @@ def test_what_describes_frames_grows_with_them(tmp_path: Path) -> None:
     boxes = scaled_boxes(private_boxes(source), 1, 4)
     assert b"FullPanoWidthPixels>384<" in boxes.trak[1][0]
     target = synthetic.film(tmp_path / "out.mp4", frames=3, size=(384, 256))
-    copy_private_boxes(boxes, source, target, [1])
+    put(boxes, source, target, [1])
     assert crop_of(target) == {side: 4 * n for side, n in crop_of(source).items()}
     assert private_boxes(synthetic.plain(tmp_path / "plain.mp4")).names == frozenset()
     assert not private_boxes(tmp_path / "plain.mp4")
