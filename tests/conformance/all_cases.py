@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from conformance import codec_cases, copy_cases, face_cases, format_cases, stream_cases, time_cases
+from conformance import (
+    carried_cases,
+    codec_cases,
+    copy_cases,
+    face_cases,
+    format_cases,
+    stream_cases,
+    time_cases,
+)
 from conformance.cases import Case
 
 GROUPS: Mapping[str, Sequence[Case]] = {
@@ -15,6 +23,7 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Sounds": stream_cases.SOUNDS,
     "Captions": stream_cases.CAPTIONS,
     "Everything else": stream_cases.REST,
+    "Carried along": carried_cases.CASES,
     "Faces": face_cases.CASES,
     "Copied": copy_cases.CASES,
 }
