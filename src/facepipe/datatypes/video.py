@@ -155,6 +155,9 @@ class VideoInfo:
     fields: tuple[Literal["top", "bottom"], ...] = ()
     #: Whether frames keep their own tags and shape of pixels, where forms differ in these.
     own_tags: bool = True
+    #: How many of its pictures bring user data of each kind (`video.user_data`).
+    user_data: tuple[tuple[int, int], ...] = ()
+    has_second_view: bool = False  # coded on top of the one that decodes (MV-HEVC, MVC)
 
     @property
     def seconds(self) -> float:

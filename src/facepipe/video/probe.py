@@ -163,6 +163,8 @@ class SourceScan:
             header_size=self._header_size if coding.codec in _RESIZING else None,
             places=tuple(sorted(self._forms.places)),
             fields=tuple(sorted(self._forms.fields)),
+            user_data=coding.user_data(),
+            has_second_view=coding.has_second_view(),
         )
 
     def _description(self) -> tuple[str | None, str | None]:

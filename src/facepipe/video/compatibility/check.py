@@ -19,9 +19,11 @@ from facepipe.video.compatibility.differences import (
     describe,
     differences,
     either,
+    grouped,
     of_forms,
     of_pixels,
     of_times,
+    of_user_data,
 )
 from facepipe.video.compatibility.properties import holding, properties_of
 from facepipe.video.compatibility.trial import TrialMux, TrialMuxer, holdings_at
@@ -94,7 +96,7 @@ def check_target(
         compatibility = checker.check(suffix)
         refused = [one for one in compatibility.incompatibilities if one.avoidable]
         if refused and not allow_loss:
-            why = "; ".join(f"{one.what}: {one.why}" for one in refused)
+            why = "; ".join(f"{whats}: {why}" for whats, why in grouped(refused))
             raise MediaError(
                 f"{container.muxer} cannot hold {why}; {checker.advice(suffix, refused)}"
                 "--allow-loss goes on without"
@@ -217,6 +219,7 @@ class _Checker:
             return written
         gone = [*_indices(refused), *(s.index for s in self._others if is_written_by_muxer(s))]
         found = [*refused, *self._lost_styles(container), *of_times(self._info, container)]
+        found += of_user_data(self._info, codec)
         where = f"{container.muxer} of {codec}"
         kept = holding(
             written.properties, self._kept_at_places(settings, suffix, _indices(refused))

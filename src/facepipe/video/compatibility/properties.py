@@ -15,18 +15,20 @@ from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
 
 from facepipe.video.conform import tags_of
-from facepipe.video.containers import MPEGTS
+from facepipe.video.containers import MOV, MPEGTS
 from facepipe.video.holdings import INTERLACING, holdings_of
 from facepipe.video.pixel_formats import FULL_RANGE, side_data
+from facepipe.video.pyav.header_data import header_boxes, names_of
 from facepipe.video.pyav.mpegts import Transport, transport_of
-from facepipe.video.sources import demuxed, open_source
+from facepipe.video.pyav.private_boxes import private_boxes
+from facepipe.video.sources import demuxed, open_bytes, open_source
 from facepipe.video.streams import codec_name, has_decoder, is_cover, is_written_by_muxer
 
 # What readers and writers note about the file or its packets, which are other ones now.
 _TECHNICAL = (
     *("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "handler_name"),
     *("vendor_id", "bps", "number_of_", "_statistics_", "source_id", "filename", "mimetype"),
-    *("alpha_mode", "variant_bitrate", "encoded_date", "tagged_date"),
+    *("alpha_mode", "stereo_mode", "variant_bitrate", "encoded_date", "tagged_date"),
 )
 _FRAMES, _PACKETS = 3, 96
 _UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
@@ -50,7 +52,8 @@ class FileProperties:
     """All that is compared between a source and a target.
 
     `chapters` are seconds, title and further keys; `colour` matrix, primaries and transfer by
-    H.273's numbers; `side_data` names those of the first frames.
+    H.273's numbers; `side_data` names those of the first frames, `described` what the header says
+    of all of them, `private` the boxes that FFmpeg does not know.
     """
 
     keys: frozenset[str]
@@ -60,6 +63,8 @@ class FileProperties:
     full_range: bool
     colour: tuple[int, int, int]
     side_data: frozenset[str]
+    described: frozenset[str]
+    private: frozenset[str]
     interlaced: bool
     pix_fmt: str | None  # as decoded; None: nothing decodes
     rgb: bool
@@ -72,6 +77,11 @@ class FileProperties:
     def holdings(self) -> frozenset[str]:
         """What its frames hold, by the names of `holdings_of`."""
         return self.side_data | {INTERLACING} if self.interlaced else self.side_data
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """All that frames, header and boxes carry, in words."""
+        return self.side_data | self.described | self.private
 
 
 def holding(properties: FileProperties, more: frozenset[str]) -> FileProperties:
@@ -93,6 +103,8 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
         chapters = _chapters(opened)
         streams = _other_streams(opened, video_index)
         own = _stream_properties(video)
+        described = names_of(header_boxes(video))
+        private = _private_boxes(path, opened)
         aspect = Fraction(video.sample_aspect_ratio or 1)
         frames, alpha_in_side_data = _first_frames(opened, video)
     first = frames[0] if frames else None
@@ -107,6 +119,8 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
         colour=(colour[0], colour[1], colour[2]),
         side_data=frozenset(kinds - {INTERLACING}),
         interlaced=INTERLACING in kinds,
+        described=described,
+        private=private,
         pix_fmt=first.format.name if first is not None else None,
         rgb=first is not None and first.format.is_rgb,
         alpha_in_side_data=alpha_in_side_data,
@@ -136,6 +150,13 @@ def _file_keys(opened: InputContainer) -> set[str]:
     if any("timecode" in map(str.lower, stream.metadata) for stream in opened.streams):
         keys.add("timecode")
     return keys
+
+
+def _private_boxes(path: Path, opened: InputContainer) -> frozenset[str]:
+    if not MOV.matches(opened.format.name):
+        return frozenset()
+    with open_bytes(path) as file:
+        return private_boxes(file).names
 
 
 def _chapters(opened: InputContainer) -> tuple[tuple[float, str, frozenset[str]], ...]:
