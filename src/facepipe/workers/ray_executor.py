@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from facepipe._clock import RunningClock
 from facepipe._files import write_bytes
 from facepipe.errors import UsageError, WorkerError
 from facepipe.workers.base import TaskFunction
@@ -30,8 +31,8 @@ _COUNT_SECONDS = 5.0
 _ANSWER_SECONDS = 2.0
 #: Seconds in which the cluster's port must accept a connection.
 _CONNECT_SECONDS = 10.0
-#: Seconds in which the first worker must have started.
-_START_SECONDS = 120.0
+#: Seconds in which the first worker must have started, and after which it is looked for again.
+_START_SECONDS, _POLL_SECONDS = 120.0, 0.5
 
 
 class RemoteTask(Protocol):
@@ -197,8 +198,10 @@ class ActorEngine:
     def wait_for_first(self, seconds: float) -> int:
         """Wait until a worker is ready; how many there will be."""
         self._start_actors()
-        ray.wait(list(self._starting), timeout=seconds)
-        self._collect_started()
+        clock = RunningClock()
+        while self._starting and not self._idle and clock.seconds() < seconds:
+            ray.wait(list(self._starting), timeout=_POLL_SECONDS)
+            self._collect_started()
         if not self._idle:
             needed = f"a processor and {worker_bytes() >> 20} MiB of memory"
             needed += f" and {self._gpus:g} of a GPU" if self._gpus else ""
