@@ -109,6 +109,8 @@ class SourceScan:
         # Packets that are timed as they are decoded do not say which frames a group shows.
         guessed = is_timed_as_decoded(self._container.format.name, coding.codec)
         gops = () if guessed else coding.closed_gops()
+        # Nor is a keyframe's time right that shows frames from before it.
+        keyframes = coding.random_access_pts() if guessed else timing.keyframe_pts()
         frame, context = self._first.frame, video.codec_context
         ratio = video.sample_aspect_ratio
         return VideoInfo(
@@ -121,7 +123,7 @@ class SourceScan:
             pix_fmt=self._pix_fmt(),
             time_base=Fraction(video.time_base),
             pts=tuple(timing.pts),
-            keyframe_pts=timing.keyframe_pts(),
+            keyframe_pts=keyframes,
             closed_gops=gops,
             coded_pts=coding.coded_pts() if gops else (),
             rotation=frame.rotation if frame is not None else 0,
