@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepipe import InputError, OutputError, Settings, UsageError, enhance
+from facepipe import InputError, OutputError, Settings, UsageError, analyze, enhance, render
 from media.portraits import portrait
 
 
@@ -120,3 +120,38 @@ def test_the_command_line_takes_photographs(tmp_path: Path) -> None:
     )
     assert refused.returncode == 2
     assert "an image keeps its format" in refused.stderr
+
+
+def test_a_photograph_without_its_end_is_kept_and_told(tmp_path: Path) -> None:
+    """As cameras leave them whose memory was full; strict mode refuses it."""
+    source, target = tmp_path / "in.jfif", tmp_path / "out.jpg"
+    Image.fromarray(photograph()).save(source, "JPEG", quality=95)
+    source.write_bytes(source.read_bytes()[:-2])
+    with pytest.raises(InputError, match=r"lacks its end; .*--strict-input refuses it"):
+        enhance(source, target, Settings(strict_input=True))
+    assert not target.exists()
+    done = enhance(source, target)
+    assert done.faces == 1
+    assert any("lacks its end" in warning for warning in done.warnings)
+    report = json.loads((tmp_path / "out.jpg.facepipe.json").read_text())
+    assert any("lacks its end" in warning for warning in report["warnings"])
+    again = enhance(target, tmp_path / "again.jpg")
+    assert any("enhanced by facepipe already" in warning for warning in again.warnings)
+
+
+def test_a_bitmap_is_a_photograph(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.bmp", tmp_path / "out.bmp"
+    Image.fromarray(photograph()).save(source)
+    assert enhance(source, target).faces == 1
+    changed = difference(source, target)
+    assert changed[50:110, 75:125].max() > 6
+    assert not changed[:, 180:].any()
+
+
+def test_halves_are_for_videos(tmp_path: Path) -> None:
+    source = tmp_path / "in.jpg"
+    Image.fromarray(photograph()).save(source)
+    with pytest.raises(UsageError, match="is a photograph by its name: `facepipe run`"):
+        analyze(source, tmp_path / "analysis.json")
+    with pytest.raises(UsageError, match="is a photograph by its name: `facepipe run`"):
+        render(source, tmp_path / "analysis.json", tmp_path / "out.jpg")

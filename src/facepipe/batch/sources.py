@@ -13,16 +13,30 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from facepipe._files import IMAGE_SUFFIXES, is_address
+from facepipe._kinds import is_video
 from facepipe.batch.archives import Limits, Refused, is_archive_name, open_archive
 from facepipe.batch.remote import list_files
 from facepipe.errors import InputError, UsageError
+from facepipe.pipeline.sidecar import REPORT_SUFFIX
 from facepipe.video.containers import WRITTEN_SUFFIXES
 
+#: Suffixes that are taken for videos without a look at the file; others are looked at.
 VIDEO_SUFFIXES = WRITTEN_SUFFIXES | {
     *(".mts", ".avi", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".mxf", ".ogv", ".3gp"),
-    *(".3g2", ".dv", ".rm", ".wtv", ".y4m", ".ivf"),
+    *(".3g2", ".dv", ".rm", ".rmvb", ".wtv", ".y4m", ".ivf", ".f4v", ".divx", ".gxf", ".ogm"),
+    *(".m2v", ".m1v", ".mpv", ".mpe", ".tod", ".mod", ".trp", ".tp", ".nut", ".nuv", ".swf"),
+    # Of recorders, and bare streams.
+    *(".dav", ".264", ".h264", ".avc", ".265", ".h265", ".hevc", ".266", ".h266", ".vvc"),
+    *(".mjpeg", ".mjpg", ".mjpe", ".obu", ".vc1", ".ifv"),
 }
-_NOT_USABLE = "neither a video nor an image, nor an archive, by its name"
+#: Suffixes of files that are no videos whatever they begin with: they are not looked at.
+_OTHER_SUFFIXES = {
+    *(".json", ".csv", ".txt", ".xml", ".html", ".htm", ".md", ".log", ".srt", ".vtt", ".ass"),
+    *(".pdf", ".doc", ".docx", ".xls", ".xlsx", ".py", ".mp3", ".wav", ".flac", ".m4a", ".ogg"),
+    *(".aac", ".opus", ".wma", ".db", ".ini", ".yml", ".yaml", ".toml", ".zip", ".exe", ".dll"),
+}
+_NOT_USABLE = "neither a video nor an image, nor an archive, by its name and its first bytes"
+_RESULT = "made by facepipe, as the report beside it says; give it by its name to enhance it again"
 #: Most characters of a line of a manifest.
 _MAX_LINE = 100_000
 _NOT_TEXT = "a name that is not UTF-8: rename it, or give it to `facepipe run`"
@@ -148,6 +162,14 @@ def _kind_of(place: str) -> tuple[str, str] | None:
     return ("video", f"{stem}.mkv") if suffix in VIDEO_SUFFIXES else None
 
 
+def _kind_by_content(path: str, place: str) -> tuple[str, str] | None:
+    """The kind of a local file by its first bytes, and its place; None: no video."""
+    stem, suffix = os.path.splitext(place)  # noqa: PTH122 (a million times)
+    if suffix.lower() in _OTHER_SUFFIXES or not is_video(Path(path)):
+        return None
+    return "video", f"{stem if suffix else place}.mkv"
+
+
 def _of_folder(folder: str, place: str, limits: Limits, exclude: str) -> Iterator[Item | Skipped]:
     """The items of a folder, sorted by name; in strings, as there may be millions."""
     try:
@@ -156,8 +178,12 @@ def _of_folder(folder: str, place: str, limits: Limits, exclude: str) -> Iterato
     except OSError as error:
         yield Skipped(folder, f"cannot be read ({error.strerror})")
         return
+    names = {entry.name for entry in inside}
     for entry in inside:
         if entry.name.startswith("."):
+            continue
+        if f"{entry.name}{REPORT_SUFFIX}" in names:
+            yield Skipped(entry.path, _RESULT)
             continue
         if entry.is_dir(follow_symlinks=False):
             if entry.path != exclude:
@@ -183,7 +209,7 @@ def _of_file(
     if is_archive_name(place):
         yield from _of_archive(Path(path), place, limits)
         return
-    found = _kind_of(place)
+    found = _kind_of(place) or _kind_by_content(path, place)
     if found is None:
         yield Skipped(path, _NOT_USABLE)
         return

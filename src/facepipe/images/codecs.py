@@ -12,7 +12,7 @@ import logging
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from PIL import Image, ImageFile
 from facepipe.images import containers
 from facepipe.images import exif as tags
 from facepipe.images.containers import EXIF_HEAD, Block
+from facepipe.images.damage import ended, jpeg_damage
 from facepipe.images.exif import DamagedError, Tag
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -91,16 +92,21 @@ class Details:
 class Decoded:
     """Decoded pixels (height, width, 1..4) as they are stored, not turned upright yet.
 
-    Channels are grey or R, G, B, and then alpha, or none; uint8, above 8 bits uint16.
+    Channels are grey or R, G, B, and then alpha, or none; uint8, above 8 bits uint16. `damage` says
+    what does not decode, in words; empty: all does.
     """
 
     pixels: Pixels
     orientation: int
     details: Details
+    damage: str = ""
 
 
 def read_jpeg(source: bytes, allow: Allow) -> Decoded:
-    """Decode a JPEG; of a file with several images (a gain map, a video) the first."""
+    """Decode a JPEG; of a file with several images (a gain map, a video) the first.
+
+    One that is cut short or damaged is decoded as far as it goes.
+    """
     head = containers.jpeg_head(source)
     allow(head.width, head.height, 1)
     if len(head.sampling) == 4:
@@ -123,7 +129,8 @@ def read_jpeg(source: bytes, allow: Allow) -> Decoded:
         progressive=head.progressive,
         rgb=head.rgb,
     )
-    return Decoded(_jpeg_pixels(source), orientation, details)
+    pixels, damage = _jpeg_pixels(source, progressive=head.progressive)
+    return Decoded(pixels, orientation, details, damage)
 
 
 def write_jpeg(pixels: Pixels, details: Details) -> bytes:
@@ -311,15 +318,23 @@ def vips_image(pixels: Pixels) -> pyvips.Image:
     return pyvips.Image.new_from_array(pixels, interpretation=interpretation)
 
 
-def _jpeg_pixels(source: bytes) -> Pixels:
-    """Decode a whole JPEG: a cut scan is an error, stray bytes between scans are not."""
+def _jpeg_pixels(source: bytes, *, progressive: bool) -> tuple[Pixels, str]:
+    """Decode a JPEG, and say what of it does not decode; stray bytes between scans are no damage.
+
+    Errors: pyvips.Error where nothing decodes.
+    """
     try:
-        return vips_pixels(pyvips.Image.jpegload_buffer(source, fail_on="warning"))
+        return vips_pixels(pyvips.Image.jpegload_buffer(source, fail_on="warning")), ""
     except pyvips.Error as error:
         warnings = [line for line in str(error).splitlines() if "Corrupt JPEG data" in line]
-        if not warnings or not all("extraneous bytes" in line for line in warnings):
+        if warnings and all("extraneous bytes" in line for line in warnings):
+            with suppress(pyvips.Error):
+                return vips_pixels(pyvips.Image.jpegload_buffer(source, fail_on="error")), ""
+        damage = jpeg_damage(source, progressive=progressive)
+        if damage is None:
             raise
-    return vips_pixels(pyvips.Image.jpegload_buffer(source, fail_on="error"))
+    image = pyvips.Image.jpegload_buffer(ended(source), fail_on="none")
+    return vips_pixels(image), damage
 
 
 def _first(numbers: tuple[int, ...], otherwise: int) -> int:

@@ -12,7 +12,7 @@ from facepipe import __version__
 from facepipe._files import is_image, sha256_of
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part
-from facepipe.errors import InputError
+from facepipe.errors import InputError, UsageError
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.checkpoint import claim, fingerprint, is_left, open_job
 from facepipe.pipeline.limits import check_crowd
@@ -34,7 +34,6 @@ from facepipe.pipeline.preflight import (
 )
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
-    CONTAINER_TAG,
     Sidecar,
     make_sidecar,
     scale_advice,
@@ -42,6 +41,7 @@ from facepipe.pipeline.sidecar import (
     write_sidecar,
 )
 from facepipe.video import mux, probe
+from facepipe.video.containers import CONTAINER_TAG
 from facepipe.video.source_cache import read_once
 from facepipe.workers.base import Executor
 from facepipe.workers.local import LocalExecutor
@@ -108,9 +108,11 @@ def render(
 ) -> Summary:
     """Render `source` by an analysis that was made, and perhaps edited, before.
 
-    Raises InputError when the analysis belongs to another source; else as `enhance`.
+    Raises InputError when the analysis belongs to another source, UsageError for an image; else as
+    `enhance`.
     """
     request = _request(source, target, settings, executor, overwrite, on_event)
+    _refuse_image(request.source)
     with translated_errors(request.source, request.target):
         return _enhance_video(request, read_analysis(Path(analysis), request.settings.limits))
 
@@ -127,6 +129,7 @@ def analyze(
     """Find and follow the faces of `source`, and write analysis.json to `target`."""
     request = _request(source, target, settings, executor, overwrite, on_event)
     source, target, settings = request.source, request.target, request.settings
+    _refuse_image(source)
     with translated_errors(source, target), read_once(source) as cache:
         plan = plan_run(probe(source, settings.limits), settings)
         plan = replace(plan, source_sha256=cache.sha256())
@@ -138,6 +141,15 @@ def analyze(
             run.job.deliver(run.job.analysis, target)
             run.job.remove()
     return found
+
+
+def _refuse_image(source: Path) -> None:
+    """Raise UsageError for an image, which takes both steps in one."""
+    if is_image(source):
+        raise UsageError(
+            f"{source} is a photograph by its name: `facepipe run` enhances it in one step; "
+            "analyze and render take videos"
+        )
 
 
 def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
@@ -199,7 +211,10 @@ def _enhance_image(request: _Request) -> Summary:
         seconds=done.seconds,
         resumed=0,
         advice=done.advice,
-        warnings=(f"as it was: {done.passed_through}",) if done.passed_through else (),
+        warnings=(
+            *((f"as it was: {done.passed_through}",) if done.passed_through else ()),
+            *done.warnings,
+        ),
     )
 
 

@@ -35,8 +35,8 @@ NOTICE = (
     "Enhanced faces are plausible inventions of a neural network. They are no evidence of what a "
     "person looked like and must not be used to identify anyone. Keep the original."
 )
-#: What the container itself says, where a player or a machine may read it.
-CONTAINER_TAG = "AI-enhanced faces (facepipe): plausible inventions, no evidence"
+#: What a report's name has more than that of its file.
+REPORT_SUFFIX = ".facepipe.json"
 
 _PACKAGES = ("facepipe", "numpy", "opencv-python-headless", "av", "onnxruntime", "torch")
 
@@ -233,7 +233,7 @@ def write_sidecar(content: Sidecar, path: Path) -> None:
 
 def sidecar_path(target: Path) -> Path:
     """Where the sidecar of `target` lies."""
-    return target.with_name(f"{target.name}.facepipe.json")
+    return target.with_name(f"{target.name}{REPORT_SUFFIX}")
 
 
 def changed_box(track: Track, knot: int, *, scale: int, width: int, height: int) -> list[int]:

@@ -27,13 +27,13 @@ from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.preflight import check_output, check_restorer
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
-    CONTAINER_TAG,
     make_sidecar,
     scale_advice,
     sidecar_path,
     write_sidecar,
 )
 from facepipe.pipeline.tasks import restorer_of, search
+from facepipe.video.containers import CONTAINER_TAG, MADE_BY_FACEPIPE
 
 _SPAN = Span(0, 0, 1)
 
@@ -98,6 +98,7 @@ class StillResult:
     failed: str | None = None
     unwritten: bool = False
     passed_through: str | None = None
+    warnings: tuple[str, ...] = ()  # what is to be known of the source
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,9 @@ def _write_enhanced(
     """Enhance the image that `content` holds and write it, with a sidecar where faces changed."""
     name, scale = Path(still.source).name, task.settings.output.scale
     image = read_image(content, name, max_pixels=task.max_pixels)
+    if image.damage and task.settings.strict_input:
+        raise InputError(f"{name}: {image.damage}; --strict-input refuses it")
+    result = replace(result, warnings=_warnings(image))
     info = _info(image.frame, image.kind, name)
     frame, analysis, faces = enhance_image(image, info, result.sha256, task.settings)
     written = content  # where no pixel changes, no byte does
@@ -210,12 +214,18 @@ def _write_enhanced(
         parts=[Part(_SPAN, "", 1, faces, runs_on=runs_on)],
         target=still.target,
         target_sha256=_digest(written),
-        notes=(),
+        notes=result.warnings,
     )
     still.target.parent.mkdir(parents=True, exist_ok=True)
     write_sidecar(report, sidecar_path(still.target))
     write_bytes(written, still.target)
     return replace(result, faces=faces, advice=scale_advice(analysis, scale))
+
+
+def _warnings(image: StillImage) -> tuple[str, ...]:
+    """What is to be known of a source: its damage, and that it was enhanced before."""
+    enhanced = CONTAINER_TAG.encode() in image.details.xmp
+    return tuple(filter(None, (image.damage, MADE_BY_FACEPIPE if enhanced else "")))
 
 
 def _why_not(analysis: Analysis) -> str:
@@ -261,7 +271,10 @@ def _digest(content: bytes) -> str:
 
 
 #: Suffixes of the same format.
-_SAME_FORMAT = {".jpeg": ".jpg", ".tiff": ".tif", ".heif": ".heic"}
+_SAME_FORMAT = {
+    **dict.fromkeys((".jpeg", ".jfif", ".jpe", ".mpo"), ".jpg"),
+    **{".tiff": ".tif", ".heif": ".heic", ".dib": ".bmp"},
+}
 
 
 def enhance_image_file(

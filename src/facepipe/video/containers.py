@@ -19,6 +19,13 @@ from facepipe.datatypes import VideoInfo
 from facepipe.errors import UsageError
 from facepipe.video.streams import codec_name, has_decoder, is_cover
 
+#: What a file that facepipe enhanced says of itself, where a player or a machine may read it.
+CONTAINER_TAG = "AI-enhanced faces (facepipe): plausible inventions, no evidence"
+#: Warning of a source that says so.
+MADE_BY_FACEPIPE = (
+    "the source was enhanced by facepipe already: faces are restored from restored ones; "
+    "better take the original"
+)
 #: Why data of a kind that no muxer knows are left out.
 HOMELESS = "no container takes data of this kind"
 _ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect ratio

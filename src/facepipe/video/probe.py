@@ -18,7 +18,7 @@ from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Damage, StreamInfo, VideoInfo
 from facepipe.errors import InputError
 from facepipe.video.conform import tags_of
-from facepipe.video.containers import MATROSKA, MOV
+from facepipe.video.containers import CONTAINER_TAG, MADE_BY_FACEPIPE, MATROSKA, MOV
 from facepipe.video.damage import merged
 from facepipe.video.gaps import Layout
 from facepipe.video.pixel_formats import pixel_format
@@ -133,11 +133,16 @@ class SourceScan:
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
-            warnings=timing.warnings(),
+            warnings=(*self._origin(), *timing.warnings()),
             chroma_location=chroma_location(video),
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
         )
+
+    def _origin(self) -> tuple[str, ...]:
+        """A warning where the file says that facepipe made it."""
+        said = self._container.metadata.values()
+        return (MADE_BY_FACEPIPE,) if CONTAINER_TAG in said else ()
 
     def _damage(self) -> list[Damage]:
         pts = self._timing.stated_pts
