@@ -13,9 +13,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from facepipe import __version__
+from facepipe._locks import HeldError, exclusive
 from facepipe.batch.event_log import event_log
 from facepipe.batch.images import ImageFeeder
 from facepipe.batch.ledger import FORMAT, Count, Ledger
@@ -97,9 +96,13 @@ def _locked_ledger(folder: Path, stack: ExitStack) -> Ledger:
     except OSError as error:
         raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
     try:
-        stack.enter_context(FileLock(job / "lock", timeout=0))
-    except Timeout as error:
-        raise OutputError(f"{folder}: another batch of facepipe is at work there") from error
+        stack.enter_context(exclusive(job / "lock"))
+    except HeldError as error:
+        raise OutputError(
+            f"{folder}: another batch of facepipe is at work there ({error})"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
     ledger = Ledger(job / "ledger.sqlite")
     stack.callback(ledger.close)
     return ledger

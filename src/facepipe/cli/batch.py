@@ -17,7 +17,7 @@ from facepipe.cli.options import (
     Quiet,
     with_settings,
 )
-from facepipe.cli.output import print_error, printable
+from facepipe.cli.output import print_error, print_warnings, printable
 from facepipe.cli.progress import batch_reporting
 from facepipe.configs.settings import Settings
 from facepipe.errors import UsageError
@@ -123,8 +123,15 @@ def batch(
 def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) -> Executor:
     if ray is None:
         from facepipe.workers.local import LocalExecutor
-        from facepipe.workers.resources import affordable_workers, worker_bytes
+        from facepipe.workers.resources import (
+            NO_SEMAPHORES,
+            affordable_workers,
+            has_semaphores,
+            worker_bytes,
+        )
 
+        if not has_semaphores():
+            print_warnings([NO_SEMAPHORES])
         return LocalExecutor(settings.workers or affordable_workers(worker_bytes()), isolated=True)
     from facepipe.workers.ray_executor import RayExecutor
 

@@ -23,7 +23,7 @@ from facepipe.workers.base import TaskFunction
 from facepipe.workers.dispatch import STALLED_SECONDS, EngineExecutor, WorkerLost
 from facepipe.workers.ray_files import FileServer
 from facepipe.workers.ray_metrics import TaskMetrics
-from facepipe.workers.resources import return_memory, worker_bytes
+from facepipe.workers.resources import LONGEST_SOCKET_FOLDER, return_memory, worker_bytes
 
 #: Seconds after which the cluster's size is asked for again.
 _COUNT_SECONDS = 5.0
@@ -93,6 +93,7 @@ def _connect(address: str, workers: int | None) -> None:
     options: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
     if address == "local":
         options |= {"num_cpus": workers, "include_dashboard": False}
+        options |= {"_temp_dir": folder} if (folder := _short_folder()) else {}
     try:
         if address not in ("auto", "local"):
             _check_port(address)  # Ray itself would wait for minutes
@@ -103,6 +104,23 @@ def _connect(address: str, workers: int | None) -> None:
             f"--ray {address}: no cluster answers there ({first}); allowed are local, auto on a "
             "machine of a cluster, or HOST:PORT"
         ) from error
+
+
+def _short_folder() -> str | None:
+    """A folder for Ray's sockets where its usual one is too long for them; None: it is not.
+
+    Errors: UsageError where there is no other one.
+    """
+    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    if len(os.fsencode(os.path.realpath(usual))) <= LONGEST_SOCKET_FOLDER:
+        return None
+    for other in ("/tmp", "/var/tmp", "/dev/shm"):
+        if os.access(other, os.W_OK | os.X_OK):
+            return f"{other}/ray"
+    raise UsageError(
+        f"--ray local: {usual} is too long for Ray, whose sockets' names have at most 107 bytes; "
+        f"set RAY_TMPDIR to a folder of {LONGEST_SOCKET_FOLDER} bytes at most"
+    )
 
 
 def _check_port(address: str) -> None:
