@@ -18,23 +18,13 @@ from facepipe.batch.archives import Limits, Refused, is_archive_name, open_archi
 from facepipe.batch.remote import list_files
 from facepipe.errors import InputError, UsageError
 from facepipe.pipeline.sidecar import REPORT_SUFFIX
-from facepipe.video.containers import WRITTEN_SUFFIXES
+from facepipe.video.containers import (
+    GENERAL_SUFFIX,
+    OTHER_SUFFIXES,
+    READ_SUFFIXES,
+    WRITTEN_SUFFIXES,
+)
 
-#: Suffixes that are taken for videos without a look at the file; others are looked at.
-VIDEO_SUFFIXES = WRITTEN_SUFFIXES | {
-    *(".mts", ".avi", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".mxf", ".ogv", ".3gp"),
-    *(".3g2", ".dv", ".rm", ".rmvb", ".wtv", ".y4m", ".ivf", ".f4v", ".divx", ".gxf", ".ogm"),
-    *(".m2v", ".m1v", ".mpv", ".mpe", ".tod", ".mod", ".trp", ".tp", ".nut", ".nuv", ".swf"),
-    # Of recorders, and bare streams.
-    *(".dav", ".264", ".h264", ".avc", ".265", ".h265", ".hevc", ".266", ".h266", ".vvc"),
-    *(".mjpeg", ".mjpg", ".mjpe", ".obu", ".vc1", ".ifv"),
-}
-#: Suffixes of files that are no videos whatever they begin with: they are not looked at.
-_OTHER_SUFFIXES = {
-    *(".json", ".csv", ".txt", ".xml", ".html", ".htm", ".md", ".log", ".srt", ".vtt", ".ass"),
-    *(".pdf", ".doc", ".docx", ".xls", ".xlsx", ".py", ".mp3", ".wav", ".flac", ".m4a", ".ogg"),
-    *(".aac", ".opus", ".wma", ".db", ".ini", ".yml", ".yaml", ".toml", ".zip", ".exe", ".dll"),
-}
 _NOT_USABLE = "neither a video nor an image, nor an archive, by its name and its first bytes"
 _RESULT = "made by facepipe, as the report beside it says; give it by its name to enhance it again"
 #: Most characters of a line of a manifest.
@@ -122,19 +112,23 @@ def _of_source(
         else:
             yield from _of_named(path, path.name, limits)
     elif glob.has_magic(source):
-        found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 (Path has no "**" first)
-        if not found:
-            raise InputError(f"{source}: no file has such a name")
-        base = Path(os.path.commonpath([Path(one).parent for one in found]))
-        for one in found:
-            if Path(one).is_file():
-                place = Path(one).relative_to(base).as_posix()
-                yield from _of_file(str(Path(one).absolute()), place, limits)
+        yield from _of_pattern(source, limits)
     else:
         raise InputError(
             f"{source} does not exist; give folders, files, patterns such as 'in/**/*.jpg', "
             "archives (.zip, .tar) or a manifest (.txt, .jsonl)"
         )
+
+
+def _of_pattern(pattern: str, limits: Limits) -> Iterator[Item | Skipped]:
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path has no "**" first)
+    if not found:
+        raise InputError(f"{pattern}: no file has such a name")
+    base = Path(os.path.commonpath([Path(one).parent for one in found]))
+    for one in found:
+        if Path(one).is_file():
+            place = Path(one).relative_to(base).as_posix()
+            yield from _of_file(str(Path(one).absolute()), place, limits)
 
 
 def _of_address(address: str, several: bool) -> Iterator[Item | Skipped]:
@@ -158,16 +152,15 @@ def _kind_of(place: str) -> tuple[str, str] | None:
         return "image", place
     if suffix in WRITTEN_SUFFIXES:
         return "video", place
-    # Matroska holds all that the containers do which are not written here.
-    return ("video", f"{stem}.mkv") if suffix in VIDEO_SUFFIXES else None
+    return ("video", f"{stem}{GENERAL_SUFFIX}") if suffix in READ_SUFFIXES else None
 
 
 def _kind_by_content(path: str, place: str) -> tuple[str, str] | None:
     """The kind of a local file by its first bytes, and its place; None: no video."""
     stem, suffix = os.path.splitext(place)  # noqa: PTH122 (a million times)
-    if suffix.lower() in _OTHER_SUFFIXES or not is_video(Path(path)):
+    if suffix.lower() in OTHER_SUFFIXES or not is_video(Path(path)):
         return None
-    return "video", f"{stem if suffix else place}.mkv"
+    return "video", f"{stem if suffix else place}{GENERAL_SUFFIX}"
 
 
 def _of_folder(folder: str, place: str, limits: Limits, exclude: str) -> Iterator[Item | Skipped]:
@@ -233,7 +226,7 @@ def _of_archive(path: Path, place: str, limits: Limits) -> Iterator[Item | Skipp
                 if suffix in IMAGE_SUFFIXES:
                     inside = f"{place}/{member.name}"
                     yield Item(source, member.name, "image", inside, member.size, modified)
-                elif suffix in VIDEO_SUFFIXES:
+                elif suffix in READ_SUFFIXES:
                     yield Skipped(
                         f"{path}: {member.name}", "a video in an archive: unpack it first"
                     )

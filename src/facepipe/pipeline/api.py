@@ -10,6 +10,7 @@ from pathlib import Path
 
 from facepipe import __version__
 from facepipe._files import is_image, sha256_of
+from facepipe.configs.notices import CONTAINER_TAG
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part
 from facepipe.errors import InputError, UsageError
@@ -41,7 +42,6 @@ from facepipe.pipeline.sidecar import (
     write_sidecar,
 )
 from facepipe.video import mux, probe
-from facepipe.video.containers import CONTAINER_TAG
 from facepipe.video.source_cache import read_once
 from facepipe.workers.base import Executor
 from facepipe.workers.local import LocalExecutor

@@ -16,6 +16,7 @@ import cv2
 import fsspec
 
 from facepipe._files import is_address, is_there, write_bytes
+from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError, UsageError
@@ -33,7 +34,6 @@ from facepipe.pipeline.sidecar import (
     write_sidecar,
 )
 from facepipe.pipeline.tasks import restorer_of, search
-from facepipe.video.containers import CONTAINER_TAG, MADE_BY_FACEPIPE
 
 _SPAN = Span(0, 0, 1)
 

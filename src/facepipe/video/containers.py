@@ -17,15 +17,9 @@ from av.stream import Stream
 
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import UsageError
+from facepipe.video.demuxers import UNTIMED
 from facepipe.video.streams import codec_name, has_decoder, is_cover
 
-#: What a file that facepipe enhanced says of itself, where a player or a machine may read it.
-CONTAINER_TAG = "AI-enhanced faces (facepipe): plausible inventions, no evidence"
-#: Warning of a source that says so.
-MADE_BY_FACEPIPE = (
-    "the source was enhanced by facepipe already: faces are restored from restored ones; "
-    "better take the original"
-)
 #: Why data of a kind that no muxer knows are left out.
 HOMELESS = "no container takes data of this kind"
 _ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect ratio
@@ -133,13 +127,19 @@ class Container:
         if is_cover(stream) and has_decoder(stream):
             return None if self.covers else "it holds no covers"
         if stream.type == "data":
-            if codec == "unknown":
-                return HOMELESS
-            known = self.data and (self.codecs is None or codec in self.codecs)
-            return None if known else "it holds no such data"
+            return self._data_refusal(codec)
         if stream.type not in ("video", "audio", "subtitle") or not has_decoder(stream):
             return "no container takes a stream of an unknown kind"
-        if stream.type == "subtitle" and not self.subtitles:
+        return self._codec_refusal(stream.type, codec)
+
+    def _data_refusal(self, codec: str) -> str | None:
+        if codec == "unknown":
+            return HOMELESS
+        known = self.data and (self.codecs is None or codec in self.codecs)
+        return None if known else "it holds no such data"
+
+    def _codec_refusal(self, kind: str, codec: str) -> str | None:
+        if kind == "subtitle" and not self.subtitles:
             return "its subtitles have no end"
         return None if self.takes(codec) else f"it takes no {codec}"
 
@@ -228,6 +228,44 @@ SUGGESTED = (".mkv", ".mp4", ".mov", ".webm", ".ts", ".m2ts", ".nut")
 _BY_SUFFIX = {suffix: container for container in CONTAINERS for suffix in container.suffixes}
 #: Suffixes of the files that can be written.
 WRITTEN_SUFFIXES = frozenset(_BY_SUFFIX)
+#: Suffixes that are taken for videos without a look at the file; others are looked at.
+READ_SUFFIXES = WRITTEN_SUFFIXES | {
+    *(".mts", ".avi", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".mxf", ".ogv", ".3gp"),
+    *(".3g2", ".dv", ".rm", ".rmvb", ".wtv", ".y4m", ".ivf", ".f4v", ".divx", ".gxf", ".ogm"),
+    *(".m2v", ".m1v", ".mpv", ".mpe", ".tod", ".mod", ".trp", ".tp", ".nuv"),
+    # Of recorders, and bare streams.
+    *(".dav", ".264", ".h264", ".avc", ".265", ".h265", ".hevc", ".266", ".h266", ".vvc"),
+    *(".mjpeg", ".mjpg", ".mjpe", ".obu", ".vc1", ".ifv"),
+}
+#: Suffixes of files that are no videos whatever they begin with: they are not looked at.
+OTHER_SUFFIXES = frozenset(
+    {
+        *(".json", ".csv", ".txt", ".xml", ".html", ".htm", ".md", ".log", ".srt", ".vtt", ".ass"),
+        *(".pdf", ".doc", ".docx", ".xls", ".xlsx", ".py", ".mp3", ".wav", ".flac", ".m4a"),
+        *(".ogg", ".aac", ".opus", ".wma", ".db", ".ini", ".yml", ".yaml", ".toml", ".zip"),
+        *(".exe", ".dll"),
+    }
+)
+#: Suffix of what is written of a source whose own container is not: it holds the most.
+GENERAL_SUFFIX = MATROSKA.suffixes[0]
+#: Suffix of rendered parts, in whatever container (`encoders.settings.part_container`).
+PART_SUFFIX = NUT.suffixes[0]
+
+
+def is_indexed(format_name: str) -> bool:
+    """Whether what FFmpeg's demuxer of that name reads has an index that leads to every packet."""
+    return any(container.isobmff and container.matches(format_name) for container in CONTAINERS)
+
+
+def is_timed_as_decoded(format_name: str, codec: str) -> bool:
+    """Whether packets state when they are decoded, and not when their frame is shown.
+
+    AVI, which is read and not written, has no other times, and recorders write them so in their own
+    format (dhav). FFmpeg works out the others for MPEG-4, but not for these codecs. Of them, bare
+    streams get such times (`timestamps.with_times`).
+    """
+    timed_so = format_name in ("avi", "dhav") and codec in ("h264", "hevc")
+    return timed_so or format_name in UNTIMED
 
 
 def container_of(target: Path | str) -> Container:

@@ -14,11 +14,12 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Damage, StreamInfo, VideoInfo
 from facepipe.errors import InputError
 from facepipe.video.conform import tags_of
-from facepipe.video.containers import CONTAINER_TAG, MADE_BY_FACEPIPE, MATROSKA, MOV
+from facepipe.video.containers import MATROSKA, MOV, is_indexed, is_timed_as_decoded
 from facepipe.video.damage import merged
 from facepipe.video.gaps import Layout
 from facepipe.video.pixel_formats import pixel_format
@@ -26,7 +27,7 @@ from facepipe.video.pyav.chroma import chroma_location
 from facepipe.video.scan import CodingScan, FirstFrameScan, TimingScan, is_shown
 from facepipe.video.sources import demuxed, describe, open_source
 from facepipe.video.streams import codec_name, is_chapter_track, main_video
-from facepipe.video.timestamps import is_timed_as_decoded, usual_duration
+from facepipe.video.timestamps import usual_duration
 
 #: Seconds that may be missing at the end of a video by what its container says.
 _TOLERATED = Fraction(1, 2)
@@ -147,10 +148,11 @@ class SourceScan:
     def _damage(self) -> list[Damage]:
         pts = self._timing.stated_pts
         count = self._packets[self._video.index]
+        indexed = is_indexed(self._container.format.name)
         return [
             *self._timing.damage,
             *_missing_at_end(self._container, self._video, pts, count, self._unread),
-            *self._layout.lost(self._container.format.name, pts, usual_duration(pts)),
+            *(() if indexed else self._layout.lost(pts, usual_duration(pts))),
         ]
 
     def _pix_fmt(self) -> str:

@@ -13,22 +13,10 @@ import av
 from av.packet import Packet
 from av.stream import Stream
 
-from facepipe.video.demuxers import UNTIMED
-
 StreamT = TypeVar("StreamT", bound=Stream)
 
 #: Frames per second of a bare stream whose header gives no rate.
 USUAL_RATE = Fraction(25)
-
-
-def is_timed_as_decoded(container: str, codec: str) -> bool:
-    """Whether packets state when they are decoded, and not when their frame is shown.
-
-    AVI has no other times, and recorders write them so in their own format (dhav). FFmpeg works out
-    the others for MPEG-4, but not for these codecs. Of them, bare streams get such times
-    (`with_times`).
-    """
-    return container in UNTIMED or (container in ("avi", "dhav") and codec in ("h264", "hevc"))
 
 
 def with_times(packets: Iterator[Packet[StreamT]]) -> Iterator[Packet[StreamT]]:
