@@ -22,10 +22,10 @@ from facepipe.batch.remote import check_address
 from facepipe.batch.repack import REPORTS, pack
 from facepipe.batch.report import BatchSummary, write_reports
 from facepipe.batch.session import FOLDER, MEMBERS, BatchSession, BatchSettings
-from facepipe.batch.sources import Item, Skipped, find_items
+from facepipe.batch.sources import UNREAD, Item, Skipped, find_items
 from facepipe.batch.videos import VideoFeeder
 from facepipe.configs.settings import Settings
-from facepipe.errors import OutputError, UsageError
+from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.pipeline.checkpoint import settings_mark
 from facepipe.pipeline.preflight import check_restorer
 from facepipe.workers.base import Executor
@@ -58,7 +58,8 @@ def open_ledger(
     """Open the output folder's ledger with all items of this run; `stack` closes it.
 
     Raises UsageError where the folder holds a batch with other settings, OutputError where another
-    run is at work there or the disk refuses, InputError for sources that do not exist.
+    run is at work there or the disk refuses, InputError for sources that do not exist or hold
+    nothing to enhance.
     """
     ledger = _locked_ledger(folder, stack)
     model, _ = check_restorer(settings, here=here)
@@ -85,6 +86,11 @@ def open_ledger(
 
     ledger.plan(new_items(), None if batch.address else folder, overwrite=batch.overwrite)
     ledger.skip(skipped)
+    if not ledger.count() and not any(one.reason.startswith(UNREAD) for one in skipped):
+        raise InputError(
+            f"{', '.join(sources)}: no video and no photograph is there"
+            + (f"; {len(skipped)} files were skipped: {skipped[0].reason}" if skipped else "")
+        )
     return ledger
 
 
@@ -145,13 +151,15 @@ def run_batch(
         _work(ledger, session, total, waiting, on_event)
         if batch.pack:
             pack(ledger, session)
+        reasons = [reason for _, reason in ledger.skipped()]
         summary = BatchSummary(
             folder=folder,
             counts=ledger.count(),
             worked_on=waiting,
             kept=total - waiting,
             kept_spans=session.kept_spans,
-            skipped=sum(1 for _ in ledger.skipped()),
+            skipped=len(reasons),
+            unread=sum(reason.startswith(UNREAD) for reason in reasons),
             seconds=time.monotonic() - began,
         )
         for path in write_reports(ledger, summary):

@@ -26,6 +26,8 @@ from facepipe.video.containers import (
 )
 
 _NOT_USABLE = "neither a video nor an image, nor an archive, by its name and its first bytes"
+#: How the reasons begin for what cannot be read.
+UNREAD = "cannot be read"
 _RESULT = "made by facepipe, as the report beside it says; give it by its name to enhance it again"
 #: Most characters of a line of a manifest.
 _MAX_LINE = 100_000
@@ -169,7 +171,7 @@ def _of_folder(folder: str, place: str, limits: Limits, exclude: str) -> Iterato
         with os.scandir(folder) as entries:
             inside = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        yield Skipped(folder, f"cannot be read ({error.strerror})")
+        yield Skipped(folder, f"{UNREAD} ({error.strerror})")
         return
     names = {entry.name for entry in inside}
     for entry in inside:
@@ -209,7 +211,7 @@ def _of_file(
     try:
         status = known or Path(path).stat()
     except OSError as error:
-        yield Skipped(path, f"cannot be read ({error.strerror})")
+        yield Skipped(path, f"{UNREAD} ({error.strerror})")
         return
     yield Item(path, None, *found, status.st_size, status.st_mtime_ns)
 

@@ -116,7 +116,7 @@ def batch(
         summary = run_batch(sources, folder, settings, executor, batch=wanted, on_event=on_event)
     if not quiet:
         _print_summary(summary)
-    if summary.failed:
+    if summary.failed or summary.unread:
         raise typer.Exit(ITEMS_FAILED)
 
 
@@ -170,5 +170,7 @@ def _print_summary(summary: BatchSummary) -> None:
     if summary.kept or summary.kept_spans:
         print(f"kept from an earlier run: {summary.kept} items, {summary.kept_spans} spans")
     print(f"each item: {summary.folder / 'facepipe-batch.csv'} (and .json)")
+    if summary.unread:
+        print_error(f"{summary.unread} folders or files cannot be read")
     if summary.failed:
         print_error(f"{summary.failed} items failed")

@@ -28,6 +28,7 @@ from facepipe.video import (
     probe,
     smart_render_of,
 )
+from facepipe.video.containers import container_of
 from facepipe.video.damage import refuse_damage
 from facepipe.video.encoders.quality import encoder_options_of
 from facepipe.video.encoders.selection import choose_encoder, named_encoder
@@ -144,6 +145,7 @@ def _on_spans(info: VideoInfo, spans: Sequence[Span]) -> tuple[str, ...]:
 def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) -> Plan:
     """The plan with the encoder, and with what the target's container cannot hold."""
     info, output = plan.info, settings.output
+    container_of(target)  # refuses one that is not written, by the target's name
     encode, notes = _encode_settings(output, info, target)
     check_encoder(encode, info)
     compatibility = check_target(

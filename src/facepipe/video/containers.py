@@ -274,7 +274,8 @@ def container_of(target: Path | str) -> Container:
     try:
         return _BY_SUFFIX[suffix.lower()]
     except KeyError:
+        what = f"{suffix} is not written" if suffix else "a name without a suffix"
         raise UsageError(
-            f"cannot tell the container of {Path(target).name!r} by its suffix; "
+            f"cannot tell the container of {str(target)!r} by its suffix: {what}; "
             f"use one of {', '.join(_BY_SUFFIX)}"
         ) from None
