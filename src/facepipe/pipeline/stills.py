@@ -21,10 +21,11 @@ from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError, UsageError
 from facepipe.faces.restoration.paste import enlarge
-from facepipe.faces.restore import render_frames
+from facepipe.faces.restore import restore_image
 from facepipe.faces.tracking.link import link
 from facepipe.images.still import MAX_PIXELS, StillImage, read_image, write_image
 from facepipe.models.registry import ModelFiles
+from facepipe.pipeline.limits import check_crowd
 from facepipe.pipeline.preflight import check_output, check_restorer
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
@@ -145,7 +146,10 @@ def pass_stills_through(task: StillsTask, progress: Progress) -> StillsResult:
 def enhance_image(
     image: StillImage, info: VideoInfo, sha256: str, settings: Settings
 ) -> tuple[Frame, Analysis, int]:
-    """Enhance an image: its frame, the analysis, and the number of restored faces."""
+    """Enhance an image: its frame, the analysis, and the number of restored faces.
+
+    Raises InputError for more faces than the limits allow.
+    """
     detect, restore = settings.detect, settings.restore
     found = search([image.frame], _SPAN, anchors=frozenset({0}), settings=detect)
     tracks = choose(
@@ -156,20 +160,16 @@ def enhance_image(
     scale = settings.output.scale
     if not enhanced:
         return image.frame if scale == 1 else enlarge(image.frame, scale), analysis, 0
-    counts: list[int] = []
-    (frame,) = render_frames(
-        iter([image.frame]),
-        _SPAN,
+    check_crowd(tracks, settings.limits, name=info.path)
+    frame, count = restore_image(
+        image.frame,
         enhanced,
         restorer_of(restore),
-        max_gap_pts=1,
-        window=1,
         strength=restore.strength,
         fidelity=restore.fidelity,
         scale=scale,
-        restored=counts.append,
     )
-    return frame, analysis, sum(counts)
+    return frame, analysis, count
 
 
 def _enhance(still: Still, task: StillsTask) -> StillResult:
