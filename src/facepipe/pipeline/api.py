@@ -20,9 +20,7 @@ from facepipe.pipeline.limits import check_crowd
 from facepipe.pipeline.passes import (
     OnEvent,
     Run,
-    analyze_pass,
     check_damage,
-    link_tracks,
     render_pass,
 )
 from facepipe.pipeline.preflight import (
@@ -41,6 +39,7 @@ from facepipe.pipeline.sidecar import (
     sidecar_path,
     write_sidecar,
 )
+from facepipe.pipeline.turning import analyze_video
 from facepipe.video import mux, probe
 from facepipe.video.source_cache import read_once
 from facepipe.workers.base import Executor
@@ -135,7 +134,7 @@ def analyze(
         plan = replace(plan, source_sha256=cache.sha256())
         check_output(source, target, overwrite or is_left(target))
         with _started(request, plan, None, (__version__,)) as run:
-            found = link_tracks(run, analyze_pass(run))
+            found = analyze_video(run)
             check_damage(plan, found.damage, settings)
             write_analysis(found, run.job.analysis)
             run.job.deliver(run.job.analysis, target)
@@ -269,7 +268,7 @@ def _analyzed(run: Run) -> Analysis:
     """The run's own analysis, read back: `run` sees the rounded numbers that `render` would."""
     kept = run.job.analysis
     if not kept.is_file():
-        write_analysis(link_tracks(run, analyze_pass(run)), kept)
+        write_analysis(analyze_video(run), kept)
     try:
         return read_analysis(kept, run.settings.limits)
     except InputError:  # cut short by a crash: the next run makes it anew

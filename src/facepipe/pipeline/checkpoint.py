@@ -39,6 +39,8 @@ from facepipe.video.containers import PART_SUFFIX
 #: The file with the sha256 of the finished output, while that gets its name.
 _MADE = "made"
 _MARK = "fingerprint"
+#: The file that says which way up faces are looked for.
+_TURN = "turned"
 _LOCKS = ("lock", f"lock{HELD}")
 #: Prefix of a measurement's array among the arrays of a span's faces.
 _MEASURED = "measured_"
@@ -103,6 +105,19 @@ class Job:
             return None
         # The folder may have been moved with its video.
         return replace(part, path=str(path))
+
+    @property
+    def turn(self) -> int | None:
+        """By how many degrees the faces are turned that are kept, where other ways were tried."""
+        with contextlib.suppress(OSError, ValueError):
+            return int((self.folder / _TURN).read_text(encoding="utf-8"))
+        return None
+
+    def keep_turn(self, degrees: int) -> None:
+        """Forget the faces that are kept, which were found another way up, and keep `degrees`."""
+        for path in self.folder.glob("faces-*.npz"):
+            path.unlink()
+        write_text(str(degrees), self.folder / _TURN)
 
     def keep_faces(self, found: SpanFaces) -> None:
         """Save what the analyze pass found in one span."""

@@ -17,8 +17,8 @@ import fsspec
 
 from facepipe._files import is_address, is_there, write_bytes
 from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
-from facepipe.configs.settings import Settings
-from facepipe.datatypes import Analysis, Frame, Part, Span, VideoInfo
+from facepipe.configs.settings import DetectSettings, Settings
+from facepipe.datatypes import Analysis, Frame, Part, Span, Track, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError, UsageError
 from facepipe.faces.restoration.paste import enlarge
 from facepipe.faces.restore import restore_image
@@ -35,6 +35,7 @@ from facepipe.pipeline.sidecar import (
     write_sidecar,
 )
 from facepipe.pipeline.tasks import restorer_of, search
+from facepipe.pipeline.turning import found_turned, shows_sure_face, sure_scores
 
 _SPAN = Span(0, 0, 1)
 
@@ -150,12 +151,11 @@ def enhance_image(
 
     Raises InputError for more faces than the limits allow.
     """
-    detect, restore = settings.detect, settings.restore
-    found = search([image.frame], _SPAN, anchors=frozenset({0}), settings=detect)
-    tracks = choose(
-        link([found], detect=detect, settings=settings.link, info=info), settings.choose, info
+    restore = settings.restore
+    tracks, warnings = _found(image.frame, info, settings)
+    analysis = Analysis(
+        sha256, info.time_base, 1, info.width, info.height, tracks, warnings=warnings
     )
-    analysis = Analysis(sha256, info.time_base, 1, info.width, info.height, tracks)
     enhanced = [track for track in tracks if track.enhance]
     scale = settings.output.scale
     if not enhanced:
@@ -170,6 +170,29 @@ def enhance_image(
         scale=scale,
     )
     return frame, analysis, count
+
+
+def _found(
+    frame: Frame, info: VideoInfo, settings: Settings
+) -> tuple[tuple[Track, ...], tuple[str, ...]]:
+    """The tracks of an image's faces, whichever way up, and a warning where that is another."""
+
+    def tracks_of(detect: DetectSettings) -> tuple[Track, ...]:
+        found = search([frame], _SPAN, anchors=frozenset({0}), settings=detect)
+        linked = link([found], detect=detect, settings=settings.link, info=info)
+        return choose(linked, settings.choose, info)
+
+    upright = tracks_of(settings.detect)
+    if settings.detect.turned != "auto" or shows_sure_face(upright):
+        return upright, ()
+    others = [
+        (tracks_of(settings.detect.model_copy(update={"turned": turn})), turn)
+        for turn in (180, 90, 270)
+    ]
+    best, turn = max(others, key=lambda one: sure_scores(one[0]))
+    if shows_sure_face(best):
+        return best, (found_turned(turn),)
+    return upright, ()
 
 
 def _enhance(still: Still, task: StillsTask) -> StillResult:
@@ -200,7 +223,8 @@ def _write_enhanced(
     if faces or scale > 1:
         written = write_image(image, frame, note=CONTAINER_TAG if faces else "")
     refused = sum(not track.enhance for track in analysis.tracks)
-    result = replace(result, size=len(written), refused=refused)
+    warnings = (*result.warnings, *analysis.warnings)
+    result = replace(result, size=len(written), refused=refused, warnings=warnings)
     if not faces:
         write_bytes(written, still.target)
         sidecar_path(still.target).unlink(missing_ok=True)  # of an image that is replaced
