@@ -132,6 +132,9 @@ class VideoInfo:
     extradata: bytes = b""  # the codec's header, as the container holds it
     #: NAL units of H.264 or HEVC in that header, then those in the first keyframe.
     parameter_sets: tuple[bytes, ...] = ()
+    #: How many of its pictures bring user data of each kind (`video.user_data`).
+    user_data: tuple[tuple[int, int], ...] = ()
+    has_second_view: bool = False  # coded on top of the one that decodes (MV-HEVC, MVC)
 
     @property
     def seconds(self) -> float:

@@ -12,7 +12,7 @@ import logging
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,9 @@ from PIL import Image, ImageFile
 
 from facepipe.images import containers
 from facepipe.images import exif as tags
+from facepipe.images.behind import MPF_HEAD, behind_jpeg, contents, mpf_at, with_pictures_found
 from facepipe.images.containers import EXIF_HEAD, Block
-from facepipe.images.damage import ended, jpeg_damage
+from facepipe.images.damage import decoded_jpeg
 from facepipe.images.exif import DamagedError, Tag
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -86,6 +87,14 @@ class Details:
     predictor: bool = False
     associated: bool = False  # TIFF: colours are multiplied by alpha
     colours: tuple[int, int] | None = None  # AVIF, HEIC: code points of primaries and transfer
+    behind: bytes = b""  # what follows the image in its file, and is carried over
+    #: Of a JPEG: where its index of pictures began, and where its first image ended; 0: no index.
+    index: tuple[int, int] = (0, 0)
+    turned: int = 1  # EXIF's orientation that was applied to its pixels, or is by its decoder
+    orientation: int = 1  # that it is written with: its pixels are turned back
+    companions: tuple[str, ...] = ()  # what lies behind it, in words
+    lost: tuple[str, ...] = ()  # images that belong to it and cannot be written, in words
+    notes: tuple[str, ...] = ()  # further things that are not written again, in words
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,23 +122,40 @@ def read_jpeg(source: bytes, allow: Allow) -> Decoded:
         raise RefusedError("a CMYK image; convert it to RGB")
     if head.bits != 8 or len(head.sampling) not in (1, 3):
         raise RefusedError(f"a JPEG of {len(head.sampling)} components of {head.bits} bits")
-    exif, orientation = upright_exif(containers.jpeg_block(head.blocks, EXIF_HEAD))
-    tables, turned = head.tables, orientation > 4
+    raw_exif = containers.jpeg_block(head.blocks, EXIF_HEAD)
+    exif, orientation = upright_exif(raw_exif)
+    behind = behind_jpeg(source)
+    # What lies behind it, such as a gain map, and what is laid over it, such as a depth map in XMP,
+    # stay as they are: so does the way that the image lies.
+    more_xmp = any(body.startswith(containers.XMP_MORE_HEAD) for _, body in head.blocks)
+    stays = bool(behind or more_xmp) and orientation > 1
+    exif = tags.with_orientation(exif, orientation) if stays else exif
+    tables, turned = head.tables, orientation > 4 and not stays
     if turned:
         tables = tuple(tuple(table[i % 8 * 8 + i // 8] for i in range(64)) for table in tables)
     chroma = head.sampling[0] if head.sampling[1:] == ((1, 1), (1, 1)) else (1, 1)
     subsampling = {(2, 2): 2, (2, 1): 0 if turned else 1}.get(chroma, 0)
+    xmp = containers.jpeg_block(head.blocks, containers.XMP_HEAD)
+    blocks = containers.jpeg_kept(head.blocks)
+    if not behind:
+        blocks = tuple(one for one in blocks if not one[1].startswith(MPF_HEAD))
     details = Details(
         8,
         exif,
-        containers.jpeg_block(head.blocks, containers.XMP_HEAD),
-        blocks=containers.jpeg_kept(head.blocks),
+        xmp,
+        blocks=blocks,
+        behind=behind,
+        index=(mpf_at(source), len(source) - len(behind)) if behind else (0, 0),
+        turned=1 if stays else orientation,
+        orientation=orientation if stays else 1,
+        companions=contents(behind, xmp),
+        notes=(*containers.jpeg_lost(head.blocks), *damaged_exif(raw_exif, exif)),
         tables=tables,
         subsampling=subsampling,
         progressive=head.progressive,
         rgb=head.rgb,
     )
-    pixels, damage = _jpeg_pixels(source, progressive=head.progressive)
+    pixels, damage = decoded_jpeg(source, progressive=head.progressive, decode=vips_pixels)
     return Decoded(pixels, orientation, details, damage)
 
 
@@ -152,7 +178,8 @@ def write_jpeg(pixels: Pixels, details: Details) -> bytes:
             optimize=True,
             keep_rgb=details.rgb,
         )
-    return containers.jpeg_joined(target.getvalue(), details.blocks, details.exif, details.xmp)
+    joined = containers.jpeg_joined(target.getvalue(), details.blocks, details.exif, details.xmp)
+    return with_pictures_found(joined, details.index, details.behind)
 
 
 def read_png(source: bytes, allow: Allow) -> Decoded:
@@ -165,7 +192,17 @@ def read_png(source: bytes, allow: Allow) -> Decoded:
     exif, orientation = upright_exif(first.get(b"eXIf", b""))
     pixels = vips_pixels(pyvips.Image.pngload_buffer(source, fail_on="error"))
     bits, xmp = 8 * pixels.itemsize, containers.png_xmp(chunks)
-    details = Details(bits, exif, xmp, blocks=containers.png_kept(chunks))
+    behind = containers.png_behind(source, chunks)
+    details = Details(
+        bits,
+        exif,
+        xmp,
+        blocks=containers.png_kept(chunks),
+        behind=behind,
+        turned=orientation,
+        companions=contents(behind, xmp),
+        notes=(*containers.png_lost(chunks), *damaged_exif(first.get(b"eXIf", b""), exif)),
+    )
     return Decoded(pixels, orientation, details)
 
 
@@ -174,7 +211,8 @@ def write_png(pixels: Pixels, details: Details) -> bytes:
     encoded = vips_image(pixels).pngsave_buffer(
         compression=6, filter="all", bitdepth=8 * pixels.itemsize, keep="none"
     )
-    return containers.png_joined(encoded, details.blocks, details.exif, details.xmp)
+    joined = containers.png_joined(encoded, details.blocks, details.exif, details.xmp)
+    return joined + details.behind
 
 
 def read_tiff(source: bytes, allow: Allow) -> Decoded:
@@ -200,8 +238,9 @@ def read_tiff(source: bytes, allow: Allow) -> Decoded:
         compression=_TIFF_COMPRESSIONS.get(compression, "deflate"),
         predictor=_first(first.get(317, ()), 1) == 2 or compression not in _TIFF_COMPRESSIONS,
         associated=associated,
+        turned=tags.orientation_of(source),
     )
-    return Decoded(pixels, tags.orientation_of(source), details)
+    return Decoded(pixels, details.turned, details)
 
 
 def _tiff_numbers(page: Mapping[int, Tag], layout: tags.Layout) -> dict[int, tuple[int, ...]]:
@@ -247,7 +286,8 @@ def read_webp(source: bytes, allow: Allow) -> Decoded:
     image = pyvips.Image.webpload_buffer(source, fail_on="error")
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
     allow(image.width, image.height, pages)
-    first = dict(reversed(containers.riff_chunks(source)))
+    chunks = containers.riff_chunks(source)
+    first = dict(reversed(chunks))
     exif, orientation = upright_exif(first.get(b"EXIF", b""))
     details = Details(
         8,
@@ -255,6 +295,8 @@ def read_webp(source: bytes, allow: Allow) -> Decoded:
         first.get(b"XMP ", b""),
         first.get(b"ICCP", b""),
         lossless=b"VP8L" in first,
+        turned=orientation,
+        notes=(*containers.riff_lost(chunks), *damaged_exif(first.get(b"EXIF", b""), exif)),
     )
     return Decoded(vips_pixels(image), orientation, details)
 
@@ -288,6 +330,11 @@ def upright_exif(structure: bytes) -> tuple[bytes, int]:
     except DamagedError:
         return b"", 1
     return upright, orientation
+
+
+def damaged_exif(structure: bytes, kept: bytes) -> tuple[str, ...]:
+    """A note where EXIF data were there and are dropped."""
+    return ("the EXIF data, which are damaged",) if structure and not kept else ()
 
 
 def forget_errors() -> None:
@@ -329,25 +376,6 @@ def vips_image(pixels: Pixels) -> pyvips.Image:
     model = "grey" if pixels.shape[2] < 3 else "rgb"
     interpretation = {"grey": "b-w", "rgb": "srgb"}[model] if pixels.itemsize == 1 else f"{model}16"
     return pyvips.Image.new_from_array(pixels, interpretation=interpretation)
-
-
-def _jpeg_pixels(source: bytes, *, progressive: bool) -> tuple[Pixels, str]:
-    """Decode a JPEG, and say what of it does not decode; stray bytes between scans are no damage.
-
-    Errors: pyvips.Error where nothing decodes.
-    """
-    try:
-        return vips_pixels(pyvips.Image.jpegload_buffer(source, fail_on="warning")), ""
-    except pyvips.Error as error:
-        warnings = [line for line in str(error).splitlines() if "Corrupt JPEG data" in line]
-        if warnings and all("extraneous bytes" in line for line in warnings):
-            with suppress(pyvips.Error):
-                return vips_pixels(pyvips.Image.jpegload_buffer(source, fail_on="error")), ""
-        damage = jpeg_damage(source, progressive=progressive)
-        if damage is None:
-            raise
-    image = pyvips.Image.jpegload_buffer(ended(source), fail_on="none")
-    return vips_pixels(image), damage
 
 
 def _first(numbers: tuple[int, ...], otherwise: int) -> int:

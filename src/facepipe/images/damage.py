@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import pyvips
 
+Pixels = TypeVar("Pixels")
+
 #: What begins a scan, what may stand before it, what ends the file, and the rows of a block.
 _SCAN, _TABLES, _END_OF_IMAGE, _STRIP = b"\xff\xda", b"\xff\xc4", b"\xff\xd9", 8
+
+
+def decoded_jpeg(
+    source: bytes, *, progressive: bool, decode: Callable[[pyvips.Image], Pixels]
+) -> tuple[Pixels, str]:
+    """Decode a JPEG, and say what of it does not decode; stray bytes between scans are no damage.
+
+    Errors: pyvips.Error where nothing decodes.
+    """
+    try:
+        return decode(pyvips.Image.jpegload_buffer(source, fail_on="warning")), ""
+    except pyvips.Error as error:
+        warnings = [line for line in str(error).splitlines() if "Corrupt JPEG data" in line]
+        if warnings and all("extraneous bytes" in line for line in warnings):
+            with suppress(pyvips.Error):
+                return decode(pyvips.Image.jpegload_buffer(source, fail_on="error")), ""
+        damage = jpeg_damage(source, progressive=progressive)
+        if damage is None:
+            raise
+    return decode(pyvips.Image.jpegload_buffer(ended(source), fail_on="none")), damage
 
 
 def jpeg_damage(source: bytes, *, progressive: bool) -> str | None:

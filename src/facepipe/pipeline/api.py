@@ -212,7 +212,7 @@ def _enhance_image(request: _Request) -> Summary:
         advice=done.advice,
         warnings=(
             *((f"as it was: {done.passed_through}",) if done.passed_through else ()),
-            *done.warnings,
+            *done.notes,
         ),
     )
 

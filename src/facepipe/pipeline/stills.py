@@ -99,8 +99,9 @@ class StillResult:
     advice: str | None = None
     failed: str | None = None
     unwritten: bool = False
+    incompatible: bool = False  # refused, as something would be lost
     passed_through: str | None = None
-    warnings: tuple[str, ...] = ()  # what is to be known of the source
+    notes: tuple[str, ...] = ()  # what is to be known of the source, what is lost, what goes along
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ def enhance_image(
 ) -> tuple[Frame, Analysis, int]:
     """Enhance an image: its frame, the analysis, and the number of restored faces.
 
-    Raises InputError for more faces than the limits allow.
+    Raises InputError for more faces than the limits allow, and MediaError before the work where the
+    file could not hold all that it holds now.
     """
     restore = settings.restore
     tracks, warnings = _found(image.frame, info, settings)
@@ -158,6 +160,8 @@ def enhance_image(
     )
     enhanced = [track for track in tracks if track.enhance]
     scale = settings.output.scale
+    if enhanced or scale > 1:
+        check_losses(image, info.path, allow_loss=settings.output.allow_loss)
     if not enhanced:
         return image.frame if scale == 1 else enlarge(image.frame, scale), analysis, 0
     check_crowd(tracks, settings.limits, name=info.path)
@@ -195,6 +199,24 @@ def _found(
     return upright, ()
 
 
+def check_losses(image: StillImage, name: str, *, allow_loss: bool) -> None:
+    """Raise MediaError where images that belong to this one would be lost, unless `allow_loss`."""
+    lost = image.details.lost
+    if lost and not allow_loss:
+        raise MediaError(
+            f"{name}: {' and '.join(lost)} in the same file would be lost, as facepipe writes "
+            f"{image.kind} without; --allow-loss goes on without"
+        )
+
+
+def notes_of(image: StillImage) -> tuple[str, ...]:
+    """What is lost where the image is written again, and what goes along, a line each."""
+    details = image.details
+    lost = [f"lost: {what}" for what in (*details.lost, *details.notes)]
+    kept = [f"kept as it was, not enhanced: {what} in the same file" for what in details.companions]
+    return (*lost, *kept)
+
+
 def _enhance(still: Still, task: StillsTask) -> StillResult:
     """Enhance and write one image; a failure is part of its result."""
     began = time.monotonic()
@@ -204,7 +226,12 @@ def _enhance(still: Still, task: StillsTask) -> StillResult:
         result = replace(result, sha256=_digest(content))
         result = _write_enhanced(still, task, content, result)
     except (InputError, MediaError, OutputError) as error:
-        result = replace(result, failed=str(error), unwritten=isinstance(error, OutputError))
+        result = replace(
+            result,
+            failed=str(error),
+            unwritten=isinstance(error, OutputError),
+            incompatible=isinstance(error, MediaError),
+        )
     return replace(result, seconds=round(time.monotonic() - began, 4))
 
 
@@ -214,17 +241,16 @@ def _write_enhanced(
     """Enhance the image that `content` holds and write it, with a sidecar where faces changed."""
     name, scale = Path(still.source).name, task.settings.output.scale
     image = read_image(content, name, max_pixels=task.max_pixels)
-    if image.damage and task.settings.strict_input:
-        raise InputError(f"{name}: {image.damage}; --strict-input refuses it")
-    result = replace(result, warnings=_warnings(image))
+    _refuse_damage(image, name, task.settings)
     info = _info(image.frame, image.kind, name)
     frame, analysis, faces = enhance_image(image, info, result.sha256, task.settings)
     written = content  # where no pixel changes, no byte does
     if faces or scale > 1:
         written = write_image(image, frame, note=CONTAINER_TAG if faces else "")
     refused = sum(not track.enhance for track in analysis.tracks)
-    warnings = (*result.warnings, *analysis.warnings)
-    result = replace(result, size=len(written), refused=refused, warnings=warnings)
+    lost = notes_of(image) if written is not content else ()
+    notes = (*_warnings(image), *analysis.warnings, *lost)
+    result = replace(result, size=len(written), refused=refused, notes=notes)
     if not faces:
         write_bytes(written, still.target)
         sidecar_path(still.target).unlink(missing_ok=True)  # of an image that is replaced
@@ -238,12 +264,18 @@ def _write_enhanced(
         parts=[Part(_SPAN, "", 1, faces, runs_on=runs_on)],
         target=still.target,
         target_sha256=_digest(written),
-        notes=result.warnings,
+        notes=notes,
     )
     still.target.parent.mkdir(parents=True, exist_ok=True)
     write_sidecar(report, sidecar_path(still.target))
     write_bytes(written, still.target)
     return replace(result, faces=faces, advice=scale_advice(analysis, scale))
+
+
+def _refuse_damage(image: StillImage, name: str, settings: Settings) -> None:
+    """Raise InputError for a damaged image where the settings refuse it."""
+    if image.damage and settings.strict_input:
+        raise InputError(f"{name}: {image.damage}; --strict-input refuses it")
 
 
 def _warnings(image: StillImage) -> tuple[str, ...]:
@@ -294,6 +326,20 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def _check_files(source: Path, target: Path, *, overwrite: bool) -> None:
+    """Refuse a source that is not there, and a target of another format or that exists."""
+    if not is_there(source) or not source.is_file():
+        raise InputError(f"{source}: there is no such image")
+    kinds = [
+        _SAME_FORMAT.get(path.suffix.lower(), path.suffix.lower()) for path in (source, target)
+    ]
+    if kinds[0] != kinds[1]:
+        raise UsageError(
+            f"{target.name}: an image keeps its format; name the output *{source.suffix.lower()}"
+        )
+    check_output(source, target, overwrite)
+
+
 #: Suffixes of the same format.
 _SAME_FORMAT = {
     **dict.fromkeys((".jpeg", ".jfif", ".jpe", ".mpo"), ".jpg"),
@@ -313,22 +359,31 @@ def enhance_image_file(
 
     An image in which no face is enhanced is copied byte by byte, unless it is enlarged.
     Raises InputError for a file that is no image, UsageError for a target of another format,
-    OutputError for one that cannot be written.
+    OutputError for one that cannot be written, MediaError where images in the same file would be
+    lost.
     """
-    if not is_there(source) or not source.is_file():
-        raise InputError(f"{source}: there is no such image")
-    kinds = [
-        _SAME_FORMAT.get(path.suffix.lower(), path.suffix.lower()) for path in (source, target)
-    ]
-    if kinds[0] != kinds[1]:
-        raise UsageError(
-            f"{target.name}: an image keeps its format; name the output *{source.suffix.lower()}"
-        )
-    check_output(source, target, overwrite)
+    _check_files(source, target, overwrite=overwrite)
     model, _ = check_restorer(settings)
     still = Still(0, str(source), target)
     task = StillsTask((still,), target.parent, settings, max_pixels, model)
     (done,) = enhance_stills(task, lambda _: None).stills
+    if done.incompatible:
+        raise MediaError(str(done.failed))
     if done.failed:
         raise (OutputError if done.unwritten else InputError)(done.failed)
     return done
+
+
+def plan_image(
+    source: Path, target: Path, settings: Settings, *, overwrite: bool = False
+) -> tuple[StillImage, tuple[str, ...]]:
+    """Check all that `enhance_image_file` does before the work: the image, and notes on it.
+
+    Errors: as of that, and MediaError where images in the same file would be lost.
+    """
+    _check_files(source, target, overwrite=overwrite)
+    check_restorer(settings)
+    image = read_image(_content(Still(0, str(source), target)), source.name)
+    _refuse_damage(image, source.name, settings)
+    check_losses(image, source.name, allow_loss=settings.output.allow_loss)
+    return image, (*_warnings(image), *notes_of(image))

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TypeVar, cast
+from typing import IO, BinaryIO, TypeVar, cast
 
 import av
 import fsspec
@@ -84,6 +84,11 @@ def check_is_file(path: Path) -> None:
         raise InputError(f"{path} is no regular file; give a video file")
     if status.st_size == 0:
         raise InputError(f"{path} is empty; give a video file")
+
+
+def open_bytes(source: Path) -> BinaryIO:
+    """The bytes of a file that `open_source` takes. Errors: OSError as the disk does."""
+    return cast("BinaryIO", cached_file(source) or source.open("rb"))
 
 
 def demuxed(opened: InputContainer, *streams: StreamT) -> Iterator[Packet[StreamT]]:

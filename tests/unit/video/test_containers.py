@@ -291,11 +291,11 @@ def test_a_cover_in_mp4_is_worth_more_than_keys_of_ones_own(tmp_path: Path, rend
 def test_no_muxer_is_named_outside_its_row() -> None:
     """Neither a demuxer, nor a suffix; also not in the middle of a text such as "a{number}.mp4".
 
-    Demuxers are named in their own module and where files are opened; chroma lies on a floor below
-    the rows.
+    Demuxers are named in their own module and where files are opened; what asks headers written to
+    memory lies on a floor below the rows.
     """
     package = Path(containers.__file__).parents[1]
-    rooms = ("containers", "demuxers", "sources", "pyav/chroma")
+    rooms = ("containers", "demuxers", "sources", "pyav/chroma", "pyav/header_data")
     allowed = {f"video/{room}.py" for room in rooms}
     muxers = {container.muxer for container in CONTAINERS}
     used = {*demuxers.BARE, *demuxers.UNSEEKABLE, *demuxers.REFUSED, "avi", "asf", "mxf", "ogg"}
