@@ -11,6 +11,7 @@ from conformance import (
     copy_cases,
     face_cases,
     format_cases,
+    recorder_cases,
     stream_cases,
     time_cases,
 )
@@ -28,5 +29,6 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Carried along": carried_cases.CASES,
     "Faces": face_cases.CASES,
     "Copied": copy_cases.CASES,
+    "Recorders": recorder_cases.CASES,
 }
 CASES: Sequence[Case] = [case for cases in GROUPS.values() for case in cases]

@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Damage, StreamInfo, VideoInfo
 from facepipe.errors import InputError
@@ -131,6 +132,8 @@ class SourceScan:
         # Packets that are timed as they are decoded do not say which frames a group shows.
         guessed = is_timed_as_decoded(self._container.format.name, coding.codec)
         gops = () if guessed else coding.closed_gops()
+        # Nor is a keyframe's time right that shows frames from before it.
+        keyframes = coding.random_access_pts() if guessed else timing.keyframe_pts()
         frame, context = self._first.frame, video.codec_context
         ratio = video.sample_aspect_ratio
         profile, chroma = self._described or self._description()
@@ -145,7 +148,7 @@ class SourceScan:
             pix_fmt=self._pix_fmt(),
             time_base=Fraction(video.time_base),
             pts=tuple(timing.pts),
-            keyframe_pts=timing.keyframe_pts(),
+            keyframe_pts=keyframes,
             closed_gops=gops,
             coded_pts=coding.coded_pts() if gops else (),
             rotation=frame.rotation if frame is not None else 0,
@@ -155,7 +158,7 @@ class SourceScan:
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
-            warnings=(*self._choice(), *timing.warnings()),
+            warnings=(*self._origin(), *self._choice(), *timing.warnings()),
             chroma_location=chroma,
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
@@ -170,6 +173,11 @@ class SourceScan:
     def _description(self) -> tuple[str | None, str | None]:
         """The codec's profile and the chroma location, as the decoder says them now."""
         return self._video.codec_context.profile, chroma_location(self._video)
+
+    def _origin(self) -> tuple[str, ...]:
+        """A warning where the file says that facepipe made it."""
+        said = self._container.metadata.values()
+        return (MADE_BY_FACEPIPE,) if CONTAINER_TAG in said else ()
 
     def _damage(self) -> list[Damage]:
         pts = self._timing.stated_pts

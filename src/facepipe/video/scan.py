@@ -19,10 +19,11 @@ from facepipe.video.bitstream import (
     parameter_sets,
 )
 from facepipe.video.containers import MOV
+from facepipe.video.demuxers import BARE
 from facepipe.video.gop import PacketInfo, closed_gops
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.streams import codec_name
-from facepipe.video.timestamps import with_missing
+from facepipe.video.timestamps import rate_of, with_missing
 from facepipe.video.user_data import count_messages, messages_of
 
 #: Packets among which the first frame has to come out of the decoder.
@@ -44,6 +45,7 @@ class TimingScan:
 
     def __init__(self, video: av.VideoStream) -> None:
         self._codec = video.codec_context.name
+        self._bare_rate = rate_of(video) if video.container.format.name in BARE else None
         self._is_mov = MOV.matches(video.container.format.name)
         self._stream_end = (video.start_time or 0) + (video.duration or 0)
         self._hidden: list[int] = []  # pts of packets whose frame is not shown
@@ -96,6 +98,12 @@ class TimingScan:
     def warnings(self) -> tuple[str, ...]:
         """What is unusual about the times, a sentence each."""
         found = []
+        if self._bare_rate is not None:
+            found.append(
+                "a bare stream has no times: its frames follow each other at "
+                f"{float(self._bare_rate):.5g} per second, as its header says (25 where that says "
+                "nothing)"
+            )
         if self._untimed:
             found.append(
                 f"{self._untimed} video packets carry no time; it was worked out from the others"
@@ -119,6 +127,7 @@ class CodingScan:
         self.extradata = video.codec_context.extradata or b""
         self._nal_length_size = nal_length_size(self.codec, self.extradata)
         self._packets: list[PacketInfo] = []
+        self._random_access: list[int] = []
         self._keyframe: bytes | None = None  # the first one's packet, of H.264 or HEVC
         self._user_data: Counter[int] = Counter()
 
@@ -129,6 +138,9 @@ class CodingScan:
         count_messages(self._user_data, messages_of(self.codec, data, self._nal_length_size))
         if packet.is_keyframe:
             can_begin = is_random_access(self.codec, data, self._nal_length_size)
+            time = packet.pts if packet.pts is not None else packet.dts
+            if can_begin and time is not None:
+                self._random_access.append(time)
             if self._keyframe is None and self.codec in ("h264", "hevc"):
                 self._keyframe = data
         is_intact = is_shown and packet.pts is not None and not packet.is_corrupt
@@ -137,6 +149,10 @@ class CodingScan:
     def closed_gops(self) -> tuple[tuple[int, int], ...]:
         """The closed groups of pictures, as half-open pts ranges."""
         return closed_gops(self._packets)
+
+    def random_access_pts(self) -> tuple[int, ...]:
+        """The sorted pts of keyframes at which decoding can begin without any frame before them."""
+        return tuple(sorted(self._random_access))
 
     def coded_pts(self) -> tuple[int, ...]:
         """The pts of intact packets, in decoding order."""
