@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from conformance import (
     carried_cases,
+    change_cases,
     codec_cases,
     copy_cases,
     face_cases,
@@ -21,6 +22,7 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Pixels and colours": format_cases.CASES,
     "Times and fields": time_cases.TIMES,
     "Shapes": time_cases.SHAPES,
+    "Changes on the way": change_cases.CASES,
     "Sounds": stream_cases.SOUNDS,
     "Captions": stream_cases.CAPTIONS,
     "Everything else": stream_cases.REST,

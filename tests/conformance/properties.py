@@ -32,6 +32,7 @@ from conformance.readings import (
     matrix_words,
     repeats_of,
     seconds,
+    shapes_of,
     times_of,
     told,
     track_difference,
@@ -92,10 +93,13 @@ def frames(source: Film, target: Film, terms: Terms) -> Verdict:
 
 
 def size(source: Film, target: Film, terms: Terms) -> Verdict:
-    """Width and height, times the scale."""
+    """Width and height, times the scale; of several sizes the largest."""
     theirs = {(w * terms.scale, h * terms.scale) for w, h in (p.size for p in source.pictures)}
+    most = max(w * h for w, h in theirs)
+    theirs = {(w, h) for w, h in theirs if w * h == most}
     ours = {p.size for p in target.pictures}
-    return "" if ours == theirs else f"{ours} instead of {theirs}"
+    right = len(ours) == 1 and ours <= theirs
+    return "" if right else f"{ours} instead of {theirs}"
 
 
 def codec(source: Film, target: Film, terms: Terms) -> Verdict:
@@ -156,7 +160,13 @@ def light(source: Film, target: Film, terms: Terms) -> Verdict:
 
 
 def aspect(source: Film, target: Film, terms: Terms) -> Verdict:
-    """The shape of a pixel."""
+    """The shape of a pixel, in each picture."""
+    if source.second and target.second:
+        before, after = (shapes_of(film) for film in (source, target))
+        if len(set(before)) > 1 and len(source.pictures) == len(target.pictures):
+            return (
+                "" if before == after else f"{listed(set(after))} instead of {listed(set(before))}"
+            )
     theirs, ours = (film.aspect or Fraction(1) for film in (source, target))
     if theirs == ours == 1:
         return None

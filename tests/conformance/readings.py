@@ -62,10 +62,15 @@ def _holds(name: str) -> str:
 
 def difference(one: av.VideoFrame, other: av.VideoFrame, scale: int) -> tuple[float, bool]:
     """How far two pictures are apart, and whether that could be told without a conversion."""
-    if scale != 1:
+    resized = (one.width, one.height) != (other.width, other.height)
+    if resized:
         other = other.reformat(one.width, one.height, interpolation="AREA")
+    deeper = _layout(one) != _layout(other) and _holds_more(one, other)
+    if deeper:
+        one = one.reformat(format=other.format.name)
     before, after = _samples(one), _samples(other)
     exact = before is not None and after is not None and _layout(one) == _layout(other)
+    exact = exact and not deeper and (not resized or scale != 1)
     if before is None or after is None or not exact:
         alpha = any(part.is_alpha for part in one.format.components)
         before, after = (
@@ -79,6 +84,14 @@ def difference(one: av.VideoFrame, other: av.VideoFrame, scale: int) -> tuple[fl
         float(np.abs(a.astype(np.int32) - b.astype(np.int32)).mean((0, 1)).max()) / unit
         for a, b in zip(before, after, strict=True)
     ), exact  # fmt: skip
+
+
+def _holds_more(one: av.VideoFrame, other: av.VideoFrame) -> bool:
+    """Whether the format of `other` has all that `one`'s has, in planes of YUV."""
+    if one.format.is_rgb or other.format.is_rgb:
+        return False
+    small, large = one.format.components, other.format.components
+    return len(large) >= len(small) and large[0].bits > small[0].bits
 
 
 def _layout(frame: av.VideoFrame) -> str:
@@ -157,6 +170,12 @@ def repeats_of(film: Film) -> list[int]:
     if film.second is None:
         return [1] * film.repeated
     return [int(f.get("repeat_pict", 0)) for f in film.second.get("frames", [])]
+
+
+def shapes_of(film: Film) -> list[object]:
+    """The shape of the pixels of each picture as ffprobe says it."""
+    assert film.second is not None
+    return [f.get("sample_aspect_ratio") for f in film.second.get("frames", [])]
 
 
 def field_words(film: Film) -> str:

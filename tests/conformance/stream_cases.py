@@ -56,6 +56,13 @@ def _read(name: str, suffix: str, *extras: Extra, **how: Any) -> Case:
     return Case(f"{name} in {suffix[1:]}", _with(*extras), suffix, shows=("streams",), **how)
 
 
+def _previewed(name: str, suffix: str, *sounds: Sound, **how: Any) -> Case:
+    """A small copy of the pictures ahead of them, as cameras write it."""
+    small = partial(synthetic.film, frames=25, size=(48, 32))
+    make = _with(*sounds, before=(Second(small),), **how)
+    return Case(f"preview ahead of the film in {name}", make, suffix, shows=("streams", "sync"))
+
+
 def _in_transport(*extras: Extra) -> Make:
     return _with(*extras, options={"mpegts_copyts": "1"}, shift=1.0)
 
@@ -217,6 +224,10 @@ REST = [
     Case("two video streams in mp4", _with(Second(_sidelong), Sound()), shows=("streams", "sync")),
     Case("two video streams in ts", _in_transport(Second(_FILM), Sound(start=1.0)), ".ts",
          shows=("streams",)),
+    _previewed("mp4", ".mp4", Sound()),
+    _previewed("mov", ".mov", Sound()),
+    _previewed("mkv", ".mkv", Sound("flac")),
+    _previewed("ts", ".ts", Sound(start=1.0), shift=1.0, options={"mpegts_copyts": "1"}),
     Case("all at once in mkv", _with(Sound("flac", language="eng"), Sound("ac3", **_STEREO),
          Captions(language="deu"), Captions("ass"), _PGS, Second(_FILM), Attached(), _PNG,
          marks=Marks(_TAGS, {"language": "jpn"}, 0, _CHAPTERS.chapters)), ".mkv",

@@ -123,11 +123,11 @@ def look(path: Path, programs: Programs) -> Film:
 
 
 def main_video(container: InputContainer) -> av.VideoStream:
-    """The first stream of pictures that is no cover; LookupError where there is none."""
-    for stream in container.streams.video:
-        if not stream.disposition & _COVER:
-            return stream
-    raise LookupError("there is no stream of pictures in it")
+    """The largest stream of pictures that is no cover; LookupError where there is none."""
+    films = [stream for stream in container.streams.video if not stream.disposition & _COVER]
+    if not films:
+        raise LookupError("there is no stream of pictures in it")
+    return max(films, key=lambda stream: stream.width * stream.height)
 
 
 def decoded(path: Path) -> Iterator[av.VideoFrame]:
@@ -325,9 +325,9 @@ class Programs:
 
     def __init__(self, path: Path, *, play: bool) -> None:
         self.path = path
-        entries = "frame=interlaced_frame,top_field_first,repeat_pict"
+        entries = "frame=interlaced_frame,top_field_first,repeat_pict,sample_aspect_ratio"
         self._told = _started(
-            "ffprobe", "-of", "json", "-show_streams", "-select_streams", "V:0",
+            "ffprobe", "-of", "json", "-show_streams", "-select_streams", _main_index(path),
             "-show_entries", entries, path,
         )  # fmt: skip
         self._played = _played(path) if play else None
@@ -360,7 +360,17 @@ def complaints(path: Path) -> str | None:
 
 
 def _played(path: Path) -> subprocess.Popen[bytes] | None:
-    return _started("ffmpeg", "-i", path, "-map", "0:V:0", "-map", "0:a?", "-f", "null", "-")
+    pictures = f"0:{_main_index(path)}"
+    return _started("ffmpeg", "-i", path, "-map", pictures, "-map", "0:a?", "-f", "null", "-")
+
+
+def _main_index(path: Path) -> str:
+    """What the programs call the main stream; their own choice where PyAV finds none."""
+    try:
+        with av.open(str(path), **_TEXTS) as container:
+            return str(main_video(container).index)
+    except (LookupError, av.FFmpegError):
+        return "V:0"
 
 
 def _complaints(process: subprocess.Popen[bytes] | None) -> str | None:

@@ -30,8 +30,11 @@ class Estimate:
     skipped: list[Skipped] = field(default_factory=list)
 
 
-def estimate(found: Iterable[Item | Skipped], scale: int) -> Estimate:
-    """Sum up the work on the items found, enlarged `scale` times, without that on faces."""
+def estimate(found: Iterable[Item | Skipped], scale: int, stream: int | None = None) -> Estimate:
+    """Sum up the work on the items found, enlarged `scale` times, without that on faces.
+
+    `stream` is the index of the video stream in each, None: the largest.
+    """
     total = Estimate()
     for one in found:
         if isinstance(one, Skipped):
@@ -43,7 +46,7 @@ def estimate(found: Iterable[Item | Skipped], scale: int) -> Estimate:
             total.core_seconds += _IMAGE_SECONDS
             continue
         total.videos += 1
-        head = _head(one.source)
+        head = _head(one.source, stream)
         if head is None or not head.frames:
             total.unknown += 1
             continue
@@ -54,11 +57,11 @@ def estimate(found: Iterable[Item | Skipped], scale: int) -> Estimate:
     return total
 
 
-def _head(source: str) -> Head | None:
+def _head(source: str, stream: int | None) -> Head | None:
     """The head of a video; None where it is remote or cannot be read."""
     if is_address(source):
         return None
     try:
-        return glance(Path(source))
+        return glance(Path(source), stream)
     except FacepipeError:
         return None

@@ -72,6 +72,7 @@ Gpus = Annotated[
     "detect",
     "restore",
     "output",
+    "stream",
     "strict_input",
     "workers",
     without=("output.start", "output.end"),
@@ -107,7 +108,7 @@ def batch(
         address=address, pack=pack_archives, overwrite=overwrite, max_pixels=max_pixels
     )
     if dry_run:
-        _print_plan(sources, folder, wanted, settings.output.scale)
+        _print_plan(sources, folder, wanted, settings)
         return
     with (
         closing(_executor(settings, ray, shared, gpus)) as executor,
@@ -138,12 +139,15 @@ def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) ->
     return RayExecutor(ray, workers=settings.workers, gpus=gpus, shared=shared)
 
 
-def _print_plan(sources: Sequence[str], folder: Path, wanted: BatchSettings, scale: int) -> None:
+def _print_plan(
+    sources: Sequence[str], folder: Path, wanted: BatchSettings, settings: Settings
+) -> None:
     """Print what there is to do, counted from the headers of files, without a ledger."""
     from facepipe.batch.estimate import estimate
     from facepipe.batch.sources import find_items
 
-    work = estimate(find_items(sources, wanted.limits, exclude=folder), scale)
+    items = find_items(sources, wanted.limits, exclude=folder)
+    work = estimate(items, settings.output.scale, settings.stream)
     for one in work.skipped:
         print(printable(f"skipped: {one.source}: {one.reason}"))
     print(

@@ -74,7 +74,8 @@ def print_plan(plan: Plan, target: Path) -> None:
     info, encode = plan.info, plan.encode
     width, height = info.width * encode.scale, info.height * encode.scale
     options = " ".join(f"{key}={value}" for key, value in encode.options)
-    print(f"source: {printable(info.path)}: {info.container}, {info.codec} {info.pix_fmt}")
+    video = f"stream {info.stream_index}, {info.codec} {info.pix_fmt}"
+    print(f"source: {printable(info.path)}: {info.container}, {video}")
     print(f"  {info.width}x{info.height}, {len(info.pts)} frames, {info.seconds:.2f} s")
     print(
         f"output: {printable(target)}: {encode.codec} {options} {encode.pix_fmt}, {width}x{height}"

@@ -23,7 +23,7 @@ from facepipe.cli.progress import reporting
 from facepipe.configs.settings import Settings
 
 
-@with_settings("detect", "choose", "restore", "output", "strict_input", "workers")
+@with_settings("detect", "choose", "restore", "output", "stream", "strict_input", "workers")
 def run(
     source: Input,
     output: Output,
@@ -59,8 +59,10 @@ def run(
     "detect",
     "choose.region",
     "choose.largest",
+    "output.size",
     "output.start",
     "output.end",
+    "stream",
     "strict_input",
     "workers",
 )
@@ -82,7 +84,7 @@ def analyze(
         print_analysis(analysis, output)
 
 
-@with_settings("choose", "restore", "output", "strict_input", "workers")
+@with_settings("choose", "restore", "output", "stream", "strict_input", "workers")
 def render(
     source: Input,
     analysis: Annotated[

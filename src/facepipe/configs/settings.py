@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -144,6 +145,11 @@ class OutputSettings(_Section):
     scale: Annotated[Literal[1, 2, 4], Cli("--scale", VIDEO)] = Field(
         1, description="enlarge the video"
     )
+    size: Annotated[str, Cli("--size", VIDEO, metavar="largest|usual|source|WxH")] = Field(
+        "largest",
+        description="size of all frames where the video has several: the largest, the one shown "
+        "longest, that of its first frame, or one in px; before --scale",
+    )
     codec: Annotated[str, Cli("--codec", VIDEO)] = Field(
         "auto",
         description="FFmpeg's name of an encoder; auto: the source's codec where it can be written",
@@ -176,6 +182,13 @@ class OutputSettings(_Section):
     end: Annotated[float | None, Cli("--end", SOURCE, default="the last frame")] = Field(
         None, gt=0, le=1e9, description="end here, seconds from the first frame"
     )
+
+    @field_validator("size")
+    @classmethod
+    def _known_size(cls, size: str) -> str:
+        if not re.fullmatch(r"largest|usual|source|[1-9]\d{0,5}x[1-9]\d{0,5}", size, re.ASCII):
+            raise ValueError("must be largest, usual, source or a size such as 1280x720")
+        return size
 
     @field_validator("options", mode="before")
     @classmethod
@@ -217,6 +230,9 @@ class Settings(_Section):
     restore: RestoreSettings = RestoreSettings()
     output: OutputSettings = OutputSettings()
     limits: LimitSettings = LimitSettings()
+    stream: Annotated[int | None, Cli("--stream", SOURCE, default="the largest", metavar="N")] = (
+        Field(None, ge=0, description="the video stream to enhance, by its index in the file")
+    )
     strict_input: Annotated[bool, Cli("--strict-input", SOURCE)] = Field(
         False, description="refuse a video in which damage is found"
     )

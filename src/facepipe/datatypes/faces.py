@@ -133,7 +133,8 @@ class FrameDetections:
 class SpanFaces:
     """The analyze pass over one span: its detection frames by pts, and each cut's first pts.
 
-    `damage` says which of its frames are damaged; `warnings` are for the user.
+    `damage` says which of its frames are damaged; `warnings` are for the user; `holdings` are what
+    its frames hold besides pixels, by name, each with the pts of the first that does.
     """
 
     span: Span
@@ -141,6 +142,7 @@ class SpanFaces:
     cuts: tuple[int, ...]
     warnings: tuple[str, ...] = ()
     damage: tuple[Damage, ...] = ()
+    holdings: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

@@ -95,3 +95,5 @@ class Analysis:
     cuts: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     damage: tuple[Damage, ...] = ()
+    stream: int | None = None  # index of the video stream; None: not known
+    holdings: tuple[tuple[str, int], ...] = ()  # as of SpanFaces

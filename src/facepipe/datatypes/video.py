@@ -103,6 +103,19 @@ class Damage:
 
 
 @dataclass(frozen=True)
+class Form:
+    """How frames are from pts `first` on, up to the next form's: size, format, tags and shape."""
+
+    first: int
+    width: int
+    height: int
+    pix_fmt: str
+    tags: tuple[int, int, int, int]  # as of VideoInfo
+    sample_aspect_ratio: Fraction | None
+    light: bool = False  # whether they have mastering display or content light level
+
+
+@dataclass(frozen=True)
 class VideoInfo:
     """What `probe` reads of a source's video stream: its properties and all its packets' pts."""
 
@@ -132,6 +145,16 @@ class VideoInfo:
     extradata: bytes = b""  # the codec's header, as the container holds it
     #: NAL units of H.264 or HEVC in that header, then those in the first keyframe.
     parameter_sets: tuple[bytes, ...] = ()
+    #: The forms of its frames, by time; empty where all are as the first one.
+    forms: tuple[Form, ...] = ()
+    #: Size in the header, where frames may be smaller between keyframes (AV1, VP9); else None.
+    header_size: tuple[int, int] | None = None
+    #: pts of frames that hold what none before them was seen to hold, such as captions.
+    places: tuple[int, ...] = ()
+    #: Which field is first in its interlaced frames, of those that were decoded.
+    fields: tuple[Literal["top", "bottom"], ...] = ()
+    #: Whether frames keep their own tags and shape of pixels, where forms differ in these.
+    own_tags: bool = True
     #: How many of its pictures bring user data of each kind (`video.user_data`).
     user_data: tuple[tuple[int, int], ...] = ()
     has_second_view: bool = False  # coded on top of the one that decodes (MV-HEVC, MVC)

@@ -62,6 +62,7 @@ class _Source(_Model):
     width: int = Field(gt=0, le=2**31)
     height: int = Field(gt=0, le=2**31)
     time_base: str = Field(max_length=40)
+    stream: _Count | None = None
 
     @field_validator("time_base")
     @classmethod
@@ -91,6 +92,7 @@ class _File(_Model):
     cuts: tuple[_Pts, ...] = ()
     warnings: tuple[str, ...] = ()
     damage: tuple[_Damage, ...] = ()
+    holdings: dict[str, _Pts] = {}
     tracks: tuple[_Track, ...] = ()
 
     @model_validator(mode="after")
@@ -130,6 +132,8 @@ def read_analysis(path: Path, limits: LimitSettings | None = None) -> Analysis:
         cuts=file.cuts,
         warnings=file.warnings,
         damage=tuple(Damage(**one.model_dump()) for one in file.damage),
+        stream=file.source.stream,
+        holdings=tuple(sorted(file.holdings.items())),
     )
 
 
@@ -182,9 +186,13 @@ def _lines(analysis: Analysis) -> Iterator[str]:
         "height": analysis.height,
         "time_base": str(analysis.time_base),
     }
+    if analysis.stream is not None:
+        source["stream"] = analysis.stream
     yield f'{{\n"format": "{FORMAT}",\n"source": {json.dumps(source)},\n'
     yield f'"cuts": {json.dumps(analysis.cuts)},\n"warnings": {json.dumps(analysis.warnings)},\n'
     yield f'"damage": {json.dumps([asdict(one) for one in analysis.damage])},\n'
+    if analysis.holdings:
+        yield f'"holdings": {json.dumps(dict(analysis.holdings))},\n'
     yield '"tracks": ['
     for number, track in enumerate(analysis.tracks):
         head = json.dumps(track_summary(track, analysis.time_base))

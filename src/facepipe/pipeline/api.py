@@ -25,11 +25,15 @@ from facepipe.pipeline.passes import (
 )
 from facepipe.pipeline.preflight import (
     Plan,
+    as_analyzed,
+    check_analyzed,
     check_output,
     check_restorer,
     check_unchanged,
     plan_run,
+    sized_as_analyzed,
     translated_errors,
+    with_holdings,
 )
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
@@ -113,7 +117,9 @@ def render(
     request = _request(source, target, settings, executor, overwrite, on_event)
     _refuse_image(request.source)
     with translated_errors(request.source, request.target):
-        return _enhance_video(request, read_analysis(Path(analysis), request.settings.limits))
+        given = read_analysis(Path(analysis), request.settings.limits)
+        wanted = as_analyzed(request.settings, given)
+        return _enhance_video(replace(request, settings=wanted), given)
 
 
 def analyze(
@@ -130,7 +136,7 @@ def analyze(
     source, target, settings = request.source, request.target, request.settings
     _refuse_image(source)
     with translated_errors(source, target), read_once(source) as cache:
-        plan = plan_run(probe(source, settings.limits), settings)
+        plan = plan_run(probe(source, settings.limits, settings.stream), settings)
         plan = replace(plan, source_sha256=cache.sha256())
         check_output(source, target, overwrite or is_left(target))
         with _started(request, plan, None, (__version__,)) as run:
@@ -158,7 +164,10 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
     here = request.executor is None or request.executor.here
     overwrite = request.overwrite or is_left(target)  # of a run killed when all was done
     with read_once(source) as cache:
-        info = probe(source, settings.limits)
+        info = probe(source, settings.limits, settings.stream)
+        if given is not None:
+            settings = sized_as_analyzed(settings, given, info)
+            request = replace(request, settings=settings)
         plan = plan_run(info, settings, target=target, overwrite=overwrite, here=here)
         plan = replace(plan, source_sha256=cache.sha256())
 
@@ -168,6 +177,8 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
             analysis = _analyzed(run) if given is None else _accepted(given, plan, settings)
             check_crowd(analysis.tracks, settings.limits)
             check_damage(plan, analysis.damage, settings)
+            plan = with_holdings(plan, analysis, settings, target)
+            run = replace(run, plan=plan)
 
             parts, resumed = render_pass(run, analysis)
             check_damage(plan, [one for part in parts for one in part.damage], settings)
@@ -176,7 +187,7 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
             _mux(plan, parts, whole)
 
             report = make_sidecar(
-                info=info,
+                info=plan.info,
                 analysis=analysis,
                 settings=settings,
                 model=model,
@@ -282,6 +293,7 @@ def _accepted(given: Analysis, plan: Plan, settings: Settings) -> Analysis:
         raise InputError(
             f"the analysis belongs to another video than {plan.info.path} (sha256 differs)"
         )
+    check_analyzed(given, plan.info)
     return replace(given, tracks=choose(given.tracks, settings.choose, plan.info))
 
 

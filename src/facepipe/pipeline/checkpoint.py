@@ -136,6 +136,8 @@ class Job:
             "warnings": np.array(found.warnings, dtype=np.str_),
             "damage": np.array([*_numbers(found.damage)], np.int64).reshape(-1, 3),
             "damage_kinds": np.array([one.what for one in found.damage], dtype=np.str_),
+            "holdings": np.array([name for name, _ in found.holdings], dtype=np.str_),
+            "holdings_pts": np.array([pts for _, pts in found.holdings], np.int64),
         }
         measurements = FaceMeasurements.concat([one.measurements for one in detections])
         arrays |= {_MEASURED + name: array for name, array in measurements.arrays().items()}
@@ -182,8 +184,14 @@ class Job:
         cuts, warnings = tuple(data["cuts"].tolist()), tuple(data["warnings"].tolist())
         damaged = zip(data["damage"].tolist(), data["damage_kinds"].tolist(), strict=True)
         damage = tuple(Damage(a, b, frames, what) for (a, b, frames), what in damaged)
+        held = zip(data["holdings"].tolist(), data["holdings_pts"].tolist(), strict=True)
         return SpanFaces(
-            span=span, detections=tuple(detections), cuts=cuts, warnings=warnings, damage=damage
+            span=span,
+            detections=tuple(detections),
+            cuts=cuts,
+            warnings=warnings,
+            damage=damage,
+            holdings=tuple(held),
         )
 
     def has_finished_work(self) -> bool:
@@ -346,5 +354,5 @@ def analysis_digest(analysis: Analysis) -> str:
         digest.update(f"{track.number} {track.enhance} ".encode())
         for values in (track.pts, track.boxes, track.landmarks):
             digest.update(values.tobytes())
-    digest.update(f"{analysis.cuts} {analysis.damage}".encode())
+    digest.update(f"{analysis.cuts} {analysis.damage} {analysis.holdings}".encode())
     return digest.hexdigest()

@@ -104,6 +104,9 @@ def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
     info, settings = run.plan.info, run.settings
     tracks = link(found, detect=settings.detect, settings=settings.link, info=info)
     check_tracks(len(tracks), settings.limits, info.path)
+    held: dict[str, int] = {}
+    for name, pts in sorted(one for part in found for one in part.holdings):
+        held.setdefault(name, pts)
     return Analysis(
         source_sha256=run.plan.source_sha256,
         time_base=info.time_base,
@@ -112,8 +115,10 @@ def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
         height=info.height,
         tracks=choose(tracks, settings.choose, info),
         cuts=tuple(sorted({cut for part in found for cut in part.cuts})),
-        warnings=tuple(dict.fromkeys(w for part in found for w in part.warnings)),
+        warnings=tuple(dict.fromkeys([*info.warnings, *(w for p in found for w in p.warnings)])),
         damage=merged([*info.damage, *(d for part in found for d in part.damage)], info.pts),
+        stream=info.stream_index,
+        holdings=tuple(sorted(held.items())),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from facepipe._files import sha256_of
 from facepipe.configs.settings import OutputSettings, Settings
-from facepipe.datatypes import Span, VideoInfo
+from facepipe.datatypes import Analysis, Span, VideoInfo
 from facepipe.errors import InputError, OutOfMemoryError, OutputError, UsageError
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
@@ -33,7 +33,11 @@ from facepipe.video.damage import refuse_damage
 from facepipe.video.encoders.quality import encoder_options_of
 from facepipe.video.encoders.selection import choose_encoder, named_encoder
 from facepipe.video.encoders.selftest import require_usable
+from facepipe.video.encoders.settings import find_encoder
+from facepipe.video.holdings import FIELD_ORDERS, HOLDINGS
 from facepipe.video.pixel_formats import pixel_format, working_format
+from facepipe.video.probe import check_size
+from facepipe.video.shape import shaped
 from facepipe.video.sources import as_facepipe_error
 from facepipe.workers.resources import (
     NO_SEMAPHORES,
@@ -68,6 +72,7 @@ class Plan:
     leave_out: tuple[int, ...] = ()  # indices of streams that the target does not hold
     smart_render: SmartRender = _NOTHING_COPIED
     source_sha256: str = ""  # empty: not known
+    holdings: frozenset[str] = frozenset()  # what frames are known to hold besides pixels
 
 
 def make_plan(
@@ -78,8 +83,8 @@ def make_plan(
     overwrite: bool = False,
     here: bool = True,
 ) -> Plan:
-    """Probe the source and plan its run. Errors: InputError as `probe`, others as `plan_run`."""
-    info = probe(source, settings.limits)
+    """Probe the source and plan its run. Errors: as `probe` and `plan_run`."""
+    info = probe(source, settings.limits, settings.stream)
     return plan_run(info, settings, target=target, overwrite=overwrite, here=here)
 
 
@@ -103,6 +108,8 @@ def plan_run(
         refuse_damage(info.path, info.damage, info.time_base)
     if target is not None:
         check_output(Path(info.path), target, overwrite)
+    info = shaped(info, settings.output.size)
+    check_size(Path(info.path), info.width, info.height, settings.limits)
     window = _window(info, settings.output)
     spans = plan_spans(info, span_seconds=settings.span_seconds, window=window)
     if not spans:
@@ -148,6 +155,11 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
     container_of(target)  # refuses one that is not written, by the target's name
     encode, notes = _encode_settings(output, info, target)
     check_encoder(encode, info)
+    start, stop = plan.spans[0].start, plan.spans[-1].stop
+    places = tuple(pts for pts in info.places if start <= pts < stop)
+    codec = find_encoder(encode.codec).canonical_name
+    own_tags = container_of(target).holds_own_tags(codec)
+    info = replace(info, places=places, own_tags=own_tags)
     compatibility = check_target(
         Path(info.path),
         info,
@@ -158,13 +170,70 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
     check_restorer(settings, here=here)
     return replace(
         plan,
+        info=info,
         encode=encode,
         notes=(*plan.notes, *notes, *compatibility.notes),
         leave_out=compatibility.leave_out,
+        holdings=compatibility.holdings,
         smart_render=smart_render_of(info, encode, target)
         if output.copy_unchanged
         else _NOTHING_COPIED,
     )
+
+
+def as_analyzed(settings: Settings, given: Analysis) -> Settings:
+    """The settings with the video stream that was analyzed. UsageError where they name another."""
+    if settings.stream is None:
+        return settings.model_copy(update={"stream": given.stream})
+    if given.stream not in (None, settings.stream):
+        raise UsageError(
+            f"--stream {settings.stream}: the analysis is of stream {given.stream}; leave the "
+            "option out, or analyze the other stream"
+        )
+    return settings
+
+
+def sized_as_analyzed(settings: Settings, given: Analysis, info: VideoInfo) -> Settings:
+    """The settings with the size that was analyzed, where a video has several and none is named."""
+    if not info.forms or "size" in settings.output.model_fields_set:
+        return settings
+    output = settings.output.model_copy(update={"size": f"{given.width}x{given.height}"})
+    return settings.model_copy(update={"output": output})
+
+
+def check_analyzed(given: Analysis, info: VideoInfo) -> None:
+    """Raise InputError where an analysis is of frames of another size."""
+    if (given.width, given.height) != (info.width, info.height):
+        raise InputError(
+            f"the analysis is of frames of {given.width}x{given.height} px, and {info.path} is "
+            f"to be written from frames of {info.width}x{info.height} px; leave --size out, or "
+            "analyze it again"
+        )
+
+
+def with_holdings(plan: Plan, analysis: Analysis, settings: Settings, target: Path) -> Plan:
+    """The plan, with what the analyze pass found frames to hold that was not known before.
+
+    MediaError where the target cannot hold that, as `check_target`.
+    """
+    held = dict(analysis.holdings)
+    orders = {order for order, name in FIELD_ORDERS.items() if name in held}
+    fields = tuple(sorted({*plan.info.fields, *orders}))
+    plan = replace(plan, info=replace(plan.info, fields=fields))
+    start, stop = plan.spans[0].start, plan.spans[-1].stop
+    new = {held[name] for name in HOLDINGS - plan.holdings if start <= held.get(name, stop) < stop}
+    if not new:
+        return plan
+    info = replace(plan.info, places=tuple(sorted({*plan.info.places, *new})))
+    compatibility = check_target(
+        Path(info.path),
+        info,
+        target,
+        settings=replace(plan.encode, pix_fmt=settings.output.pix_fmt),
+        allow_loss=settings.output.allow_loss,
+    )
+    notes = dict.fromkeys((*plan.notes, *compatibility.notes))
+    return replace(plan, info=info, notes=tuple(notes), holdings=compatibility.holdings)
 
 
 def check_restorer(settings: Settings, *, here: bool = True) -> tuple[ModelFiles | None, str]:

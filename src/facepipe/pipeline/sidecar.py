@@ -51,14 +51,15 @@ class _WithOptionalKeys(_Model):
         return {key: value for key, value in serialize(self).items() if value is not None}
 
 
-class SourceReport(_Model):
-    """The source file."""
+class SourceReport(_WithOptionalKeys):
+    """The source file. The last key is there for videos alone."""
 
     name: str = Field(description="file name, without its folder")
     sha256: str = Field(description="SHA-256 of the file, hexadecimal")
     frames: int = Field(description="video frames; 1 for a photograph")
     width: int = Field(description="pixels")
     height: int = Field(description="pixels")
+    stream: int | None = Field(default=None, description="index of the video stream")
 
 
 class OutputReport(_WithOptionalKeys):
@@ -180,6 +181,7 @@ def make_sidecar(
             frames=len(info.pts),
             width=info.width,
             height=info.height,
+            stream=info.stream_index if encode else None,
         ),
         output=OutputReport(
             name=target.name,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from facepipe.datatypes import Span, VideoInfo
+from facepipe.video.shape import joints as form_joints
 
 #: Shortest time between two anchors, in a short video and in a long one.
 ANCHOR_SECONDS, LONG_ANCHOR_SECONDS = 1.0, 4.0
@@ -35,9 +36,9 @@ def anchors(info: VideoInfo) -> tuple[int, ...]:
         return ()
     share = info.seconds / (4 * MIN_SPANS)
     min_gap = min(max(share, ANCHOR_SECONDS), LONG_ANCHOR_SECONDS) / float(info.time_base)
-    chosen = [info.pts[0]]
+    chosen, changes = [info.pts[0]], set(form_joints(info))
     for pts in _possible_starts(info):
-        if pts - chosen[-1] >= min_gap:
+        if pts - chosen[-1] >= min_gap or (pts in changes and pts > chosen[-1]):
             chosen.append(pts)
     return tuple(chosen)
 
@@ -70,7 +71,8 @@ def plan_spans(
 ) -> tuple[Span, ...]:
     """Split the video into half-open spans of about `span_seconds` or one group of pictures.
 
-    Those of a video too short for MIN_SPANS of that length are shorter.
+    Another one begins where frames of another form do. Those of a video too short for MIN_SPANS of
+    that length are shorter.
     With `window` (start, stop) in pts, only what lies inside is covered; the first span then begins
     at the first frame inside, which need not be a keyframe.
     """
@@ -84,8 +86,10 @@ def plan_spans(
     share = (inside[-1] - inside[0]) * base / MIN_SPANS
     min_length = min(span_seconds, max(share, MIN_SPAN_SECONDS)) / base
     starts = [inside[0]]
+    changes = set(form_joints(info))
     for pts in anchors(info):
-        if pts - starts[-1] >= min_length and pts <= inside[-1]:
+        is_due = pts - starts[-1] >= min_length or (pts in changes and pts > starts[-1])
+        if is_due and pts <= inside[-1]:
             starts.append(pts)
     stops = [*starts[1:], inside[-1] + 1]
     return tuple(Span(k, a, b) for k, (a, b) in enumerate(zip(starts, stops, strict=True)))
@@ -114,7 +118,8 @@ def with_copies(
         for span in spans
         if _is_far_from(joints, span.start, min_length) and not _is_within(span.start, runs)
     )
-    edges = sorted({start, stop, *joints, *kept})
+    changes = (pts for pts in form_joints(info) if start < pts < stop and not _is_within(pts, runs))
+    edges = sorted({start, stop, *joints, *kept, *changes})
     return tuple(Span(k, a, b, copied=(a, b) in copied) for k, (a, b) in enumerate(pairwise(edges)))
 
 

@@ -143,7 +143,7 @@ def analyze_span(task: AnalyzeTask, progress: Progress) -> SpanFaces:
         settings=task.settings,
         rotation=task.info.rotation,
     )
-    return replace(found, damage=report.damage(task.info.pts))
+    return replace(found, damage=report.damage(task.info.pts), holdings=report.holdings())
 
 
 def search(

@@ -89,7 +89,7 @@ def is_random_access(codec: str, data: bytes, size: int | None) -> bool:
         return any(unit and unit[0] & 31 == _H264_IDR for unit in nal_units(data, size))
     if codec == "hevc":
         return any(unit and unit[0] >> 1 & 63 in _HEVC_IDR for unit in nal_units(data, size))
-    return codec != "av1" or _AV1_SEQUENCE_HEADER in _obu_types(data)
+    return codec != "av1" or any(kind == _AV1_SEQUENCE_HEADER for kind, _ in obus(data))
 
 
 def has_second_view(codec: str, data: bytes, size: int | None) -> bool:
@@ -186,14 +186,15 @@ def _hvcc(record: bytes) -> Iterator[bytes]:
             at += 2 + size
 
 
-def _obu_types(data: bytes) -> Iterator[int]:
-    """The types of the open bitstream units of a temporal unit, each with its size."""
+def obus(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The open bitstream units of a temporal unit of AV1: type and content of each."""
     at = 0
     while at < len(data):
         header = data[at]
-        yield header >> 3 & 15
+        kind = header >> 3 & 15
         at += 2 if header & 4 else 1
         if not header & 2:  # without a size it is the last
+            yield kind, data[at:]
             return
         size = shift = 0
         while at < len(data):
@@ -203,4 +204,5 @@ def _obu_types(data: bytes) -> Iterator[int]:
             shift += 7
             if not byte & 128:
                 break
+        yield kind, data[at : at + size]
         at += size

@@ -1,6 +1,8 @@
-"""Convert frames whose size, pixel format or colour is not that of the video's first frame."""
+"""Convert frames whose size, pixel format or colour is not that in which the video is written."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import av
 from av.video.reformatter import ColorRange, Colorspace
@@ -14,8 +16,11 @@ from facepipe.video.pixel_formats import (
     matrix_of,
     pixel_format,
     same_layout,
+    views,
     working_format,
+    writable_views,
 )
+from facepipe.video.shape import fitted_size, form_at
 
 _SEQUENCE = b"\x00\x00\x01\xb3"  # begins a sequence header of MPEG-1 and 2
 _COLOURSPACES: dict[Matrix, Colorspace] = {
@@ -65,14 +70,28 @@ def tags_of(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     )
 
 
-def conformed(frame: av.VideoFrame, info: VideoInfo) -> tuple[av.VideoFrame, tuple[str, ...]]:
-    """The frame with the size, format and colour of the video's first one, and what was changed.
+def set_tags(frame: av.VideoFrame, tags: tuple[int, int, int, int]) -> None:
+    """Tag a frame with range, matrix, primaries and transfer."""
+    frame.color_range, frame.colorspace = tags[:2]
+    frame.color_primaries, frame.color_trc = tags[2:]
 
-    Most frames have them already, and come back as they are. Another size is resampled, another
-    range or matrix converted; of other primaries or another transfer the tag alone is changed.
+
+def conformed(
+    frame: av.VideoFrame, info: VideoInfo, pts: int
+) -> tuple[av.VideoFrame, tuple[str, ...]]:
+    """The frame of `pts` in the video's size, format and colour, and what was changed unforeseen.
+
+    Most frames have them already, and come back as they are. Another size is resampled, with bars
+    where its shape is another; another range or matrix is converted; of other primaries or another
+    transfer the tag alone is changed. Frames of `info.forms` keep their tags where `info.own_tags`.
     """
+    form = form_at(info, pts)
+    if info.forms and info.own_tags:
+        info = replace(info, tags=form.tags)
     changes: list[str] = []
-    resized = (frame.width, frame.height) != (info.width, info.height)
+    size = frame.width, frame.height
+    is_known = (*size, frame.format.name) == (form.width, form.height, form.pix_fmt)
+    resized = size != (info.width, info.height)
     if resized:
         changes.append(
             f"are of {frame.width}x{frame.height} and were scaled to {info.width}x{info.height}"
@@ -85,11 +104,16 @@ def conformed(frame: av.VideoFrame, info: VideoInfo) -> tuple[av.VideoFrame, tup
         changes.append("are coloured otherwise and were converted to the video's first colours")
     elif _differs_in_tags(frame, info):
         changes.append("are tagged with other colours than the video's first, which is not kept")
+    if is_known and tags_of(frame) == form.tags:
+        changes.clear()  # foreseen, and reported before the work
     if resized or reshaped or recoloured:
-        frame = _converted(frame, info, recoloured)
+        known_aspect = form.sample_aspect_ratio if is_known else info.sample_aspect_ratio
+        inner = fitted_size(info, *size, known_aspect) if resized else size
+        whole = inner == (info.width, info.height)
+        scaled = _converted(frame, info, inner, recoloured)
+        frame = scaled if whole else _with_bars(scaled, frame, info)
     if tags_of(frame) != info.tags:
-        frame.color_range, frame.colorspace = info.tags[:2]
-        frame.color_primaries, frame.color_trc = info.tags[2:]
+        set_tags(frame, info.tags)
     return frame, tuple(changes)
 
 
@@ -101,7 +125,13 @@ def _differs_in_colour(frame: av.VideoFrame, info: VideoInfo) -> bool:
     if _is_full(frame.format.name, int(frame.color_range)) != _is_full(info.pix_fmt, info.tags[0]):
         return True
     matrices = matrix_of(int(frame.colorspace)), matrix_of(info.tags[1])
+    if matrices == (None, None):  # players guess by the height
+        return _guess(frame.height) != _guess(info.height)
     return None not in matrices and matrices[0] != matrices[1]
+
+
+def _guess(height: int) -> Matrix:
+    return "bt601" if height < 720 else "bt709"
 
 
 def _is_full(pix_fmt: str, tagged: int) -> bool:
@@ -113,20 +143,20 @@ def _differs_in_tags(frame: av.VideoFrame, info: VideoInfo) -> bool:
     return any(own not in (UNSPECIFIED, first) for own, first in given)
 
 
-def _converted(frame: av.VideoFrame, info: VideoInfo, recoloured: bool) -> av.VideoFrame:
+def _converted(
+    frame: av.VideoFrame, info: VideoInfo, size: tuple[int, int], recoloured: bool
+) -> av.VideoFrame:
     target = working_format(info.pix_fmt).name.replace("yuvj", "yuv")
     if not recoloured:
         # Without a range or matrix asked for, a change of layout leaves every value as it is.
-        return frame.reformat(info.width, info.height, target, interpolation="BICUBIC", threads=1)
+        return frame.reformat(*size, target, interpolation="BICUBIC", threads=1)
     source = frame
     if source.format.name.startswith("yuvj"):
         source = source.reformat(format=source.format.name.replace("yuvj", "yuv"), threads=1)
-    guess: Matrix = "bt601" if info.height < 720 else "bt709"
-    own = matrix_of(int(frame.colorspace)) or guess
-    first = matrix_of(info.tags[1]) or guess
+    own = matrix_of(int(frame.colorspace)) or _guess(frame.height)
+    first = matrix_of(info.tags[1]) or _guess(info.height)
     return source.reformat(
-        info.width,
-        info.height,
+        *size,
         target,
         src_colorspace=_COLOURSPACES[own],
         dst_colorspace=_COLOURSPACES[first],
@@ -135,6 +165,28 @@ def _converted(frame: av.VideoFrame, info: VideoInfo, recoloured: bool) -> av.Vi
         interpolation="BICUBIC",
         threads=1,
     )
+
+
+def _with_bars(scaled: av.VideoFrame, frame: av.VideoFrame, info: VideoInfo) -> av.VideoFrame:
+    """A frame of the video's size with `scaled` in its middle and black bars, opaque."""
+    # The side data of `frame` can only be had by a conversion; the pixels do not matter.
+    name = scaled.format.name
+    whole = frame.reformat(info.width, info.height, name, interpolation="POINT", threads=1)
+    format = pixel_format(name)
+    left = (info.width - scaled.width) // 8 * 4
+    top = (info.height - scaled.height) // 8 * 4
+    black = 0 if _is_full(info.pix_fmt, info.tags[0]) else 16 << (format.bits - 8)
+    most = (1 << format.bits) - 1
+    yuv = (black, 1 << (format.bits - 1), 1 << (format.bits - 1), most)
+    values = {"yuv": yuv, "rgb": (0, 0, 0, most), "gray": (black, most)}[format.model]
+    planes = zip(writable_views(whole), views(scaled), values, strict=False)
+    for number, (plane, pixels, value) in enumerate(planes):
+        is_chroma = format.model == "yuv" and number in (1, 2)
+        x, y = (left >> format.shift_x, top >> format.shift_y) if is_chroma else (left, top)
+        plane[...] = value
+        height, width = pixels.shape
+        plane[y : y + height, x : x + width] = pixels
+    return whole
 
 
 def _range(pix_fmt: str, tagged: int) -> ColorRange:

@@ -143,6 +143,13 @@ class Container:
             return "its subtitles have no end"
         return None if self.takes(codec) else f"it takes no {codec}"
 
+    def holds_own_tags(self, codec: str) -> bool:
+        """Whether colour tags and the shape of pixels may change within a video of that codec.
+
+        Then they stand in parameter sets among the packets, which mp4 takes of H.264 alone.
+        """
+        return codec == "h264" or (codec == "hevc" and not self.isobmff)
+
     def loses_aspect(self, info: VideoInfo, codec: str) -> bool:
         """Whether video of that codec would lose the shape of its pixels."""
         square = info.sample_aspect_ratio in (None, 1)

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import groupby
 
+import av
+
 from facepipe.datatypes import Damage
 from facepipe.errors import InputError
+from facepipe.video.fields import first_field
+from facepipe.video.holdings import FIELD_ORDERS, INTERLACING, holdings_of
 
 #: Damage of one kind with shorter gaps is described as one place, seconds.
 _MAX_GAP = Fraction(1, 2)
@@ -25,10 +29,23 @@ class DecodeReport:
 
     _frames: dict[str, set[int]] = field(default_factory=dict)  # pts by what is wrong
     _refused: set[int] = field(default_factory=set)  # pts of packets that the decoder refused
+    _held: dict[str, int] = field(default_factory=dict)  # first pts by what frames hold
 
     def add(self, what: str, pts: int) -> None:
         """Note what is wrong with the frame of that pts, as a verb of many frames."""
         self._frames.setdefault(what, set()).add(pts)
+
+    def hold(self, frame: av.VideoFrame, pts: int) -> None:
+        """Note what a frame holds besides its pixels."""
+        names = holdings_of(frame)
+        if INTERLACING in names:
+            names |= {FIELD_ORDERS[first_field(frame)]}
+        for name in names:
+            self._held[name] = min(pts, self._held.get(name, pts))
+
+    def holdings(self) -> tuple[tuple[str, int], ...]:
+        """What frames hold, by name (`holdings_of`), each with the pts of the first that does."""
+        return tuple(sorted(self._held.items()))
 
     def refuse(self, pts: int | None) -> None:
         """Note that the decoder refused a packet; perhaps its frame comes out all the same."""

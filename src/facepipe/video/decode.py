@@ -13,7 +13,7 @@ from av.codec.context import Flags
 from av.container import InputContainer
 
 from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
-from facepipe.video.conform import ParameterSetTracker, conformed
+from facepipe.video.conform import ParameterSetTracker, conformed, set_tags, tags_of
 from facepipe.video.containers import is_timed_as_decoded
 from facepipe.video.damage import DecodeReport
 from facepipe.video.demuxers import UNSEEKABLE
@@ -66,6 +66,7 @@ def decode(
         missing[pts] -= 1
         frame, faults = _frame(image, pts, info, format)
         if span.start <= pts < span.stop:
+            report.hold(image, pts)
             _report_faults(report, image, pts, faults)
         yield frame
     for pts in missing.elements():
@@ -127,6 +128,11 @@ def _seek_points(info: VideoInfo, first: int) -> Iterator[int | None]:
     yield None
 
 
+def _most_pixels(info: VideoInfo) -> int:
+    known = (form.width * form.height for form in info.forms)
+    return max(_MAX_PIXELS, 4 * info.width * info.height, *known)
+
+
 class _Decoder:
     """Decodes the video of an opened source; refused packets go to `report`."""
 
@@ -140,7 +146,7 @@ class _Decoder:
             info.codec, stream.codec_context.extradata or b""
         )
         context = self._context = decoder_of(stream)
-        context.options = {"max_pixels": str(max(_MAX_PIXELS, 4 * info.width * info.height))}
+        context.options = {"max_pixels": str(_most_pixels(info))}
         context.thread_count = threads
         self._user_data: UserDataReader | None = None
         if info.user_data:
@@ -234,10 +240,13 @@ def _frame(
     image: av.VideoFrame, pts: int, info: VideoInfo, format: PixelFormat
 ) -> tuple[Frame, tuple[str, ...]]:
     """The frame of a decoded image, and what is wrong with it."""
-    image, faults = conformed(image, info)
+    image, faults = conformed(image, info, pts)
     if image.format.name != format.name:
         # Without a range or matrix asked for, a change of layout leaves every value as it is.
+        tags = tags_of(image)
         image = image.reformat(format=format.name, interpolation="BICUBIC", threads=1)
+        if info.forms:  # a change of size before it may have left others
+            set_tags(image, tags)
     image.pts = pts
     image.time_base = info.time_base
     frame = Frame(

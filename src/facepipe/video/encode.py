@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from facepipe.video.encoders.settings import (
     output_pix_fmt,
     part_container,
 )
+from facepipe.video.fields import FieldMarks, without_delay
 from facepipe.video.pixel_formats import (
     BT709_MATRIX,
     LIMITED_RANGE,
@@ -34,6 +36,7 @@ from facepipe.video.pixel_formats import (
     writable_views,
 )
 from facepipe.video.pyav.scheduling import kept_scheduling
+from facepipe.video.shape import aspect_at
 from facepipe.video.sources import as_facepipe_error, replacing
 from facepipe.video.streams import codec_name
 from facepipe.video.user_data import UserDataWriter
@@ -63,6 +66,8 @@ def encode(
     first = next(frames, None)
     if first is None:
         raise MediaError(f"span {span.index} (pts {span.start} to {span.stop}) gave no frame")
+    if info.forms:
+        info = replace(info, sample_aspect_ratio=aspect_at(info, span.start))
     with replacing(target) as temporary:
         return _write(chain([first], frames), first, temporary, info, settings)
 
@@ -89,6 +94,7 @@ def _write(
         due: deque[int] = deque()
         user_data = UserDataWriter(codec_name(stream))
         given = written = 0
+        fields = FieldMarks(stream.codec_context, info.fields)
         last: int | None = None
         packets: list[av.Packet[av.VideoStream]]
         for frame in chain(frames, [None]):
@@ -107,8 +113,8 @@ def _write(
                 # The decoder's picture type would force the encoder to use the same.
                 encoded.pict_type = PictureType.NONE
                 given += 1
-                packets = _send(stream, encoded, settings)
-            for packet in packets:
+                packets = _send(stream, fields.prepared(encoded), settings)
+            for packet in map(fields.marked, packets):
                 assert packet.pts is not None
                 pts, early = packet.pts, due.popleft()
                 whole = user_data.put(packet, pts)
@@ -141,7 +147,11 @@ def _add_stream(
     pix_fmt: str,
 ) -> av.VideoStream:
     decoded = first.handle if isinstance(first.handle, av.VideoFrame) else None
-    options = encoder_options(settings, decoded) | _chroma(info, pix_fmt)
+    # Parts that cannot differ have no light levels where some frames have none.
+    may_differ = info.own_tags or len({form.light for form in info.forms}) < 2
+    options = encoder_options(settings, decoded if may_differ else None) | _chroma(info, pix_fmt)
+    if settings.codec == "libx264" and len(info.fields) > 1:
+        options = without_delay(options)
     stream = out.add_stream(settings.codec, options=options)
     assert isinstance(stream, av.VideoStream)
     context = stream.codec_context
@@ -152,7 +162,8 @@ def _add_stream(
         context.color_range, context.colorspace = tags
         context.color_primaries = decoded.color_primaries
         context.color_trc = decoded.color_trc
-        if decoded.interlaced_frame and settings.codec in _INTERLACING:
+        fields = info.fields if settings.codec == "libx264" else ()
+        if (decoded.interlaced_frame or fields) and settings.codec in _INTERLACING:
             context.flags |= Flags.interlaced_dct | Flags.interlaced_me
     try:
         with kept_scheduling():

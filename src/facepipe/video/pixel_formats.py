@@ -7,14 +7,14 @@ format that holds all of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import av
 import numpy as np
 from av.buffer import Buffer
 from av.sidedata.sidedata import Type
 
-from facepipe.datatypes import Colour, Matrix, PixelFormat, Plane
+from facepipe.datatypes import Colour, ColourModel, Matrix, PixelFormat, Plane
 from facepipe.errors import InputError
 
 # H.273 code points, as libavutil numbers them
@@ -85,6 +85,38 @@ def working_format(name: str) -> PixelFormat:
     source = pixel_format(name)
     if is_working(name):
         return source
+    planar = _planar(source)
+    if planar is None:
+        raise InputError(f"pixel format {name} has no planar form that facepipe can read")
+    return planar
+
+
+def common_format(names: Sequence[str]) -> str:
+    """A format that holds all that each of these does; the first one where there is none.
+
+    YUV and RGB have none: what is not of the first one's model is converted.
+    """
+    first = names[0]
+    if all(same_layout(name, first) for name in names):
+        return first if len(set(names)) == 1 else first.replace("yuvj", "yuv")
+    formats = [pixel_format(name) for name in names]
+    models: list[ColourModel] = [one.model for one in formats if one.model != "gray"] or ["gray"]
+    chroma = [one for one in formats if one.model == "yuv"]
+    planar = _planar(
+        PixelFormat(
+            first,
+            models[0],
+            max(one.bits for one in formats),
+            min((one.shift_x for one in chroma), default=0),
+            min((one.shift_y for one in chroma), default=0),
+            any(one.alpha for one in formats),
+        )
+    )
+    return first if planar is None else planar.name
+
+
+def _planar(source: PixelFormat) -> PixelFormat | None:
+    """The smallest format with a plane for each component that holds all of `source`."""
     letter = "a" if source.alpha else ""
     if source.model == "rgb":
         stem = f"gbr{letter}p"
@@ -97,7 +129,7 @@ def working_format(name: str) -> PixelFormat:
         candidate = stem if bits == 8 else f"{stem}{bits}le"
         if bits >= source.bits and _exists(candidate):
             return pixel_format(candidate)
-    raise InputError(f"pixel format {name} has no planar form that facepipe can read")
+    return None
 
 
 def same_layout(one: str, other: str) -> bool:

@@ -21,27 +21,38 @@ from facepipe.errors import InputError
 from facepipe.video.conform import tags_of
 from facepipe.video.containers import MATROSKA, MOV, is_indexed, is_timed_as_decoded
 from facepipe.video.damage import merged
+from facepipe.video.form_scan import FormScan
 from facepipe.video.gaps import Layout
 from facepipe.video.pixel_formats import pixel_format
 from facepipe.video.pyav.chroma import chroma_location
 from facepipe.video.scan import CodingScan, FirstFrameScan, TimingScan, is_shown
 from facepipe.video.sources import demuxed, describe, open_source
-from facepipe.video.streams import codec_name, is_chapter_track, main_video
+from facepipe.video.streams import (
+    codec_name,
+    described,
+    is_chapter_track,
+    is_video,
+    main_video,
+)
 from facepipe.video.timestamps import usual_duration
 
+#: Codecs whose frames may be of another size than the last keyframe.
+_RESIZING = ("av1", "vp9")
 #: Seconds that may be missing at the end of a video by what its container says.
 _TOLERATED = Fraction(1, 2)
 
 
-def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
+def probe(path: Path, limits: LimitSettings | None = None, stream: int | None = None) -> VideoInfo:
     """Read every packet of a local file, decoding no more than its first frame.
 
-    Errors: InputError in one sentence for what is no readable video, or is beyond `limits`.
+    `stream` is the index of the video stream, None: as `main_video` chooses. Errors: InputError in
+    one sentence for what is no readable video, or is beyond `limits`; UsageError for a `stream`
+    that is no video.
     """
     limits = limits or LimitSettings()
     most_pixels = min(round(limits.frame_megapixels * 10**6), 2**31 - 1)
     with open_source(path, most_pixels=most_pixels) as container:
-        scan = SourceScan(path, container, limits, most_pixels)
+        scan = SourceScan(path, container, limits, most_pixels, stream)
         for packet in scan.packets():
             scan.feed(packet)
         return scan.close()
@@ -51,20 +62,28 @@ class SourceScan:
     """What a source holds, learnt packet by packet: each part of it by a scan of its own."""
 
     def __init__(
-        self, path: Path, container: InputContainer, limits: LimitSettings, most_pixels: int
+        self,
+        path: Path,
+        container: InputContainer,
+        limits: LimitSettings,
+        most_pixels: int,
+        stream: int | None = None,
     ) -> None:
-        """Find the video. InputError where there is none, or its frames are too large."""
+        """Find the video. Errors: as `main_video`, and InputError for frames that are too large."""
         self._path, self._container, self._limits = path, container, limits
         self._streams = tuple(container.streams)
-        self._video = main_video(path, self._streams)
+        self._video = main_video(path, self._streams, stream)
         context = self._video.codec_context
         check_size(path, context.width, context.height, limits)
         self._decoder_name = context.name
+        self._header_size = (context.width, context.height)
         self._packets: Counter[int] = Counter()  # by the stream's index
         self._unread: str | None = None  # why reading ended early
         self._timing = TimingScan(self._video)
         self._coding = CodingScan(self._video)
         self._first = FirstFrameScan(self._video, most_pixels)
+        self._forms = FormScan(self._video, self._first.decoder)
+        self._described: tuple[str | None, str | None] | None = None
         self._layout = Layout()
 
     def packets(self) -> Iterator[Packet[Stream]]:
@@ -89,6 +108,9 @@ class SourceScan:
             return
         self._layout.add(packet.pos, packet.size, packet.pts)
         self._first.feed(packet)
+        if self._first.frame is not None and self._described is None:
+            self._described = self._description()  # before other frames change the decoder
+        self._forms.feed(packet, self._first.frame)
         shown = is_shown(self._decoder_name, packet)
         self._coding.feed(packet, shown)
         self._timing.feed(packet, shown)
@@ -114,6 +136,8 @@ class SourceScan:
         keyframes = coding.random_access_pts() if guessed else timing.keyframe_pts()
         frame, context = self._first.frame, video.codec_context
         ratio = video.sample_aspect_ratio
+        profile, chroma = self._described or self._description()
+        forms = self._forms.forms
         return VideoInfo(
             path=str(self._path),
             container=self._container.format.name,
@@ -129,18 +153,26 @@ class SourceScan:
             coded_pts=coding.coded_pts() if gops else (),
             rotation=frame.rotation if frame is not None else 0,
             sample_aspect_ratio=Fraction(ratio) if ratio else None,
-            profile=context.profile,
+            profile=profile,
             tags=tags_of(frame) if frame is not None else (0, 2, 2, 2),
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
-            warnings=(*self._origin(), *timing.warnings()),
-            chroma_location=chroma_location(video),
+            warnings=(*self._origin(), *self._choice(), *timing.warnings()),
+            chroma_location=chroma,
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
+            forms=tuple(forms) if len(forms) > 1 else (),
+            header_size=self._header_size if coding.codec in _RESIZING else None,
+            places=tuple(sorted(self._forms.places)),
+            fields=tuple(sorted(self._forms.fields)),
             user_data=coding.user_data(),
             has_second_view=coding.has_second_view(),
         )
+
+    def _description(self) -> tuple[str | None, str | None]:
+        """The codec's profile and the chroma location, as the decoder says them now."""
+        return self._video.codec_context.profile, chroma_location(self._video)
 
     def _origin(self) -> tuple[str, ...]:
         """A warning where the file says that facepipe made it."""
@@ -165,6 +197,18 @@ class SourceScan:
             raise InputError(f"{self._path}: no frame of its {self._coding.codec} video decodes")
         pixel_format(name)
         return name
+
+    def _choice(self) -> tuple[str, ...]:
+        """Which video stream is enhanced, where there are others; those are copied."""
+        others = [s for s in self._streams if is_video(s) and s.index != self._video.index]
+        if not others:
+            return ()
+        rest = " and ".join(described(stream) for stream in others)
+        number = others[0].index
+        return (
+            f"the video is {described(self._video)}; {rest} {'is' if len(others) == 1 else 'are'} "
+            f"not enhanced; --stream {number} takes {'that' if len(others) == 1 else 'the first'}",
+        )
 
     def _others(self) -> tuple[StreamInfo, ...]:
         return tuple(
@@ -203,10 +247,10 @@ class Head:
     seconds: float
 
 
-def glance(path: Path) -> Head:
-    """Read a file's header alone, which may be wrong. InputError as `probe`."""
+def glance(path: Path, stream: int | None = None) -> Head:
+    """Read a file's header alone, which may be wrong. Errors: as `probe`."""
     with open_source(path) as container:
-        video = main_video(path, container.streams)
+        video = main_video(path, container.streams, stream)
         seconds = float((video.duration or 0) * (video.time_base or 0))
         seconds = seconds or (container.duration or 0) / av.time_base
         frames = video.frames or round(seconds * float(video.average_rate or 0))

@@ -180,9 +180,9 @@ class FirstFrameScan:
     """The first frame that decodes: it alone has the display matrix and the exact pixel format."""
 
     def __init__(self, video: av.VideoStream, most_pixels: int) -> None:
-        self._decoder = decoder_of(video)
-        self._decoder.thread_count = 1
-        self._decoder.options = {"max_pixels": str(most_pixels)}
+        self.decoder = decoder_of(video)
+        self.decoder.thread_count = 1
+        self.decoder.options = {"max_pixels": str(most_pixels)}
         self._left = _FIRST_FRAME_PACKETS
         self.frame: av.VideoFrame | None = None
 
@@ -192,7 +192,7 @@ class FirstFrameScan:
             return
         self._left -= 1
         try:
-            self.frame = next(iter(self._decoder.decode(packet)), None)
+            self.frame = next(iter(self.decoder.decode(packet)), None)
         except av.FFmpegError:
             return
 

@@ -4,26 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeGuard
 
 import av
 from av.stream import Discard, Disposition, Stream
 
-from facepipe.errors import InputError
+from facepipe.errors import InputError, UsageError
 
 _STILLS = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
-def main_video(path: Path, streams: Iterable[Stream]) -> av.VideoStream:
-    """The first video stream that is no cover and no thumbnails; InputError where there is none."""
-    kinds = []
-    for stream in streams:
-        if isinstance(stream, av.VideoStream) and not stream.disposition & _STILLS:
-            if not has_decoder(stream):
-                raise InputError(f"{path}: there is no decoder for its video stream")
-            return stream
-        kinds.append(stream.type)
-    found = ", ".join(kinds) or "no stream at all"
-    raise InputError(f"{path} holds no video stream, but {found}; give a video file")
+def main_video(path: Path, streams: Iterable[Stream], number: int | None = None) -> av.VideoStream:
+    """The video stream to enhance: that with index `number`, None: the largest, first of equals.
+
+    Covers and thumbnails are none; a stream of a single frame is taken where there is no other.
+    Errors: InputError where there is none, UsageError for a number that is none of them.
+    """
+    streams = list(streams)
+    videos = [s for s in streams if is_video(s)]
+    if not videos:
+        found = ", ".join(stream.type for stream in streams) or "no stream at all"
+        raise InputError(f"{path} holds no video stream, but {found}; give a video file")
+    if number is None:
+        known = [stream for stream in videos if has_decoder(stream)]
+        if not known:
+            raise InputError(f"{path}: there is no decoder for its video stream")
+        return max(known, key=lambda stream: (stream.frames != 1, _area(stream)))
+    chosen = next((stream for stream in videos if stream.index == number), None)
+    if chosen is None:
+        there = "; ".join(described(stream) for stream in videos)
+        raise UsageError(f"--stream {number}: no video stream of {path}; it has {there}")
+    if not has_decoder(chosen):
+        raise InputError(f"{path}: there is no decoder for its stream {number}")
+    return chosen
+
+
+def is_video(stream: Stream) -> TypeGuard[av.VideoStream]:
+    """Whether a stream is a video: no cover, no thumbnails."""
+    return isinstance(stream, av.VideoStream) and not stream.disposition & _STILLS
+
+
+def described(stream: Stream) -> str:
+    """A stream by index, codec and size: "stream 1 (h264, 640x360)"."""
+    size = ""
+    if isinstance(stream, av.VideoStream) and has_decoder(stream) and _area(stream):
+        size = f", {stream.codec_context.width}x{stream.codec_context.height}"
+    return f"stream {stream.index} ({codec_name(stream)}{size})"
+
+
+def _area(stream: av.VideoStream) -> int:
+    """Pixels of a frame by the stream's header; 0 where it does not say."""
+    return stream.codec_context.width * stream.codec_context.height
 
 
 def is_chapter_track(stream: Stream) -> bool:

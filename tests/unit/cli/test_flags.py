@@ -22,12 +22,12 @@ FACES = {
 SELECTION = {"--tracks", "--region", "--largest"}
 RESTORATION = {"--restorer", "--strength", "--fidelity", "--device"}
 ENCODING = {
-    "--scale", "--codec", "--quality", "--crf", "--preset", "--pix-fmt", "--copy", "--no-copy",
-    "--allow-loss",
+    "--scale", "--size", "--codec", "--quality", "--crf", "--preset", "--pix-fmt", "--copy",
+    "--no-copy", "--allow-loss",
 }  # fmt: skip
 PART = {"--start", "--end"}
 COMMON = {
-    "--output", "-o", "--strict-input", "--workers", "--profile", "--config", "--set",
+    "--output", "-o", "--stream", "--strict-input", "--workers", "--profile", "--config", "--set",
     "--overwrite", "--progress", "--quiet", "-q",
 }  # fmt: skip
 TABLES = {"--json", "--markdown"}
@@ -35,7 +35,7 @@ HELP = {"--help", "-h"}
 FLAGS = {
     "": {"--version"},
     "run": FACES | SELECTION | RESTORATION | ENCODING | PART | COMMON | {"--dry-run"},
-    "analyze": FACES | (SELECTION - {"--tracks"}) | PART | COMMON,
+    "analyze": FACES | (SELECTION - {"--tracks"}) | PART | COMMON | {"--size"},
     "render": SELECTION | RESTORATION | ENCODING | PART | COMMON,
     "batch": FACES | RESTORATION | ENCODING | COMMON
     | {"--dry-run", "--work", "--ray", "--shared", "--gpus", "--max-pixels", "--pack-archives"},

@@ -32,6 +32,7 @@ GIVEN: dict[str, tuple[list[str], object]] = {
     "restore.fidelity": (["--fidelity", "0"], 0.0),
     "restore.device": (["--device", "cpu"], "cpu"),
     "output.scale": (["--scale", "4"], 4),
+    "output.size": (["--size", "640x360"], "640x360"),
     "output.codec": (["--codec", "264"], "264"),
     "output.quality": (["--quality", "small"], "small"),
     "output.crf": (["--crf", "18"], 18.0),
@@ -41,6 +42,7 @@ GIVEN: dict[str, tuple[list[str], object]] = {
     "output.allow_loss": (["--allow-loss"], True),
     "output.start": (["--start", "1"], 1.0),
     "output.end": (["--end", "1e1"], 10.0),
+    "stream": (["--stream", "1"], 1),
     "strict_input": (["--strict-input"], True),
     "workers": (["--workers", "3"], 3),
 }
@@ -50,7 +52,9 @@ def settings_by(*words: str, **how: Any) -> Settings:
     """The settings that a command with every option gets from these words."""
     got: list[Settings] = []
 
-    @with_settings("detect", "choose", "restore", "output", "strict_input", "workers", **how)
+    @with_settings(
+        "detect", "choose", "restore", "output", "stream", "strict_input", "workers", **how
+    )
     def command(settings: Settings) -> None:
         got.append(settings)
 

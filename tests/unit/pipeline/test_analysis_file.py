@@ -31,8 +31,9 @@ def track(number: int = 1, knots: int = 3) -> Track:
 def analysis(*tracks: Track) -> Analysis:
     damage = (Damage(512, 1024, 2, "do not decode"),)
     return Analysis(
-        "a" * 64, Fraction(1, 12800), 40, 240, 136, tracks, (512,), ("a warning",), damage
-    )
+        "a" * 64, Fraction(1, 12800), 40, 240, 136, tracks, (512,), ("a warning",), damage,
+        stream=1, holdings=(("the active format", 512),),
+    )  # fmt: skip
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

@@ -38,7 +38,14 @@ def found() -> SpanFaces:
         FrameDetections(pts=105, faces=Faces.none(), shot=1),
         FrameDetections(pts=110, faces=faces, shot=1, motion=motion[:1]),
     )
-    return SpanFaces(span=SPAN, detections=detections, cuts=(105,), warnings=("w",), damage=DAMAGE)
+    return SpanFaces(
+        span=SPAN,
+        detections=detections,
+        cuts=(105,),
+        warnings=("w",),
+        damage=DAMAGE,
+        holdings=(("the active format", 120), ("the stereo layout", 100)),
+    )
 
 
 def test_faces_are_kept(tmp_path: Path) -> None:

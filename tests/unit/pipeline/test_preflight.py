@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from facepipe._files import sha256_of
-from facepipe.configs.settings import load_settings
+from facepipe.configs.settings import Settings, load_settings
+from facepipe.datatypes import Analysis
 from facepipe.errors import InputError, UsageError
-from facepipe.pipeline.preflight import ENCODER_THREADS, Plan, check_unchanged, make_plan
-from facepipe.video import EncodeSettings
+from facepipe.pipeline.preflight import (
+    ENCODER_THREADS,
+    Plan,
+    as_analyzed,
+    check_analyzed,
+    check_unchanged,
+    make_plan,
+)
+from facepipe.video import EncodeSettings, probe
 from media import synthetic
 from media.reads import counted
 
@@ -46,6 +55,19 @@ def test_an_encoder_is_chosen_for_the_pixel_format_that_was_asked_for(tmp_path: 
     made = plan(source, "b.mkv", pix_fmt="yuv420p12le")
     assert (made.encode.codec, made.encode.pix_fmt) == ("libx265", "yuv420p12le")
     assert "as asked for" in " ".join(made.notes)
+
+
+def test_a_render_takes_the_stream_that_was_analyzed(tmp_path: Path) -> None:
+    info = probe(synthetic.plain(tmp_path / "a.mp4", frames=3))
+    given = Analysis("0" * 64, info.time_base, 3, info.width, info.height, (), stream=1)
+    assert as_analyzed(Settings(), given).stream == 1
+    assert as_analyzed(Settings(stream=1), given).stream == 1
+    assert as_analyzed(Settings(stream=2), replace(given, stream=None)).stream == 2
+    with pytest.raises(UsageError, match="--stream 0: the analysis is of stream 1"):
+        as_analyzed(Settings(stream=0), given)
+    check_analyzed(given, info)
+    with pytest.raises(InputError, match="frames of 48x32 px"):
+        check_analyzed(replace(given, width=48, height=32), info)
 
 
 def test_a_quality_makes_its_options(tmp_path: Path) -> None:

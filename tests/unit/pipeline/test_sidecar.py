@@ -90,7 +90,7 @@ def test_keys_and_values_in_their_order(tmp_path: Path) -> None:
     assert (read["format"], read["notice"]) == ("facepipe-sidecar/1", NOTICE)
     assert list(read["source"].items()) == [
         *(("name", "in.mp4"), ("sha256", "0" * 64), ("frames", 30)),
-        *(("width", 320), ("height", 240)),
+        *(("width", 320), ("height", 240), ("stream", 0)),
     ]
     assert list(read["output"].items()) == [
         *(("name", "out.mp4"), ("sha256", "1" * 64), ("frames", 30)),

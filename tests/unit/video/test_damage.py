@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from facepipe.datatypes import Damage, VideoInfo
 from facepipe.errors import InputError
 from facepipe.video import DecodeReport, decode, probe
 from facepipe.video.damage import describe_damage, merged, places, refuse_damage
+from facepipe.video.shape import shaped
 from media import synthetic
 from media.video_checks import at_keyframes, whole
 
@@ -197,37 +199,43 @@ def later(path: Path, **how: object) -> Path:
     return synthetic.film(path, pts=pts, **how)  # type: ignore[arg-type]
 
 
-def changed(tmp_path: Path, **how: object) -> tuple[VideoInfo, list[int], Damage]:
-    """A film that goes on as something else after sixty frames, and what is told of it."""
+def changed(tmp_path: Path, wanted: str, **how: object) -> VideoInfo:
+    """A film that goes on as something else after sixty frames, all of which decode unharmed."""
     first = synthetic.film(tmp_path / "a.ts", frames=60)
-    info = probe(joined(tmp_path / "c.ts", first, later(tmp_path / "b.ts", **how)))
+    path = joined(tmp_path / "c.ts", first, later(tmp_path / "b.ts", **how))
+    info = shaped(probe(path), wanted)
     times, damage = decoded(info)
     assert times == list(info.pts)
-    assert len(times) == 90
-    (told,) = damage
-    assert (told.first, told.last, told.frames) == (times[60], times[-1], 30)
-    return info, times, told
+    assert (len(times), damage) == (90, ())
+    return info
 
 
-def test_another_size_is_scaled_and_told(tmp_path: Path) -> None:
-    info, _, told = changed(tmp_path, size=(160, 128))
-    assert told.what == "are of 160x128 and were scaled to 96x64"
+@pytest.mark.parametrize(("wanted", "shape"), [("source", (96, 64)), ("largest", (192, 128))])
+def test_another_size_is_scaled_and_told(
+    wanted: str, shape: tuple[int, int], tmp_path: Path
+) -> None:
+    info = changed(tmp_path, wanted, size=(192, 128))
+    (told,) = info.warnings
+    assert told.startswith("frames are 96x64, 192x128 from 2.48 s on; all are written as ")
     frames = list(decode(info, whole(info)))
-    assert {(f.width, f.height) for f in frames} == {(96, 64)}
-    drawn = av.VideoFrame.from_ndarray(synthetic.picture(10, 160, 128), "rgb24")
-    luma = drawn.reformat(96, 64, "yuv420p").to_ndarray()[:64]
+    assert {(f.width, f.height) for f in frames} == {shape}
+    drawn = av.VideoFrame.from_ndarray(synthetic.picture(10, 192, 128), "rgb24")
+    luma = drawn.reformat(*shape, "yuv420p").to_ndarray()[: shape[1]]
     assert np.corrcoef(frames[70].luma.ravel(), luma.ravel())[0, 1] > 0.9
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv422p10le", "yuv444p", "yuv420p10le"])
-def test_another_pixel_format_is_converted_and_told(pix_fmt: str, tmp_path: Path) -> None:
-    info, _, told = changed(tmp_path, pix_fmt=pix_fmt)
-    assert told.what.startswith(f"are {pix_fmt} and were converted to yuv420p")
+def test_another_pixel_format_is_kept_whole_and_told(pix_fmt: str, tmp_path: Path) -> None:
+    info = changed(tmp_path, "largest", pix_fmt=pix_fmt)
+    (told,) = info.warnings
+    assert told.endswith(f"from 2.48 s on; all are written as {pix_fmt}")
     frames = list(decode(info, whole(info)))
-    assert {f.format.name for f in frames} == {"yuv420p"}
-    drawn = av.VideoFrame.from_ndarray(synthetic.picture(10), "rgb24").reformat(format="yuv420p")
-    error = np.abs(frames[70].luma.astype(float) - drawn.to_ndarray()[:64])
-    assert np.median(error) < 8
+    assert {f.format.name for f in frames} == {pix_fmt}
+    unit = 4 if "10" in pix_fmt else 1
+    for number, frame in ((10, frames[10]), (10, frames[70])):
+        drawn = av.VideoFrame.from_ndarray(synthetic.picture(number), "rgb24")
+        luma = drawn.reformat(format="yuv420p").to_ndarray()[:64]
+        assert np.median(np.abs(frame.luma / unit - luma)) < 8
 
 
 BT709, BT601_FULL = (1, 1, 1, 1), (2, 6, 6, 6)
@@ -261,14 +269,15 @@ def test_other_colours_are_converted_to_the_first(tmp_path: Path) -> None:
             container.mux(video.encode(None))
         return path
 
-    first = film(tmp_path / "a.ts", [512 * n for n in range(20)], BT709)
-    second = film(tmp_path / "b.ts", [512 * (22 + n) for n in range(20)], BT601_FULL)
-    info = probe(joined(tmp_path / "c.ts", first, second))
-    assert info.tags == BT709
-    times, damage = decoded(info)
-    (told,) = damage
-    assert told.what.startswith("are coloured otherwise")
-    assert (told.frames, told.last) == (20, times[-1])
+    first = film(tmp_path / "a.ts", [512 * n for n in range(24)], BT709)
+    second = film(tmp_path / "b.ts", [512 * (26 + n) for n in range(20)], BT601_FULL)
+    kept = shaped(probe(joined(tmp_path / "c.ts", first, second)), "largest")
+    assert kept.tags == BT709
+    assert kept.warnings[0].startswith("colours are tagged 1/1/1/1, 2/6/6/6 from 1.04 s on")
+    handles = [frame.handle for frame in decode(kept, whole(kept))]
+    assert {(h.color_range, h.colorspace) for h in handles} == {BT709[:2], BT601_FULL[:2]}  # type: ignore[attr-defined]
+    info = replace(kept, own_tags=False)
+    assert decoded(info)[1] == ()
     frames = list(decode(info, whole(info)))
     assert {f.colour for f in frames} == {frames[0].colour}
     for handle in (f.handle for f in frames):
@@ -278,14 +287,14 @@ def test_other_colours_are_converted_to_the_first(tmp_path: Path) -> None:
         assert np.abs(one[:, 4:-4].astype(float) - other[:, 4:-4]).mean() < 1.5
 
 
-def test_other_primaries_are_told_and_the_first_kept(tmp_path: Path) -> None:
+def test_other_primaries_are_told_and_kept_where_they_can_be(tmp_path: Path) -> None:
     first = synthetic.film(tmp_path / "a.ts", frames=60, colour=BT709)
     second = later(tmp_path / "b.ts", colour=(1, 1, 9, 14))
-    info = probe(joined(tmp_path / "c.ts", first, second))
-    _, damage = decoded(info)
-    (told,) = damage
-    assert told.what.startswith("are tagged with other colours")
-    assert told.frames == 30
+    info = shaped(probe(joined(tmp_path / "c.ts", first, second)), "largest")
+    assert info.warnings[0].startswith("colours are tagged 1/1/1/1, 1/1/9/14 from 2.48 s on")
+    for own_tags, expected in ((True, {1, 9}), (False, {1})):
+        frames = decode(replace(info, own_tags=own_tags), whole(info))
+        assert {f.handle.color_primaries for f in frames} == expected  # type: ignore[attr-defined]
 
 
 def test_mpeg2_loses_no_frame_at_a_change_of_size(tmp_path: Path) -> None:
@@ -299,8 +308,7 @@ def test_mpeg2_loses_no_frame_at_a_change_of_size(tmp_path: Path) -> None:
     first, second = film(tmp_path / "a.ts", 35, (96, 64)), film(tmp_path / "b.ts", 65, (160, 128))
     info = probe(joined(tmp_path / "c.ts", first, second))
     times, damage = decoded(info)
-    assert len(times) == 60
-    assert [one.frames for one in damage] == [30]
+    assert (len(times), damage) == (60, ())
 
 
 def _paused(path: Path, **how: object) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
 
@@ -19,15 +20,18 @@ from facepipe.video.compatibility.differences import (
     differences,
     either,
     grouped,
+    of_forms,
     of_pixels,
     of_times,
     of_user_data,
 )
-from facepipe.video.compatibility.properties import properties_of
-from facepipe.video.compatibility.trial import TrialMuxer
+from facepipe.video.compatibility.properties import holding, properties_of
+from facepipe.video.compatibility.trial import TrialMux, TrialMuxer, holdings_at
 from facepipe.video.containers import HOMELESS, SUGGESTED, Container, container_of
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.subtitles import converted_to, loses_style
+from facepipe.video.pixel_formats import FULL_RANGE
+from facepipe.video.shape import aspect_at
 from facepipe.video.sources import open_source
 from facepipe.video.streams import codec_name, is_timecode, is_written_by_muxer
 
@@ -51,6 +55,7 @@ class Compatibility:
 
     incompatibilities: tuple[Incompatibility, ...] = ()
     changes: tuple[str, ...] = ()
+    holdings: frozenset[str] = frozenset()  # what the source's frames hold, as far as is known
 
     @property
     def leave_out(self) -> tuple[int, ...]:
@@ -114,7 +119,11 @@ class _Checker:
         self._folder = folder
         self._others = [s for s in opened.streams if s.index != info.stream_index]
         self._before = properties_of(source, info.stream_index)
-        self._muxers: dict[str, TrialMuxer | None] = {}
+        if info.forms and not info.own_tags:
+            full_range, colour = info.tags[0] == FULL_RANGE, info.tags[1:]
+            self._before = replace(self._before, full_range=full_range, colour=colour)
+        self._before = holding(self._before, holdings_at(info))
+        self._muxers: dict[tuple[str, int | None], TrialMuxer | None] = {}
         self._found: dict[tuple[str, str], Compatibility | str] = {}
 
     def check(self, suffix: str) -> Compatibility:
@@ -191,7 +200,7 @@ class _Checker:
         return self._found[key]
 
     def _tried(self, suffix: str, settings: EncodeSettings) -> Compatibility | str:
-        container = container_of(suffix)
+        container, info = container_of(suffix), self._info
         try:
             codec = find_encoder(settings.codec).canonical_name
         except UsageError as error:
@@ -212,10 +221,31 @@ class _Checker:
         found = [*refused, *self._lost_styles(container), *of_times(self._info, container)]
         found += of_user_data(self._info, codec)
         where = f"{container.muxer} of {codec}"
-        found += differences(self._before, written.properties, gone, where)
-        found += of_pixels(self._info, settings, self._before, written.properties)
+        kept = holding(
+            written.properties, self._kept_at_places(settings, suffix, _indices(refused))
+        )
+        before = self._before
+        if kept.aspect in {Fraction(aspect_at(info, one.first) or 1) for one in info.forms}:
+            before = replace(before, aspect=kept.aspect)  # others are reported in their own words
+        found += differences(before, kept, gone, where)
+        found += [
+            *of_pixels(self._info, settings, self._before, kept),
+            *of_forms(info, container, codec),
+        ]
         changes = (*self._conversions(container), *self._delay(written.late, container))
-        return Compatibility(tuple(found), changes)
+        return Compatibility(tuple(found), changes, self._before.holdings)
+
+    def _kept_at_places(
+        self, settings: EncodeSettings, suffix: str, without: Sequence[int]
+    ) -> frozenset[str]:
+        """What frames still hold, of those where the source begins to hold more."""
+        kept: frozenset[str] = frozenset()
+        for place in self._info.places:
+            muxer = self._trial_muxer(settings, place)
+            written = muxer.write(suffix, without) if muxer is not None else ""
+            if isinstance(written, TrialMux):
+                kept |= written.properties.holdings
+        return kept
 
     def _culprits(
         self, muxer: TrialMuxer, suffix: str, without: Sequence[int]
@@ -250,17 +280,18 @@ class _Checker:
                 f"{container.muxer} holds no times below zero"
             )
 
-    def _trial_muxer(self, settings: EncodeSettings) -> TrialMuxer | None:
+    def _trial_muxer(self, settings: EncodeSettings, place: int | None = None) -> TrialMuxer | None:
         """None where another encoder than the chosen one refuses the video's frames."""
-        if settings.codec not in self._muxers:
-            self._muxers[settings.codec] = None
+        key = settings.codec, place
+        if key not in self._muxers:
+            self._muxers[key] = None
             try:
-                made = TrialMuxer(self._source, self._info, settings, self._folder)
-                self._muxers[settings.codec] = made
+                made = TrialMuxer(self._source, self._info, settings, self._folder, place)
+                self._muxers[key] = made
             except MediaError:
                 if settings is self._settings:
                     raise
-        return self._muxers[settings.codec]
+        return self._muxers[key]
 
     def _refused_streams(self, container: Container) -> list[Incompatibility]:
         """Streams that a container is known not to take."""

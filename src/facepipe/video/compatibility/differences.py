@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from av.stream import Disposition
@@ -15,7 +15,8 @@ from facepipe.video.containers import Container
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.languages import same_language
 from facepipe.video.muxing.subtitles import TEXT_CODECS
-from facepipe.video.pixel_formats import working_format
+from facepipe.video.pixel_formats import UNSPECIFIED, working_format
+from facepipe.video.shape import aspect_at
 from facepipe.video.user_data import without_place
 
 # Matrices and the like that have two numbers in H.273.
@@ -106,6 +107,24 @@ def differences(
     for what in _of_stream(before.video, after.video, first=True):
         yield Incompatibility(f"{what} of the video", why)
     yield from _of_streams(before.streams, after.streams, left_out, where)
+
+
+def of_forms(info: VideoInfo, container: Container, codec: str) -> Iterator[Incompatibility]:
+    """Tags that change within the video, where all frames must have the same."""
+    if container.holds_own_tags(codec):
+        return
+    why = f"{container.muxer} of {codec} has the same for all frames"
+    known = replace(info, own_tags=True)
+    for form in info.forms:
+        since = f"from {float(form.first * info.time_base):.2f} s on"
+        aspect = aspect_at(known, form.first)
+        if aspect != info.sample_aspect_ratio:
+            yield Incompatibility(f"the pixel aspect ratio {aspect or 1} {since}", why)
+        tags = zip(form.tags[2:], info.tags[2:], strict=True)
+        if any(own not in (UNSPECIFIED, tag) for own, tag in tags):
+            yield Incompatibility(f"the colour primaries and transfer {since}", why)
+        if form.light and not all(one.light for one in info.forms):
+            yield Incompatibility(f"the light levels {since}", why)
 
 
 def of_times(info: VideoInfo, container: Container) -> Iterator[Incompatibility]:

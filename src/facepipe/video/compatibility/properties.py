@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from av.stream import Disposition, Stream
 
 from facepipe.video.conform import tags_of
 from facepipe.video.containers import MOV, MPEGTS
+from facepipe.video.holdings import INTERLACING, holdings_of
 from facepipe.video.pixel_formats import FULL_RANGE, side_data
 from facepipe.video.pyav.header_data import header_boxes, names_of
 from facepipe.video.pyav.mpegts import Transport, transport_of
@@ -23,21 +24,6 @@ from facepipe.video.pyav.private_boxes import private_boxes
 from facepipe.video.sources import demuxed, open_bytes, open_source
 from facepipe.video.streams import codec_name, has_decoder, is_cover, is_written_by_muxer
 
-#: Side data of frames that mean something to a viewer, as messages name them.
-_SIDE_DATA = {
-    Type.MASTERING_DISPLAY_METADATA: "the mastering display",
-    Type.CONTENT_LIGHT_LEVEL: "the content light level",
-    Type.DYNAMIC_HDR_PLUS: "the HDR10+ data",
-    Type.DOVI_RPU_BUFFER: "the Dolby Vision data",
-    Type.DOVI_METADATA: "the Dolby Vision data",
-    Type.A53_CC: "the closed captions within the frames",
-    Type.S12M_TIMECODE: "the time codes within the frames",
-    Type.AFD: "the active format",
-    Type.SPHERICAL: "the projection of a sphere",
-    Type.STEREO3D: "the stereo layout",
-    Type.ICC_PROFILE: "the ICC profile",
-    Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
-}
 # What readers and writers note about the file or its packets, which are other ones now.
 _TECHNICAL = (
     *("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "handler_name"),
@@ -88,9 +74,23 @@ class FileProperties:
     streams: tuple[StreamProperties, ...]
 
     @property
+    def holdings(self) -> frozenset[str]:
+        """What its frames hold, by the names of `holdings_of`."""
+        return self.side_data | {INTERLACING} if self.interlaced else self.side_data
+
+    @property
     def carried(self) -> frozenset[str]:
         """All that frames, header and boxes carry, in words."""
         return self.side_data | self.described | self.private
+
+
+def holding(properties: FileProperties, more: frozenset[str]) -> FileProperties:
+    """The properties with what other frames than the first ones hold."""
+    return replace(
+        properties,
+        side_data=properties.side_data | (more - {INTERLACING}),
+        interlaced=properties.interlaced or INTERLACING in more,
+    )
 
 
 def properties_of(path: Path, video_index: int) -> FileProperties:
@@ -108,6 +108,7 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
         aspect = Fraction(video.sample_aspect_ratio or 1)
         frames, alpha_in_side_data = _first_frames(opened, video)
     first = frames[0] if frames else None
+    kinds = {name for frame in frames for name in holdings_of(frame)}
     range_, *colour = tags_of(first) if first is not None else (0, 2, 2, 2)
     return FileProperties(
         keys=frozenset(keys),
@@ -116,10 +117,10 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
         aspect=aspect,
         full_range=range_ == FULL_RANGE,
         colour=(colour[0], colour[1], colour[2]),
-        side_data=_side_data_of(frames),
+        side_data=frozenset(kinds - {INTERLACING}),
+        interlaced=INTERLACING in kinds,
         described=described,
         private=private,
-        interlaced=any(frame.interlaced_frame for frame in frames),
         pix_fmt=first.format.name if first is not None else None,
         rgb=first is not None and first.format.is_rgb,
         alpha_in_side_data=alpha_in_side_data,
@@ -149,13 +150,6 @@ def _file_keys(opened: InputContainer) -> set[str]:
     if any("timecode" in map(str.lower, stream.metadata) for stream in opened.streams):
         keys.add("timecode")
     return keys
-
-
-def _side_data_of(frames: Sequence[av.VideoFrame]) -> frozenset[str]:
-    """Names of the side data that any of the frames has."""
-    return frozenset(
-        name for kind, name in _SIDE_DATA.items() if any(side_data(one, kind) for one in frames)
-    )
 
 
 def _private_boxes(path: Path, opened: InputContainer) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -16,11 +17,12 @@ from facepipe.video.containers import container_of
 from facepipe.video.decode import decode
 from facepipe.video.encode import encode
 from facepipe.video.encoders.settings import EncodeSettings
+from facepipe.video.holdings import holdings_of
 from facepipe.video.muxing.mux import write_head
 from facepipe.video.pixel_formats import colour_of, views, working_format, writable_views
 from facepipe.video.pyav.log import CapturedLog, captured_log
 from facepipe.video.sources import open_source
-from facepipe.video.streams import main_video
+from facepipe.video.streams import is_video
 
 _FRAMES = 3
 _PACKETS = 512  # of the other streams together
@@ -35,16 +37,27 @@ class TrialMux:
 
 
 class TrialMuxer:
-    """Writes the beginning of one source, by one encoder, to any container."""
+    """Writes a few frames of one source, by one encoder, to any container."""
 
     def __init__(
-        self, source: Path, info: VideoInfo, settings: EncodeSettings, folder: Path
+        self,
+        source: Path,
+        info: VideoInfo,
+        settings: EncodeSettings,
+        folder: Path,
+        place: int | None = None,
     ) -> None:
-        """Encode the first frames into `folder`. MediaError where the encoder refuses them."""
+        """Encode frames into `folder`: the first ones, or the one at pts `place`.
+
+        MediaError where the encoder refuses them.
+        """
         self._source, self._info, self._folder = source, info, folder
-        last = info.pts[min(_FRAMES, len(info.pts)) - 1]
-        span = Span(0, info.pts[0], last + 1)
-        path = folder / f"{settings.codec}.part"
+        with open_source(source) as opened:
+            self._videos = [stream.index for stream in opened.streams if is_video(stream)]
+        begin = 0 if place is None else bisect_left(info.pts, place)
+        stop = begin + (_FRAMES if place is None else 1)
+        span = Span(0, info.pts[begin], info.pts[min(stop, len(info.pts)) - 1] + 1)
+        path = folder / f"{settings.codec}-{begin}.part"
         small = replace(settings, scale=1)
         frames = decode(info, span)
         # Where no frame decodes, a blank one still shows what the container takes.
@@ -73,11 +86,13 @@ class TrialMuxer:
                     max_packets=_PACKETS,
                 )
             with open_source(target) as opened:
-                video = main_video(target, opened.streams)
+                before = [i for i in self._videos if i < self._info.stream_index]
+                place = sum(index not in leave_out for index in before)
+                video = [one for one in opened.streams if is_video(one)][place]
                 index, base = video.index, video.time_base
                 first = min(p.pts for p in opened.demux(video) if p.size and p.pts is not None)
             assert base is not None
-            late = float(first * base - self._info.pts[0] * self._info.time_base)
+            late = float(first * base - self._part.span.start * self._info.time_base)
             return TrialMux(properties_of(target, index), late)
         except OutputError:
             raise
@@ -86,6 +101,13 @@ class TrialMuxer:
             return lines[-1].rstrip(".") if lines else str(error)
         finally:
             target.unlink(missing_ok=True)
+
+
+def holdings_at(info: VideoInfo) -> frozenset[str]:
+    """What the source's frames hold at the places where they begin to hold more."""
+    frames = (frame for place in info.places for frame in decode(info, Span(0, place, place + 1)))
+    handles = [frame.handle for frame in frames if isinstance(frame.handle, av.VideoFrame)]
+    return frozenset(name for handle in handles for name in holdings_of(handle))
 
 
 def _blank(info: VideoInfo) -> Frame:

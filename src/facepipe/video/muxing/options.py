@@ -113,8 +113,12 @@ def stream_metadata(stream: Stream, container: Container, *, replaced: bool) -> 
 def tag_colour(context: av.VideoCodecContext, first: av.VideoFrame, info: VideoInfo) -> None:
     """Tag the stream's colours where the codec's own headers do not (VP9, FFV1).
 
-    `first` is the source's first frame.
+    `first` is the source's first frame; where frames have several forms, the video's tags count.
     """
+    if info.forms:
+        context.color_range, context.colorspace = info.tags[:2]
+        context.color_primaries, context.color_trc = info.tags[2:]
+        return
     if context.pix_fmt is None:
         return
     range_, matrix = written_tags(first, context.pix_fmt, info, context.height)
