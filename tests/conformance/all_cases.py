@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from conformance import codec_cases, copy_cases, face_cases, format_cases, stream_cases, time_cases
+from conformance import (
+    codec_cases,
+    copy_cases,
+    face_cases,
+    format_cases,
+    header_cases,
+    stream_cases,
+    time_cases,
+)
 from conformance.cases import Case
 
 GROUPS: Mapping[str, Sequence[Case]] = {
@@ -17,5 +25,6 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Everything else": stream_cases.REST,
     "Faces": face_cases.CASES,
     "Copied": copy_cases.CASES,
+    "Headers that change": header_cases.CASES,
 }
 CASES: Sequence[Case] = [case for cases in GROUPS.values() for case in cases]

@@ -18,6 +18,7 @@ _H264_PARAMETER_SETS = (_H264_SPS, _H264_PPS, 13)
 _HIGH_444 = 244
 _HEVC_IDR = (19, 20)
 _HEVC_PARAMETER_SETS = (32, 33, 34)
+_HEVC_SPS = 33
 _AV1_SEQUENCE_HEADER = 1
 _HEAD = 32  # bytes in which all lies that is read of a parameter set
 
@@ -72,6 +73,13 @@ def is_parameter_set(codec: str, unit: bytes) -> bool:
         if codec == "h264"
         else unit[0] >> 1 & 63 in _HEVC_PARAMETER_SETS
     )
+
+
+def is_sequence_set(codec: str, unit: bytes) -> bool:
+    """Whether a NAL unit of H.264 or HEVC is a sequence parameter set."""
+    if not unit:
+        return False
+    return unit[0] & 31 == _H264_SPS if codec == "h264" else unit[0] >> 1 & 63 == _HEVC_SPS
 
 
 def in_annex_b(units: tuple[bytes, ...]) -> bytes:

@@ -21,11 +21,12 @@ from facepipe.video.conform import tags_of
 from facepipe.video.containers import MATROSKA, MOV
 from facepipe.video.damage import merged
 from facepipe.video.gaps import Layout
+from facepipe.video.headers import HeaderScan
 from facepipe.video.pixel_formats import pixel_format
 from facepipe.video.pyav.chroma import chroma_location
 from facepipe.video.scan import CodingScan, FirstFrameScan, TimingScan, is_shown
 from facepipe.video.sources import demuxed, describe, open_source
-from facepipe.video.streams import codec_name, is_chapter_track, main_video
+from facepipe.video.streams import codec_name, header_of, is_chapter_track, main_video
 from facepipe.video.timestamps import is_timed_as_decoded, usual_duration
 
 #: Seconds that may be missing at the end of a video by what its container says.
@@ -60,6 +61,11 @@ class SourceScan:
         check_size(path, context.width, context.height, limits)
         self._decoder_name = context.name
         self._packets: Counter[int] = Counter()  # by the stream's index
+        self._headers = {
+            stream.index: HeaderScan(header_of(stream))
+            for stream in self._streams
+            if stream.index != self._video.index
+        }
         self._unread: str | None = None  # why reading ended early
         self._timing = TimingScan(self._video)
         self._coding = CodingScan(self._video)
@@ -85,6 +91,8 @@ class SourceScan:
         self._packets[packet.stream.index] += 1
         if packet.stream.index != self._video.index:
             self._layout.add(packet.pos, packet.size, None)
+            if packet.stream.index in self._headers:
+                self._headers[packet.stream.index].feed(packet)
             return
         self._layout.add(packet.pos, packet.size, packet.pts)
         self._first.feed(packet)
@@ -135,6 +143,8 @@ class SourceScan:
             chroma_location=chroma_location(video),
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
+            headers=coding.headers(),
+            other_sequences=coding.other_sequences(),
         )
 
     def _damage(self) -> list[Damage]:
@@ -157,7 +167,13 @@ class SourceScan:
 
     def _others(self) -> tuple[StreamInfo, ...]:
         return tuple(
-            StreamInfo(stream.index, stream.type, codec_name(stream), self._packets[stream.index])
+            StreamInfo(
+                stream.index,
+                stream.type,
+                codec_name(stream),
+                self._packets[stream.index],
+                tuple(self._headers[stream.index].changes),
+            )
             for stream in self._streams
             if stream.index != self._video.index and not is_chapter_track(stream)
         )

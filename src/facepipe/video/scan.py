@@ -8,18 +8,20 @@ import av
 from av.packet import Packet
 from av.stream import Stream
 
-from facepipe.datatypes import Damage
+from facepipe.datatypes import Damage, HeaderChange
 from facepipe.video.bitstream import (
     is_parameter_set,
     is_random_access,
+    is_sequence_set,
     nal_length_size,
     nal_units,
     parameter_sets,
 )
 from facepipe.video.containers import MOV
 from facepipe.video.gop import PacketInfo, closed_gops
+from facepipe.video.headers import HeaderScan
 from facepipe.video.pyav.alpha import decoder_of
-from facepipe.video.streams import codec_name
+from facepipe.video.streams import codec_name, header_of
 from facepipe.video.timestamps import with_missing
 
 #: Packets among which the first frame has to come out of the decoder.
@@ -109,23 +111,28 @@ class TimingScan:
 
 
 class CodingScan:
-    """Collects the structure of groups of pictures, and the parameter sets of H.264 and HEVC."""
+    """Collects the structure of groups of pictures, and the headers and parameter sets."""
 
     def __init__(self, video: av.VideoStream) -> None:
         self.codec = codec_name(video)
-        self.extradata = video.codec_context.extradata or b""
+        self.extradata = header_of(video)
+        self._headers = HeaderScan(self.extradata)
         self._nal_length_size = nal_length_size(self.codec, self.extradata)
         self._packets: list[PacketInfo] = []
-        self._keyframe: bytes | None = None  # the first one's packet, of H.264 or HEVC
+        self._units: dict[bytes, None] = dict.fromkeys(self._in_header())
+        self._sequences: list[tuple[int, tuple[bytes, ...]]] = []  # with the pts where they begin
 
     def feed(self, packet: Packet[Stream], is_shown: bool) -> None:
         """Note a packet, and whether its frame is shown."""
+        if self._headers.feed(packet):
+            self._nal_length_size = nal_length_size(self.codec, self._headers.header)
+            self._units |= dict.fromkeys(self._in_header())
         can_begin = False
         if packet.is_keyframe:
             data = bytes(packet)
             can_begin = is_random_access(self.codec, data, self._nal_length_size)
-            if self._keyframe is None and self.codec in ("h264", "hevc"):
-                self._keyframe = data
+            if self.codec in ("h264", "hevc"):
+                self._note_parameter_sets(data, packet.pts)
         is_intact = is_shown and packet.pts is not None and not packet.is_corrupt
         self._packets.append(PacketInfo(packet.pts, can_begin, is_intact))
 
@@ -138,12 +145,36 @@ class CodingScan:
         return tuple(p.pts for p in self._packets if p.is_intact and p.pts is not None)
 
     def parameter_sets(self) -> tuple[bytes, ...]:
-        """The parameter sets of H.264 or HEVC in the header, then those in the first keyframe."""
-        if self._keyframe is None:
+        """The parameter sets of H.264 or HEVC in the header, then those that came later."""
+        return tuple(self._units)
+
+    def headers(self) -> tuple[HeaderChange, ...]:
+        """Where the header changes."""
+        return tuple(self._headers.changes)
+
+    def other_sequences(self) -> tuple[tuple[int, int], ...]:
+        """Half-open pts ranges whose packets bring other sequence parameter sets than the first."""
+        known = [packet.pts for packet in self._packets if packet.pts is not None]
+        ends = [*(pts for pts, _ in self._sequences[1:]), max(known, default=0) + 1]
+        return tuple(
+            (pts, end)
+            for (pts, found), end in zip(self._sequences, ends, strict=False)
+            if found != self._sequences[0][1]
+        )
+
+    def _in_header(self) -> tuple[bytes, ...]:
+        if self.codec not in ("h264", "hevc"):
             return ()
-        units = nal_units(self._keyframe, self._nal_length_size)
-        within = (unit for unit in units if is_parameter_set(self.codec, unit))
-        return (*parameter_sets(self.codec, self.extradata), *within)
+        return parameter_sets(self.codec, self._headers.header)
+
+    def _note_parameter_sets(self, data: bytes, pts: int | None) -> None:
+        units = nal_units(data, self._nal_length_size)
+        found = [unit for unit in units if is_parameter_set(self.codec, unit)]
+        self._units |= dict.fromkeys(found)
+        sequences = tuple(unit for unit in found if is_sequence_set(self.codec, unit))
+        is_new = not self._sequences or self._sequences[-1][1] != sequences
+        if sequences and is_new and pts is not None:
+            self._sequences.append((pts, sequences))
 
 
 class FirstFrameScan:

@@ -22,6 +22,7 @@ from facepipe.video.bitstream import (
     parameter_sets,
 )
 from facepipe.video.encode import part_shift
+from facepipe.video.headers import without_header
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.timestamps import decode_times, usual_duration
 
@@ -141,7 +142,7 @@ def _copied(
         inside = packet.size and packet.pts is not None and span.start <= packet.pts < span.stop
         if inside and not packet.is_discard:
             left -= 1
-            yield packet
+            yield without_header(packet)
 
 
 def _part_packets(part: Path, info: VideoInfo) -> Iterator[tuple[int, Packet[Stream]]]:
