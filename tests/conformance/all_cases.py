@@ -8,6 +8,7 @@ from conformance import (
     codec_cases,
     copy_cases,
     face_cases,
+    field_cases,
     format_cases,
     header_cases,
     stream_cases,
@@ -26,5 +27,6 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Faces": face_cases.CASES,
     "Copied": copy_cases.CASES,
     "Headers that change": header_cases.CASES,
+    "Packets that are no pictures": field_cases.CASES,
 }
 CASES: Sequence[Case] = [case for cases in GROUPS.values() for case in cases]

@@ -105,6 +105,11 @@ def _frames_from(
         return
 
 
+def images_from(info: VideoInfo, first: int) -> Iterator[av.VideoFrame]:
+    """The images as they decode, from one at or before pts `first` on. Errors: as `decode`."""
+    return _frames_from(info, first, 1, DecodeReport())
+
+
 def _seek_points(info: VideoInfo, first: int) -> Iterator[int | None]:
     """Keyframes to try, each further back; None is the beginning of the file."""
     at = bisect_right(info.keyframe_pts, first) - 1

@@ -20,6 +20,7 @@ from facepipe.errors import InputError
 from facepipe.video.conform import tags_of
 from facepipe.video.containers import MATROSKA, MOV
 from facepipe.video.damage import merged
+from facepipe.video.frame_packets import FramePackets
 from facepipe.video.gaps import Layout
 from facepipe.video.headers import HeaderScan
 from facepipe.video.pixel_formats import pixel_format
@@ -59,7 +60,6 @@ class SourceScan:
         self._video = main_video(path, self._streams)
         context = self._video.codec_context
         check_size(path, context.width, context.height, limits)
-        self._decoder_name = context.name
         self._packets: Counter[int] = Counter()  # by the stream's index
         self._headers = {
             stream.index: HeaderScan(header_of(stream))
@@ -71,6 +71,7 @@ class SourceScan:
         self._coding = CodingScan(self._video)
         self._first = FirstFrameScan(self._video, most_pixels)
         self._layout = Layout()
+        self._frames: FramePackets[Stream] = FramePackets(self._video)
 
     def packets(self) -> Iterator[Packet[Stream]]:
         """The packets of all streams, as far as they can be read."""
@@ -96,7 +97,12 @@ class SourceScan:
             return
         self._layout.add(packet.pos, packet.size, packet.pts)
         self._first.feed(packet)
-        shown = is_shown(self._decoder_name, packet)
+        for whole in self._frames.feed(packet):
+            self._feed_frame(whole)
+
+    def _feed_frame(self, packet: Packet[Stream]) -> None:
+        """Learn from a packet that holds all of a frame."""
+        shown = is_shown(self._coding.codec, packet)
         self._coding.feed(packet, shown)
         self._timing.feed(packet, shown)
         if self._timing.packets > self._limits.frames:
@@ -108,6 +114,8 @@ class SourceScan:
     def close(self) -> VideoInfo:
         """All that was learnt. InputError for a video without frames, too long, or unreadable."""
         timing, coding, video = self._timing, self._coding, self._video
+        for packet in self._frames.rest():
+            self._feed_frame(packet)
         timing.close()
         if not timing.frames:
             raise InputError(f"{self._path} holds no video frame; its video stream is empty")

@@ -18,6 +18,7 @@ from facepipe.video.bitstream import (
     parameter_sets,
 )
 from facepipe.video.containers import MOV
+from facepipe.video.frame_packets import HIDING, shows_a_frame
 from facepipe.video.gop import PacketInfo, closed_gops
 from facepipe.video.headers import HeaderScan
 from facepipe.video.pyav.alpha import decoder_of
@@ -199,11 +200,10 @@ class FirstFrameScan:
 
 
 def is_shown(codec: str, packet: Packet[Stream]) -> bool:
-    """Whether a packet's frame is shown: `codec` is FFmpeg's name of the decoder."""
+    """Whether a packet's frame is shown: `codec` is FFmpeg's name of it."""
     if packet.is_discard:
         return False
-    # VP8 sends reference frames that are never shown in packets of their own.
-    return codec not in ("vp8", "libvpx") or bool(bytes(packet)[0] & 0x10)
+    return codec not in HIDING or shows_a_frame(codec, bytes(packet))
 
 
 def repeats_field(codec: str, packet: Packet[Stream]) -> bool:
