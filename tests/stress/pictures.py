@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,7 +56,9 @@ def pictures_of(path: Path, stream: int | None = None) -> list[Picture]:
             for frame in frames:
                 clean = (clean or frame.key_frame) and not frame.is_corrupt
                 small = frame.reformat(*_SIZE, "gray", interpolation="AREA").to_ndarray()
-                found.append(Picture(frame.time, small.astype(np.float32), clean))
+                time = frame.time
+                time = None if time is None or math.isnan(time) else time
+                found.append(Picture(time, small.astype(np.float32), clean))
     return found
 
 

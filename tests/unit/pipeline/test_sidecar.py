@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facepipe.configs.notices import NOTICE
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Damage, Part, Span, Track, VideoInfo
 from facepipe.errors import OutputError
-from facepipe.pipeline.sidecar import NOTICE, Sidecar, make_sidecar, write_sidecar
+from facepipe.pipeline.sidecar import Sidecar, make_sidecar, write_sidecar
 from facepipe.video import EncodeSettings
 
 INFO = VideoInfo(

@@ -92,8 +92,8 @@ class Copier:
             return True
         if self._window is None or not source.time_base:
             return True
-        base = source.time_base
-        start, stop = (Fraction(time) * self._base / base for time in self._window)
+        ratio = Fraction(self._base) / source.time_base
+        start, stop = self._window[0] * ratio, self._window[1] * ratio
         time = packet.pts if packet.pts is not None else packet.dts
         if time is None or not self._is_wanted(packet, source, time, start, stop):
             return False
@@ -155,13 +155,19 @@ class Copier:
         due = _rescaled(packet.dts, packet.time_base, base)
         lowest = None if last is None else last + (not self._container.equal_times)
         if lowest is not None and due < lowest:
-            shown = None if packet.pts is None else _rescaled(packet.pts, packet.time_base, base)
-            if packet.duration:
-                packet.duration = _rescaled(packet.duration, packet.time_base, base)
-            packet.time_base = base
+            _rescale(packet, base)
             packet.dts = due = lowest
-            packet.pts = None if shown is None else max(shown, due)
+            packet.pts = None if packet.pts is None else max(packet.pts, due)
         self._last_dts[source.index] = due
+
+
+def _rescale(packet: Packet[Stream], base: Fraction) -> None:
+    """Give a packet's pts and duration in another time base."""
+    if packet.pts is not None:
+        packet.pts = _rescaled(packet.pts, packet.time_base, base)
+    if packet.duration:
+        packet.duration = _rescaled(packet.duration, packet.time_base, base)
+    packet.time_base = base
 
 
 def _rescaled(ticks: int, old: Fraction, new: Fraction) -> int:
