@@ -116,9 +116,9 @@ def _frames_from(
         return
 
 
-def images_from(info: VideoInfo, first: int) -> Iterator[av.VideoFrame]:
+def images_from(info: VideoInfo, first: int, *, threads: int = 1) -> Iterator[av.VideoFrame]:
     """The images as they decode, from one at or before pts `first` on. Errors: as `decode`."""
-    return _frames_from(info, first, 1, DecodeReport())
+    return _frames_from(info, first, threads, DecodeReport())
 
 
 def _seek_points(info: VideoInfo, first: int) -> Iterator[int | None]:

@@ -7,6 +7,7 @@ come from. Whatever else lies within what was copied is not decoded.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from facepipe.video.sources import demuxed, open_source
 #: How far a frame may be off, as the mean of its luma in code values of 255. Its packet is the
 #: same, so it is 0 but for a decoder that rounds otherwise.
 _TOLERANCE = 0.5
+_KEPT = 32  # images that are kept, so that a decoder gets other memory for the next ones
 
 Luma = NDArray[np.float32]
 
@@ -61,7 +63,8 @@ def check_joints(video: WrittenVideo, target: Path, parts: Sequence[Part], info:
         runs = [(begin, begin)] if group > begin else []
         for first, last in (*runs, (group, max(truths))):
             for wrong in _wrong(video, first, last, truths):
-                if _decodes(part, wrong - begin, info):
+                origin = (part, wrong - begin) if wrong < stop else (following, 0)
+                if _is_known(*origin, info):
                     raise MediaError(_words(video, target, wrong, parts))
         begin, ends = stop, next_ends
 
@@ -97,12 +100,15 @@ def _source_pts(part: Part, info: VideoInfo) -> Sequence[int]:
     return info.pts[bisect_left(info.pts, span.start) : bisect_left(info.pts, span.stop)]
 
 
-def _of_source(info: VideoInfo, pts: int) -> Luma | None:
-    for image in images_from(info, pts):
+def _of_source(info: VideoInfo, pts: int, *, keep: int = 0) -> Luma | None:
+    """A frame of the source; None where it does not decode. `keep` images are kept meanwhile."""
+    kept: deque[av.VideoFrame] = deque(maxlen=keep)
+    for image in images_from(info, pts, threads=2 if keep else 1):
         if image.pts is None or image.pts > pts:
             return None
         if image.pts == pts:
             return None if image.is_corrupt else _luma(image)
+        kept.append(image)
     return None
 
 
@@ -115,11 +121,17 @@ def _last_group(part: Part, info: VideoInfo) -> int:
     return bisect_left(inside, starts[-1]) if starts else 0
 
 
-def _decodes(part: Part, number: int, info: VideoInfo) -> bool:
-    """Whether a frame decodes where it comes from: in the source, damage may be copied."""
-    if not part.span.copied or number >= part.frames:
+def _is_known(part: Part | None, number: int, info: VideoInfo) -> bool:
+    """Whether there is but one way in which a frame decodes where it comes from.
+
+    Damage that no decoder reports may be copied. What it leaves of a frame is what the memory held
+    before, another picture whenever it is decoded in another way.
+    """
+    if part is None or not part.span.copied:
         return True
-    return _of_source(info, _source_pts(part, info)[number]) is not None
+    pts = _source_pts(part, info)[number]
+    one, other = _of_source(info, pts), _of_source(info, pts, keep=_KEPT)
+    return one is not None and other is not None and _is_alike(one, other)
 
 
 def _wrong(

@@ -99,6 +99,24 @@ def test_what_does_not_decode_in_the_source_may_be_copied(tmp_path: Path) -> Non
     mux(parts, source, info, tmp_path / "out.mp4", settings=settings, metadata={})
 
 
+@pytest.mark.parametrize("number", [3, 11])
+def test_damage_that_no_decoder_reports_may_be_copied(number: int, tmp_path: Path) -> None:
+    """FFV1 leaves a damaged slice as the memory was: another picture whenever it is decoded."""
+    source = synthetic.film(
+        tmp_path / "in.mkv", frames=12, codec="ffv1", pix_fmt="bgr0", options={"g": "12"}
+    )
+    data = bytearray(source.read_bytes())
+    with av.open(str(source)) as film:
+        packet = [p for p in film.demux(film.streams.video[0]) if p.size][number]
+        at = data.index(bytes(packet)) + packet.size // 2
+    data[at : at + 40] = bytes(255 - byte for byte in data[at : at + 40])
+    source.write_bytes(data)
+    info = probe(source)
+    part = Part(Span(0, info.pts[0], info.pts[-1] + 1, copied=True), "", 12, 0)
+    settings = EncodeSettings("ffv1")
+    mux([part], source, info, tmp_path / "out.mkv", settings=settings, metadata={})
+
+
 def test_audio_that_does_not_decode_is_noticed(tmp_path: Path) -> None:
     source = synthetic.film(tmp_path / "in.mkv", frames=20, audio=1)
     other = synthetic.film(tmp_path / "other.mkv", frames=20, audio=1, audio_rate=16000)
