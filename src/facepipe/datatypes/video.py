@@ -149,6 +149,9 @@ class VideoInfo:
     #: Half-open pts ranges, sorted, whose packets bring other sequence parameter sets of H.264 or
     #: HEVC than the first ones.
     other_sequences: tuple[tuple[int, int], ...] = ()
+    #: How many of its pictures bring user data of each kind (`video.user_data`).
+    user_data: tuple[tuple[int, int], ...] = ()
+    has_second_view: bool = False  # coded on top of the one that decodes (MV-HEVC, MVC)
 
     @property
     def seconds(self) -> float:

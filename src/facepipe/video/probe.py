@@ -153,6 +153,8 @@ class SourceScan:
             parameter_sets=coding.parameter_sets(),
             headers=coding.headers(),
             other_sequences=coding.other_sequences(),
+            user_data=coding.user_data(),
+            has_second_view=coding.has_second_view(),
         )
 
     def _damage(self) -> list[Damage]:

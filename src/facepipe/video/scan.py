@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import av
@@ -10,6 +11,7 @@ from av.stream import Stream
 
 from facepipe.datatypes import Damage, HeaderChange
 from facepipe.video.bitstream import (
+    has_second_view,
     is_parameter_set,
     is_random_access,
     is_sequence_set,
@@ -24,6 +26,7 @@ from facepipe.video.headers import HeaderScan
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.streams import codec_name, header_of
 from facepipe.video.timestamps import with_missing
+from facepipe.video.user_data import count_messages, messages_of
 
 #: Packets among which the first frame has to come out of the decoder.
 _FIRST_FRAME_PACKETS = 64
@@ -122,6 +125,8 @@ class CodingScan:
         self._packets: list[PacketInfo] = []
         self._units: dict[bytes, None] = dict.fromkeys(self._in_header())
         self._sequences: list[tuple[int, tuple[bytes, ...]]] = []  # with the pts where they begin
+        self._has_second_view: bool | None = None
+        self._user_data: Counter[int] = Counter()
 
     def feed(self, packet: Packet[Stream], is_shown: bool) -> None:
         """Note a packet, and whether its frame is shown."""
@@ -129,11 +134,15 @@ class CodingScan:
             self._nal_length_size = nal_length_size(self.codec, self._headers.header)
             self._units |= dict.fromkeys(self._in_header())
         can_begin = False
+        data = bytes(packet)
+        count_messages(self._user_data, messages_of(self.codec, data, self._nal_length_size))
         if packet.is_keyframe:
-            data = bytes(packet)
             can_begin = is_random_access(self.codec, data, self._nal_length_size)
             if self.codec in ("h264", "hevc"):
                 self._note_parameter_sets(data, packet.pts)
+                if self._has_second_view is None:
+                    size = self._nal_length_size
+                    self._has_second_view = has_second_view(self.codec, data, size)
         is_intact = is_shown and packet.pts is not None and not packet.is_corrupt
         self._packets.append(PacketInfo(packet.pts, can_begin, is_intact))
 
@@ -144,6 +153,14 @@ class CodingScan:
     def coded_pts(self) -> tuple[int, ...]:
         """The pts of intact packets, in decoding order."""
         return tuple(p.pts for p in self._packets if p.is_intact and p.pts is not None)
+
+    def has_second_view(self) -> bool:
+        """Whether the first keyframe holds another view on top of its own."""
+        return bool(self._has_second_view)
+
+    def user_data(self) -> tuple[tuple[int, int], ...]:
+        """Kinds of user data, and how many pictures bring each."""
+        return tuple(sorted(self._user_data.items()))
 
     def parameter_sets(self) -> tuple[bytes, ...]:
         """The parameter sets of H.264 or HEVC in the header, then those that came later."""

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TypeVar, cast
+from typing import IO, BinaryIO, TypeVar, cast
 
 import av
 import fsspec
@@ -83,6 +83,11 @@ def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputC
         raise InputError(f"{path} is empty; give a video file")
     # An absolute path cannot be mistaken for a protocol such as "concat:a|b".
     return _opened(path, cached_file(path) or str(path.absolute()), most_pixels)
+
+
+def open_bytes(source: Path) -> BinaryIO:
+    """The bytes of a file that `open_source` takes. Errors: OSError as the disk does."""
+    return cast("BinaryIO", cached_file(source) or source.open("rb"))
 
 
 def demuxed(opened: InputContainer, *streams: StreamT) -> Iterator[Packet[StreamT]]:

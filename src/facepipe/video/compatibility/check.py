@@ -18,8 +18,10 @@ from facepipe.video.compatibility.differences import (
     describe,
     differences,
     either,
+    grouped,
     of_pixels,
     of_times,
+    of_user_data,
 )
 from facepipe.video.compatibility.properties import properties_of
 from facepipe.video.compatibility.trial import TrialMuxer
@@ -90,7 +92,7 @@ def check_target(
         compatibility = checker.check(suffix)
         refused = [one for one in compatibility.incompatibilities if one.avoidable]
         if refused and not allow_loss:
-            why = "; ".join(f"{one.what}: {one.why}" for one in refused)
+            why = "; ".join(f"{whats}: {why}" for whats, why in grouped(refused))
             raise MediaError(
                 f"{container.muxer} cannot hold {why}; {checker.advice(suffix, refused)}"
                 "--allow-loss goes on without"
@@ -210,6 +212,7 @@ class _Checker:
         gone = [*_indices(refused), *(s.index for s in self._others if is_written_by_muxer(s))]
         found = [*refused, *self._lost_styles(container), *of_times(self._info, container)]
         found += self._lost_headers(container, gone)
+        found += of_user_data(self._info, codec)
         where = f"{container.muxer} of {codec}"
         found += differences(self._before, written.properties, gone, where)
         found += of_pixels(self._info, settings, self._before, written.properties)

@@ -19,6 +19,7 @@ from facepipe.video.containers import MPEGTS, Container, container_of
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.concat import VideoPackets, last_duration
 from facepipe.video.muxing.copy import Copier, shifted_chapters
+from facepipe.video.muxing.extra_boxes import extra_boxes
 from facepipe.video.muxing.joints import check_joints
 from facepipe.video.muxing.options import is_copied, merged_metadata, muxer_options
 from facepipe.video.muxing.readback import Written, check_audio, count_back
@@ -139,13 +140,13 @@ def _write(job: MuxJob, times: Sequence[int], target: Path) -> tuple[list[Writte
             with suppress(av.FFmpegError):
                 out.close()
             raise
-        order, number = streams.order, streams.order.index(streams.video.index)
+        order, main = streams.order, streams.order.index(streams.video.index)
         origins = {copy.index: source.index for copy, source in streams.copies.values()}
+        extra = extra_boxes(job, opened, streams)
         out.close()  # PyAV 19 forgets the streams then
-        given = [written.get(index, Written()) for index in order]
-        return [
-            replace(w, source=origins.get(i)) for i, w in zip(order, given, strict=True)
-        ], number
+        extra.put_into(target)
+        given = (replace(written.get(i, Written()), source=origins.get(i)) for i in order)
+        return list(given), main
 
 
 def _metadata_and_options(
