@@ -14,7 +14,7 @@ from facepipe.errors import OutputError
 
 #: Suffixes of the image files that are read and written.
 IMAGE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"]
+    ".jpg .jpeg .jfif .jpe .mpo .png .webp .tif .tiff .bmp .dib .avif .heic .heif".split()  # noqa: SIM905
 )
 
 

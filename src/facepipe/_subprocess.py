@@ -11,6 +11,10 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
+from facepipe._clock import RunningClock
+
+#: Seconds after which the clock is read again.
+_POLL_SECONDS = 0.25
 _MARK = "facepipe reports: "
 
 
@@ -23,7 +27,8 @@ def report_line(line: str) -> None:
 def reported_lines(module: str, arguments: Sequence[str], *, patience: float) -> Iterator[str]:
     """Yield the lines that `python -m module arguments...` reports, until it ends, however it does.
 
-    It is killed when it reports nothing for `patience` seconds, and when this iterator is closed.
+    It is killed when it reports nothing for `patience` seconds, in which this process was not
+    suspended, and when this iterator is closed.
     Whatever drivers and libraries write is left out.
     """
     with subprocess.Popen(
@@ -45,10 +50,21 @@ def reported_lines(module: str, arguments: Sequence[str], *, patience: float) ->
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
         try:
-            while (line := lines.get(timeout=patience)) is not None:
+            while (line := _next(lines, patience)) is not None:
                 yield line
         except queue.Empty:
             return
         finally:
             process.kill()
             reader.join()
+
+
+def _next(lines: queue.Queue[str | None], patience: float) -> str | None:
+    """The next of `lines`; queue.Empty where none comes for so many seconds."""
+    clock = RunningClock()
+    while True:
+        try:
+            return lines.get(timeout=min(patience, _POLL_SECONDS))
+        except queue.Empty:
+            if clock.seconds() >= patience:
+                raise

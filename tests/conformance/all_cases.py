@@ -12,6 +12,7 @@ from conformance import (
     field_cases,
     format_cases,
     header_cases,
+    recorder_cases,
     stream_cases,
     time_cases,
 )
@@ -30,5 +31,6 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Copied": copy_cases.CASES,
     "Headers that change": header_cases.CASES,
     "Packets that are no pictures": field_cases.CASES,
+    "Recorders": recorder_cases.CASES,
 }
 CASES: Sequence[Case] = [case for cases in GROUPS.values() for case in cases]

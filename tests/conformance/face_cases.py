@@ -55,6 +55,8 @@ CASES = [
     _with("in ts", faces(), ".ts"),
     _with("twice as large", faces(), settings=X264, scale=2),
     _with("lying on their side", partial(portraits.rotated_film), shows=("rotation",)),
+    *(_with(f"turned by {90 * turns} without a tag",
+            partial(portraits.turned_film, turns=turns, frames=_FRAMES)) for turns in (1, 2, 3)),
     _with("interlaced", faces(interlaced=True, filters=["setfield=tff"]), shows=("fields",)),
     _with("interlaced bottom first in mkv", faces(interlaced=True, filters=["setfield=bff"]),
           ".mkv", shows=("fields",)),

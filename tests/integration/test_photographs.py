@@ -13,7 +13,19 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepipe import InputError, MediaError, OutputError, Settings, UsageError, enhance
+from facepipe import (
+    InputError,
+    MediaError,
+    OutputError,
+    Settings,
+    UsageError,
+    analyze,
+    enhance,
+    render,
+)
+from facepipe.configs.settings import load_settings
+from facepipe.faces import restore
+from facepipe.faces.restoration.crop import crop
 from media.portraits import portrait
 
 
@@ -120,6 +132,79 @@ def test_the_command_line_takes_photographs(tmp_path: Path) -> None:
     )
     assert refused.returncode == 2
     assert "an image keeps its format" in refused.stderr
+
+
+def test_a_photograph_without_its_end_is_kept_and_told(tmp_path: Path) -> None:
+    """As cameras leave them whose memory was full; strict mode refuses it."""
+    source, target = tmp_path / "in.jfif", tmp_path / "out.jpg"
+    Image.fromarray(photograph()).save(source, "JPEG", quality=95)
+    source.write_bytes(source.read_bytes()[:-2])
+    with pytest.raises(InputError, match=r"lacks its end; .*--strict-input refuses it"):
+        enhance(source, target, Settings(strict_input=True))
+    assert not target.exists()
+    done = enhance(source, target)
+    assert done.faces == 1
+    assert any("lacks its end" in warning for warning in done.warnings)
+    report = json.loads((tmp_path / "out.jpg.facepipe.json").read_text())
+    assert any("lacks its end" in warning for warning in report["warnings"])
+    again = enhance(target, tmp_path / "again.jpg")
+    assert any("enhanced by facepipe already" in warning for warning in again.warnings)
+
+
+def test_a_bitmap_is_a_photograph(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.bmp", tmp_path / "out.bmp"
+    Image.fromarray(photograph()).save(source)
+    assert enhance(source, target).faces == 1
+    changed = difference(source, target)
+    assert changed[50:110, 75:125].max() > 6
+    assert not changed[:, 180:].any()
+
+
+def test_halves_are_for_videos(tmp_path: Path) -> None:
+    source = tmp_path / "in.jpg"
+    Image.fromarray(photograph()).save(source)
+    with pytest.raises(UsageError, match="is a photograph by its name: `facepipe run`"):
+        analyze(source, tmp_path / "analysis.json")
+    with pytest.raises(UsageError, match="is a photograph by its name: `facepipe run`"):
+        render(source, tmp_path / "analysis.json", tmp_path / "out.jpg")
+
+
+def crowd(path: Path) -> Path:
+    """Six faces in two rows; two in the second row are so near that their canvases meet."""
+    wall = np.full((260, 500, 3), 110, np.uint8)
+    face = cv2.resize(portrait(), (70, 70), interpolation=3)
+    for y, x in [(10, 30), (10, 200), (10, 380), (150, 380)]:
+        wall[y : y + 70, x : x + 70] = face
+    wall[150:220, 100:134] = wall[150:220, 134:168] = face[:, 18:52]
+    Image.fromarray(wall).save(path)
+    return path
+
+
+def test_many_faces_are_restored_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that memory has a bound, and the result is the same."""
+    source = crowd(tmp_path / "in.png")
+    whole = enhance(source, tmp_path / "whole.png", Settings())
+    assert whole.faces == 6
+    parts: list[int] = []
+    monkeypatch.setattr(restore, "IMAGE_FACES", 1)
+    monkeypatch.setattr(
+        restore,
+        "crop",
+        lambda frames, some, **how: parts.append(len(some)) or crop(frames, some, **how),
+    )
+    assert enhance(source, tmp_path / "parts.png", Settings()).faces == 6
+    assert sorted(parts) == [1, 1, 1, 1, 2]
+    assert difference(tmp_path / "whole.png", tmp_path / "parts.png").max() <= 1
+
+
+def test_more_faces_than_the_limit_are_refused_as_in_videos(tmp_path: Path) -> None:
+    source = crowd(tmp_path / "in.png")
+    limited = load_settings(assignments=["limits.faces=5"])
+    with pytest.raises(InputError, match=r"in\.png: there are 6 faces to enhance, more than the 5"):
+        enhance(source, tmp_path / "out.png", limited)
+    assert not (tmp_path / "out.png").exists()
+    largest = load_settings(assignments=["limits.faces=5", "choose.largest=5"])
+    assert enhance(source, tmp_path / "out.png", largest).faces == 5
 
 
 def motion_photo(path: Path) -> bytes:

@@ -77,3 +77,13 @@ def rotated_film(path: Path) -> Path:
         return np.ascontiguousarray(np.rot90(scene(number), -1))
 
     return film(path, pictures=lying, size=(HEIGHT, WIDTH), rotation=90)
+
+
+def turned_film(path: Path, *, turns: int, **how: object) -> Path:
+    """The film turned clockwise by so many quarters, and nothing that says so."""
+
+    def turned(number: int) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(np.rot90(scene(number), -turns))
+
+    size = (HEIGHT, WIDTH) if turns % 2 else (WIDTH, HEIGHT)
+    return film(path, pictures=turned, size=size, **how)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -48,6 +52,40 @@ def test_a_silent_process_is_ended() -> None:
 
 def test_patience_ends() -> None:
     assert list(reported_lines("silent", (), patience=0.5)) == []
+
+
+PATIENT = """
+import sys
+from facepipe._subprocess import reported_lines
+print(list(reported_lines("slow", [sys.argv[1]], patience=2.0)), flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this machine suspends no processes")
+def test_a_suspended_process_loses_no_patience(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import sys, time\nfrom pathlib import Path\n"
+        "from facepipe._subprocess import report_line\nmark = Path(sys.argv[1])\nmark.touch()\n"
+        "report_line('one')\nwhile not mark.with_name('end').exists():\n    time.sleep(0.05)\n"
+        "report_line('two')\n"
+    )
+    mark = tmp_path / "begun"
+    process = subprocess.Popen(
+        [sys.executable, "-c", PATIENT, str(mark)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not mark.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGSTOP)
+    time.sleep(2.5)
+    os.killpg(process.pid, signal.SIGCONT)
+    time.sleep(0.1)
+    (tmp_path / "end").touch()
+    shown, _ = process.communicate(timeout=60)
+    assert shown == "['one', 'two']\n"
 
 
 def test_arguments_arrive() -> None:

@@ -163,7 +163,7 @@ def _finished(row: Row, done: StillResult) -> Row:
     return replace(
         row,
         state="failed" if done.failed else state,
-        reason=done.failed or done.passed_through or "",
+        reason=done.failed or "; ".join(filter(None, (done.passed_through, *done.notes))),
         sha256=done.sha256,
         written=done.size,
         frames=int(done.failed is None),

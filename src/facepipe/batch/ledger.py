@@ -92,10 +92,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         try:
-            self._rows = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._rows.execute("PRAGMA journal_mode=WAL")
-            self._rows.execute("PRAGMA synchronous=NORMAL")
-            self._rows.executescript(_TABLES)
+            self._rows = _opened(path)
         except sqlite3.Error as error:
             raise OutputError(f"{path}: this batch's ledger cannot be used ({error})") from error
 
@@ -286,6 +283,32 @@ class Ledger:
             Row(number, source, member or None, kind, place, *rest)
             for number, source, member, kind, place, *rest in found
         ]
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The database with its tables. Errors: sqlite3.Error."""
+    address = path.absolute().as_uri()
+    try:
+        return _connected(address, "journal_mode=WAL", "synchronous=NORMAL")
+    except sqlite3.OperationalError:
+        # The file system may know no locks or share no memory. The batch's own lock is enough.
+        with suppress(sqlite3.Error):
+            return _connected(
+                f"{address}?vfs=unix-none", "locking_mode=EXCLUSIVE", "journal_mode=TRUNCATE"
+            )
+        raise
+
+
+def _connected(address: str, *pragmas: str) -> sqlite3.Connection:
+    rows = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
+    try:
+        for pragma in pragmas:
+            rows.execute(f"PRAGMA {pragma}")
+        rows.executescript(_TABLES)
+    except BaseException:
+        rows.close()
+        raise
+    return rows
 
 
 def _check_place(target: str, item: Item, overwrite: bool) -> None:

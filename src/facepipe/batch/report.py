@@ -28,6 +28,7 @@ class BatchSummary:
     kept_spans: int  # spans of videos that an earlier run had begun
     skipped: int
     seconds: float
+    unread: int = 0  # of those skipped: folders and files that cannot be read
 
     @property
     def failed(self) -> int:

@@ -13,9 +13,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from facepipe import __version__
+from facepipe._locks import HeldError, exclusive
 from facepipe.batch.event_log import event_log
 from facepipe.batch.images import ImageFeeder
 from facepipe.batch.ledger import FORMAT, Count, Ledger
@@ -23,10 +22,10 @@ from facepipe.batch.remote import check_address
 from facepipe.batch.repack import REPORTS, pack
 from facepipe.batch.report import BatchSummary, write_reports
 from facepipe.batch.session import FOLDER, MEMBERS, BatchSession, BatchSettings
-from facepipe.batch.sources import Item, Skipped, find_items
+from facepipe.batch.sources import UNREAD, Item, Skipped, find_items
 from facepipe.batch.videos import VideoFeeder
 from facepipe.configs.settings import Settings
-from facepipe.errors import OutputError, UsageError
+from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.pipeline.checkpoint import settings_mark
 from facepipe.pipeline.preflight import check_restorer
 from facepipe.workers.base import Executor
@@ -59,7 +58,8 @@ def open_ledger(
     """Open the output folder's ledger with all items of this run; `stack` closes it.
 
     Raises UsageError where the folder holds a batch with other settings, OutputError where another
-    run is at work there or the disk refuses, InputError for sources that do not exist.
+    run is at work there or the disk refuses, InputError for sources that do not exist or hold
+    nothing to enhance.
     """
     ledger = _locked_ledger(folder, stack)
     model, _ = check_restorer(settings, here=here)
@@ -86,6 +86,11 @@ def open_ledger(
 
     ledger.plan(new_items(), None if batch.address else folder, overwrite=batch.overwrite)
     ledger.skip(skipped)
+    if not ledger.count() and not any(one.reason.startswith(UNREAD) for one in skipped):
+        raise InputError(
+            f"{', '.join(sources)}: no video and no photograph is there"
+            + (f"; {len(skipped)} files were skipped: {skipped[0].reason}" if skipped else "")
+        )
     return ledger
 
 
@@ -97,9 +102,13 @@ def _locked_ledger(folder: Path, stack: ExitStack) -> Ledger:
     except OSError as error:
         raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
     try:
-        stack.enter_context(FileLock(job / "lock", timeout=0))
-    except Timeout as error:
-        raise OutputError(f"{folder}: another batch of facepipe is at work there") from error
+        stack.enter_context(exclusive(job / "lock"))
+    except HeldError as error:
+        raise OutputError(
+            f"{folder}: another batch of facepipe is at work there ({error})"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
     ledger = Ledger(job / "ledger.sqlite")
     stack.callback(ledger.close)
     return ledger
@@ -142,13 +151,15 @@ def run_batch(
         _work(ledger, session, total, waiting, on_event)
         if batch.pack:
             pack(ledger, session)
+        reasons = [reason for _, reason in ledger.skipped()]
         summary = BatchSummary(
             folder=folder,
             counts=ledger.count(),
             worked_on=waiting,
             kept=total - waiting,
             kept_spans=session.kept_spans,
-            skipped=sum(1 for _ in ledger.skipped()),
+            skipped=len(reasons),
+            unread=sum(reason.startswith(UNREAD) for reason in reasons),
             seconds=time.monotonic() - began,
         )
         for path in write_reports(ledger, summary):

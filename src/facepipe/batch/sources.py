@@ -13,12 +13,22 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from facepipe._files import IMAGE_SUFFIXES, is_address
+from facepipe._kinds import is_video
 from facepipe.batch.archives import Limits, Refused, is_archive_name, open_archive
 from facepipe.batch.remote import list_files
 from facepipe.errors import InputError, UsageError
-from facepipe.video.containers import GENERAL_SUFFIX, READ_SUFFIXES, WRITTEN_SUFFIXES
+from facepipe.pipeline.sidecar import REPORT_SUFFIX
+from facepipe.video.containers import (
+    GENERAL_SUFFIX,
+    OTHER_SUFFIXES,
+    READ_SUFFIXES,
+    WRITTEN_SUFFIXES,
+)
 
-_NOT_USABLE = "neither a video nor an image, nor an archive, by its name"
+_NOT_USABLE = "neither a video nor an image, nor an archive, by its name and its first bytes"
+#: How the reasons begin for what cannot be read.
+UNREAD = "cannot be read"
+_RESULT = "made by facepipe, as the report beside it says; give it by its name to enhance it again"
 #: Most characters of a line of a manifest.
 _MAX_LINE = 100_000
 _NOT_TEXT = "a name that is not UTF-8: rename it, or give it to `facepipe run`"
@@ -147,16 +157,28 @@ def _kind_of(place: str) -> tuple[str, str] | None:
     return ("video", f"{stem}{GENERAL_SUFFIX}") if suffix in READ_SUFFIXES else None
 
 
+def _kind_by_content(path: str, place: str) -> tuple[str, str] | None:
+    """The kind of a local file by its first bytes, and its place; None: no video."""
+    stem, suffix = os.path.splitext(place)  # noqa: PTH122 (a million times)
+    if suffix.lower() in OTHER_SUFFIXES or not is_video(Path(path)):
+        return None
+    return "video", f"{stem if suffix else place}{GENERAL_SUFFIX}"
+
+
 def _of_folder(folder: str, place: str, limits: Limits, exclude: str) -> Iterator[Item | Skipped]:
     """The items of a folder, sorted by name; in strings, as there may be millions."""
     try:
         with os.scandir(folder) as entries:
             inside = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        yield Skipped(folder, f"cannot be read ({error.strerror})")
+        yield Skipped(folder, f"{UNREAD} ({error.strerror})")
         return
+    names = {entry.name for entry in inside}
     for entry in inside:
         if entry.name.startswith("."):
+            continue
+        if f"{entry.name}{REPORT_SUFFIX}" in names:
+            yield Skipped(entry.path, _RESULT)
             continue
         if entry.is_dir(follow_symlinks=False):
             if entry.path != exclude:
@@ -182,14 +204,14 @@ def _of_file(
     if is_archive_name(place):
         yield from _of_archive(Path(path), place, limits)
         return
-    found = _kind_of(place)
+    found = _kind_of(place) or _kind_by_content(path, place)
     if found is None:
         yield Skipped(path, _NOT_USABLE)
         return
     try:
         status = known or Path(path).stat()
     except OSError as error:
-        yield Skipped(path, f"cannot be read ({error.strerror})")
+        yield Skipped(path, f"{UNREAD} ({error.strerror})")
         return
     yield Item(path, None, *found, status.st_size, status.st_mtime_ns)
 

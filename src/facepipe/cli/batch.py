@@ -17,7 +17,7 @@ from facepipe.cli.options import (
     Quiet,
     with_settings,
 )
-from facepipe.cli.output import print_error
+from facepipe.cli.output import print_error, print_warnings
 from facepipe.cli.progress import batch_reporting
 from facepipe.configs.settings import Settings
 from facepipe.errors import UsageError, printable
@@ -116,15 +116,22 @@ def batch(
         summary = run_batch(sources, folder, settings, executor, batch=wanted, on_event=on_event)
     if not quiet:
         _print_summary(summary)
-    if summary.failed:
+    if summary.failed or summary.unread:
         raise typer.Exit(ITEMS_FAILED)
 
 
 def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) -> Executor:
     if ray is None:
         from facepipe.workers.local import LocalExecutor
-        from facepipe.workers.resources import affordable_workers, worker_bytes
+        from facepipe.workers.resources import (
+            NO_SEMAPHORES,
+            affordable_workers,
+            has_semaphores,
+            worker_bytes,
+        )
 
+        if not has_semaphores():
+            print_warnings([NO_SEMAPHORES])
         return LocalExecutor(settings.workers or affordable_workers(worker_bytes()), isolated=True)
     from facepipe.workers.ray_executor import RayExecutor
 
@@ -163,5 +170,7 @@ def _print_summary(summary: BatchSummary) -> None:
     if summary.kept or summary.kept_spans:
         print(f"kept from an earlier run: {summary.kept} items, {summary.kept_spans} spans")
     print(f"each item: {summary.folder / 'facepipe-batch.csv'} (and .json)")
+    if summary.unread:
+        print_error(f"{summary.unread} folders or files cannot be read")
     if summary.failed:
         print_error(f"{summary.failed} items failed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,6 +13,12 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from facepipe.errors import UsageError
+
+#: Commands that take one file, and click's words for one more.
+_ONE_FILE = ("run", "analyze")
+_EXTRA_FILE = re.compile(r"unexpected extra argument\S* \((.*)\)")
+#: Click's error of wrong words, wherever typer has its click from.
+_WRONG_WORDS: type[Any] = typer.BadParameter.__mro__[1]
 
 
 class Command(TyperCommand):
@@ -40,7 +47,16 @@ class Command(TyperCommand):
                     f"{word} stands after --, where all is taken as a name; options stand before "
                     f"it: {ctx.command_path} {word} ... -- {after[0]}"
                 )
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except _WRONG_WORDS as error:
+            extra = _EXTRA_FILE.search(error.format_message())
+            if extra is None or self.name not in _ONE_FILE:
+                raise
+            raise UsageError(
+                f"{ctx.command_path} takes one file, and {extra[1]} is one more; "
+                "`facepipe batch FILE... -o FOLDER` takes several"
+            ) from error
 
 
 class Group(TyperGroup):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from itertools import groupby
+from pathlib import Path
 from typing import Annotated
 
 import cv2
@@ -18,11 +20,21 @@ import typer
 from packaging.requirements import Requirement
 
 from facepipe import __version__
+from facepipe._locks import knows_locks
 from facepipe.cli.output import print_error
+from facepipe.cli.streams import CLOSED
 from facepipe.errors import MediaError
 from facepipe.models.selftest import Fact, facts, weights
 from facepipe.video.encoders.selftest import ENCODERS, Trial, devices, media_versions, try_all
-from facepipe.workers.resources import affordable_workers, free_memory, usable_cores, worker_bytes
+from facepipe.workers.resources import (
+    LONGEST_SOCKET_FOLDER,
+    NO_SEMAPHORES,
+    affordable_workers,
+    free_memory,
+    has_semaphores,
+    usable_cores,
+    worker_bytes,
+)
 
 #: Free disk, bytes, below which the row says no.
 _LITTLE_DISK = 2**30
@@ -77,6 +89,7 @@ def examine() -> Health:
     """Try what this machine has, all at once; what may crash or hang, in processes of its own."""
     parts: tuple[Callable[[], Iterator[Row]], ...] = (
         _system,
+        _unusual,
         _encoders,
         _networks,
         _weights,
@@ -109,6 +122,36 @@ def _system() -> Iterator[Row]:
     else:
         detail = f"{free / 2**30:.1f} GiB free on their disk"
         yield row("temporary files", detail, works=free >= _LITTLE_DISK)
+
+
+def _unusual() -> Iterator[Row]:
+    """What this system may lack, and what facepipe does then."""
+
+    def row(name: str, works: bool, detail: str) -> Row:
+        return Row("system", name, works, detail)
+
+    if has_semaphores():
+        yield row("semaphores", True, "worker processes can be used")
+    else:
+        yield row("semaphores", False, NO_SEMAPHORES)
+    try:
+        locks = knows_locks(Path.cwd())
+    except OSError as error:
+        yield row("locks here", False, f"{Path.cwd()} cannot be written ({error.strerror})")
+    else:
+        detail = "this folder's file system knows them"
+        lacking = "this folder's file system knows none: a file stands for each (*.held)"
+        yield row("locks here", locks, detail if locks else lacking)
+    closed = [name for name in ("stdout", "stderr") if name in CLOSED]
+    if closed:
+        yield row("streams", False, f"{' and '.join(closed)} closed: what is said there is lost")
+    else:
+        yield row("streams", True, "standard output and error are open")
+    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    short = len(os.fsencode(os.path.realpath(folder))) <= LONGEST_SOCKET_FOLDER
+    detail = f"{folder} has room for the names of sockets"
+    lacking = f"{folder} is too long for sockets: workers begin slower, and Ray uses /tmp/ray"
+    yield row("sockets", short, detail if short else lacking)
 
 
 def _encoders() -> Iterator[Row]:

@@ -11,8 +11,9 @@ from facepipe import __version__
 from facepipe.cli.commands import Lazy, LazyGroup
 from facepipe.cli.output import print_error
 from facepipe.cli.signals import Interrupted, graceful_shutdown
+from facepipe.cli.streams import lost_output, make_sturdy, reopen_closed
 from facepipe.configs.notices import SHORT_NOTICE
-from facepipe.errors import FacepipeError, OutOfMemoryError, UsageError
+from facepipe.errors import FacepipeError, OutOfMemoryError, OutputError, UsageError
 
 
 class _Commands(LazyGroup):
@@ -56,6 +57,9 @@ EXTRA_OF_MODULE = {
 
 #: Commands that need the other packages of [train] besides PyTorch.
 _TRAINING = ("train", "align", "label", "export", "evaluate")
+
+#: Commands whose result is a file, and not what they print.
+_WRITING = ("run", "analyze", "render", "batch")
 
 #: What loaders write where a library finds no room.
 _NO_ROOM = ("map segment", "bad_alloc", "Cannot allocate")
@@ -116,9 +120,29 @@ def _report_unloadable(error: ImportError) -> int:
 
 def main() -> None:
     """The console script: runs the command and turns what it raises into an exit code."""
+    reopen_closed()
+    make_sturdy()
+    code: object = None
+    try:
+        _main()
+    except SystemExit as ended:
+        code = ended.code
+    lost = lost_output()
+    if lost is not None:
+        print_error(
+            f"standard output cannot be written ({lost.strerror or lost}): what was printed is not "
+            "complete; files are"
+        )
+        if sys.argv[1:2] == [] or sys.argv[1] not in _WRITING:
+            code = code or OutputError.exit_code
+    sys.exit(code)  # type: ignore[arg-type]
+
+
+def _main() -> None:
+    """Run the command; whatever it raises becomes SystemExit."""
     try:
         with graceful_shutdown():
-            if len(sys.argv) > 1 and sys.argv[1] in ("run", "analyze", "render", "batch"):
+            if len(sys.argv) > 1 and sys.argv[1] in _WRITING:
                 _check_space()
             app()
     except FacepipeError as error:

@@ -30,7 +30,10 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-Input = Annotated[Path, typer.Argument(metavar="INPUT", help="any video that FFmpeg reads")]
+#: Readable is checked where it is read: then it is no wrong option, but a source with exit code 3.
+Input = Annotated[
+    Path, typer.Argument(metavar="INPUT", help="any video that FFmpeg reads", readable=False)
+]
 Output = Annotated[Path, typer.Option("--output", "-o", help="the video to write")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="replace an existing output", rich_help_panel=RUN)

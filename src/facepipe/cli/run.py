@@ -85,7 +85,9 @@ def analyze(
 @with_settings("choose", "restore", "output", "strict_input", "workers")
 def render(
     source: Input,
-    analysis: Annotated[Path, typer.Argument(metavar="ANALYSIS", help="from facepipe analyze")],
+    analysis: Annotated[
+        Path, typer.Argument(metavar="ANALYSIS", help="from facepipe analyze", readable=False)
+    ],
     output: Output,
     settings: Settings,
     overwrite: Overwrite = False,

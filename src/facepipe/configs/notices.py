@@ -11,3 +11,8 @@ NOTICE = (
 SHORT_NOTICE = "Enhanced faces are plausible inventions, no evidence."
 #: What the container itself says, where a player or a machine may read it.
 CONTAINER_TAG = "AI-enhanced faces (facepipe): plausible inventions, no evidence"
+#: Of a source whose container says so.
+MADE_BY_FACEPIPE = (
+    "the source was enhanced by facepipe already: faces are restored from restored ones; "
+    "better take the original"
+)

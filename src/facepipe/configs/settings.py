@@ -53,6 +53,11 @@ class DetectSettings(_Section):
         5, ge=1, le=250, description="look for faces in every k-th frame"
     )
     enlarge: int = Field(2, ge=1, le=4, description="enlargement of the second pass")
+    turned: Annotated[Literal["auto", 0, 90, 180, 270], Cli("--turned", FACES)] = Field(
+        "auto",
+        description="degrees, counter-clockwise, by which faces must be turned to be upright; "
+        "auto: 0, and the others where no upright face is found",
+    )
 
 
 class LinkSettings(_Section):

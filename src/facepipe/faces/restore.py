@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
+import numpy as np
+from numpy.typing import NDArray
+
 from facepipe.datatypes import SEQUENCE_LENGTH, Crops, Frame, Restored, Span, Track
+from facepipe.faces.canvas import canvas_bounds, canvas_to_frame
 from facepipe.faces.restoration.crop import crop
 from facepipe.faces.restoration.paste import enlarge, paste
 from facepipe.faces.restoration.temporal import SMOOTHING_RADIUS, smoothed
@@ -17,6 +21,8 @@ NEIGHBOUR_SECONDS = 0.15
 NEIGHBOUR_FRAMES = SMOOTHING_RADIUS + SEQUENCE_LENGTH // 2
 #: Bytes of pixels that a window of frames may hold, counted at the output's size.
 WINDOW_BYTES = 96 * 2**20
+#: Faces of an image that are restored at once: each takes two megabytes.
+IMAGE_FACES = 128
 
 
 def render_frames(
@@ -51,6 +57,67 @@ def render_frames(
             yield from paste(
                 [frame], crops, faces, strength=strength, fidelity=fidelity, scale=scale
             )
+
+
+def restore_image(
+    frame: Frame,
+    tracks: Sequence[Track],
+    restorer: Restorer,
+    *,
+    strength: float,
+    fidelity: float,
+    scale: int,
+) -> tuple[Frame, int]:
+    """Restore the faces of `tracks` in one frame: it, `scale` times as large, and their number.
+
+    Takes IMAGE_FACES at once, but those that overlap are always taken together: the nearer one
+    covers the other.
+    """
+    made, count = frame if scale == 1 else enlarge(frame, scale), 0
+    for some in _separate(frame, tracks):
+        crops = crop([frame], some, max_gap_pts=1)
+        for _, cropped, faces in smoothed([([frame], crops, restorer(crops))], max_gap_pts=1):
+            count += len(cropped)
+            (made,) = paste(
+                [made],
+                cropped,
+                faces,
+                strength=strength,
+                fidelity=fidelity,
+                scale=scale,
+                is_enlarged=True,
+            )
+    return made, count
+
+
+def _separate(frame: Frame, tracks: Sequence[Track]) -> Iterator[list[Track]]:
+    """The tracks in parts of about IMAGE_FACES, such that no canvas meets one of another part."""
+    if len(tracks) <= IMAGE_FACES:
+        yield list(tracks)
+        return
+    canvases = [canvas_to_frame(track.landmarks_at(frame.pts)) for track in tracks]
+    bounds = np.array([canvas_bounds(one, frame.width, frame.height) for one in canvases])
+    waiting = dict(enumerate(tracks))
+    part: list[Track] = []
+    while waiting:
+        group = _meeting(bounds, next(iter(waiting)))
+        if part and len(part) + len(group) > IMAGE_FACES:
+            yield part
+            part = []
+        part += [waiting.pop(number) for number in sorted(group)]
+    yield part
+
+
+def _meeting(bounds: NDArray[np.intp], first: int) -> set[int]:
+    """The numbers of the boxes (N, 4) that meet box `first`, or one that does."""
+    found, new = {first}, [first]
+    while new:
+        x0, y0, x1, y1 = bounds[new.pop()]
+        meets = (bounds[:, 0] < x1) & (bounds[:, 2] > x0) & (bounds[:, 1] < y1)
+        more = set(np.nonzero(meets & (bounds[:, 3] > y0))[0].tolist()) - found
+        found |= more
+        new += more
+    return found
 
 
 def enlarged(frames: Iterator[Frame], scale: int) -> Iterator[Frame]:

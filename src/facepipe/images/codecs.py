@@ -25,6 +25,7 @@ from facepipe.images import containers
 from facepipe.images import exif as tags
 from facepipe.images.behind import MPF_HEAD, behind_jpeg, contents, mpf_at, with_pictures_found
 from facepipe.images.containers import EXIF_HEAD, Block
+from facepipe.images.damage import decoded_jpeg
 from facepipe.images.exif import DamagedError, Tag
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -100,16 +101,21 @@ class Details:
 class Decoded:
     """Decoded pixels (height, width, 1..4) as they are stored, not turned upright yet.
 
-    Channels are grey or R, G, B, and then alpha, or none; uint8, above 8 bits uint16.
+    Channels are grey or R, G, B, and then alpha, or none; uint8, above 8 bits uint16. `damage` says
+    what does not decode, in words; empty: all does.
     """
 
     pixels: Pixels
     orientation: int
     details: Details
+    damage: str = ""
 
 
 def read_jpeg(source: bytes, allow: Allow) -> Decoded:
-    """Decode a JPEG; of a file with several images (a gain map, a video) the first."""
+    """Decode a JPEG; of a file with several images (a gain map, a video) the first.
+
+    One that is cut short or damaged is decoded as far as it goes.
+    """
     head = containers.jpeg_head(source)
     allow(head.width, head.height, 1)
     if len(head.sampling) == 4:
@@ -149,7 +155,8 @@ def read_jpeg(source: bytes, allow: Allow) -> Decoded:
         progressive=head.progressive,
         rgb=head.rgb,
     )
-    return Decoded(_jpeg_pixels(source), orientation, details)
+    pixels, damage = decoded_jpeg(source, progressive=head.progressive, decode=vips_pixels)
+    return Decoded(pixels, orientation, details, damage)
 
 
 def write_jpeg(pixels: Pixels, details: Details) -> bytes:
@@ -369,17 +376,6 @@ def vips_image(pixels: Pixels) -> pyvips.Image:
     model = "grey" if pixels.shape[2] < 3 else "rgb"
     interpretation = {"grey": "b-w", "rgb": "srgb"}[model] if pixels.itemsize == 1 else f"{model}16"
     return pyvips.Image.new_from_array(pixels, interpretation=interpretation)
-
-
-def _jpeg_pixels(source: bytes) -> Pixels:
-    """Decode a whole JPEG: a cut scan is an error, stray bytes between scans are not."""
-    try:
-        return vips_pixels(pyvips.Image.jpegload_buffer(source, fail_on="warning"))
-    except pyvips.Error as error:
-        warnings = [line for line in str(error).splitlines() if "Corrupt JPEG data" in line]
-        if not warnings or not all("extraneous bytes" in line for line in warnings):
-            raise
-    return vips_pixels(pyvips.Image.jpegload_buffer(source, fail_on="error"))
 
 
 def _first(numbers: tuple[int, ...], otherwise: int) -> int:

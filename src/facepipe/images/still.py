@@ -9,9 +9,10 @@ from typing import Literal, cast
 
 import numpy as np
 
+from facepipe._kinds import kind_of_bytes
 from facepipe.datatypes import Colour, Frame, PixelFormat, Plane
 from facepipe.errors import InputError, MediaError
-from facepipe.images import codecs, heif
+from facepipe.images import bmp, codecs, heif
 from facepipe.images.containers import PNG_HEAD, heif_kind
 from facepipe.images.exif import resized
 from facepipe.images.regions import Turn, moved_subject
@@ -19,7 +20,7 @@ from facepipe.images.xmp import readable, stamped
 
 #: Pixels that `read_image` allows by default.
 MAX_PIXELS = 200_000_000
-Kind = Literal["jpeg", "png", "webp", "tiff", "avif", "heic"]
+Kind = Literal["jpeg", "png", "webp", "tiff", "bmp", "avif", "heic"]
 _Read = Callable[[bytes, codecs.Allow], codecs.Decoded]
 _Write = Callable[[codecs.Pixels, codecs.Details], bytes]
 _CODECS: dict[Kind, tuple[_Read, _Write]] = {
@@ -27,11 +28,13 @@ _CODECS: dict[Kind, tuple[_Read, _Write]] = {
     "png": (codecs.read_png, codecs.write_png),
     "webp": (codecs.read_webp, codecs.write_webp),
     "tiff": (codecs.read_tiff, codecs.write_tiff),
+    "bmp": (bmp.read_bmp, bmp.write_bmp),
     "avif": (heif.read_avif, heif.write_avif),
     "heic": (heif.read_heic, heif.write_heic),
 }
 _NAMES: dict[Kind, str] = {
-    "jpeg": "JPEG", "png": "PNG", "webp": "WebP", "tiff": "TIFF", "avif": "AVIF", "heic": "HEIC",
+    "jpeg": "JPEG", "png": "PNG", "webp": "WebP", "tiff": "TIFF", "bmp": "BMP",
+    "avif": "AVIF", "heic": "HEIC",
 }  # fmt: skip
 _HEADS: tuple[tuple[bytes, Kind], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -40,6 +43,7 @@ _HEADS: tuple[tuple[bytes, Kind], ...] = (
     (b"MM\0*", "tiff"),
     (b"II+\0", "tiff"),
     (b"MM\0+", "tiff"),
+    (b"BM", "bmp"),
 )
 #: The orientations that undo one; the others undo themselves.
 _BACK = {6: 8, 8: 6}
@@ -52,26 +56,30 @@ class StillImage:
     """A decoded still image: its upright pixels as a frame, and the metadata for `write_image`.
 
     `frame` has pts 0 and full range; its planes are R, G, B or Y alone, then A where there is one:
-    uint8 for 8 bits and uint16 above (16 for PNG and TIFF, 10 or 12 for AVIF and HEIC).
+    uint8 for 8 bits and uint16 above (16 for PNG and TIFF, 10 or 12 for AVIF and HEIC). `damage`
+    says what of a damaged JPEG does not decode, in words; empty: all does.
     """
 
     frame: Frame
     kind: Kind
     details: codecs.Details
+    damage: str = ""
 
 
 def read_image(source: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> StillImage:
     """Decode an image file, whose kind its content decides; `name` is for messages.
 
-    Orientation is applied to the pixels. InputError: not an image that facepipe reads, damaged or
-    cut short, several pages or frames, more than `max_pixels` (by the header, before a pixel
+    Orientation is applied to the pixels. A JPEG that is cut short or damaged is read as far as it
+    decodes. InputError: not an image that facepipe reads, damaged or cut short otherwise, several
+    pages or frames, more than `max_pixels` (by the header, before a pixel
     is decoded), CMYK, floating point or HDR.
     """
     kind = _kind(source)
     if kind is None:
+        known = kind_of_bytes(source[:4096])
         raise InputError(
-            f"{name}: not an image that facepipe reads; "
-            "it reads JPEG, PNG, WebP, TIFF, AVIF and HEIC"
+            f"{name}: not an image that facepipe reads{f', but {known.name}' if known else ''}; "
+            "it reads JPEG, PNG, WebP, TIFF, BMP, AVIF and HEIC"
         )
 
     def allow(width: int, height: int, pages: int) -> None:
@@ -99,7 +107,7 @@ def read_image(source: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Sti
     details = decoded.details
     if not readable(details.xmp):
         details = replace(details, notes=(*details.notes, "the XMP data, which are damaged"))
-    return StillImage(frame, kind, details)
+    return StillImage(frame, kind, details, decoded.damage)
 
 
 def write_image(image: StillImage, frame: Frame, *, note: str) -> bytes:

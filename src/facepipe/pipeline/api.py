@@ -13,16 +13,14 @@ from facepipe._files import is_image, sha256_of
 from facepipe.configs.notices import CONTAINER_TAG
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part
-from facepipe.errors import InputError
+from facepipe.errors import InputError, UsageError
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.checkpoint import claim, fingerprint, is_left, open_job
 from facepipe.pipeline.limits import check_crowd
 from facepipe.pipeline.passes import (
     OnEvent,
     Run,
-    analyze_pass,
     check_damage,
-    link_tracks,
     render_pass,
 )
 from facepipe.pipeline.preflight import (
@@ -41,6 +39,7 @@ from facepipe.pipeline.sidecar import (
     sidecar_path,
     write_sidecar,
 )
+from facepipe.pipeline.turning import analyze_video
 from facepipe.video import mux, probe
 from facepipe.video.source_cache import read_once
 from facepipe.workers.base import Executor
@@ -108,9 +107,11 @@ def render(
 ) -> Summary:
     """Render `source` by an analysis that was made, and perhaps edited, before.
 
-    Raises InputError when the analysis belongs to another source; else as `enhance`.
+    Raises InputError when the analysis belongs to another source, UsageError for an image; else as
+    `enhance`.
     """
     request = _request(source, target, settings, executor, overwrite, on_event)
+    _refuse_image(request.source)
     with translated_errors(request.source, request.target):
         return _enhance_video(request, read_analysis(Path(analysis), request.settings.limits))
 
@@ -127,17 +128,27 @@ def analyze(
     """Find and follow the faces of `source`, and write analysis.json to `target`."""
     request = _request(source, target, settings, executor, overwrite, on_event)
     source, target, settings = request.source, request.target, request.settings
+    _refuse_image(source)
     with translated_errors(source, target), read_once(source) as cache:
         plan = plan_run(probe(source, settings.limits), settings)
         plan = replace(plan, source_sha256=cache.sha256())
         check_output(source, target, overwrite or is_left(target))
         with _started(request, plan, None, (__version__,)) as run:
-            found = link_tracks(run, analyze_pass(run))
+            found = analyze_video(run)
             check_damage(plan, found.damage, settings)
             write_analysis(found, run.job.analysis)
             run.job.deliver(run.job.analysis, target)
             run.job.remove()
     return found
+
+
+def _refuse_image(source: Path) -> None:
+    """Raise UsageError for an image, which takes both steps in one."""
+    if is_image(source):
+        raise UsageError(
+            f"{source} is a photograph by its name: `facepipe run` enhances it in one step; "
+            "analyze and render take videos"
+        )
 
 
 def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
@@ -257,7 +268,7 @@ def _analyzed(run: Run) -> Analysis:
     """The run's own analysis, read back: `run` sees the rounded numbers that `render` would."""
     kept = run.job.analysis
     if not kept.is_file():
-        write_analysis(link_tracks(run, analyze_pass(run)), kept)
+        write_analysis(analyze_video(run), kept)
     try:
         return read_analysis(kept, run.settings.limits)
     except InputError:  # cut short by a crash: the next run makes it anew

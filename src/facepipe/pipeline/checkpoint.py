@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from facepipe._files import atomic_write, durable_rename, sha256_of, write_text
+from facepipe._locks import HELD, HeldError, exclusive
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import (
     Analysis,
@@ -39,6 +39,9 @@ from facepipe.video.containers import PART_SUFFIX
 #: The file with the sha256 of the finished output, while that gets its name.
 _MADE = "made"
 _MARK = "fingerprint"
+#: The file that says which way up faces are looked for.
+_TURN = "turned"
+_LOCKS = ("lock", f"lock{HELD}")
 #: Prefix of a measurement's array among the arrays of a span's faces.
 _MEASURED = "measured_"
 
@@ -102,6 +105,19 @@ class Job:
             return None
         # The folder may have been moved with its video.
         return replace(part, path=str(path))
+
+    @property
+    def turn(self) -> int | None:
+        """By how many degrees the faces are turned that are kept, where other ways were tried."""
+        with contextlib.suppress(OSError, ValueError):
+            return int((self.folder / _TURN).read_text(encoding="utf-8"))
+        return None
+
+    def keep_turn(self, degrees: int) -> None:
+        """Forget the faces that are kept, which were found another way up, and keep `degrees`."""
+        for path in self.folder.glob("faces-*.npz"):
+            path.unlink()
+        write_text(str(degrees), self.folder / _TURN)
 
     def keep_faces(self, found: SpanFaces) -> None:
         """Save what the analyze pass found in one span."""
@@ -178,7 +194,7 @@ class Job:
         """Delete the folder and all in it; last what says whose it is, should this be cut short."""
         with contextlib.suppress(OSError):
             for path in self.folder.iterdir():
-                if path.name not in (_MARK, _MADE, "lock"):
+                if path.name not in (_MARK, _MADE, *_LOCKS):
                     path.unlink()
             (self.folder / _MARK).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -225,29 +241,32 @@ def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
         raise OutputError(
             f"{target.parent}: cannot write there ({error.strerror or error})"
         ) from error
-    lock = FileLock(folder / "lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise OutputError(f"{target}: another run of facepipe is making this file") from error
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
-    job, own = Job(folder), _inode(folder / "lock")
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            _begin(folder, fingerprint)
+            stack.enter_context(exclusive(folder / "lock"))
+        except HeldError as error:
+            raise OutputError(
+                f"{target}: another run of facepipe is making this file ({error})"
+            ) from error
         except OSError as error:
-            raise OutputError(f"{folder}: cannot write there ({error.strerror})") from error
-        yield job
-    finally:
-        # Once this job is removed, another run may have made the folder anew: that is not ours.
-        if _inode(folder / "lock") == own and not job.has_finished_work():
-            job.remove()
-        lock.release()
-        if sys.platform == "win32":  # which deletes no file that is open
-            with contextlib.suppress(OSError):
-                (folder / "lock").unlink()
-                folder.rmdir()
+            raise OutputError(
+                f"{folder}: cannot write there ({error.strerror or error})"
+            ) from error
+        job, own = Job(folder), _inode(folder / "lock")
+        try:
+            try:
+                _begin(folder, fingerprint)
+            except OSError as error:
+                raise OutputError(f"{folder}: cannot write there ({error.strerror})") from error
+            yield job
+        finally:
+            # Once this job is removed, another run may have made the folder anew: not ours.
+            if _inode(folder / "lock") == own and not job.has_finished_work():
+                job.remove()
+    if sys.platform == "win32":  # which deletes no file that is open
+        with contextlib.suppress(OSError):
+            (folder / "lock").unlink()
+            folder.rmdir()
 
 
 def _inode(path: Path) -> int | None:
@@ -262,7 +281,7 @@ def _begin(folder: Path, fingerprint: str) -> None:
     mark = folder / _MARK
     if not mark.is_file() or mark.read_bytes() != fingerprint.encode():
         for path in folder.iterdir():
-            if path.name != "lock":
+            if path.name not in _LOCKS:
                 path.unlink()
         write_text(fingerprint, mark)
     for path in folder.glob("*.partial*"):

@@ -19,12 +19,16 @@ def check_tracks(count: int, limits: LimitSettings, where: str) -> None:
         )
 
 
-def check_crowd(tracks: Sequence[Track], limits: LimitSettings) -> None:
-    """Raise InputError where more tracks are to be enhanced at one time than `limits` allow."""
+def check_crowd(tracks: Sequence[Track], limits: LimitSettings, name: str = "") -> None:
+    """Raise InputError where more tracks are to be enhanced at one time than `limits` allow.
+
+    `name` is that of an image, which has but one time.
+    """
     count, pts = most_at_once([track for track in tracks if track.enhance])
     if count > limits.faces:
+        where = f"{name}:" if name else f"at pts {pts}"
         raise InputError(
-            f"at pts {pts} there are {count} faces to enhance, more than the {limits.faces} that "
+            f"{where} there are {count} faces to enhance, more than the {limits.faces} that "
             f"limits.faces allows; --largest {limits.faces} takes the largest tracks, "
             f"--set limits.faces={count} lifts it"
         )

@@ -69,7 +69,7 @@ def analyze_pass(run: Run) -> list[SpanFaces]:
     found = {index: faces for index, faces in known if faces is not None}
     tasks = [
         AnalyzeTask(
-            _slim(info), span, starts, run.settings.detect, beyond=int(span is not spans[-1])
+            slim_info(info), span, starts, run.settings.detect, beyond=int(span is not spans[-1])
         )
         for span in spans
         if span.index not in found
@@ -152,7 +152,7 @@ def _render_tasks(
     if any(span.copied for span in spans) and not all(span.copied for span in spans):
         encode = joinable_settings(encode, info)
     tracks = faded(analysis.tracks, analysis.cuts, info, spans[0].start, spans[-1].stop)
-    slim = _slim(info)
+    slim = slim_info(info)
     tasks = [
         RenderTask(
             slim, span, tracks_within(tracks, span, info), restore, encode, run.job.part(span)
@@ -181,7 +181,7 @@ def _keep_part(job: Job, parts: dict[int, Part], part: Part) -> None:
     parts[part.span.index] = part
 
 
-def _slim(info: VideoInfo) -> VideoInfo:
+def slim_info(info: VideoInfo) -> VideoInfo:
     """The info without its groups of pictures and packet times: tasks stay small."""
     return replace(info, closed_gops=(), coded_pts=())
 

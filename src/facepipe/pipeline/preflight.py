@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
 from facepipe.pipeline.selection import region_of
-from facepipe.pipeline.spans import plan_spans
+from facepipe.pipeline.spans import longest_seconds, plan_spans
 from facepipe.video import (
     EncodeSettings,
     SmartRender,
@@ -28,18 +28,27 @@ from facepipe.video import (
     probe,
     smart_render_of,
 )
+from facepipe.video.containers import container_of
 from facepipe.video.damage import refuse_damage
 from facepipe.video.encoders.quality import encoder_options_of
 from facepipe.video.encoders.selection import choose_encoder, named_encoder
 from facepipe.video.encoders.selftest import require_usable
 from facepipe.video.pixel_formats import pixel_format, working_format
 from facepipe.video.sources import as_facepipe_error
-from facepipe.workers.resources import affordable_workers, check_memory, worker_bytes
+from facepipe.workers.resources import (
+    NO_SEMAPHORES,
+    affordable_workers,
+    check_memory,
+    has_semaphores,
+    worker_bytes,
+)
 
 #: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
 ENCODER_THREADS = 2
 #: Bytes of a target's name: disks take 255, and its report's temporary name is longer.
 _LONGEST_NAME = 255 - len("..facepipe.partial.json")
+#: Length of a span from which on it is worth a note.
+LONG_SPAN_SECONDS = 120.0
 _NOTHING_COPIED = SmartRender("none", "copying is turned off")
 
 
@@ -105,7 +114,7 @@ def plan_run(
     # Loaded here to be refused here: a missing pack or damaged weights stop every span alike.
     create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
     encode = EncodeSettings(threads=ENCODER_THREADS, scale=settings.output.scale)
-    plan = Plan(info, spans, encode, window)
+    plan = Plan(info, spans, encode, window, notes=_on_spans(info, spans))
     if target is not None:
         plan = _with_target(plan, settings, target, here=here)
     needed = worker_bytes(
@@ -114,14 +123,29 @@ def plan_run(
         codec=plan.encode.codec,
         sample_bytes=2 if working_format(info.pix_fmt).bits > 8 else 1,
     )
-    if here:
-        check_memory(needed)
+    if not here:
+        return replace(plan, workers=settings.workers or affordable_workers(needed))
+    check_memory(needed)
+    if not has_semaphores():
+        return replace(plan, workers=1, notes=(*plan.notes, NO_SEMAPHORES))
     return replace(plan, workers=settings.workers or affordable_workers(needed))
+
+
+def _on_spans(info: VideoInfo, spans: Sequence[Span]) -> tuple[str, ...]:
+    """A note where a large part of the video is one span."""
+    seconds = longest_seconds(info, spans)
+    if seconds < LONG_SPAN_SECONDS:
+        return ()
+    return (
+        f"{seconds:.0f} s of the video lie between two keyframes: one core works on them, and "
+        "after an interruption they begin anew; a copy with more keyframes (-g 250) is faster",
+    )
 
 
 def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) -> Plan:
     """The plan with the encoder, and with what the target's container cannot hold."""
     info, output = plan.info, settings.output
+    container_of(target)  # refuses one that is not written, by the target's name
     encode, notes = _encode_settings(output, info, target)
     check_encoder(encode, info)
     compatibility = check_target(
@@ -135,7 +159,7 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
     return replace(
         plan,
         encode=encode,
-        notes=(*notes, *compatibility.notes),
+        notes=(*plan.notes, *notes, *compatibility.notes),
         leave_out=compatibility.leave_out,
         smart_render=smart_render_of(info, encode, target)
         if output.copy_unchanged

@@ -33,6 +33,9 @@ from facepipe.pipeline.analysis_file import track_summary
 from facepipe.video import EncodeSettings
 from facepipe.video.damage import describe_damage, merged, places
 
+#: What a report's name has more than that of its file.
+REPORT_SUFFIX = ".facepipe.json"
+
 _PACKAGES = ("facepipe", "numpy", "opencv-python-headless", "av", "onnxruntime", "torch")
 
 
@@ -227,7 +230,7 @@ def write_sidecar(content: Sidecar, path: Path) -> None:
 
 def sidecar_path(target: Path) -> Path:
     """Where the sidecar of `target` lies."""
-    return target.with_name(f"{target.name}.facepipe.json")
+    return target.with_name(f"{target.name}{REPORT_SUFFIX}")
 
 
 def changed_box(track: Track, knot: int, *, scale: int, width: int, height: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from facepipe.datatypes import Span, VideoInfo
@@ -17,23 +17,52 @@ MIN_SPANS = 8
 MIN_SPAN_SECONDS = 1.5
 #: Length of what is copied between two rendered spans, at least: each join costs a keyframe.
 MIN_COPIED_SECONDS = 1.0
+#: Keyframes further apart than this have places between them where spans may begin too: so many at
+#: most, and so far apart at least. A span that begins there is decoded from the keyframe on.
+LONG_GROUP_SECONDS, MAX_PIECES, MIN_PIECE_SECONDS = 30.0, 8, 10.0
+#: Pixels that may be decoded for nothing before a span: a minute or two, of a worker's five.
+MAX_SKIPPED_PIXELS = 6e9
 
 
 def anchors(info: VideoInfo) -> tuple[int, ...]:
     """The pts of keyframes where the search begins anew: there the whole frame is searched.
 
-    They lie a second apart, in a long video four. They depend on the source alone, and spans begin
-    at anchors only: so which frames are searched does not depend on the spans.
+    Where keyframes are far apart, frames between them serve too. Anchors lie a second apart, in a
+    long video four. They depend on the source alone, and spans begin at anchors only: so which
+    frames are searched does not depend on the spans.
     """
     if not info.pts:
         return ()
     share = info.seconds / (4 * MIN_SPANS)
     min_gap = min(max(share, ANCHOR_SECONDS), LONG_ANCHOR_SECONDS) / float(info.time_base)
     chosen = [info.pts[0]]
-    for pts in info.keyframe_pts:
+    for pts in _possible_starts(info):
         if pts - chosen[-1] >= min_gap:
             chosen.append(pts)
     return tuple(chosen)
+
+
+def _possible_starts(info: VideoInfo) -> Iterator[int]:
+    """The pts of keyframes, and of frames between those that are far apart."""
+    base = float(info.time_base)
+    most = MAX_SKIPPED_PIXELS / max(info.width * info.height, 1)
+    first = [info.pts[0]] if info.keyframe_pts[:1] != info.pts[:1] else []
+    for begin, end in pairwise([*first, *info.keyframe_pts, info.pts[-1] + 1]):
+        yield begin
+        seconds = (end - begin) * base
+        if seconds <= LONG_GROUP_SECONDS:
+            continue
+        pieces = min(MAX_PIECES, int(seconds / MIN_PIECE_SECONDS))
+        keyframe = bisect_left(info.pts, begin)
+        for number in range(1, pieces):
+            at = bisect_left(info.pts, begin + (end - begin) * number / pieces)
+            if at - keyframe <= most and begin < info.pts[at] < end:
+                yield info.pts[at]
+
+
+def longest_seconds(info: VideoInfo, spans: Sequence[Span]) -> float:
+    """How long the longest of some spans is, in seconds."""
+    return max((float((s.stop - s.start) * info.time_base) for s in spans), default=0.0)
 
 
 def plan_spans(

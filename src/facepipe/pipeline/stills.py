@@ -16,15 +16,16 @@ import cv2
 import fsspec
 
 from facepipe._files import is_address, is_there, write_bytes
-from facepipe.configs.notices import CONTAINER_TAG
-from facepipe.configs.settings import Settings
-from facepipe.datatypes import Analysis, Frame, Part, Span, VideoInfo
+from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
+from facepipe.configs.settings import DetectSettings, Settings
+from facepipe.datatypes import Analysis, Frame, Part, Span, Track, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError, UsageError
 from facepipe.faces.restoration.paste import enlarge
-from facepipe.faces.restore import render_frames
+from facepipe.faces.restore import restore_image
 from facepipe.faces.tracking.link import link
 from facepipe.images.still import MAX_PIXELS, StillImage, read_image, write_image
 from facepipe.models.registry import ModelFiles
+from facepipe.pipeline.limits import check_crowd
 from facepipe.pipeline.preflight import check_output, check_restorer
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
@@ -34,6 +35,7 @@ from facepipe.pipeline.sidecar import (
     write_sidecar,
 )
 from facepipe.pipeline.tasks import restorer_of, search
+from facepipe.pipeline.turning import found_turned, shows_sure_face, sure_scores
 
 _SPAN = Span(0, 0, 1)
 
@@ -99,7 +101,7 @@ class StillResult:
     unwritten: bool = False
     incompatible: bool = False  # refused, as something would be lost
     passed_through: str | None = None
-    notes: tuple[str, ...] = ()  # what is lost, and what goes along as it was
+    notes: tuple[str, ...] = ()  # what is to be known of the source, what is lost, what goes along
 
 
 @dataclass(frozen=True)
@@ -148,34 +150,53 @@ def enhance_image(
 ) -> tuple[Frame, Analysis, int]:
     """Enhance an image: its frame, the analysis, and the number of restored faces.
 
-    Raises MediaError before the work where the file could not hold all that it holds now.
+    Raises InputError for more faces than the limits allow, and MediaError before the work where the
+    file could not hold all that it holds now.
     """
-    detect, restore = settings.detect, settings.restore
-    found = search([image.frame], _SPAN, anchors=frozenset({0}), settings=detect)
-    tracks = choose(
-        link([found], detect=detect, settings=settings.link, info=info), settings.choose, info
+    restore = settings.restore
+    tracks, warnings = _found(image.frame, info, settings)
+    analysis = Analysis(
+        sha256, info.time_base, 1, info.width, info.height, tracks, warnings=warnings
     )
-    analysis = Analysis(sha256, info.time_base, 1, info.width, info.height, tracks)
     enhanced = [track for track in tracks if track.enhance]
     scale = settings.output.scale
     if enhanced or scale > 1:
         check_losses(image, info.path, allow_loss=settings.output.allow_loss)
     if not enhanced:
         return image.frame if scale == 1 else enlarge(image.frame, scale), analysis, 0
-    counts: list[int] = []
-    (frame,) = render_frames(
-        iter([image.frame]),
-        _SPAN,
+    check_crowd(tracks, settings.limits, name=info.path)
+    frame, count = restore_image(
+        image.frame,
         enhanced,
         restorer_of(restore),
-        max_gap_pts=1,
-        window=1,
         strength=restore.strength,
         fidelity=restore.fidelity,
         scale=scale,
-        restored=counts.append,
     )
-    return frame, analysis, sum(counts)
+    return frame, analysis, count
+
+
+def _found(
+    frame: Frame, info: VideoInfo, settings: Settings
+) -> tuple[tuple[Track, ...], tuple[str, ...]]:
+    """The tracks of an image's faces, whichever way up, and a warning where that is another."""
+
+    def tracks_of(detect: DetectSettings) -> tuple[Track, ...]:
+        found = search([frame], _SPAN, anchors=frozenset({0}), settings=detect)
+        linked = link([found], detect=detect, settings=settings.link, info=info)
+        return choose(linked, settings.choose, info)
+
+    upright = tracks_of(settings.detect)
+    if settings.detect.turned != "auto" or shows_sure_face(upright):
+        return upright, ()
+    others = [
+        (tracks_of(settings.detect.model_copy(update={"turned": turn})), turn)
+        for turn in (180, 90, 270)
+    ]
+    best, turn = max(others, key=lambda one: sure_scores(one[0]))
+    if shows_sure_face(best):
+        return best, (found_turned(turn),)
+    return upright, ()
 
 
 def check_losses(image: StillImage, name: str, *, allow_loss: bool) -> None:
@@ -220,13 +241,15 @@ def _write_enhanced(
     """Enhance the image that `content` holds and write it, with a sidecar where faces changed."""
     name, scale = Path(still.source).name, task.settings.output.scale
     image = read_image(content, name, max_pixels=task.max_pixels)
+    _refuse_damage(image, name, task.settings)
     info = _info(image.frame, image.kind, name)
     frame, analysis, faces = enhance_image(image, info, result.sha256, task.settings)
     written = content  # where no pixel changes, no byte does
     if faces or scale > 1:
         written = write_image(image, frame, note=CONTAINER_TAG if faces else "")
     refused = sum(not track.enhance for track in analysis.tracks)
-    notes = notes_of(image) if written is not content else ()
+    lost = notes_of(image) if written is not content else ()
+    notes = (*_warnings(image), *analysis.warnings, *lost)
     result = replace(result, size=len(written), refused=refused, notes=notes)
     if not faces:
         write_bytes(written, still.target)
@@ -247,6 +270,18 @@ def _write_enhanced(
     write_sidecar(report, sidecar_path(still.target))
     write_bytes(written, still.target)
     return replace(result, faces=faces, advice=scale_advice(analysis, scale))
+
+
+def _refuse_damage(image: StillImage, name: str, settings: Settings) -> None:
+    """Raise InputError for a damaged image where the settings refuse it."""
+    if image.damage and settings.strict_input:
+        raise InputError(f"{name}: {image.damage}; --strict-input refuses it")
+
+
+def _warnings(image: StillImage) -> tuple[str, ...]:
+    """What is to be known of a source: its damage, and that it was enhanced before."""
+    enhanced = CONTAINER_TAG.encode() in image.details.xmp
+    return tuple(filter(None, (image.damage, MADE_BY_FACEPIPE if enhanced else "")))
 
 
 def _why_not(analysis: Analysis) -> str:
@@ -306,7 +341,10 @@ def _check_files(source: Path, target: Path, *, overwrite: bool) -> None:
 
 
 #: Suffixes of the same format.
-_SAME_FORMAT = {".jpeg": ".jpg", ".tiff": ".tif", ".heif": ".heic"}
+_SAME_FORMAT = {
+    **dict.fromkeys((".jpeg", ".jfif", ".jpe", ".mpo"), ".jpg"),
+    **{".tiff": ".tif", ".heif": ".heic", ".dib": ".bmp"},
+}
 
 
 def enhance_image_file(
@@ -346,5 +384,6 @@ def plan_image(
     _check_files(source, target, overwrite=overwrite)
     check_restorer(settings)
     image = read_image(_content(Still(0, str(source), target)), source.name)
+    _refuse_damage(image, source.name, settings)
     check_losses(image, source.name, allow_loss=settings.output.allow_loss)
-    return image, notes_of(image)
+    return image, (*_warnings(image), *notes_of(image))

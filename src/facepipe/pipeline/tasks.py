@@ -167,7 +167,7 @@ def search(
         enlarge=settings.enlarge,
         score=max(settings.score - 0.2, 0.3),
         min_face=settings.min_face,
-        rotation=rotation,
+        rotation=(rotation + (0 if settings.turned == "auto" else settings.turned)) % 360,
         parser=_parse,
         doubted_below=doubted_below(settings.score),
     )

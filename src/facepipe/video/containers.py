@@ -17,6 +17,7 @@ from av.stream import Stream
 
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import UsageError
+from facepipe.video.demuxers import UNTIMED
 from facepipe.video.streams import codec_name, has_decoder, is_cover
 
 #: Why data of a kind that no muxer knows are left out.
@@ -237,11 +238,24 @@ SUGGESTED = (".mkv", ".mp4", ".mov", ".webm", ".ts", ".m2ts", ".nut")
 _BY_SUFFIX = {suffix: container for container in CONTAINERS for suffix in container.suffixes}
 #: Suffixes of the files that can be written.
 WRITTEN_SUFFIXES = frozenset(_BY_SUFFIX)
-#: Suffixes of the videos that can be read.
+#: Suffixes that are taken for videos without a look at the file; others are looked at.
 READ_SUFFIXES = WRITTEN_SUFFIXES | {
     *(".mts", ".avi", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".mxf", ".ogv", ".3gp"),
-    *(".3g2", ".dv", ".rm", ".wtv", ".y4m", ".ivf"),
+    *(".3g2", ".dv", ".rm", ".rmvb", ".wtv", ".y4m", ".ivf", ".f4v", ".divx", ".gxf", ".ogm"),
+    *(".m2v", ".m1v", ".mpv", ".mpe", ".tod", ".mod", ".trp", ".tp", ".nuv"),
+    # Of recorders, and bare streams.
+    *(".dav", ".264", ".h264", ".avc", ".265", ".h265", ".hevc", ".266", ".h266", ".vvc"),
+    *(".mjpeg", ".mjpg", ".mjpe", ".obu", ".vc1", ".ifv"),
 }
+#: Suffixes of files that are no videos whatever they begin with: they are not looked at.
+OTHER_SUFFIXES = frozenset(
+    {
+        *(".json", ".csv", ".txt", ".xml", ".html", ".htm", ".md", ".log", ".srt", ".vtt", ".ass"),
+        *(".pdf", ".doc", ".docx", ".xls", ".xlsx", ".py", ".mp3", ".wav", ".flac", ".m4a"),
+        *(".ogg", ".aac", ".opus", ".wma", ".db", ".ini", ".yml", ".yaml", ".toml", ".zip"),
+        *(".exe", ".dll"),
+    }
+)
 #: Suffix of what is written of a source whose own container is not: it holds the most.
 GENERAL_SUFFIX = MATROSKA.suffixes[0]
 #: Suffix of rendered parts, in whatever container (`encoders.settings.part_container`).
@@ -256,10 +270,12 @@ def is_indexed(format_name: str) -> bool:
 def is_timed_as_decoded(format_name: str, codec: str) -> bool:
     """Whether packets state when they are decoded, and not when their frame is shown.
 
-    AVI, which is read and not written, has no other times. FFmpeg works out the others for MPEG-4,
-    but not for these codecs.
+    AVI, which is read and not written, has no other times, and recorders write them so in their own
+    format (dhav). FFmpeg works out the others for MPEG-4, but not for these codecs. Of them, bare
+    streams get such times (`timestamps.with_times`).
     """
-    return format_name == "avi" and codec in ("h264", "hevc")
+    timed_so = format_name in ("avi", "dhav") and codec in ("h264", "hevc")
+    return timed_so or format_name in UNTIMED
 
 
 def container_of(target: Path | str) -> Container:
@@ -268,7 +284,8 @@ def container_of(target: Path | str) -> Container:
     try:
         return _BY_SUFFIX[suffix.lower()]
     except KeyError:
+        what = f"{suffix} is not written" if suffix else "a name without a suffix"
         raise UsageError(
-            f"cannot tell the container of {Path(target).name!r} by its suffix; "
+            f"cannot tell the container of {str(target)!r} by its suffix: {what}; "
             f"use one of {', '.join(_BY_SUFFIX)}"
         ) from None

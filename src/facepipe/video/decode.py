@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import dropwhile
 
 import av
 import numpy as np
@@ -15,6 +16,7 @@ from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
 from facepipe.video.conform import ParameterSetTracker, conformed
 from facepipe.video.containers import is_timed_as_decoded
 from facepipe.video.damage import DecodeReport
+from facepipe.video.demuxers import UNSEEKABLE
 from facepipe.video.headers import header_at, with_header
 from facepipe.video.pixel_formats import colour_of, views, working_format
 from facepipe.video.pyav.alpha import decoder_of
@@ -162,13 +164,18 @@ class _Decoder:
 
         None at all where the container cannot seek there: the caller tries from further back.
         """
-        if point is not None:
-            try:
-                self._container.seek(point, stream=self._stream, backward=True)
-            except av.FFmpegError:
-                return
-            self._restore_reorder_depth(self._reorder_depth)
         packets = demuxed(self._container, self._stream)
+        if point is not None:
+            if self._container.format.name in UNSEEKABLE:
+                packets = dropwhile(
+                    lambda packet: packet.pts is None or packet.pts < point, packets
+                )
+            else:
+                try:
+                    self._container.seek(point, stream=self._stream, backward=True)
+                except av.FFmpegError:
+                    return
+            self._restore_reorder_depth(self._reorder_depth)
         while True:
             try:
                 packet = next(packets)

@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Damage, StreamInfo, VideoInfo
 from facepipe.errors import InputError
@@ -125,6 +126,8 @@ class SourceScan:
         # Packets that are timed as they are decoded do not say which frames a group shows.
         guessed = is_timed_as_decoded(self._container.format.name, coding.codec)
         gops = () if guessed else coding.closed_gops()
+        # Nor is a keyframe's time right that shows frames from before it.
+        keyframes = coding.random_access_pts() if guessed else timing.keyframe_pts()
         frame, context = self._first.frame, video.codec_context
         ratio = video.sample_aspect_ratio
         return VideoInfo(
@@ -137,7 +140,7 @@ class SourceScan:
             pix_fmt=self._pix_fmt(),
             time_base=Fraction(video.time_base),
             pts=tuple(timing.pts),
-            keyframe_pts=timing.keyframe_pts(),
+            keyframe_pts=keyframes,
             closed_gops=gops,
             coded_pts=coding.coded_pts() if gops else (),
             rotation=frame.rotation if frame is not None else 0,
@@ -147,7 +150,7 @@ class SourceScan:
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
-            warnings=timing.warnings(),
+            warnings=(*self._origin(), *timing.warnings()),
             chroma_location=chroma_location(video),
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
@@ -156,6 +159,11 @@ class SourceScan:
             user_data=coding.user_data(),
             has_second_view=coding.has_second_view(),
         )
+
+    def _origin(self) -> tuple[str, ...]:
+        """A warning where the file says that facepipe made it."""
+        said = self._container.metadata.values()
+        return (MADE_BY_FACEPIPE,) if CONTAINER_TAG in said else ()
 
     def _damage(self) -> list[Damage]:
         pts = self._timing.stated_pts

@@ -20,12 +20,13 @@ from facepipe.video.bitstream import (
     parameter_sets,
 )
 from facepipe.video.containers import MOV
+from facepipe.video.demuxers import BARE
 from facepipe.video.frame_packets import HIDING, shows_a_frame
 from facepipe.video.gop import PacketInfo, closed_gops
 from facepipe.video.headers import HeaderScan
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.streams import codec_name, header_of
-from facepipe.video.timestamps import with_missing
+from facepipe.video.timestamps import rate_of, with_missing
 from facepipe.video.user_data import count_messages, messages_of
 
 #: Packets among which the first frame has to come out of the decoder.
@@ -47,6 +48,7 @@ class TimingScan:
 
     def __init__(self, video: av.VideoStream) -> None:
         self._codec = video.codec_context.name
+        self._bare_rate = rate_of(video) if video.container.format.name in BARE else None
         self._is_mov = MOV.matches(video.container.format.name)
         self._stream_end = (video.start_time or 0) + (video.duration or 0)
         self._hidden: list[int] = []  # pts of packets whose frame is not shown
@@ -99,6 +101,12 @@ class TimingScan:
     def warnings(self) -> tuple[str, ...]:
         """What is unusual about the times, a sentence each."""
         found = []
+        if self._bare_rate is not None:
+            found.append(
+                "a bare stream has no times: its frames follow each other at "
+                f"{float(self._bare_rate):.5g} per second, as its header says (25 where that says "
+                "nothing)"
+            )
         if self._untimed:
             found.append(
                 f"{self._untimed} video packets carry no time; it was worked out from the others"
@@ -126,6 +134,7 @@ class CodingScan:
         self._units: dict[bytes, None] = dict.fromkeys(self._in_header())
         self._sequences: list[tuple[int, tuple[bytes, ...]]] = []  # with the pts where they begin
         self._has_second_view: bool | None = None
+        self._random_access: list[int] = []
         self._user_data: Counter[int] = Counter()
 
     def feed(self, packet: Packet[Stream], is_shown: bool) -> None:
@@ -143,12 +152,19 @@ class CodingScan:
                 if self._has_second_view is None:
                     size = self._nal_length_size
                     self._has_second_view = has_second_view(self.codec, data, size)
+            time = packet.pts if packet.pts is not None else packet.dts
+            if can_begin and time is not None:
+                self._random_access.append(time)
         is_intact = is_shown and packet.pts is not None and not packet.is_corrupt
         self._packets.append(PacketInfo(packet.pts, can_begin, is_intact))
 
     def closed_gops(self) -> tuple[tuple[int, int], ...]:
         """The closed groups of pictures, as half-open pts ranges."""
         return closed_gops(self._packets)
+
+    def random_access_pts(self) -> tuple[int, ...]:
+        """The sorted pts of keyframes at which decoding can begin without any frame before them."""
+        return tuple(sorted(self._random_access))
 
     def coded_pts(self) -> tuple[int, ...]:
         """The pts of intact packets, in decoding order."""

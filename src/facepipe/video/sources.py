@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,32 +17,18 @@ from av.packet import Packet
 from av.stream import Stream
 
 from facepipe._files import atomic_write, is_address
+from facepipe._kinds import JPEG_HEAD, kind_of
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError
+from facepipe.video.demuxers import UNTIMED, readable
 from facepipe.video.pyav.isobmff import lacks_index
 from facepipe.video.pyav.texts import TEXTS
 from facepipe.video.source_cache import CachedFile, cached_file
+from facepipe.video.streams import is_cover
+from facepipe.video.timestamps import with_times
 
-# Containers that hold a video by themselves. Playlists (hls, dash, concat, ...) are left out on
-# purpose: they make a reader open other files and addresses that the user never named.
-_DEMUXERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2",
-    "matroska,webm",
-    "mpegts",
-    "mpeg",
-    "avi",
-    "flv",
-    "asf",
-    "nut",
-    "mxf",
-    "ogg",
-    "gif",
-    "yuv4mpegpipe",
-    "ivf",
-    "dv",
-    "rm",
-    "wtv",
-    "apng",
-)
+#: Suffixes of bare Motion JPEG, which begins as a photograph does.
+_MOTION_JPEG = frozenset([".mjpeg", ".mjpg", ".mjpe"])
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 #: Bytes that are fetched at once of a source on another machine.
 _BLOCK = 2**20
 StreamT = TypeVar("StreamT", bound=Stream)
@@ -56,6 +43,7 @@ def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputC
     """Open a media file; InputError says what is wrong with it otherwise.
 
     No frame of more than `most_pixels` is decoded while FFmpeg learns what the file holds.
+    What is refused is refused for what it does (`demuxers`), not for its name.
     An address ("scheme://..."), such as those of `workers.ray_files`, is read through fsspec, which
     opens nothing but that.
     Within `read_once`, its path is read through its cache.
@@ -65,6 +53,13 @@ def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputC
         file = system.open(place, "rb", block_size=_BLOCK, cache_type="blockcache")
         return _opened(source, file, most_pixels)
     path = Path(source)
+    check_is_file(path)
+    # An absolute path cannot be mistaken for a protocol such as "concat:a|b".
+    return _opened(path, cached_file(path) or str(path.absolute()), most_pixels)
+
+
+def check_is_file(path: Path) -> None:
+    """Raise InputError unless `path` is a regular file that is not empty."""
     if str(path) == "-":
         raise InputError(
             "- is no file: a source is read twice, so it cannot be stdin; give a video file"
@@ -72,17 +67,23 @@ def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputC
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        if _ADDRESS.match(str(path)):  # a path has one slash of them left
+            raise InputError(
+                f"{path} does not exist; it looks like an address, which `facepipe batch ADDRESS "
+                "-o FOLDER` reads"
+            ) from error
         raise InputError(f"{path} does not exist; give a video file") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{path} is a directory; give a video file")
+        raise InputError(
+            f"{path} is a folder; give a video file, or `facepipe batch {path} -o FOLDER` for all "
+            "that is in it"
+        )
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is no regular file; give a video file")
     if status.st_size == 0:
         raise InputError(f"{path} is empty; give a video file")
-    # An absolute path cannot be mistaken for a protocol such as "concat:a|b".
-    return _opened(path, cached_file(path) or str(path.absolute()), most_pixels)
 
 
 def open_bytes(source: Path) -> BinaryIO:
@@ -95,9 +96,13 @@ def demuxed(opened: InputContainer, *streams: StreamT) -> Iterator[Packet[Stream
 
     Transport streams may begin others midway, in damaged ones by mistake. After the last packet
     PyAV gives an empty one for each stream, to empty its decoder, and may ask for one of those.
+    Packets of a bare stream without times get some: they follow each other at its header's rate.
     """
+    packets = cast("Iterator[Packet[StreamT]]", opened.demux(*streams))
+    if opened.format.name in UNTIMED:
+        packets = with_times(packets)
     with suppress(IndexError):
-        yield from cast("Iterator[Packet[StreamT]]", opened.demux(*streams))
+        yield from packets
 
 
 def _opened(
@@ -105,25 +110,28 @@ def _opened(
 ) -> InputContainer:
     options = {
         "protocol_whitelist": "file",
-        "format_whitelist": ",".join(_DEMUXERS),
+        "format_whitelist": readable(),
     }
     try:
         opened: InputContainer = av.open(
             file,
             "r",
+            format="mjpeg" if _is_motion_jpeg(path, file) else None,
             options={} if most_pixels is None else {"max_pixels": str(most_pixels)},
             container_options=options,
             **TEXTS,
         )
-        return opened
     except av.PermissionError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except av.ArgumentError as error:
         raise InputError(
-            f"{path} is a playlist or another format that facepipe does not read; "
+            _what_it_is(path)
+            or f"{path} is a playlist or another format that facepipe does not open; "
             "give a file that holds the video itself, such as mp4, mkv, mov, webm, ts or avi"
         ) from error
     except av.FFmpegError as error:
+        if known := _what_it_is(path):
+            raise InputError(known) from error
         why = describe(error)
         if isinstance(path, Path) and lacks_index(path):
             why = (
@@ -131,6 +139,34 @@ def _opened(
                 "the recording or the copy was cut short"
             )
         raise InputError(f"{path} is not a readable media file: {why}") from error
+    holds_video = any(stream.type == "video" and not is_cover(stream) for stream in opened.streams)
+    if not holds_video and (known := _what_it_is(path)):
+        opened.close()
+        raise InputError(known)
+    return opened
+
+
+def _what_it_is(path: Path | str) -> str | None:
+    """What a file is that is no video, and what can be done with it; None: not known."""
+    kind = kind_of(path) if isinstance(path, Path) else None
+    return None if kind is None else f"{path} is {kind.name} and no video; {kind.remedy}"
+
+
+def _is_motion_jpeg(path: Path | str, file: str | IO[bytes] | CachedFile) -> bool:
+    """Whether a file is bare Motion JPEG, by its name and its first bytes.
+
+    FFmpeg takes it for a photograph.
+    """
+    if Path(path).suffix.lower() not in _MOTION_JPEG:
+        return False
+    with suppress(OSError):  # opening it says so in words
+        if isinstance(file, str):
+            with Path(file).open("rb") as opened:
+                return opened.read(3) == JPEG_HEAD
+        head = file.read(3)
+        file.seek(0)
+        return head == JPEG_HEAD
+    return False
 
 
 def describe(error: Exception) -> str:

@@ -3,9 +3,45 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from itertools import pairwise
 from statistics import median_low
+from typing import TypeVar
+
+import av
+from av.packet import Packet
+from av.stream import Stream
+
+StreamT = TypeVar("StreamT", bound=Stream)
+
+#: Frames per second of a bare stream whose header gives no rate.
+USUAL_RATE = Fraction(25)
+
+
+def with_times(packets: Iterator[Packet[StreamT]]) -> Iterator[Packet[StreamT]]:
+    """The packets of a bare stream from its beginning: each begins where the one before it ends.
+
+    In decoding order. The stream's header says how long a frame is shown; `rate_of` otherwise.
+    """
+    time = 0
+    for packet in packets:
+        if packet.size:
+            packet.pts = packet.dts = time
+            time += packet.duration or _frame_duration(packet.stream)
+        yield packet
+
+
+def _frame_duration(stream: Stream) -> int:
+    """How long a frame of a bare stream is shown, in its time base."""
+    assert stream.time_base is not None
+    return max(round(1 / (rate_of(stream) * stream.time_base)), 1)
+
+
+def rate_of(stream: Stream) -> Fraction:
+    """Frames per second of a bare stream, by its header; USUAL_RATE where that says nothing."""
+    rate = stream.guessed_rate if isinstance(stream, av.VideoStream) else None
+    return Fraction(rate) if rate else USUAL_RATE
 
 
 def decode_times(pts: Sequence[int], earliest: int | None = None) -> list[int]:

@@ -12,12 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
+from facepipe._clock import RunningClock
 from facepipe.errors import FacepipeError, WorkerError
 from facepipe.workers.base import Outcome, Result, Task, TaskFunction
 
 #: Attempts at a task that raises, before its error becomes the outcome.
 ATTEMPTS = 2
-#: Seconds without a finished frame after which a worker counts as stalled.
+#: Seconds without a finished frame after which a worker counts as stalled. Only time in which this
+#: process ran counts: a run that was suspended goes on where it was.
 STALLED_SECONDS = 300.0
 #: Seconds before the first retry; each further one waits twice as long.
 _BACKOFF = 0.25
@@ -123,7 +125,7 @@ class _Running:
     """A task on a worker; `last_heartbeat` is when its last frame was reported."""
 
     number: int
-    last_heartbeat: float  # of time.monotonic()
+    last_heartbeat: float  # of a RunningClock, seconds
     stalled: bool = False
 
 
@@ -138,19 +140,21 @@ def dispatch(
     """Run `function` on every task, in their order as far as workers are free.
 
     A task that raises is tried twice. One whose worker dies, or reports no frame for `patience`
-    seconds, is tried as often as the engine allows. Each retry waits a little longer.
+    seconds, is tried as often as the engine allows. Each retry waits a little longer. Seconds in
+    which this process was suspended do not count.
     """
+    clock = RunningClock()
     waiting = list(range(len(tasks)))
     attempts = [_Attempts() for _ in tasks]
     running: dict[Handle, _Running] = {}
     try:
         while waiting or running:
-            _start_due(engine, function, tasks, waiting, attempts, running)
+            _start_due(engine, function, tasks, waiting, attempts, running, clock)
             if not running:
                 time.sleep(_POLL_SECONDS / 4)
                 continue
             ended = engine.ended(list(running), _POLL_SECONDS)
-            _collect_progress(engine, running, progress, patience)
+            _collect_progress(engine, running, progress, patience, clock.seconds())
             for handle in ended:
                 run = running.pop(handle)
                 ids = _ids(function, run.number, tasks[run.number])
@@ -174,6 +178,7 @@ def _start_due(
     waiting: list[int],
     attempts: Sequence[_Attempts],
     running: dict[Handle, _Running],
+    clock: RunningClock,
 ) -> None:
     """Start the waiting tasks that are due, as long as a worker is free."""
     now = time.monotonic()
@@ -183,7 +188,7 @@ def _start_due(
             return
         log.info("task begun", extra=_ids(function, number, tasks[number]))
         waiting.remove(number)
-        running[handle] = _Running(number, time.monotonic())
+        running[handle] = _Running(number, clock.seconds())
 
 
 def _outcome(
@@ -218,9 +223,9 @@ def _collect_progress(
     running: dict[Handle, _Running],
     progress: Callable[[int], None],
     patience: float,
+    now: float,
 ) -> None:
-    """Report the frames that workers have done, and end workers that have stalled."""
-    now = time.monotonic()
+    """Report the frames that workers have done, and end workers that have stalled by `now`."""
     for handle, run in running.items():
         frames = engine.frames(handle)
         if frames:

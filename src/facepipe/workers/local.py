@@ -23,15 +23,16 @@ from facepipe.errors import FacepipeError, WorkerError, reason_of
 from facepipe.workers.base import Outcome, Result, Task, TaskFunction
 from facepipe.workers.dispatch import ATTEMPTS, STALLED_SECONDS, EngineExecutor, WorkerLost
 from facepipe.workers.forkserver import contexts
-from facepipe.workers.resources import return_memory, usable_cores
+from facepipe.workers.resources import has_semaphores, return_memory, usable_cores
 
 
 class LocalExecutor(EngineExecutor):
     """Runs tasks in `workers` processes, started when first needed.
 
-    One worker is this process itself, unless it is to be `isolated` in a process of its own. A
-    worker that dies takes no other with it, and a new one takes its place. `patience`: seconds
-    without a finished frame after which a worker counts as stalled.
+    One worker is this process itself, unless it is to be `isolated` in a process of its own; and
+    where the system has no semaphores, there is no other. A worker that dies takes no other with
+    it, and a new one takes its place. `patience`: seconds without a finished frame after which a
+    worker counts as stalled.
     """
 
     here = True
@@ -43,8 +44,10 @@ class LocalExecutor(EngineExecutor):
         isolated: bool = False,
         patience: float = STALLED_SECONDS,
     ) -> None:
-        self.workers = workers or usable_cores()
-        self._in_process = self.workers == 1 and not isolated
+        alone = not has_semaphores()
+        self.workers = 1 if alone else workers or usable_cores()
+        self._in_process = alone or (self.workers == 1 and not isolated)
+        self._one_at_a_time = threading.Lock()  # detectors and restorers are not for threads
         super().__init__(ProcessEngine(self.workers), patience)
 
     def map(
@@ -57,7 +60,9 @@ class LocalExecutor(EngineExecutor):
         """Run `function` on every task, in this process or in others; see Executor."""
         if self._in_process:
             for number, task in enumerate(tasks):
-                yield _run_in_process(function, number, task, progress)
+                with self._one_at_a_time:
+                    outcome = _run_in_process(function, number, task, progress)
+                yield outcome
             return
         yield from super().map(function, tasks, progress=progress)
 

@@ -16,13 +16,14 @@ from typing import Any, Protocol, Self, runtime_checkable
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from facepipe._clock import RunningClock
 from facepipe._files import write_bytes
 from facepipe.errors import UsageError, WorkerError
 from facepipe.workers.base import TaskFunction
 from facepipe.workers.dispatch import STALLED_SECONDS, EngineExecutor, WorkerLost
 from facepipe.workers.ray_files import FileServer
 from facepipe.workers.ray_metrics import TaskMetrics
-from facepipe.workers.resources import return_memory, worker_bytes
+from facepipe.workers.resources import LONGEST_SOCKET_FOLDER, return_memory, worker_bytes
 
 #: Seconds after which the cluster's size is asked for again.
 _COUNT_SECONDS = 5.0
@@ -30,8 +31,8 @@ _COUNT_SECONDS = 5.0
 _ANSWER_SECONDS = 2.0
 #: Seconds in which the cluster's port must accept a connection.
 _CONNECT_SECONDS = 10.0
-#: Seconds in which the first worker must have started.
-_START_SECONDS = 120.0
+#: Seconds in which the first worker must have started, and after which it is looked for again.
+_START_SECONDS, _POLL_SECONDS = 120.0, 0.5
 
 
 @runtime_checkable
@@ -93,6 +94,7 @@ def _connect(address: str, workers: int | None) -> None:
     options: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
     if address == "local":
         options |= {"num_cpus": workers, "include_dashboard": False}
+        options |= {"_temp_dir": folder} if (folder := _short_folder()) else {}
     try:
         if address not in ("auto", "local"):
             _check_port(address)  # Ray itself would wait for minutes
@@ -103,6 +105,23 @@ def _connect(address: str, workers: int | None) -> None:
             f"--ray {address}: no cluster answers there ({first}); allowed are local, auto on a "
             "machine of a cluster, or HOST:PORT"
         ) from error
+
+
+def _short_folder() -> str | None:
+    """A folder for Ray's sockets where its usual one is too long for them; None: it is not.
+
+    Errors: UsageError where there is no other one.
+    """
+    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    if len(os.fsencode(os.path.realpath(usual))) <= LONGEST_SOCKET_FOLDER:
+        return None
+    for other in ("/tmp", "/var/tmp", "/dev/shm"):
+        if os.access(other, os.W_OK | os.X_OK):
+            return f"{other}/ray"
+    raise UsageError(
+        f"--ray local: {usual} is too long for Ray, whose sockets' names have at most 107 bytes; "
+        f"set RAY_TMPDIR to a folder of {LONGEST_SOCKET_FOLDER} bytes at most"
+    )
 
 
 def _check_port(address: str) -> None:
@@ -198,8 +217,10 @@ class ActorEngine:
     def wait_for_first(self, seconds: float) -> int:
         """Wait until a worker is ready; how many there will be."""
         self._start_actors()
-        ray.wait(list(self._starting), timeout=seconds)
-        self._collect_started()
+        clock = RunningClock()
+        while self._starting and not self._idle and clock.seconds() < seconds:
+            ray.wait(list(self._starting), timeout=_POLL_SECONDS)
+            self._collect_started()
         if not self._idle:
             needed = f"a processor and {worker_bytes() >> 20} MiB of memory"
             needed += f" and {self._gpus:g} of a GPU" if self._gpus else ""

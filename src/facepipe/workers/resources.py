@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import gc
 import mmap
+import multiprocessing
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -21,6 +23,16 @@ _WORKER_BYTES, _WINDOW_FRAMES = 440 * 2**20, 56
 _ENCODER_FRAMES = {
     "libx264": 115, "libx265": 140, "libsvtav1": 260, "libvpx-vp9": 90, "ffv1": 30, "prores_ks": 15
 }  # fmt: skip
+
+
+#: Why one process does all.
+NO_SEMAPHORES = (
+    "this system has no semaphores (is there no /dev/shm?): one process does all, on one core; "
+    "in a container, mount one (docker run --shm-size 64m)"
+)
+#: Bytes that the folder of temporary files may have for Ray's sockets, whose names have 107 at
+#: most: "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store" lies within it.
+LONGEST_SOCKET_FOLDER = 107 - 72
 
 
 def worker_bytes(
@@ -44,8 +56,26 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+@cache
+def has_semaphores() -> bool:
+    """Whether this system has what worker processes wait for each other with.
+
+    It has not where /dev/shm is missing or cannot be written, as in some containers and jails.
+    """
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except (OSError, ImportError, NotImplementedError):
+        return False
+    return True
+
+
 def affordable_workers(bytes_each: int) -> int:
-    """Number of workers: the usable cores, fewer where memory allows fewer, at least one."""
+    """Number of workers: the usable cores, fewer where memory allows fewer, at least one.
+
+    One, which is this process, where there are no semaphores.
+    """
+    if not has_semaphores():
+        return 1
     return max(1, min(usable_cores(), free_memory() // bytes_each))
 
 

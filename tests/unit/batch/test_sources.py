@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from facepipe.batch.archives import Limits
 from facepipe.batch.sources import Item, Skipped, find_items
 from facepipe.errors import InputError, UsageError
+from media import recorders, synthetic
 
 
 def made(folder: Path, *names: str) -> Path:
@@ -129,3 +131,22 @@ def test_names_that_are_no_text_are_skipped(tmp_path: Path) -> None:
     manifest.write_text('{"source": "in/a.mp4", "output": "\\ud800.mp4"}\n{"source": "\\ud800"}\n')
     assert found(manifest) == {}
     assert len(skipped(manifest)) == 2
+
+
+def test_what_is_a_video_is_found_whatever_its_name(tmp_path: Path) -> None:
+    """Recorders name their exports as they like."""
+    recorders.dhav(tmp_path / "cam.dav", make=partial(synthetic.plain, frames=3))
+    video = synthetic.plain(tmp_path / "a.mkv", frames=3)
+    video.rename(tmp_path / "20261130.001")
+    synthetic.plain(tmp_path / "a.ts", frames=3).rename(tmp_path / "unnamed")
+    (tmp_path / "data.bin").write_bytes(bytes(range(256)))
+    (tmp_path / "song.bin").write_bytes(b"ID3" + bytes(500))
+    assert found(tmp_path) == dict.fromkeys(("cam.mkv", "20261130.mkv", "unnamed.mkv"), "video")
+    assert set(skipped(tmp_path)) == {"data.bin", "song.bin"}
+
+
+def test_results_are_no_sources_unless_they_are_named(tmp_path: Path) -> None:
+    made(tmp_path, "a.mp4", "out/a.mp4", "out/a.mp4.facepipe.json", "out/b.mp4")
+    assert found(tmp_path) == {"a.mp4": "video", "out/b.mp4": "video"}
+    assert "made by facepipe" in skipped(tmp_path)["a.mp4"]
+    assert found(tmp_path / "out" / "a.mp4") == {"a.mp4": "video"}

@@ -10,7 +10,15 @@ import typer
 
 from facepipe.cli.main import app
 
-FACES = {"--min-face", "--max-face", "--score", "--detect-every", "--detector", "--pack"}
+FACES = {
+    "--min-face",
+    "--max-face",
+    "--score",
+    "--detect-every",
+    "--detector",
+    "--pack",
+    "--turned",
+}
 SELECTION = {"--tracks", "--region", "--largest"}
 RESTORATION = {"--restorer", "--strength", "--fidelity", "--device"}
 ENCODING = {

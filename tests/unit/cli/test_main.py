@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from inspect import signature
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from facepipe.cli.main import EXTRA_OF_MODULE, app
+from facepipe.cli.run import analyze as analyze_command
+from facepipe.cli.run import run as run_command
 from facepipe.errors import UsageError
 
 PROJECT = Path(__file__).parents[3] / "pyproject.toml"
@@ -105,3 +108,21 @@ def test_python_runs_the_package() -> None:
     command = [sys.executable, "-m", "facepipe", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("facepipe ")
+
+
+def test_one_more_file_leads_to_the_batch() -> None:
+    for words in (["run", "a.mp4", "b.mp4", "-o", "c.mp4"], ["analyze", "a", "b", "-o", "c"]):
+        done = CliRunner().invoke(app, words)
+        assert isinstance(done.exception, UsageError)
+        assert "takes one file" in str(done.exception)
+        assert "`facepipe batch FILE... -o FOLDER` takes several" in str(done.exception)
+    done = CliRunner().invoke(app, ["doctor", "a"])
+    assert done.exit_code == 2
+    assert "unexpected extra argument" in done.output
+
+
+def test_a_source_is_not_judged_by_the_command_line() -> None:
+    """One that cannot be read is a source with exit code 3, and no wrong option."""
+    for function in (run_command, analyze_command):
+        source = signature(function).parameters["source"].annotation
+        assert source.__metadata__[0].readable is False

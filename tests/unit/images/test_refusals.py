@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import sys
 from collections.abc import Sequence
@@ -69,14 +70,54 @@ def test_what_is_cut_short_is_refused(kind: str, capfd: pytest.CaptureFixture[st
         "tiff": lambda: vips(image, "tiff", compression="deflate"),
     }.get(kind, lambda: pillow(image, kind))()
     for cut in cuts(source):
+        if kind in ("jpeg", "progressive") and cut > source.index(b"\xff\xda"):
+            continue  # what decodes of it is kept, see below
         assert "damaged or incomplete" in refusal(source[:cut])
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_jpeg_that_stops_early_is_refused() -> None:
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_is_read_as_far_as_it_decodes(
+    progressive: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image = pixels(64, 96)
+    source = pillow(image, "jpeg", quality=95, progressive=progressive)
+    whole = read_image(source, "photo.jpg")
+    assert whole.damage == ""
+    for cut in [*cuts(source), len(source) - 1]:
+        try:
+            found = read_image(source[:cut], "photo.jpg")
+        except InputError as error:
+            assert "damaged or incomplete" in str(error)  # noqa: PT017
+            assert source[:cut].count(b"\xff\xda") < 2
+            assert progressive or cut < len(source) // 2
+            continue
+        told = found.damage
+        assert (found.frame.width, found.frame.height) == (96, 64)
+        if progressive:
+            assert "less sharp" in told
+            continue
+        if "all of the image decodes" in told:
+            assert cut >= len(source) - 2
+            rows = 64
+        else:
+            rows = int(re.search(r"the first (\d+) of 64 rows", told)[1])  # type: ignore[index]
+            assert 0 < rows < 64
+        for plane, expected in zip(found.frame.planes, whole.frame.planes, strict=True):
+            assert np.array_equal(plane[: rows - 8], expected[: rows - 8])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_jpeg_that_stops_early_is_told() -> None:
     source = pillow(pixels(64, 96), "jpeg", quality=95)
     early = source[: len(source) * 2 // 3] + b"\xff\xd9"
-    assert "premature end of data" in refusal(early)
+    assert "of 64 rows decode" in read_image(early, "photo.jpg").damage
+
+
+def test_stray_bytes_between_scans_are_no_damage() -> None:
+    source = pillow(pixels(64, 96), "jpeg", progressive=True)
+    at = source.rindex(b"\xff\xda")
+    assert read_image(source[:at] + b"xyz" + source[at:], "photo.jpg").damage == ""
 
 
 def test_a_png_with_a_flipped_bit_is_refused() -> None:
@@ -90,7 +131,9 @@ def test_a_png_with_a_flipped_bit_is_refused() -> None:
 )
 def test_what_is_no_image_is_refused(source: bytes) -> None:
     told = refusal(source)
-    assert "not an image that facepipe reads; it reads JPEG, PNG, WebP, TIFF, AVIF" in told
+    assert "not an image that facepipe reads" in told
+    assert "it reads JPEG, PNG, WebP, TIFF, BMP, AVIF" in told
+    assert ("but a GIF image;" in told) == source.startswith(b"GIF")
 
 
 @pytest.mark.parametrize("kind", ["png", "webp", "tiff", "avif"])

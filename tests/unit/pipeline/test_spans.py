@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facepipe.datatypes import VideoInfo
-from facepipe.pipeline.spans import anchors, plan_spans, with_copies
+from facepipe.pipeline.spans import (
+    MAX_SKIPPED_PIXELS,
+    anchors,
+    longest_seconds,
+    plan_spans,
+    with_copies,
+)
 
 
 def info(pts: list[int], keys: list[int], base: Fraction = Fraction(1, 25)) -> VideoInfo:
@@ -104,3 +110,29 @@ def test_a_short_film_is_cut_finer_for_cores_to_share() -> None:
     assert [span.stop - span.start for span in spans] == [75] * 6 + [50]
     short = plan_spans(info(list(range(100)), keys[:4]), span_seconds=6)
     assert [span.stop - span.start for span in short] == [50, 50]
+
+
+def test_a_film_with_one_keyframe_has_several_spans() -> None:
+    """So that all cores work on it, and an interrupted run keeps what is finished."""
+    film = info(list(range(25 * 600)), [0])
+    spans = plan_spans(film, span_seconds=6)
+    assert len(spans) == 8
+    assert {span.start for span in spans} <= set(anchors(film))
+    covered = [p for span in spans for p in film.pts if span.start <= p < span.stop]
+    assert covered == list(film.pts)
+
+
+def test_keyframes_that_are_not_far_apart_are_the_only_places() -> None:
+    film = info(list(range(25 * 120)), [25 * 30 * k for k in range(4)])
+    assert set(anchors(film)) == set(film.keyframe_pts)
+
+
+def test_what_is_decoded_for_nothing_has_a_bound() -> None:
+    film = replace(info(list(range(25 * 7200)), [0]), width=3840, height=2160)
+    starts = sorted(anchors(film))
+    assert len(starts) == 1
+    assert longest_seconds(film, plan_spans(film, span_seconds=6)) >= 7200 - 1
+    smaller = replace(film, width=320, height=240)
+    starts = sorted(anchors(smaller))
+    assert len(starts) > 1
+    assert max(starts) * 320 * 240 <= MAX_SKIPPED_PIXELS

@@ -15,7 +15,7 @@ from av.sidedata.sidedata import Type
 from av.stream import AttachmentStream, Disposition
 
 from facepipe.errors import MediaError
-from facepipe.video import Compatibility, EncodeSettings, check_target, containers, probe, sources
+from facepipe.video import Compatibility, EncodeSettings, check_target, containers, demuxers, probe
 from facepipe.video.containers import (
     CONTAINERS,
     READ_SUFFIXES,
@@ -291,16 +291,16 @@ def test_a_cover_in_mp4_is_worth_more_than_keys_of_ones_own(tmp_path: Path, rend
 def test_no_muxer_is_named_outside_its_row() -> None:
     """Neither a demuxer, nor a suffix; also not in the middle of a text such as "a{number}.mp4".
 
-    Demuxers are named where files are opened; what asks headers written to memory lies on a floor
-    below the rows.
+    Demuxers are named in their own module and where files are opened; what asks headers written to
+    memory lies on a floor below the rows.
     """
     package = Path(containers.__file__).parents[1]
-    asking = {"video/pyav/chroma.py", "video/pyav/header_data.py"}
-    allowed = {"video/containers.py", "video/sources.py", *asking}
+    rooms = ("containers", "demuxers", "sources", "pyav/chroma", "pyav/header_data")
+    allowed = {f"video/{room}.py" for room in rooms}
     muxers = {container.muxer for container in CONTAINERS}
-    demuxers = {name for names in sources._DEMUXERS for name in names.split(",")}
-    assert {"avi", "mp4", "nut"} < muxers | demuxers
-    names = (muxers | demuxers) - av.codecs_available  # "flv" is an encoder, too
+    used = {*demuxers.BARE, *demuxers.UNSEEKABLE, *demuxers.REFUSED, "avi", "asf", "mxf", "ogg"}
+    assert {"avi", "mp4", "nut"} < muxers | used
+    names = (muxers | used) - av.codecs_available  # "flv" is an encoder, too
     suffix = re.compile(rf"\S*({'|'.join(map(re.escape, READ_SUFFIXES))})")
 
     def is_named(text: object) -> bool:

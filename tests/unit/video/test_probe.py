@@ -84,13 +84,13 @@ def test_what_is_no_film_is_refused_in_one_sentence(tmp_path: Path) -> None:
     headless = synthetic.truncated(tmp_path / "cut.mp4", synthetic.plain(tmp_path / "a.mp4"), 0.5)
     cases = {
         tmp_path / "missing.mp4": "does not exist",
-        tmp_path: "directory",
+        tmp_path: "is a folder; .*facepipe batch",
         empty: "is empty",
         headless: "its index",
-        synthetic.text(tmp_path / "letter.mp4"): "not a readable media file",
+        synthetic.text(tmp_path / "letter.mp4"): "is a text and no video",
         synthetic.sound_only(tmp_path / "sound.mp4"): "no video stream, but audio",
         synthetic.playlist(tmp_path / "list.m3u8"): "playlist",
-        Path("http://127.0.0.1:9/film.mp4"): "does not exist",
+        Path("http://127.0.0.1:9/film.mp4"): "does not exist; .*facepipe batch ADDRESS",
     }
     for path, words in cases.items():
         with pytest.raises(InputError, match=words) as caught:

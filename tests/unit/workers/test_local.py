@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -184,6 +185,61 @@ def test_a_worker_that_hangs_is_given_up() -> None:
     (lost,) = [o for o in outcomes if o.number == 0]
     assert isinstance(lost.error, WorkerError)
     assert "no frame came for 3 s" in str(lost.error)
+
+
+SUSPENDED = """
+import sys
+sys.path.insert(0, {folder!r})
+import test_local
+from facepipe.workers.local import LocalExecutor
+if __name__ == "__main__":
+    with LocalExecutor(2, patience={patience}) as executor:
+        tasks = [({folder_of_marks!r}, k) for k in range(2)]
+        outcomes = list(executor.map(test_local.tick_until_told, tasks, progress=lambda _: None))
+    print([(o.number, o.result, o.error) for o in sorted(outcomes, key=lambda o: o.number)])
+"""
+
+
+def tick_until_told(task: tuple[str, int], progress: Progress) -> int:
+    """Reports a frame ten times a second until the file `end` is there; how often it was begun."""
+    folder, number = Path(task[0]), task[1]
+    mark = folder / f"begun-{number}"
+    with mark.open("a") as file:
+        file.write("x")
+    while not (folder / "end").exists():
+        time.sleep(0.1)
+        progress(1)
+    return len(mark.read_text())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this machine suspends no processes")
+def test_a_suspended_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Ctrl-Z, a frozen container: time in which nobody ran is nobody's fault, however often."""
+    patience, suspended = 2.0, 2.5
+    script = tmp_path / "run.py"
+    script.write_text(
+        SUSPENDED.format(
+            folder=str(Path(__file__).parent), folder_of_marks=str(tmp_path), patience=patience
+        )
+    )
+    run = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.glob("begun-*"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for _ in range(2):
+            os.killpg(run.pid, signal.SIGSTOP)
+            time.sleep(suspended)
+            os.killpg(run.pid, signal.SIGCONT)
+            time.sleep(0.5)
+        (tmp_path / "end").touch()
+        shown, _ = run.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+    assert shown == "[(0, 1, None), (1, 1, None)]\n"
 
 
 def test_several_threads_share_the_workers() -> None:

@@ -57,8 +57,11 @@ def paste(
     strength: float,
     fidelity: float,
     scale: int,
+    is_enlarged: bool = False,
 ) -> list[Frame]:
     """Paste the restored faces into the frames, enlarged `scale` times.
+
+    `is_enlarged`: the frames are so large already, and the crops are of those before that.
 
     `strength` is the share of the restorer's change that is pasted. `fidelity` is the share of what
     the source shows at its own resolution that stays the source's, artefacts included: at 1 only
@@ -78,7 +81,7 @@ def paste(
             _change(crop, source, restored.pixels[k], parse, crops.to_frame[k], share, fidelity)
         )
     return [
-        _apply(frame if scale == 1 else enlarge(frame, scale), found, scale)
+        _apply(frame if scale == 1 or is_enlarged else enlarge(frame, scale), found, scale)
         for frame, found in zip(frames, changes, strict=True)
     ]
 

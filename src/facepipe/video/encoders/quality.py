@@ -131,7 +131,8 @@ def encoder_options_of(
 
     The tables come first, then what the video itself asks for (`forced`), then --preset and --crf,
     then `output.options`. Where the user `named` the encoder, a constant quality or a preset that
-    it does not know is a UsageError; where it was chosen for the video, a note.
+    it does not know is a UsageError; where it was chosen for the video, a note, unless no encoder
+    knows the preset.
     """
     spec = ENCODER_SPECS.get(codec, EncoderSpec({}))
     options = (
@@ -142,8 +143,9 @@ def encoder_options_of(
     )
     asked, complaints = _asked_options(output, codec, spec)
     options |= asked
-    if complaints and named:
-        raise UsageError(complaints[0])
+    unknown = output.preset is not None and not _is_preset(output.preset)
+    if complaints and (named or unknown):
+        raise UsageError(complaints[0 if named else -1])
     if "qp" in output.options and "qp" not in spec.crf:
         for key in spec.crf:  # the user's own way to say how good
             options.pop(key, None)
@@ -169,6 +171,11 @@ def _asked_options(
             known = ", ".join(spec.presets) or "none"
             complaints.append(f"--preset {output.preset} is none of {codec}; it has {known}")
     return options, complaints
+
+
+def _is_preset(name: str) -> bool:
+    """Whether any encoder knows a preset of that name, as far as their presets are known."""
+    return any(name in (spec.presets or ()) for spec in ENCODER_SPECS.values())
 
 
 def _with_crf() -> str:

@@ -114,3 +114,13 @@ def test_specs_are_of_real_encoders_where_there_are_such() -> None:
         except UsageError:  # of another system, or left out of this build
             assert "_" in codec or codec == "libaom-av1"
     assert found >= 10
+
+
+def test_a_preset_that_no_encoder_knows_is_refused_also_where_none_was_named() -> None:
+    output = load_settings(overrides={"output.preset": "ultrafat"}).output
+    for named in (False, True):
+        with pytest.raises(UsageError, match="--preset ultrafat is none of libx264"):
+            encoder_options_of(output, "libx264", (), named=named)
+    output = load_settings(overrides={"output.preset": "ultrafast"}).output
+    _, notes = encoder_options_of(output, "libsvtav1", (), named=False)
+    assert "it was chosen for this video" in notes[0]

@@ -1,0 +1,39 @@
+"""Opening a batch: what is refused before any work."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from facepipe.batch.runner import open_ledger
+from facepipe.batch.session import BatchSettings
+from facepipe.configs.settings import Settings
+from facepipe.errors import InputError, OutputError
+
+
+def opened(source: Path, folder: Path, stack: ExitStack) -> int:
+    ledger = open_ledger([str(source)], folder, Settings(), BatchSettings(), stack)
+    return sum(count.items for count in ledger.count().values())
+
+
+def test_sources_without_anything_to_enhance_are_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with ExitStack() as stack, pytest.raises(InputError, match="no video and no photograph"):
+        opened(empty, tmp_path / "out", stack)
+    (empty / "notes.txt").write_text("no pictures")
+    with ExitStack() as stack, pytest.raises(InputError, match=r"1 files were skipped: neither"):
+        opened(empty, tmp_path / "out", stack)
+    (empty / "a.jpg").write_bytes(b"x")
+    with ExitStack() as stack:
+        assert opened(empty, tmp_path / "out", stack) == 1
+
+
+def test_one_batch_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    with ExitStack() as stack:
+        opened(tmp_path / "a.jpg", tmp_path / "out", stack)
+        with ExitStack() as other, pytest.raises(OutputError, match="another batch of facepipe"):
+            opened(tmp_path / "a.jpg", tmp_path / "out", other)
