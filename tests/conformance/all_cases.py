@@ -10,7 +10,9 @@ from conformance import (
     codec_cases,
     copy_cases,
     face_cases,
+    field_cases,
     format_cases,
+    header_cases,
     recorder_cases,
     stream_cases,
     time_cases,
@@ -29,6 +31,8 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Carried along": carried_cases.CASES,
     "Faces": face_cases.CASES,
     "Copied": copy_cases.CASES,
+    "Headers that change": header_cases.CASES,
+    "Packets that are no pictures": field_cases.CASES,
     "Recorders": recorder_cases.CASES,
 }
 CASES: Sequence[Case] = [case for cases in GROUPS.values() for case in cases]

@@ -26,6 +26,7 @@ _FACTS: dict[str, Callable[[Container], str]] = {
     "covers": lambda c: f"as {c.covers}" if c.covers else "",
     "time code": lambda c: f"as {c.timecode}" if c.timecode else "",
     "numbers and names of programs": lambda c: _yes(c.program_ids),
+    "another header on the way, of": lambda c: ", ".join(c.header_changes),
 }
 
 

@@ -6,8 +6,9 @@ Each video is a real clip, cut to about a second by copying packets, or one that
 tests/media/synthetic.py makes. Bits are flipped, ranges zeroed or cut, blocks shuffled, the header
 damaged, or the sizes of boxes changed. The same --seed and number do the same to the same clips;
 --keep FOLDER keeps the clips and every video that failed. Each goes through `facepipe.enhance` in a
-process that stays alive for the next. A result must decode to its last frame; a refusal must leave
-nothing under the target's name.
+process that stays alive for the next. A result must decode to its last frame, and no picture of it
+may look worse than the source's, read from end to end, unless that was reported; a refusal must
+leave nothing under the target's name.
 
 Exit code 1 if any video caused a traceback, a crash, a hang, or a wrong or damaged result.
 """
@@ -39,11 +40,12 @@ import av
 
 from facepipe.video.pyav.texts import TEXTS
 from media import portraits, synthetic
+from stress.pictures import worse
 
 #: Pixels in all frames of a shortened clip; small videos are quick.
 PIXELS = 5_000_000
 SECONDS = 60
-FAILURES = ("traceback", "crash", "hang", "undecodable", "left over", "source changed")
+FAILURES = ("traceback", "crash", "hang", "undecodable", "worse", "left over", "source changed")
 
 
 @dataclass(frozen=True)
@@ -278,6 +280,8 @@ def judge(
         problem = decode_error(target, done.frames)
         if problem:
             outcome, message = "undecodable", problem
+        elif problem := worse(source, target):
+            outcome, message = "worse", problem
     seconds = time.monotonic() - began
     if source.read_bytes() != data:
         outcome = "source changed"

@@ -79,6 +79,17 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class HeaderChange:
+    """A place where a stream's codec header (extradata) becomes another.
+
+    `pts` is that of the first packet that needs it, in the stream's time base.
+    """
+
+    pts: int
+    extradata: bytes
+
+
+@dataclass(frozen=True)
 class StreamInfo:
     """A stream other than the enhanced one; it is copied as it stands."""
 
@@ -86,6 +97,7 @@ class StreamInfo:
     kind: str  # video, audio, subtitle, data or attachment
     codec: str
     packets: int
+    headers: tuple[HeaderChange, ...] = ()  # by rising pts: those after the first
 
 
 @dataclass(frozen=True)
@@ -143,7 +155,7 @@ class VideoInfo:
     coded_pts: tuple[int, ...] = ()  # in decoding order; where there are closed groups
     end: int | None = None  # pts up to which the last frame is shown, as far as it is known
     extradata: bytes = b""  # the codec's header, as the container holds it
-    #: NAL units of H.264 or HEVC in that header, then those in the first keyframe.
+    #: NAL units of H.264 or HEVC in that header, then those that come later.
     parameter_sets: tuple[bytes, ...] = ()
     #: The forms of its frames, by time; empty where all are as the first one.
     forms: tuple[Form, ...] = ()
@@ -155,6 +167,11 @@ class VideoInfo:
     fields: tuple[Literal["top", "bottom"], ...] = ()
     #: Whether frames keep their own tags and shape of pixels, where forms differ in these.
     own_tags: bool = True
+    #: Where the container goes on with another header, by rising pts.
+    headers: tuple[HeaderChange, ...] = ()
+    #: Half-open pts ranges, sorted, whose packets bring other sequence parameter sets of H.264 or
+    #: HEVC than the first ones.
+    other_sequences: tuple[tuple[int, int], ...] = ()
     #: How many of its pictures bring user data of each kind (`video.user_data`).
     user_data: tuple[tuple[int, int], ...] = ()
     has_second_view: bool = False  # coded on top of the one that decodes (MV-HEVC, MVC)

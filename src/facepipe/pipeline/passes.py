@@ -203,6 +203,7 @@ def _spans_to_write(plan: Plan, analysis: Analysis) -> tuple[Span, ...]:
     changed = [(track.first, track.last) for track in analysis.tracks if track.enhance]
     # Of what is damaged, those frames are written that decode, as they decode.
     changed += [(damage.first, damage.last) for damage in analysis.damage]
+    changed += plan.smart_render.never
     spans = with_copies(plan.info, plan.spans, changed)
     if plan.smart_render.extent == "parts" or all(span.copied for span in spans):
         return spans

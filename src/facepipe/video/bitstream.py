@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 
 _START = b"\x00\x00\x00\x01"
 _START_CODE = re.compile(rb"\x00\x00\x01")
@@ -18,6 +17,7 @@ _H264_PARAMETER_SETS = (_H264_SPS, _H264_PPS, 13)
 _HIGH_444 = 244
 _HEVC_IDR = (19, 20)
 _HEVC_PARAMETER_SETS = (32, 33, 34)
+_HEVC_SPS = 33
 _AV1_SEQUENCE_HEADER = 1
 _HEAD = 32  # bytes in which all lies that is read of a parameter set
 
@@ -32,9 +32,12 @@ def annex_b(data: bytes, length_size: int | None) -> bytes:
 def nal_units(data: bytes, length_size: int | None) -> Iterator[bytes]:
     """The NAL units of a packet without start codes or lengths, but for a last one cut short."""
     if length_size is None:
-        starts = [match.end() for match in _START_CODE.finditer(data)]
-        for start, after in pairwise([*starts, len(data) + 3]):
-            yield data[start : after - 3].rstrip(b"\0")
+        found = _START_CODE.finditer(data)
+        match = next(found, None)
+        while match is not None:
+            after = next(found, None)
+            yield data[match.end() : after.start() if after else len(data)].rstrip(b"\0")
+            match = after
         return
     at = 0
     while at + length_size <= len(data):
@@ -72,6 +75,13 @@ def is_parameter_set(codec: str, unit: bytes) -> bool:
         if codec == "h264"
         else unit[0] >> 1 & 63 in _HEVC_PARAMETER_SETS
     )
+
+
+def is_sequence_set(codec: str, unit: bytes) -> bool:
+    """Whether a NAL unit of H.264 or HEVC is a sequence parameter set."""
+    if not unit:
+        return False
+    return unit[0] & 31 == _H264_SPS if codec == "h264" else unit[0] >> 1 & 63 == _HEVC_SPS
 
 
 def in_annex_b(units: tuple[bytes, ...]) -> bytes:
@@ -115,22 +125,22 @@ def h264_parameter_set_ids(units: Iterable[bytes]) -> frozenset[int]:
     for unit in units:
         kind = unit[0] & 31 if unit else 0
         if kind == _H264_SPS:
-            found.add(_Bits(unit[4:]).exp_golomb())
+            found.add(Bits(unit[4:]).exp_golomb())
         elif kind == _H264_PPS:
-            found.add(_Bits(unit[1:]).exp_golomb())
+            found.add(Bits(unit[1:]).exp_golomb())
     return frozenset(found)
 
 
 def h264_is_lossless(units: Iterable[bytes]) -> bool:
     """Whether a sequence parameter set among NAL units says that transforms may be bypassed."""
     return any(
-        unit[0] & 31 == _H264_SPS and unit[1] == _HIGH_444 and _bypasses(_Bits(unit[4:]))
+        unit[0] & 31 == _H264_SPS and unit[1] == _HIGH_444 and _bypasses(Bits(unit[4:]))
         for unit in units
         if len(unit) > 4
     )
 
 
-def _bypasses(bits: _Bits) -> bool:
+def _bypasses(bits: Bits) -> bool:
     bits.exp_golomb()  # its id
     if bits.exp_golomb() == 3:  # 4:4:4, then whether the planes are coded separately
         bits.take(1)
@@ -138,11 +148,11 @@ def _bypasses(bits: _Bits) -> bool:
     return bits.take(1) == "1"
 
 
-class _Bits:
-    """Reads the beginning of a parameter set; past its end it reads zeros."""
+class Bits:
+    """Reads the beginning of a NAL unit, its first `size` bytes; past its end it reads zeros."""
 
-    def __init__(self, data: bytes) -> None:
-        plain = data[:_HEAD].replace(b"\x00\x00\x03", b"\x00\x00")  # emulation prevention
+    def __init__(self, data: bytes, size: int = _HEAD) -> None:
+        plain = data[:size].replace(b"\x00\x00\x03", b"\x00\x00")  # emulation prevention
         self._bits = "".join(f"{byte:08b}" for byte in plain)
         self._at = 0
 
@@ -150,6 +160,15 @@ class _Bits:
         taken = self._bits[self._at : self._at + count].ljust(count, "0")
         self._at += count
         return taken
+
+    def number(self, bits: int) -> int:
+        """An unsigned number of so many bits."""
+        return int(self.take(bits), 2) if bits else 0
+
+    def signed(self) -> int:
+        """A signed Exp-Golomb code."""
+        code = self.exp_golomb()
+        return (code + 1) // 2 if code % 2 else -(code // 2)
 
     def exp_golomb(self) -> int:
         """An unsigned Exp-Golomb code; -1 where there is none."""

@@ -9,6 +9,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from facepipe.datatypes import Matrix, VideoInfo
 from facepipe.video.bitstream import is_parameter_set, is_random_access, nal_length_size, nal_units
+from facepipe.video.headers import HeaderScan
 from facepipe.video.pixel_formats import (
     FULL_RANGE,
     LIMITED_RANGE,
@@ -31,15 +32,29 @@ _COLOURSPACES: dict[Matrix, Colorspace] = {
 
 
 class ParameterSetTracker:
-    """Notices where H.264, HEVC or MPEG-2 go on with other parameter sets than before.
+    """Notices where a video goes on with another header, or other parameter sets, than before.
 
     Of MPEG-2 that is another size in its sequence header.
     """
 
     def __init__(self, codec: str, extradata: bytes) -> None:
         self._codec = codec
+        self._headers = HeaderScan(extradata)
         self._nal_length_size = nal_length_size(codec, extradata)
         self._last: tuple[bytes, ...] | None = None
+
+    @property
+    def header(self) -> bytes:
+        """The header in force."""
+        return self._headers.header
+
+    def has_new_header(self, packet: av.Packet[av.VideoStream]) -> bool:
+        """Whether a packet brings another header than the one in force, beside its data."""
+        if not self._headers.feed(packet):
+            return False
+        self._nal_length_size = nal_length_size(self._codec, self.header)
+        self._last = None
+        return True
 
     def has_changed(self, packet: av.Packet[av.VideoStream]) -> bool:
         """Whether a keyframe's packet brings other parameter sets than the last that did."""

@@ -22,6 +22,8 @@ from facepipe.video.streams import codec_name, has_decoder, is_cover
 
 #: Why data of a kind that no muxer knows are left out.
 HOMELESS = "no container takes data of this kind"
+#: Of these the mov muxer begins another sample description where the header changes.
+_DESCRIBED_ANEW = ("aac", "h264", "hevc", "av1")
 _ASPECTLESS = ("vp8", "vp9", "av1")  # codecs whose own headers hold no aspect ratio
 _TRANSPORT_CODECS = (
     *("mpeg1video", "mpeg2video", "mpeg4", "h264", "hevc", "vvc", "av1"),
@@ -95,6 +97,10 @@ class Container:
     needs_layout: bool = False
     #: Whether FFmpeg writes it with the mov muxer: ISO base media files.
     isobmff: bool = False
+    #: Codecs of streams whose header may change on the way; of others the first one holds.
+    header_changes: tuple[str, ...] = ()
+    #: Whether a stream has no header beside its packets.
+    headers_in_packets: bool = False
     #: Options that the muxer always gets.
     options: tuple[tuple[str, str], ...] = ()
 
@@ -170,6 +176,7 @@ MP4 = Container(
     pixel_aspect=True,
     needs_layout=True,
     isobmff=True,
+    header_changes=_DESCRIBED_ANEW,
 )
 MOV = Container(
     muxer="mov",
@@ -184,6 +191,7 @@ MOV = Container(
     pixel_aspect=True,
     quicktime_languages=True,
     isobmff=True,
+    header_changes=_DESCRIBED_ANEW,
 )
 MATROSKA = Container(
     muxer="matroska",
@@ -220,6 +228,8 @@ MPEGTS = Container(
     tick=Fraction(1, 90000),
     dts_from_zero=True,
     program_ids=True,
+    header_changes=("aac", "h264", "hevc"),
+    headers_in_packets=True,
     options=(("mpegts_copyts", "1"),),
 )
 NUT = Container(

@@ -17,9 +17,11 @@ from facepipe.video.conform import ParameterSetTracker, conformed, set_tags, tag
 from facepipe.video.containers import is_timed_as_decoded
 from facepipe.video.damage import DecodeReport
 from facepipe.video.demuxers import UNSEEKABLE
+from facepipe.video.headers import header_at, with_header
 from facepipe.video.pixel_formats import colour_of, views, working_format
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.sources import demuxed, open_source
+from facepipe.video.streams import header_of
 from facepipe.video.user_data import UserDataReader
 
 #: Pixels of a frame that are decoded whatever the video's size: damage must not take all memory.
@@ -119,6 +121,11 @@ def _frames_from(
         return
 
 
+def images_from(info: VideoInfo, first: int, *, threads: int = 1) -> Iterator[av.VideoFrame]:
+    """The images as they decode, from one at or before pts `first` on. Errors: as `decode`."""
+    return _frames_from(info, first, threads, DecodeReport())
+
+
 def _seek_points(info: VideoInfo, first: int) -> Iterator[int | None]:
     """Keyframes to try, each further back; None is the beginning of the file."""
     at = bisect_right(info.keyframe_pts, first) - 1
@@ -142,9 +149,8 @@ class _Decoder:
         stream = container.streams[info.stream_index]
         assert isinstance(stream, av.VideoStream)
         self._container, self._stream, self._report = container, stream, report
-        self._parameter_sets = ParameterSetTracker(
-            info.codec, stream.codec_context.extradata or b""
-        )
+        self._codec, self._headers = info.codec, info.headers
+        self._parameter_sets: ParameterSetTracker | None = None
         context = self._context = decoder_of(stream)
         context.options = {"max_pixels": str(_most_pixels(info))}
         context.thread_count = threads
@@ -183,14 +189,26 @@ class _Decoder:
                 return
             except av.FFmpegError:  # probe has reported it; what comes after is missed
                 break
-            if self._parameter_sets.has_changed(packet):
+            if self._parameter_sets is None:
+                self._parameter_sets = self._begin(packet)
+            is_new = self._parameter_sets.has_new_header(packet)
+            if self._parameter_sets.has_changed(packet) or is_new:
                 # New ones make the decoder forget the frames that it has not given out yet.
                 yield from self._decoded(None)
                 depth = self._context.reorder_depth
                 self._context.flush_buffers()
                 self._restore_reorder_depth(depth)
+            if is_new:
+                packet = with_header(self._codec, packet, self._parameter_sets.header)
             yield from self._decoded(packet)
         yield from self._decoded(None)
+
+    def _begin(self, packet: av.Packet[av.VideoStream]) -> ParameterSetTracker:
+        """Give the decoder the header in force at its first packet: the seek may have passed it."""
+        header = header_at(self._headers, packet.pts if packet.pts is not None else packet.dts)
+        if header is not None:
+            self._context.extradata = header
+        return ParameterSetTracker(self._codec, header or header_of(self._stream))
 
     def _restore_reorder_depth(self, depth: int) -> None:
         # A flush forgets how far frames are reordered, and the first ones would be lost.

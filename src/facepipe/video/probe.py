@@ -22,7 +22,9 @@ from facepipe.video.conform import tags_of
 from facepipe.video.containers import MATROSKA, MOV, is_indexed, is_timed_as_decoded
 from facepipe.video.damage import merged
 from facepipe.video.form_scan import FormScan
+from facepipe.video.frame_packets import FramePackets
 from facepipe.video.gaps import Layout
+from facepipe.video.headers import HeaderScan
 from facepipe.video.pixel_formats import pixel_format
 from facepipe.video.pyav.chroma import chroma_location
 from facepipe.video.scan import CodingScan, FirstFrameScan, TimingScan, is_shown
@@ -30,6 +32,7 @@ from facepipe.video.sources import demuxed, describe, open_source
 from facepipe.video.streams import (
     codec_name,
     described,
+    header_of,
     is_chapter_track,
     is_video,
     main_video,
@@ -78,6 +81,11 @@ class SourceScan:
         self._decoder_name = context.name
         self._header_size = (context.width, context.height)
         self._packets: Counter[int] = Counter()  # by the stream's index
+        self._headers = {
+            stream.index: HeaderScan(header_of(stream))
+            for stream in self._streams
+            if stream.index != self._video.index
+        }
         self._unread: str | None = None  # why reading ended early
         self._timing = TimingScan(self._video)
         self._coding = CodingScan(self._video)
@@ -85,6 +93,7 @@ class SourceScan:
         self._forms = FormScan(self._video, self._first.decoder)
         self._described: tuple[str | None, str | None] | None = None
         self._layout = Layout()
+        self._frames: FramePackets[Stream] = FramePackets(self._video)
 
     def packets(self) -> Iterator[Packet[Stream]]:
         """The packets of all streams, as far as they can be read."""
@@ -105,13 +114,20 @@ class SourceScan:
         self._packets[packet.stream.index] += 1
         if packet.stream.index != self._video.index:
             self._layout.add(packet.pos, packet.size, None)
+            if packet.stream.index in self._headers:
+                self._headers[packet.stream.index].feed(packet)
             return
         self._layout.add(packet.pos, packet.size, packet.pts)
         self._first.feed(packet)
+        for whole in self._frames.feed(packet):
+            self._feed_frame(whole)
+
+    def _feed_frame(self, packet: Packet[Stream]) -> None:
+        """Learn from a packet that holds all of a frame."""
         if self._first.frame is not None and self._described is None:
             self._described = self._description()  # before other frames change the decoder
         self._forms.feed(packet, self._first.frame)
-        shown = is_shown(self._decoder_name, packet)
+        shown = is_shown(self._coding.codec, packet)
         self._coding.feed(packet, shown)
         self._timing.feed(packet, shown)
         if self._timing.packets > self._limits.frames:
@@ -123,6 +139,8 @@ class SourceScan:
     def close(self) -> VideoInfo:
         """All that was learnt. InputError for a video without frames, too long, or unreadable."""
         timing, coding, video = self._timing, self._coding, self._video
+        for packet in self._frames.rest():
+            self._feed_frame(packet)
         timing.close()
         if not timing.frames:
             raise InputError(f"{self._path} holds no video frame; its video stream is empty")
@@ -166,6 +184,8 @@ class SourceScan:
             header_size=self._header_size if coding.codec in _RESIZING else None,
             places=tuple(sorted(self._forms.places)),
             fields=tuple(sorted(self._forms.fields)),
+            headers=coding.headers(),
+            other_sequences=coding.other_sequences(),
             user_data=coding.user_data(),
             has_second_view=coding.has_second_view(),
         )
@@ -212,7 +232,13 @@ class SourceScan:
 
     def _others(self) -> tuple[StreamInfo, ...]:
         return tuple(
-            StreamInfo(stream.index, stream.type, codec_name(stream), self._packets[stream.index])
+            StreamInfo(
+                stream.index,
+                stream.type,
+                codec_name(stream),
+                self._packets[stream.index],
+                tuple(self._headers[stream.index].changes),
+            )
             for stream in self._streams
             if stream.index != self._video.index and not is_chapter_track(stream)
         )

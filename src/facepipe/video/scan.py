@@ -9,20 +9,23 @@ import av
 from av.packet import Packet
 from av.stream import Stream
 
-from facepipe.datatypes import Damage
+from facepipe.datatypes import Damage, HeaderChange
 from facepipe.video.bitstream import (
     has_second_view,
     is_parameter_set,
     is_random_access,
+    is_sequence_set,
     nal_length_size,
     nal_units,
     parameter_sets,
 )
 from facepipe.video.containers import MOV
 from facepipe.video.demuxers import BARE
+from facepipe.video.frame_packets import HIDING, shows_a_frame
 from facepipe.video.gop import PacketInfo, closed_gops
+from facepipe.video.headers import HeaderScan
 from facepipe.video.pyav.alpha import decoder_of
-from facepipe.video.streams import codec_name
+from facepipe.video.streams import codec_name, header_of
 from facepipe.video.timestamps import rate_of, with_missing
 from facepipe.video.user_data import count_messages, messages_of
 
@@ -120,29 +123,38 @@ class TimingScan:
 
 
 class CodingScan:
-    """Collects the structure of groups of pictures, and the parameter sets of H.264 and HEVC."""
+    """Collects the structure of groups of pictures, and the headers and parameter sets."""
 
     def __init__(self, video: av.VideoStream) -> None:
         self.codec = codec_name(video)
-        self.extradata = video.codec_context.extradata or b""
+        self.extradata = header_of(video)
+        self._headers = HeaderScan(self.extradata)
         self._nal_length_size = nal_length_size(self.codec, self.extradata)
         self._packets: list[PacketInfo] = []
+        self._units: dict[bytes, None] = dict.fromkeys(self._in_header())
+        self._sequences: list[tuple[int, tuple[bytes, ...]]] = []  # with the pts where they begin
+        self._has_second_view: bool | None = None
         self._random_access: list[int] = []
-        self._keyframe: bytes | None = None  # the first one's packet, of H.264 or HEVC
         self._user_data: Counter[int] = Counter()
 
     def feed(self, packet: Packet[Stream], is_shown: bool) -> None:
         """Note a packet, and whether its frame is shown."""
+        if self._headers.feed(packet):
+            self._nal_length_size = nal_length_size(self.codec, self._headers.header)
+            self._units |= dict.fromkeys(self._in_header())
         can_begin = False
         data = bytes(packet)
         count_messages(self._user_data, messages_of(self.codec, data, self._nal_length_size))
         if packet.is_keyframe:
             can_begin = is_random_access(self.codec, data, self._nal_length_size)
+            if self.codec in ("h264", "hevc"):
+                self._note_parameter_sets(data, packet.pts)
+                if self._has_second_view is None:
+                    size = self._nal_length_size
+                    self._has_second_view = has_second_view(self.codec, data, size)
             time = packet.pts if packet.pts is not None else packet.dts
             if can_begin and time is not None:
                 self._random_access.append(time)
-            if self._keyframe is None and self.codec in ("h264", "hevc"):
-                self._keyframe = data
         is_intact = is_shown and packet.pts is not None and not packet.is_corrupt
         self._packets.append(PacketInfo(packet.pts, can_begin, is_intact))
 
@@ -160,20 +172,43 @@ class CodingScan:
 
     def has_second_view(self) -> bool:
         """Whether the first keyframe holds another view on top of its own."""
-        keyframe = self._keyframe
-        return keyframe is not None and has_second_view(self.codec, keyframe, self._nal_length_size)
+        return bool(self._has_second_view)
 
     def user_data(self) -> tuple[tuple[int, int], ...]:
         """Kinds of user data, and how many pictures bring each."""
         return tuple(sorted(self._user_data.items()))
 
     def parameter_sets(self) -> tuple[bytes, ...]:
-        """The parameter sets of H.264 or HEVC in the header, then those in the first keyframe."""
-        if self._keyframe is None:
+        """The parameter sets of H.264 or HEVC in the header, then those that came later."""
+        return tuple(self._units)
+
+    def headers(self) -> tuple[HeaderChange, ...]:
+        """Where the header changes."""
+        return tuple(self._headers.changes)
+
+    def other_sequences(self) -> tuple[tuple[int, int], ...]:
+        """Half-open pts ranges whose packets bring other sequence parameter sets than the first."""
+        known = [packet.pts for packet in self._packets if packet.pts is not None]
+        ends = [*(pts for pts, _ in self._sequences[1:]), max(known, default=0) + 1]
+        return tuple(
+            (pts, end)
+            for (pts, found), end in zip(self._sequences, ends, strict=False)
+            if found != self._sequences[0][1]
+        )
+
+    def _in_header(self) -> tuple[bytes, ...]:
+        if self.codec not in ("h264", "hevc"):
             return ()
-        units = nal_units(self._keyframe, self._nal_length_size)
-        within = (unit for unit in units if is_parameter_set(self.codec, unit))
-        return (*parameter_sets(self.codec, self.extradata), *within)
+        return parameter_sets(self.codec, self._headers.header)
+
+    def _note_parameter_sets(self, data: bytes, pts: int | None) -> None:
+        units = nal_units(data, self._nal_length_size)
+        found = [unit for unit in units if is_parameter_set(self.codec, unit)]
+        self._units |= dict.fromkeys(found)
+        sequences = tuple(unit for unit in found if is_sequence_set(self.codec, unit))
+        is_new = not self._sequences or self._sequences[-1][1] != sequences
+        if sequences and is_new and pts is not None:
+            self._sequences.append((pts, sequences))
 
 
 class FirstFrameScan:
@@ -198,11 +233,10 @@ class FirstFrameScan:
 
 
 def is_shown(codec: str, packet: Packet[Stream]) -> bool:
-    """Whether a packet's frame is shown: `codec` is FFmpeg's name of the decoder."""
+    """Whether a packet's frame is shown: `codec` is FFmpeg's name of it."""
     if packet.is_discard:
         return False
-    # VP8 sends reference frames that are never shown in packets of their own.
-    return codec not in ("vp8", "libvpx") or bool(bytes(packet)[0] & 0x10)
+    return codec not in HIDING or shows_a_frame(codec, bytes(packet))
 
 
 def repeats_field(codec: str, packet: Packet[Stream]) -> bool:

@@ -68,6 +68,11 @@ def has_decoder(stream: Stream) -> bool:
     return context is not None
 
 
+def header_of(stream: Stream) -> bytes:
+    """The codec's header (extradata) with which a stream begins; empty where it has none."""
+    return (stream.codec_context.extradata or b"") if has_decoder(stream) else b""
+
+
 def codec_name(stream: Stream) -> str:
     """The codec's name whatever decoder reads it: av1 for libdav1d."""
     if has_decoder(stream):

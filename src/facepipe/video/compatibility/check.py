@@ -29,11 +29,12 @@ from facepipe.video.compatibility.properties import holding, properties_of
 from facepipe.video.compatibility.trial import TrialMux, TrialMuxer, holdings_at
 from facepipe.video.containers import HOMELESS, SUGGESTED, Container, container_of
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
+from facepipe.video.muxing.handover import can_go_on
 from facepipe.video.muxing.subtitles import converted_to, loses_style
 from facepipe.video.pixel_formats import FULL_RANGE
 from facepipe.video.shape import aspect_at
 from facepipe.video.sources import open_source
-from facepipe.video.streams import codec_name, is_timecode, is_written_by_muxer
+from facepipe.video.streams import codec_name, header_of, is_timecode, is_written_by_muxer
 
 #: Encoders that are named where one would keep more, the widespread ones first, made quick.
 _OTHER_ENCODERS = {
@@ -219,6 +220,7 @@ class _Checker:
             return written
         gone = [*_indices(refused), *(s.index for s in self._others if is_written_by_muxer(s))]
         found = [*refused, *self._lost_styles(container), *of_times(self._info, container)]
+        found += self._lost_headers(container, gone)
         found += of_user_data(self._info, codec)
         where = f"{container.muxer} of {codec}"
         kept = holding(
@@ -264,6 +266,21 @@ class _Checker:
             if codec is not None and loses_style(stream):
                 what = f"the styles and places of {_named(stream)}"
                 yield Incompatibility(what, f"{codec} has none", part_of=_named(stream))
+
+    def _lost_headers(self, container: Container, gone: Sequence[int]) -> Iterator[Incompatibility]:
+        """What stands under a header that the container cannot go on with."""
+        infos = {info.index: info for info in self._info.others if info.index not in gone}
+        for stream in self._others:
+            codec, first = codec_name(stream), header_of(stream)
+            for change in infos[stream.index].headers if stream.index in infos else ():
+                if not can_go_on(codec, first, change.extradata, container):
+                    at = float(change.pts * (stream.time_base or 0))
+                    yield Incompatibility(
+                        f"{_named(stream)} from {at:.2f} s on",
+                        f"its header changes there, and {container.muxer} holds one of a stream",
+                        part_of=_named(stream),
+                    )
+                    break
 
     def _conversions(self, container: Container) -> Iterator[str]:
         for stream in self._others:

@@ -22,6 +22,8 @@ from facepipe.video.bitstream import (
     parameter_sets,
 )
 from facepipe.video.encode import part_shift
+from facepipe.video.frame_packets import frame_packets
+from facepipe.video.headers import without_header
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.timestamps import decode_times, usual_duration
 
@@ -103,7 +105,8 @@ class VideoPackets:
                     continue
                 if own is None:
                     opened = stack.enter_context(open_source(self.source))
-                    own = demuxed(opened, opened.streams[self.info.stream_index])
+                    stream = opened.streams[self.info.stream_index]
+                    own = frame_packets(demuxed(opened, stream), stream)
                 for packet in _copied(own, part, self.source):
                     assert packet.pts is not None
                     yield packet.pts, packet, part
@@ -150,7 +153,7 @@ def _copied(
         inside = packet.size and packet.pts is not None and span.start <= packet.pts < span.stop
         if inside and not packet.is_discard:
             left -= 1
-            yield packet
+            yield without_header(packet)
 
 
 def _part_packets(part: Path, info: VideoInfo) -> Iterator[tuple[int, Packet[Stream]]]:

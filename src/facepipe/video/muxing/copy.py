@@ -15,9 +15,10 @@ from av.packet import Packet
 from av.stream import Stream
 
 from facepipe.datatypes import VideoInfo
+from facepipe.video.muxing.handover import HeaderHandover
 from facepipe.video.muxing.target_streams import MuxJob, TargetStreams
 from facepipe.video.sources import demuxed
-from facepipe.video.streams import is_cover
+from facepipe.video.streams import codec_name, header_of, is_cover
 
 if TYPE_CHECKING:
     from av.container.core import Chapter  # known to type checkers alone
@@ -40,15 +41,26 @@ class Copier:
         self._last_dts: dict[int, int] = {}
         self._last_pts: dict[int, int] = {}
         self._begun: Counter[int] = Counter()
+        self._headers = {
+            index: HeaderHandover(codec_name(source), header_of(source), job.container)
+            for index, (_, source) in streams.copies.items()
+            if source.type in ("audio", "video") and not is_cover(source)
+        }
 
     def packets(self) -> Iterator[Packet[Stream]]:
         """Packets in the source's order, each bound to its target stream."""
         for packet in self._read():
             target, source = self._copies[packet.stream.index]
+            handover = self._headers.get(source.index)
+            if handover is not None:
+                handover.feed(packet)
             if not self._cut_to_window(packet, source):
                 continue
+            headed = packet if handover is None else handover.taken(packet)
+            if headed is None:  # the check before the work has said so
+                continue
             converter = self._converters.get(source.index)
-            for made in converter.packets(packet) if converter else [packet]:
+            for made in converter.packets(headed) if converter else [headed]:
                 self._set_duration(made, source)
                 self._order(made, source, target)
                 made.stream = target

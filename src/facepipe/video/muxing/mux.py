@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -20,30 +20,15 @@ from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.concat import VideoPackets, last_duration
 from facepipe.video.muxing.copy import Copier, shifted_chapters
 from facepipe.video.muxing.extra_boxes import extra_boxes
+from facepipe.video.muxing.joints import check_joints
 from facepipe.video.muxing.options import is_copied, merged_metadata, muxer_options
+from facepipe.video.muxing.readback import Written, check_audio, count_back
 from facepipe.video.muxing.subtitles import converted_to
 from facepipe.video.muxing.target_streams import MuxJob, add_streams
 from facepipe.video.pyav.mpegts import transport_of
 from facepipe.video.pyav.texts import TEXTS
 from facepipe.video.sources import as_facepipe_error, open_source, replacing
-from facepipe.video.streams import is_cover, is_written_by_muxer
 from facepipe.video.timestamps import durations
-
-_NOTHING_SHOWN = b"\0\0"  # what mov and mp4 put between subtitles
-
-
-@dataclass
-class Written:
-    """Packets and bytes of one stream, as written or as read back."""
-
-    packets: int = 0
-    size: int = 0  # bytes
-
-    def count(self, packet: Packet[Stream]) -> None:
-        """Count a packet, but for the pauses that a muxer puts between subtitles."""
-        if packet.size != len(_NOTHING_SHOWN) or bytes(packet) != _NOTHING_SHOWN:
-            self.packets += 1
-            self.size += packet.size
 
 
 def mux(
@@ -80,7 +65,10 @@ def mux(
         raise MediaError(f"the parts hold {len(times)} frames, {expected} were expected")
     job = MuxJob(video, container, leave_out, metadata, window)
     with replacing(target) as temporary:
-        _verify(temporary, target, _write(job, times, temporary))
+        given, main = _write(job, times, temporary)
+        indices, written = count_back(temporary, target, given, main)
+        check_audio(temporary, target, list(zip(indices, given, strict=False)), info)
+        check_joints(written, target, parts, info)
 
 
 def write_head(
@@ -98,7 +86,8 @@ def write_head(
     """
     video = VideoPackets([part], source, info)
     job = MuxJob(video, container_of(target), leave_out, max_packets=max_packets)
-    _verify(target, target, _write(job, video.times(), target))
+    given, main = _write(job, video.times(), target)
+    count_back(target, target, given, main)
 
 
 def _check_streams(
@@ -117,8 +106,11 @@ def _check_streams(
                 raise MediaError(f"{muxer} cannot hold stream {stream.index} ({why}); leave it out")
 
 
-def _write(job: MuxJob, times: Sequence[int], target: Path) -> list[Written]:
-    """Write the target, `times` of its frames; what each stream was given, as of `_counted`."""
+def _write(job: MuxJob, times: Sequence[int], target: Path) -> tuple[list[Written], int]:
+    """Write the target, `times` of its frames; what each stream was given, and which is the video.
+
+    Streams come as `count_back` counts them.
+    """
     info, container = job.video.info, job.container
     start = job.window[0] if job.window is not None else 0
     last = last_duration(info, max(times))
@@ -148,10 +140,13 @@ def _write(job: MuxJob, times: Sequence[int], target: Path) -> list[Written]:
             with suppress(av.FFmpegError):
                 out.close()
             raise
-        order, extra = streams.order, extra_boxes(job, opened, streams)
+        order, main = streams.order, streams.order.index(streams.video.index)
+        origins = {copy.index: source.index for copy, source in streams.copies.values()}
+        extra = extra_boxes(job, opened, streams)
         out.close()  # PyAV 19 forgets the streams then
         extra.put_into(target)
-        return [written.get(index, Written()) for index in order]
+        given = (replace(written.get(i, Written()), source=origins.get(i)) for i in order)
+        return list(given), main
 
 
 def _metadata_and_options(
@@ -199,26 +194,3 @@ def _bound(packets: Iterator[Packet[Stream]], stream: Stream) -> Iterator[Packet
 def _seconds(packet: Packet[Stream]) -> float:
     time = packet.dts if packet.dts is not None else packet.pts
     return float("-inf") if time is None else float(time * packet.time_base)
-
-
-def _verify(written: Path, target: Path, expected: Sequence[Written]) -> None:
-    """Read the file back; MediaError when a packet of any stream is missing or too many."""
-    with open_source(written) as opened:
-        found = {stream.index: Written() for stream in _counted(opened)}
-        for packet in opened.demux():
-            if packet.size and packet.stream.index in found:
-                found[packet.stream.index].count(packet)
-    there = [*found.values(), *(Written() for _ in expected)]
-    for number, (given, kept) in enumerate(zip(expected, there, strict=False)):
-        # Some containers cut PCM anew, and some give each packet a head of its own.
-        if kept.packets != given.packets and kept.size != given.size:
-            raise MediaError(
-                f"{target.name} was not written right: stream {number} has {kept.packets} of "
-                f"{given.packets} packets"
-            )
-
-
-def _counted(opened: InputContainer) -> list[Stream]:
-    """The streams that hold packets of ours, covers last, as most containers put them there."""
-    copied = [s for s in opened.streams if s.type != "attachment" and not is_written_by_muxer(s)]
-    return sorted(copied, key=lambda stream: (is_cover(stream), stream.index))

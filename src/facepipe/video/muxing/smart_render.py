@@ -12,9 +12,10 @@ from typing import Literal
 
 from facepipe.datatypes import VideoInfo
 from facepipe.video.bitstream import h264_is_lossless, h264_parameter_set_ids
-from facepipe.video.containers import container_of
+from facepipe.video.containers import Container, container_of
 from facepipe.video.encoders.selection import PRORES
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
+from facepipe.video.headers import other_headers
 from facepipe.video.pixel_formats import same_layout
 
 _OWN_ID = "sps-id"
@@ -25,11 +26,13 @@ _IDS = range(31, 0, -1)
 class SmartRender:
     """How much of a source's video may be copied: none, all of it or nothing, or any part.
 
-    `why` says what stands in the way of more.
+    `why` says what stands in the way of more. `never` are pts ranges, both ends included, that
+    decode by another header than the one that the target gets.
     """
 
     extent: Literal["none", "whole", "parts"]
     why: str = ""
+    never: tuple[tuple[int, int], ...] = ()
 
 
 def smart_render_of(info: VideoInfo, settings: EncodeSettings, target: Path) -> SmartRender:
@@ -44,6 +47,12 @@ def smart_render_of(info: VideoInfo, settings: EncodeSettings, target: Path) -> 
     if settings.pix_fmt is None or not _same_pixels(settings.pix_fmt, info):
         return SmartRender("none", f"{info.pix_fmt} becomes {settings.pix_fmt}")
     container = container_of(target)
+    joined = _joined(settings, info, container)
+    return replace(joined, never=_under_other_headers(info, container))
+
+
+def _joined(settings: EncodeSettings, info: VideoInfo, container: Container) -> SmartRender:
+    """What may be copied where the codec and the pixels are the same."""
     if settings.codec not in container.joins:
         why = f"{settings.codec} does not join {info.codec} in {container.muxer}"
         return SmartRender("whole", why)
@@ -61,6 +70,19 @@ def _of_h264(info: VideoInfo, options: Mapping[str, str]) -> SmartRender:
         # FFmpeg's decoder shows lossless frames wrong after lossy ones, and others after it.
         return SmartRender("whole", "lossless H.264 joins none that is not")
     return SmartRender("parts")
+
+
+def _under_other_headers(info: VideoInfo, container: Container) -> tuple[tuple[int, int], ...]:
+    """Inclusive pts ranges that decode by another header than the first.
+
+    What packets bring themselves is known to decoders, but mp4 and mov want all of it in front.
+    """
+    last = info.pts[-1]
+    ranges = other_headers(info.headers, info.extradata)
+    found = [(start, last if stop is None else stop - 1) for start, stop in ranges]
+    if container.isobmff:
+        found += [(start, stop - 1) for start, stop in info.other_sequences]
+    return tuple(sorted(found))
 
 
 def joinable_settings(settings: EncodeSettings, info: VideoInfo) -> EncodeSettings:
