@@ -78,7 +78,6 @@ class SourceScan:
         self._video = main_video(path, self._streams, stream)
         context = self._video.codec_context
         check_size(path, context.width, context.height, limits)
-        self._decoder_name = context.name
         self._header_size = (context.width, context.height)
         self._packets: Counter[int] = Counter()  # by the stream's index
         self._headers = {
