@@ -8,7 +8,7 @@ video stream's time base. Canvases are aligned faces of CANVAS x CANVAS px.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Annotated, ClassVar, Literal, get_origin, get_type_hints
@@ -151,6 +151,7 @@ class StreamInfo:
     kind: str  # video, audio, subtitle, data or attachment
     codec: str
     packets: int
+    start: int | None = None  # pts of its first packet, in its own ticks
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,28 @@ class Damage:
     last: int
     frames: int
     what: str
+
+
+@dataclass(frozen=True)
+class ClockJoint:
+    """A place at which a source's clock begins anew, and what follows is joined to what was."""
+
+    seconds: float  # of the film, from its beginning
+    jump: float  # of the clock, in seconds: below 0 where it goes back
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The clock of a source: when it begins, and how its times become times that rise.
+
+    `shifts` gives for the index of a stream, by rising byte position in the file, the ticks that
+    are added to the times of its packets from there on. It is empty where all times rise already.
+    """
+
+    begin: Fraction = Fraction(0)  # time of the first picture or sound, in seconds
+    joints: tuple[ClockJoint, ...] = ()
+    shifts: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict, hash=False)
+    wraps: bool = False  # whether it counts to 2^33 ticks and goes on at 0
 
 
 @dataclass(frozen=True)
@@ -197,6 +220,9 @@ class VideoInfo:
     extradata: bytes = b""  # the codec's header, as the container holds it
     #: NAL units of H.264 or HEVC in that header, then those in the first keyframe.
     parameter_sets: tuple[bytes, ...] = ()
+    clock: Clock = Clock()
+    #: Byte positions of the keyframes' packets, where the clock begins anew: times lead nowhere.
+    keyframe_positions: tuple[int, ...] = ()
 
     @property
     def seconds(self) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from conformance import codec_cases, copy_cases, face_cases, format_cases, stream_cases, time_cases
+from conformance import clock_cases, codec_cases, copy_cases, face_cases, format_cases, stream_cases, time_cases
 from conformance.cases import Case
 
 GROUPS: Mapping[str, Sequence[Case]] = {
     "Codecs and containers": codec_cases.CASES,
     "Pixels and colours": format_cases.CASES,
     "Times and fields": time_cases.TIMES,
+    "Clocks": clock_cases.CASES,
     "Shapes": time_cases.SHAPES,
     "Sounds": stream_cases.SOUNDS,
     "Captions": stream_cases.CAPTIONS,

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from conformance.readings import (
     UNKNOWN,
+    begin_of,
     chapter_words,
     chroma_moved,
     colour_keys,
@@ -20,6 +22,7 @@ from conformance.readings import (
     dispositions_of,
     field_words,
     first_off,
+    keeps_clock,
     flag_words,
     formats_of,
     language_of,
@@ -72,6 +75,24 @@ def pts(source: Film, target: Film, terms: Terms) -> Verdict:
         return f"{len(ours)} times instead of {len(theirs)}"
     known = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
     return first_off(known, target.video.tick / 2)
+
+
+def clock(source: Film, target: Film, terms: Terms) -> Verdict:
+    """Times rise, and begin at 0 where the container knows no clock that begins elsewhere."""
+    times = [time for time in times_of(target) if time is not None]
+    if not times:
+        return None
+    for name, shown in (
+        ("pictures", times),
+        *((t.codec, [p.pts for p in t.packets]) for t in target.others if t.kind == "audio"),
+    ):
+        known = [time for time in shown if time is not None]
+        back = [n for n, (one, two) in enumerate(pairwise(known)) if two < one]
+        if back:
+            return f"{name}: the time goes back after {seconds(known[back[0]])}"
+    begin = begin_of(target)
+    late = begin > max(target.video.tick, _SLACK) and not keeps_clock(target.path)
+    return f"the film begins at {seconds(begin)}" if late else ""
 
 
 def duration(source: Film, target: Film, terms: Terms) -> Verdict:
@@ -286,6 +307,7 @@ def plays(source: Film, target: Film, terms: Terms) -> Verdict:
 
 PROPERTIES: Mapping[str, Property] = {
     "pts": pts,
+    "clock": clock,
     "duration": duration,
     "frames": frames,
     "size": size,

@@ -11,11 +11,12 @@ import numpy as np
 from av.container import InputContainer
 
 from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
+from facepipe.video.clock import timed
 from facepipe.video.conform import ParameterSetTracker, conformed
 from facepipe.video.damage import DecodeReport
 from facepipe.video.pixel_formats import colour_of, views, working_format
 from facepipe.video.pyav.alpha import decoder_of
-from facepipe.video.sources import demuxed, open_source
+from facepipe.video.sources import SOUGHT_BY_POSITION, demuxed, open_source
 from facepipe.video.timestamps import is_timed_as_decoded
 
 #: Pixels of a frame that are decoded whatever the video's size: damage must not take all memory.
@@ -121,6 +122,7 @@ class _Decoder:
         stream = container.streams[info.stream_index]
         assert isinstance(stream, av.VideoStream)
         self._container, self._stream, self._report = container, stream, report
+        self._info = info
         self._parameter_sets = ParameterSetTracker(
             info.codec, stream.codec_context.extradata or b""
         )
@@ -141,11 +143,11 @@ class _Decoder:
         """
         if point is not None:
             try:
-                self._container.seek(point, stream=self._stream, backward=True)
-            except av.FFmpegError:
+                self._seek(point)
+            except (av.FFmpegError, LookupError):
                 return
             self._restore_reorder_depth(self._reorder_depth)
-        packets = demuxed(self._container, self._stream)
+        packets = timed(demuxed(self._container, self._stream), self._info.clock)
         while True:
             try:
                 packet = next(packets)
@@ -161,6 +163,19 @@ class _Decoder:
                 self._restore_reorder_depth(depth)
             yield from self._decoded(packet)
         yield from self._decoded(None)
+
+    def _seek(self, point: int) -> None:
+        """Go to the keyframe at pts `point`. FFmpegError or LookupError where that cannot be."""
+        info = self._info
+        if not info.clock.shifts:
+            self._container.seek(point, stream=self._stream, backward=True)
+            return
+        # Where a clock begins anew, a time is in several places of the file.
+        names = info.container.split(",")
+        position = info.keyframe_positions[bisect_left(info.keyframe_pts, point)]
+        if position < 0 or not any(name in SOUGHT_BY_POSITION for name in names):
+            raise LookupError(f"{info.container} has no positions to seek")
+        self._container.seek(position, unsupported_byte_offset=True)
 
     def _restore_reorder_depth(self, depth: int) -> None:
         # A flush forgets how far frames are reordered, and the first ones would be lost.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from av.packet import Packet
 from av.stream import Stream
 
 from facepipe.configs.settings import LimitSettings
-from facepipe.datatypes import Damage, StreamInfo, VideoInfo
+from facepipe.datatypes import Clock, Damage, StreamInfo, VideoInfo
 from facepipe.errors import InputError
+from facepipe.video.clock import ClockScan, describe_joints, timed
 from facepipe.video.conform import tags_of
 from facepipe.video.containers import MATROSKA, MOV
 from facepipe.video.damage import merged
@@ -41,9 +42,25 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
     most_pixels = min(round(limits.frame_megapixels * 10**6), 2**31 - 1)
     with open_source(path, most_pixels=most_pixels) as container:
         scan = SourceScan(path, container, limits, most_pixels)
+        clocks = ClockScan(container)
         for packet in scan.packets():
+            clocks.feed(packet)
             scan.feed(packet)
-        return scan.close()
+        clock = clocks.close(scan.video_index)
+        if not clock.shifts:
+            return _with_begin(scan.close(clock), clocks)
+    with open_source(path, most_pixels=most_pixels) as container:
+        scan = SourceScan(path, container, limits, most_pixels)
+        for packet in timed(scan.packets(), clock):
+            scan.feed(packet)
+        return _with_begin(scan.close(clock), clocks)
+
+
+def _with_begin(info: VideoInfo, clocks: ClockScan) -> VideoInfo:
+    """The info, with the time at which its clock begins."""
+    first = info.pts[0] * info.time_base
+    begin = clocks.begin(info.clock, info.stream_index, first)
+    return replace(info, clock=replace(info.clock, begin=begin))
 
 
 class SourceScan:
@@ -60,11 +77,17 @@ class SourceScan:
         check_size(path, context.width, context.height, limits)
         self._decoder_name = context.name
         self._packets: Counter[int] = Counter()  # by the stream's index
+        self._starts: dict[int, int] = {}  # pts of the first packet, by the stream's index
         self._unread: str | None = None  # why reading ended early
         self._timing = TimingScan(self._video)
         self._coding = CodingScan(self._video)
         self._first = FirstFrameScan(self._video, most_pixels)
         self._layout = Layout()
+
+    @property
+    def video_index(self) -> int:
+        """The index of the video's stream."""
+        return self._video.index
 
     def packets(self) -> Iterator[Packet[Stream]]:
         """The packets of all streams, as far as they can be read."""
@@ -84,6 +107,8 @@ class SourceScan:
         """Learn from a packet. InputError where there are more frames than the limits allow."""
         self._packets[packet.stream.index] += 1
         if packet.stream.index != self._video.index:
+            if packet.pts is not None:
+                self._starts.setdefault(packet.stream.index, packet.pts)
             self._layout.add(packet.pos, packet.size, None)
             return
         self._layout.add(packet.pos, packet.size, packet.pts)
@@ -97,10 +122,13 @@ class SourceScan:
                 "allows; --set limits.frames=N lifts it"
             )
 
-    def close(self) -> VideoInfo:
-        """All that was learnt. InputError for a video without frames, too long, or unreadable."""
+    def close(self, clock: Clock) -> VideoInfo:
+        """All that was learnt, by packets with the times of `clock`.
+
+        InputError for a video without frames, too long, or unreadable.
+        """
         timing, coding, video = self._timing, self._coding, self._video
-        timing.close()
+        timing.close(self._first.pts)
         if not timing.frames:
             raise InputError(f"{self._path} holds no video frame; its video stream is empty")
         assert video.time_base is not None
@@ -122,6 +150,8 @@ class SourceScan:
             time_base=Fraction(video.time_base),
             pts=tuple(timing.pts),
             keyframe_pts=timing.keyframe_pts(),
+            keyframe_positions=timing.keyframe_positions() if clock.shifts else (),
+            clock=clock,
             closed_gops=gops,
             coded_pts=coding.coded_pts() if gops else (),
             rotation=frame.rotation if frame is not None else 0,
@@ -131,7 +161,7 @@ class SourceScan:
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
-            warnings=timing.warnings(),
+            warnings=(*describe_joints(clock), *timing.warnings()),
             chroma_location=chroma_location(video),
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
@@ -157,7 +187,13 @@ class SourceScan:
 
     def _others(self) -> tuple[StreamInfo, ...]:
         return tuple(
-            StreamInfo(stream.index, stream.type, codec_name(stream), self._packets[stream.index])
+            StreamInfo(
+                stream.index,
+                stream.type,
+                codec_name(stream),
+                self._packets[stream.index],
+                self._starts.get(stream.index),
+            )
             for stream in self._streams
             if stream.index != self._video.index and not is_chapter_track(stream)
         )

@@ -42,6 +42,15 @@ _DEMUXERS = (
     "wtv",
     "apng",
 )
+#: Demuxers whose clock counts to 2^33 ticks and goes on at 0.
+WRAPPING = ("mpegts", "mpeg")
+#: Demuxers of broadcasts and recorders: where no stream has anything for long, the clock jumped. In
+#: other containers the index says when each packet is shown, and a pause is meant.
+JUMPING = ("mpegts", "mpeg", "flv")
+#: Demuxers that go on at any packet whose byte position is known.
+SOUGHT_BY_POSITION = ("mpegts", "mpeg", "flv")
+#: Demuxers that count the frames one by one: their times cannot begin anew.
+COUNTING = ("avi", "gif", "apng", "yuv4mpegpipe", "ivf", "dv", "mxf")
 #: Bytes that are fetched at once of a source on another machine.
 _BLOCK = 2**20
 StreamT = TypeVar("StreamT", bound=Stream)

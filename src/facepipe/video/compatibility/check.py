@@ -13,6 +13,7 @@ from av.stream import Stream
 
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import MediaError, OutputError, UsageError
+from facepipe.video.clock import WRAP_SECONDS
 from facepipe.video.compatibility.differences import (
     Incompatibility,
     describe,
@@ -41,6 +42,8 @@ _OTHER_ENCODERS = {
 
 #: The encoder that nearly all containers take.
 _USUAL = "libx264"
+#: Seconds at which clocks begin without a meaning: muxers of transport streams leave room.
+_USUAL_BEGIN = 10
 
 
 @dataclass(frozen=True)
@@ -209,9 +212,14 @@ class _Checker:
         gone = [*_indices(refused), *(s.index for s in self._others if is_written_by_muxer(s))]
         found = [*refused, *self._lost_styles(container), *of_times(self._info, container)]
         where = f"{container.muxer} of {codec}"
-        found += differences(self._before, written.properties, gone, where)
+        before = self._before.earlier(written.earlier)
+        found += differences(before, written.properties, gone, where)
         found += of_pixels(self._info, settings, self._before, written.properties)
-        changes = (*self._conversions(container), *self._delay(written.late, container))
+        changes = (
+            *self._conversions(container),
+            *self._delay(written.late, container),
+            *self._new_clock(written.earlier),
+        )
         return Compatibility(tuple(found), changes)
 
     def _culprits(
@@ -245,6 +253,13 @@ class _Checker:
             yield (
                 f"all streams begin {late:.3f} s later or a little more, in step: "
                 f"{container.muxer} holds no times below zero"
+            )
+
+    def _new_clock(self, earlier: float) -> Iterator[str]:
+        if abs(earlier) > _USUAL_BEGIN and abs(earlier) < WRAP_SECONDS:
+            yield (
+                f"the clock of the source begins at {earlier:.3f} s, the output at 0: "
+                "all streams are moved alike"
             )
 
     def _trial_muxer(self, settings: EncodeSettings) -> TrialMuxer | None:

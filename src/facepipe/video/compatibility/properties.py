@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import takewhile
 from pathlib import Path
 
 import av
@@ -19,7 +19,7 @@ from facepipe.video.containers import MPEGTS
 from facepipe.video.pixel_formats import FULL_RANGE, side_data
 from facepipe.video.pyav.mpegts import transport_of
 from facepipe.video.sources import demuxed, open_source
-from facepipe.video.streams import codec_name, has_decoder, is_cover, is_written_by_muxer
+from facepipe.video.streams import Head, codec_name, has_decoder, is_cover, is_written_by_muxer
 
 #: Side data of frames that mean something to a viewer, as messages name them.
 _SIDE_DATA = {
@@ -81,6 +81,13 @@ class FileProperties:
     programs: int  # into which a transport stream is divided; else 0
     video: StreamProperties
     streams: tuple[StreamProperties, ...]
+
+    def earlier(self, seconds: float) -> FileProperties:
+        """The same with all times earlier by so many seconds."""
+        moved = tuple(
+            (max(at - seconds, min(at, 0)), title, keys) for at, title, keys in self.chapters
+        )
+        return replace(self, chapters=moved)
 
 
 def properties_of(path: Path, video_index: int) -> FileProperties:
@@ -152,7 +159,7 @@ def _first_frames(
 def _packets(opened: InputContainer, video: av.VideoStream) -> Iterator[av.Packet[av.VideoStream]]:
     video.codec_context.thread_count = 1
     with suppress(av.FFmpegError):
-        yield from islice(demuxed(opened, video), _PACKETS)
+        yield from takewhile(Head(_PACKETS).holds, demuxed(opened, video))
 
 
 def _display_matrix(frame: av.VideoFrame | None) -> tuple[int, ...]:

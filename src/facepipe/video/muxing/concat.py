@@ -21,6 +21,7 @@ from facepipe.video.bitstream import (
     nal_length_size,
     parameter_sets,
 )
+from facepipe.video.clock import timed
 from facepipe.video.encode import part_shift
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.timestamps import decode_times, usual_duration
@@ -95,7 +96,8 @@ class VideoPackets:
                     continue
                 if own is None:
                     opened = stack.enter_context(open_source(self.source))
-                    own = demuxed(opened, opened.streams[self.info.stream_index])
+                    packets = demuxed(opened, opened.streams[self.info.stream_index])
+                    own = timed(packets, self.info.clock)
                 for packet in _copied(own, part, self.source):
                     assert packet.pts is not None
                     yield packet.pts, packet, part

@@ -31,9 +31,12 @@ _SELF_DESCRIBING = ("opus",)  # codecs whose own headers say their delay
 
 
 def encoder_delays(
-    source: Path, opened: InputContainer, container: Container
+    source: Path, opened: InputContainer, container: Container, earlier: Fraction
 ) -> dict[int, Fraction]:
-    """Seconds before zero at which audio streams begin, by index; those to be written there."""
+    """Seconds before zero at which audio streams begin, by index; those to be written there.
+
+    `earlier` are seconds by which all times of the target are earlier than the source's.
+    """
     if not container.codec_delay or MATROSKA.matches(opened.format.name):
         return {}
     audio = [
@@ -52,8 +55,9 @@ def encoder_delays(
             index = packet.stream.index
             if index in waiting and packet.size and packet.pts is not None:
                 waiting.discard(index)
-                if packet.pts < 0:
-                    found[index] = -packet.pts * Fraction(packet.time_base)
+                begin = packet.pts * Fraction(packet.time_base) - earlier
+                if begin < 0:
+                    found[index] = -begin
             if not waiting:
                 break
     return found
