@@ -188,6 +188,10 @@ class Clock:
     joints: tuple[ClockJoint, ...] = ()
     shifts: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict, hash=False)
     wraps: bool = False  # whether it counts to 2^33 ticks and goes on at 0
+    #: Byte positions at which further files begin that FFmpeg would not read on into (FLV).
+    heads: tuple[int, ...] = ()
+    #: Whether FFmpeg marks packets behind a joint as not to be shown, as their times go back (MP4).
+    marks: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from conformance import clock_cases, codec_cases, copy_cases, face_cases, format_cases, stream_cases, time_cases
+from conformance import (
+    clock_cases,
+    codec_cases,
+    copy_cases,
+    face_cases,
+    format_cases,
+    stream_cases,
+    time_cases,
+)
 from conformance.cases import Case
 
 GROUPS: Mapping[str, Sequence[Case]] = {

@@ -49,7 +49,8 @@ class Case:
     with which facepipe announces that it is not kept, `refusal` those with which it may begin to
     refuse the whole. `shows` names properties that the film must have. `program` is what makes the
     film where PyAV cannot. `like` makes the film that the target is held against, where the source
-    itself does not show it; `tells` are words that a warning must have. `copied` says how many of the source's packets must be in the target.
+    itself does not show it; `tells` are words that a warning must have. `copied` says how many of
+    the source's packets must be in the target.
     """
 
     name: str

@@ -1,10 +1,11 @@
-"""Clocks that begin anew, jump, wrap, or begin anywhere; recordings cut in the middle of a group."""
+"""Clocks that begin anew, jump, wrap, or begin anywhere; recordings cut in a group."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from conformance import clips
 from conformance.cases import DEFAULT, VP9, X264, Case, Make
@@ -15,12 +16,15 @@ _COPY_TIMES = {"mpegts_copyts": "1"}
 _WRAP = 2**33 / 90000  # seconds
 _ANEW = "the clock begins anew at"
 _MIDDLE = "refer to pictures before it"
-_MPEG2 = {"codec": "mpeg2video", "pts": range(20), "time_base": Fraction(1, 25),
+_MPEG2: dict[str, Any] = {"codec": "mpeg2video", "pts": range(20), "time_base": Fraction(1, 25),
           "options": {"b": "2000000", "g": "10", "bf": "2"}}  # fmt: skip
-_VP8 = {"codec": "libvpx", "options": {"cpu-used": "8", "deadline": "realtime", "g": "10"}}
+_VP8: dict[str, Any] = {
+    "codec": "libvpx",
+    "options": {"cpu-used": "8", "deadline": "realtime", "g": "10"},
+}
 
 
-def _at(seconds: float, frames: int = 20, sound: str = "aac", **how: object) -> Make:
+def _at(seconds: float, frames: int = 20, sound: str = "aac", **how: Any) -> Make:
     """A recording with sound whose clock begins at `seconds`."""
     settings: dict[str, object] = {"options": {"bf": "2", "g": "10"}, **how}
     return heard(
@@ -32,7 +36,7 @@ def _at(seconds: float, frames: int = 20, sound: str = "aac", **how: object) -> 
     )
 
 
-def _silent(seconds: float, frames: int = 20, **how: object) -> Make:
+def _silent(seconds: float, frames: int = 20, **how: Any) -> Make:
     settings: dict[str, object] = {"options": {"bf": "2", "g": "10"}, **how}
     return lambda path: clips.assemble(
         path, film(frames=frames, **settings), shift=seconds, options=_COPY_TIMES
@@ -79,8 +83,8 @@ CASES = [
     _anew("clock from 20 hours to 0 in ts", ".ts", _at(72000), _at(0.5), target=".mkv"),
     _anew("joined dvd cells", ".vob", _at(0.5, sound="mp2", **_MPEG2),
           _at(0.5, sound="mp2", **_MPEG2), target=".mkv"),
-    _anew("joined mpg to ts", ".mpg", _at(0.5, sound="mp2", **_MPEG2),
-          _at(9, sound="mp2", **_MPEG2), target=".ts"),
+    _anew("joined mpg to ts", ".mpg", _at(9, sound="mp2", **_MPEG2),
+          _at(0.5, sound="mp2", **_MPEG2), target=".ts", alike=".ts"),
     _anew("joined webm", ".webm", _at(0, sound="libopus", **_VP8),
           _at(0, sound="libopus", **_VP8), target=".mkv"),
     _anew("joined mkv", ".mkv", _silent(0), _silent(0), alike=".mp4"),

@@ -22,9 +22,9 @@ from conformance.readings import (
     dispositions_of,
     field_words,
     first_off,
-    keeps_clock,
     flag_words,
     formats_of,
+    keeps_clock,
     language_of,
     lead_of,
     levels,
@@ -82,10 +82,10 @@ def clock(source: Film, target: Film, terms: Terms) -> Verdict:
     times = [time for time in times_of(target) if time is not None]
     if not times:
         return None
-    for name, shown in (
-        ("pictures", times),
-        *((t.codec, [p.pts for p in t.packets]) for t in target.others if t.kind == "audio"),
-    ):
+    sounds = [track for track in target.others if track.kind == "audio"]
+    timed: list[tuple[str, list[Fraction | None]]] = [("pictures", [*times])]
+    timed += [(track.codec, [p.pts for p in track.packets]) for track in sounds]
+    for name, shown in timed:
         known = [time for time in shown if time is not None]
         back = [n for n, (one, two) in enumerate(pairwise(known)) if two < one]
         if back:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -53,7 +54,7 @@ def fragmented(path: Path, *, make: Make) -> Path:
 
 
 def wrong_time(path: Path, *, make: Make, number: int, seconds: int) -> Path:
-    """A transport stream of `make` in which one packet of pictures is `seconds` late by its times."""
+    """A transport stream of `make`, of which one packet of pictures is `seconds` late."""
     make(path)
     data, seen = bytearray(path.read_bytes()), 0
     for at in range(0, len(data), 188):
@@ -123,6 +124,8 @@ def _moved(
         silent = not any(p.duration for p in found.packets if p.stream is streams[index])
         found.ends[index] += step if silent else 0
     shift = max((ends[i] - found.starts[i] for i in found.starts if i in ends), default=Fraction(0))
+    tick = next(Fraction(s.time_base or 1) for s in streams.values() if s.type == "video")
+    shift = math.ceil(shift / tick) * tick  # whole ticks of the pictures
     for packet in found.packets:
         ticks = round(shift / packet.time_base)
         packet.pts = (packet.pts or 0) + ticks

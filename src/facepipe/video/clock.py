@@ -14,14 +14,16 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
 from facepipe.datatypes import Clock, ClockJoint
-from facepipe.video.sources import COUNTING, JUMPING, WRAPPING
+from facepipe.video.pyav.flv import HEADER_BYTES
+from facepipe.video.sources import COUNTING, JUMPING, WRAPPING, demuxed
 from facepipe.video.streams import is_still
 
 #: Ticks after which the clock of a transport or program stream begins at 0 again.
@@ -45,21 +47,64 @@ _MAX_TOLD = 6
 StreamT = TypeVar("StreamT", bound=Stream)
 
 
-def timed(packets: Iterator[Packet[StreamT]], clock: Clock) -> Iterator[Packet[StreamT]]:
-    """The packets of a source with times that rise, by its clock; each is changed in place."""
-    if not clock.shifts:
-        yield from packets
-        return
+def timed(
+    opened: InputContainer, clock: Clock, *streams: StreamT, position: int = 0
+) -> Iterator[Packet[StreamT]]:
+    """The packets of those streams of a source, or of all, with times that rise by its clock.
+
+    `position` is the byte position that was sought. Errors: FFmpegError for what cannot be read.
+    """
+    packets = _through(opened, clock.heads, streams, position) if clock.heads else None
+    packets = packets or demuxed(opened, *streams)
+    return _moved(packets, clock) if clock.shifts else packets
+
+
+def _through(
+    opened: InputContainer, heads: Sequence[int], streams: Sequence[StreamT], position: int
+) -> Iterator[Packet[StreamT]]:
+    """The packets of files one behind the other, which begin at `heads`.
+
+    An empty packet comes before each, as at the end of a file: seeking empties the decoders.
+    """
+    for head in heads:
+        if head <= position:
+            continue
+        for packet in demuxed(opened, *streams):
+            if (packet.pos or 0) > head or not packet.size:
+                break
+            yield packet
+        yield cast("Packet[StreamT]", Packet())
+        position = head + HEADER_BYTES
+        opened.seek(position, unsupported_byte_offset=True)
+    yield from demuxed(opened, *streams)
+
+
+def _moved(packets: Iterator[Packet[StreamT]], clock: Clock) -> Iterator[Packet[StreamT]]:
     moved: dict[int, int] = {}  # by the stream's index; packets without a position follow others
-    for packet in packets:
-        index = packet.stream.index
-        if packet.pos is not None and packet.pos >= 0:
-            moved[index] = _at(clock.shifts.get(index, ()), packet.pos)
+    for given in packets:
+        if not given.size:
+            yield given
+            continue
+        packet, index = given, given.stream.index
+        steps = clock.shifts.get(index, ())
+        place = packet.pos if packet.pos is not None else -1
+        if place >= 0:
+            moved[index] = _at(steps, place)
         shift = moved.get(index, 0)
+        if given.is_discard and clock.marks and steps and place >= steps[0][0]:
+            packet = _unmarked(given)
         if shift:
             packet.pts = packet.pts + shift if packet.pts is not None else None
             packet.dts = packet.dts + shift if packet.dts is not None else None
         yield packet
+
+
+def _unmarked(packet: Packet[StreamT]) -> Packet[StreamT]:
+    """The same packet, which is shown."""
+    made = cast("Packet[StreamT]", Packet(bytes(packet)))
+    made.stream, made.time_base, made.duration = packet.stream, packet.time_base, packet.duration
+    made.pts, made.dts, made.is_keyframe = packet.pts, packet.dts, packet.is_keyframe
+    return made
 
 
 def moved_by(clock: Clock, *, kept: bool) -> Fraction:
@@ -221,10 +266,11 @@ class _StreamRuns:
 
 def _skipped(packet: Packet[Stream]) -> Fraction:
     """Seconds of sound at the beginning of a packet that players skip."""
-    if packet.stream.type != "audio" or not packet.has_sidedata("skip_samples"):
+    stream: Stream = packet.stream
+    if not isinstance(stream, AudioStream) or not packet.has_sidedata("skip_samples"):
         return Fraction(0)
     samples = int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
-    return Fraction(samples, packet.stream.codec_context.sample_rate or 1)
+    return Fraction(samples, stream.codec_context.sample_rate or 1)
 
 
 @dataclass
@@ -239,7 +285,11 @@ class _Cluster:
 class ClockScan:
     """Finds where the clock of a source begins anew; fed all packets as they are, then closed."""
 
-    def __init__(self, container: InputContainer) -> None:
+    def __init__(
+        self, container: InputContainer, heads: tuple[int, ...] = (), *, fragmented: bool = False
+    ) -> None:
+        """`heads` and `fragmented` as `sources.heads_of` and `sources.is_fragmented` say."""
+        self._heads, self._fragmented = heads, fragmented
         names = container.format.name.split(",")
         self._wraps = any(name in WRAPPING for name in names)
         self._counts = any(name in COUNTING for name in names)
@@ -266,7 +316,8 @@ class ClockScan:
         """Note a packet."""
         runs = self._streams.get(packet.stream.index)
         time = packet.pts if packet.pts is not None else packet.dts
-        if runs is not None and time is not None and not packet.is_discard:
+        hidden = packet.is_discard and not self._fragmented
+        if runs is not None and time is not None and not hidden:
             runs.feed(packet, time)
 
     def close(self, main: int) -> Clock:
@@ -282,6 +333,8 @@ class ClockScan:
             joints=tuple(self._joints),
             shifts={index: steps for index, steps in shifts.items() if steps},
             wraps=self._wraps,
+            heads=self._heads,
+            marks=self._fragmented,
         )
 
     def begin(self, clock: Clock, main: int, first: Fraction) -> Fraction:

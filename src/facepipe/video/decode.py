@@ -16,7 +16,7 @@ from facepipe.video.conform import ParameterSetTracker, conformed
 from facepipe.video.damage import DecodeReport
 from facepipe.video.pixel_formats import colour_of, views, working_format
 from facepipe.video.pyav.alpha import decoder_of
-from facepipe.video.sources import SOUGHT_BY_POSITION, demuxed, open_source
+from facepipe.video.sources import SOUGHT_BY_POSITION, open_source
 from facepipe.video.timestamps import is_timed_as_decoded
 
 #: Pixels of a frame that are decoded whatever the video's size: damage must not take all memory.
@@ -141,13 +141,14 @@ class _Decoder:
 
         None at all where the container cannot seek there: the caller tries from further back.
         """
+        position = 0
         if point is not None:
             try:
-                self._seek(point)
+                position = self._seek(point)
             except (av.FFmpegError, LookupError):
                 return
             self._restore_reorder_depth(self._reorder_depth)
-        packets = timed(demuxed(self._container, self._stream), self._info.clock)
+        packets = timed(self._container, self._info.clock, self._stream, position=position)
         while True:
             try:
                 packet = next(packets)
@@ -155,27 +156,32 @@ class _Decoder:
                 return
             except av.FFmpegError:  # probe has reported it; what comes after is missed
                 break
-            if self._parameter_sets.has_changed(packet):
+            again = packet.has_sidedata("new_extradata")
+            if self._parameter_sets.has_changed(packet) or again:
                 # New ones make the decoder forget the frames that it has not given out yet.
                 yield from self._decoded(None)
-                depth = self._context.reorder_depth
+                depth = max(self._context.reorder_depth, self._reorder_depth)
                 self._context.flush_buffers()
                 self._restore_reorder_depth(depth)
             yield from self._decoded(packet)
         yield from self._decoded(None)
 
-    def _seek(self, point: int) -> None:
-        """Go to the keyframe at pts `point`. FFmpegError or LookupError where that cannot be."""
+    def _seek(self, point: int) -> int:
+        """Go to the keyframe at pts `point`; its byte position, where that was sought.
+
+        FFmpegError or LookupError where that cannot be.
+        """
         info = self._info
         if not info.clock.shifts:
             self._container.seek(point, stream=self._stream, backward=True)
-            return
+            return 0
         # Where a clock begins anew, a time is in several places of the file.
         names = info.container.split(",")
         position = info.keyframe_positions[bisect_left(info.keyframe_pts, point)]
         if position < 0 or not any(name in SOUGHT_BY_POSITION for name in names):
             raise LookupError(f"{info.container} has no positions to seek")
         self._container.seek(position, unsupported_byte_offset=True)
+        return position
 
     def _restore_reorder_depth(self, depth: int) -> None:
         # A flush forgets how far frames are reordered, and the first ones would be lost.

@@ -25,7 +25,7 @@ from facepipe.video.gaps import Layout
 from facepipe.video.pixel_formats import pixel_format
 from facepipe.video.pyav.chroma import chroma_location
 from facepipe.video.scan import CodingScan, FirstFrameScan, TimingScan, is_shown
-from facepipe.video.sources import demuxed, describe, open_source
+from facepipe.video.sources import describe, heads_of, is_fragmented, open_source
 from facepipe.video.streams import codec_name, is_chapter_track, main_video
 from facepipe.video.timestamps import is_timed_as_decoded, usual_duration
 
@@ -42,8 +42,9 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
     most_pixels = min(round(limits.frame_megapixels * 10**6), 2**31 - 1)
     with open_source(path, most_pixels=most_pixels) as container:
         scan = SourceScan(path, container, limits, most_pixels)
-        clocks = ClockScan(container)
-        for packet in scan.packets():
+        heads = heads_of(path, container)
+        clocks = ClockScan(container, heads, fragmented=is_fragmented(path, container))
+        for packet in scan.packets(Clock(heads=heads)):
             clocks.feed(packet)
             scan.feed(packet)
         clock = clocks.close(scan.video_index)
@@ -51,7 +52,7 @@ def probe(path: Path, limits: LimitSettings | None = None) -> VideoInfo:
             return _with_begin(scan.close(clock), clocks)
     with open_source(path, most_pixels=most_pixels) as container:
         scan = SourceScan(path, container, limits, most_pixels)
-        for packet in timed(scan.packets(), clock):
+        for packet in scan.packets(clock):
             scan.feed(packet)
         return _with_begin(scan.close(clock), clocks)
 
@@ -89,9 +90,9 @@ class SourceScan:
         """The index of the video's stream."""
         return self._video.index
 
-    def packets(self) -> Iterator[Packet[Stream]]:
-        """The packets of all streams, as far as they can be read."""
-        packets: Iterator[Packet[Stream]] = demuxed(self._container)
+    def packets(self, clock: Clock) -> Iterator[Packet[Stream]]:
+        """The packets of all streams, as far as they can be read, with the times of `clock`."""
+        packets: Iterator[Packet[Stream]] = timed(self._container, clock)
         while True:
             try:
                 packet = next(packets)

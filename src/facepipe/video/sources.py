@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TypeVar, cast
+from typing import IO, BinaryIO, TypeVar, cast
 
 import av
 import fsspec
@@ -17,6 +17,8 @@ from av.stream import Stream
 
 from facepipe._files import atomic_write, is_address
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError
+from facepipe.video.pyav.flv import inner_headers
+from facepipe.video.pyav.isobmff import is_fragmented as fragments
 from facepipe.video.pyav.isobmff import lacks_index
 from facepipe.video.pyav.texts import TEXTS
 from facepipe.video.source_cache import CachedFile, cached_file
@@ -92,6 +94,35 @@ def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputC
         raise InputError(f"{path} is empty; give a video file")
     # An absolute path cannot be mistaken for a protocol such as "concat:a|b".
     return _opened(path, cached_file(path) or str(path.absolute()), most_pixels)
+
+
+def heads_of(path: Path, container: InputContainer) -> tuple[int, ...]:
+    """Byte positions at which further files begin in a source, where FFmpeg reads the first alone.
+
+    Those of Flash video are found; it is read once for them. Errors: InputError.
+    """
+    if "flv" not in container.format.name.split(","):
+        return ()
+    with _bytes_of(path) as file:
+        return inner_headers(file)
+
+
+def is_fragmented(path: Path, container: InputContainer) -> bool:
+    """Whether a source is an mp4 or mov whose index is in fragments. Errors: InputError."""
+    if not container.format.name.startswith("mov,mp4"):
+        return False
+    with _bytes_of(path) as file:
+        return fragments(file, path.stat().st_size)
+
+
+@contextmanager
+def _bytes_of(path: Path) -> Iterator[BinaryIO]:
+    """The source as a file of bytes, through the cache where there is one."""
+    try:
+        with cast("BinaryIO", cached_file(path) or path.open("rb")) as file:
+            yield file
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def demuxed(opened: InputContainer, *streams: StreamT) -> Iterator[Packet[StreamT]]:

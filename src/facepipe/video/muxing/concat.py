@@ -23,7 +23,7 @@ from facepipe.video.bitstream import (
 )
 from facepipe.video.clock import timed
 from facepipe.video.encode import part_shift
-from facepipe.video.sources import demuxed, open_source
+from facepipe.video.sources import open_source
 from facepipe.video.timestamps import decode_times, usual_duration
 
 _ANNEX_B = ("h264", "hevc")
@@ -96,8 +96,7 @@ class VideoPackets:
                     continue
                 if own is None:
                     opened = stack.enter_context(open_source(self.source))
-                    packets = demuxed(opened, opened.streams[self.info.stream_index])
-                    own = timed(packets, self.info.clock)
+                    own = timed(opened, self.info.clock, opened.streams[self.info.stream_index])
                 for packet in _copied(own, part, self.source):
                     assert packet.pts is not None
                     yield packet.pts, packet, part

@@ -16,7 +16,6 @@ from av.stream import Stream
 from facepipe.video.clock import timed
 from facepipe.video.muxing.head import head_packets
 from facepipe.video.muxing.target_streams import MuxJob, TargetStreams
-from facepipe.video.sources import demuxed
 from facepipe.video.streams import is_cover
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class Copier:
         if not wanted:
             return
         if self._max_packets is None:
-            packets = timed(demuxed(self._opened, *wanted), self._info.clock)
+            packets = timed(self._opened, self._info.clock, *wanted)
         else:
             packets = head_packets(self._opened, wanted, self._info, self._max_packets)
         while True:

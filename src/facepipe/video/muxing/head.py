@@ -36,10 +36,10 @@ def head_packets(
     others = {other.index: other for other in info.others if other.packets}
     left = {index: min(count, others[index].packets) for index in others if index in asked}
     late = set(left)
-    packets: Iterator[Packet[Stream]] = timed(demuxed(opened), info.clock)
+    packets: Iterator[Packet[Stream]] = timed(opened, info.clock)
     for packet in islice(packets, _MOST_PACKETS if left else 0):
-        index = packet.stream.index
-        if packet.size and left.get(index):
+        index = packet.stream.index if packet.size else None
+        if index is not None and left.get(index):
             left[index] -= 1
             late.discard(index)
             yield packet
@@ -61,5 +61,5 @@ def _first_packet(info: VideoInfo, other: StreamInfo) -> Iterator[Packet[Stream]
                         yield packet
                         return
     with open_source(info.path) as opened:
-        found = timed(demuxed(opened, opened.streams[other.index]), info.clock)
+        found = timed(opened, info.clock, opened.streams[other.index])
         yield from islice((packet for packet in found if packet.size), 1)
