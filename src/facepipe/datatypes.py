@@ -172,8 +172,9 @@ class Damage:
 class ClockJoint:
     """A place at which a source's clock begins anew, and what follows is joined to what was."""
 
-    seconds: float  # of the film, from its beginning
+    seconds: float  # of the film, from its first picture
     jump: float  # of the clock, in seconds: below 0 where it goes back
+    stream: int | None = None  # index of the only stream that is joined there; None: all are
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,7 @@ class Clock:
     begin: Fraction = Fraction(0)  # time of the first picture or sound, in seconds
     joints: tuple[ClockJoint, ...] = ()
     shifts: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict, hash=False)
+    strays: int = 0  # packets with a wrong time, which was worked out
     wraps: bool = False  # whether it counts to 2^33 ticks and goes on at 0
     #: Byte positions at which further files begin that FFmpeg would not read on into (FLV).
     heads: tuple[int, ...] = ()

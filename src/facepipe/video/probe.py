@@ -17,7 +17,8 @@ from av.stream import Stream
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Clock, Damage, StreamInfo, VideoInfo
 from facepipe.errors import InputError
-from facepipe.video.clock import ClockScan, describe_joints, timed
+from facepipe.video.clock import describe_clock, timed
+from facepipe.video.clock_scan import ClockScan
 from facepipe.video.conform import tags_of
 from facepipe.video.containers import MATROSKA, MOV
 from facepipe.video.damage import merged
@@ -162,7 +163,7 @@ class SourceScan:
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
-            warnings=(*describe_joints(clock), *timing.warnings()),
+            warnings=(*describe_clock(clock), *timing.warnings()),
             chroma_location=chroma_location(video),
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
