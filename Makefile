@@ -1,8 +1,9 @@
 # `make demo` shows facepipe at work, `make test` proves it. Both need Python 3.11+ and make only.
 PYTHON ?= python3
 VENV ?= .venv
-# How many tests run at once: `make test JOBS=1` runs them one after the other.
-JOBS ?= auto
+# How many tests run at once: `make test JOBS=1` runs them one after the other. One more than there
+# are processors, as many tests wait for processes that they started.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 

@@ -63,6 +63,16 @@ class OutOfMemoryError(FacepipeError):
     exit_code = 9
 
 
+def printable(text: object, *, longest: int | None = None) -> str:
+    """Return a text in one line, its control characters escaped: file names may hold any.
+
+    It has at most `longest` characters, None: as many as it takes.
+    """
+    given = str(text) if longest is None else str(text)[: longest + 1]
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in given)
+    return shown if longest is None or len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
 def reason_of(error: BaseException | None) -> str:
     """Return an error's message in one line, with its type where facepipe did not raise it."""
     message = " ".join(str(error).split())

@@ -18,7 +18,7 @@ from facepipe.errors import InputError, UsageError
 from facepipe.evaluation.assets import portrait, read_faces, read_images, sample_backgrounds
 from facepipe.evaluation.crowd import evaluate_crowd
 from facepipe.evaluation.synthetic_crowd import HEIGHT, WIDTH, Crowd, CrowdSettings, GroundTruth
-from facepipe.evaluation.tracking_metrics import FramePrediction, landmark_error, measure_tracking
+from facepipe.evaluation.tracking_metrics import FramePrediction, alignment_error, measure_tracking
 from facepipe.faces.canvas import TEMPLATE
 
 SETTINGS = CrowdSettings(faces=3, frames=24, sizes=(22, 34), motion=0.3, seed=4)
@@ -132,7 +132,7 @@ def test_tracking_metrics_count_misses_and_switches() -> None:
 def test_landmark_error_is_in_canvas_px() -> None:
     truth = ground_truth(1)
     there = prediction(truth, [1], shift=0.5).faces.landmarks[0]
-    error = landmark_error(there, truth.to_frame[0])
+    error = alignment_error(there, truth.to_frame[0])
     np.testing.assert_allclose(error, np.tile([2.0, 0], (5, 1)), atol=1e-4)
 
 

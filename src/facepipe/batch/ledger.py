@@ -164,11 +164,7 @@ class Ledger:
             return None
         number, size, modified, state, place, written, sha256 = known
         same = size == item.size and (modified == item.modified or _unchanged(item, sha256))
-        there = (
-            root is None
-            or _size(f"{root}/{place}") == written
-            or (item.member is not None and self.packed(item.source))
-        )
+        there = root is None or self._is_there(item, f"{root}/{place}", written)
         if same and there and state in ("done", "passed"):
             return run, item.modified, number
         self._rows.execute(
@@ -177,6 +173,12 @@ class Ledger:
             (run, item.size, item.modified, number),
         )
         return None
+
+    def _is_there(self, item: Item, path: str, written: int) -> bool:
+        """Whether an item's result is there, or was packed into its archive."""
+        if _size(path) == written:
+            return True
+        return item.member is not None and self.packed(item.source)
 
     def _free_place(self, wanted: str) -> str:
         place, count = wanted, 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from facepipe._files import atomic_write
 from facepipe.batch.ledger import Count, Ledger, Row
 from facepipe.batch.session import MEMBERS
-from facepipe.pipeline.sidecar import NOTICE
+from facepipe.configs.notices import NOTICE
 
 #: Name of both files in the output folder, without suffix.
 NAME = "facepipe-batch"

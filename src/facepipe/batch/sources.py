@@ -16,12 +16,8 @@ from facepipe._files import IMAGE_SUFFIXES, is_address
 from facepipe.batch.archives import Limits, Refused, is_archive_name, open_archive
 from facepipe.batch.remote import list_files
 from facepipe.errors import InputError, UsageError
-from facepipe.video.containers import WRITTEN_SUFFIXES
+from facepipe.video.containers import GENERAL_SUFFIX, READ_SUFFIXES, WRITTEN_SUFFIXES
 
-VIDEO_SUFFIXES = WRITTEN_SUFFIXES | {
-    *(".mts", ".avi", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".mxf", ".ogv", ".3gp"),
-    *(".3g2", ".dv", ".rm", ".wtv", ".y4m", ".ivf"),
-}
 _NOT_USABLE = "neither a video nor an image, nor an archive, by its name"
 #: Most characters of a line of a manifest.
 _MAX_LINE = 100_000
@@ -108,19 +104,23 @@ def _of_source(
         else:
             yield from _of_named(path, path.name, limits)
     elif glob.has_magic(source):
-        found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 (Path has no "**" first)
-        if not found:
-            raise InputError(f"{source}: no file has such a name")
-        base = Path(os.path.commonpath([Path(one).parent for one in found]))
-        for one in found:
-            if Path(one).is_file():
-                place = Path(one).relative_to(base).as_posix()
-                yield from _of_file(str(Path(one).absolute()), place, limits)
+        yield from _of_pattern(source, limits)
     else:
         raise InputError(
             f"{source} does not exist; give folders, files, patterns such as 'in/**/*.jpg', "
             "archives (.zip, .tar) or a manifest (.txt, .jsonl)"
         )
+
+
+def _of_pattern(pattern: str, limits: Limits) -> Iterator[Item | Skipped]:
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path has no "**" first)
+    if not found:
+        raise InputError(f"{pattern}: no file has such a name")
+    base = Path(os.path.commonpath([Path(one).parent for one in found]))
+    for one in found:
+        if Path(one).is_file():
+            place = Path(one).relative_to(base).as_posix()
+            yield from _of_file(str(Path(one).absolute()), place, limits)
 
 
 def _of_address(address: str, several: bool) -> Iterator[Item | Skipped]:
@@ -144,8 +144,7 @@ def _kind_of(place: str) -> tuple[str, str] | None:
         return "image", place
     if suffix in WRITTEN_SUFFIXES:
         return "video", place
-    # Matroska holds all that the containers do which are not written here.
-    return ("video", f"{stem}.mkv") if suffix in VIDEO_SUFFIXES else None
+    return ("video", f"{stem}{GENERAL_SUFFIX}") if suffix in READ_SUFFIXES else None
 
 
 def _of_folder(folder: str, place: str, limits: Limits, exclude: str) -> Iterator[Item | Skipped]:
@@ -207,7 +206,7 @@ def _of_archive(path: Path, place: str, limits: Limits) -> Iterator[Item | Skipp
                 if suffix in IMAGE_SUFFIXES:
                     inside = f"{place}/{member.name}"
                     yield Item(source, member.name, "image", inside, member.size, modified)
-                elif suffix in VIDEO_SUFFIXES:
+                elif suffix in READ_SUFFIXES:
                     yield Skipped(
                         f"{path}: {member.name}", "a video in an archive: unpack it first"
                     )

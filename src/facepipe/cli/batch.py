@@ -17,10 +17,10 @@ from facepipe.cli.options import (
     Quiet,
     with_settings,
 )
-from facepipe.cli.output import print_error, printable
+from facepipe.cli.output import print_error
 from facepipe.cli.progress import batch_reporting
 from facepipe.configs.settings import Settings
-from facepipe.errors import UsageError
+from facepipe.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from facepipe.batch.report import BatchSummary

@@ -81,9 +81,9 @@ def _report(
     tables = "\n".join(one.to_markdown() for one in several)
     print(tables)
     if output:
-        write_text(output, as_json(result))
+        write_text(as_json(result), output)
     if markdown:
-        write_text(markdown, tables)
+        write_text(tables, markdown)
 
 
 def _row_name(restorer: str) -> str:

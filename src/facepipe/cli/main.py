@@ -9,8 +9,9 @@ import typer
 
 from facepipe import __version__
 from facepipe.cli.commands import Lazy, LazyGroup
-from facepipe.cli.output import NOTICE, print_error
+from facepipe.cli.output import print_error
 from facepipe.cli.signals import Interrupted, graceful_shutdown
+from facepipe.configs.notices import SHORT_NOTICE
 from facepipe.errors import FacepipeError, OutOfMemoryError, UsageError
 
 
@@ -67,7 +68,7 @@ app = typer.Typer(
     name="facepipe",
     cls=_Commands,
     help="Make the tiny faces of a video clear and leave the rest of the video as it is.\n\n"
-    + NOTICE,
+    + SHORT_NOTICE,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -105,6 +106,14 @@ def _check_space() -> None:
         )
 
 
+def _report_unloadable(error: ImportError) -> int:
+    """Print why a library does not load; gives the exit code."""
+    short = any(words in str(error) for words in _NO_ROOM)
+    cause = "there is not enough memory; " if short else ""
+    print_error(f"{cause}a library does not load: {error}")
+    return OutOfMemoryError.exit_code if short else 1
+
+
 def main() -> None:
     """The console script: runs the command and turns what it raises into an exit code."""
     try:
@@ -122,10 +131,7 @@ def main() -> None:
         print_error(_missing(error.name or str(error)))
         sys.exit(UsageError.exit_code)
     except ImportError as error:  # a library that is damaged, or finds no room
-        short = any(words in str(error) for words in _NO_ROOM)
-        cause = "there is not enough memory; " if short else ""
-        print_error(f"{cause}a library does not load: {error}")
-        sys.exit(OutOfMemoryError.exit_code if short else 1)
+        sys.exit(_report_unloadable(error))
     except Interrupted as stopped:
         print_error("stopped; what is finished is kept, the same command goes on from there")
         sys.exit(stopped.exit_code)

@@ -6,19 +6,15 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from facepipe.configs.notices import SHORT_NOTICE
+from facepipe.errors import printable
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from facepipe.datatypes import Analysis
     from facepipe.pipeline.api import Summary
     from facepipe.pipeline.preflight import Plan
-
-NOTICE = "Enhanced faces are plausible inventions, no evidence."
-
-
-def printable(text: object) -> str:
-    """Return a text in one line, its control characters escaped: file names may hold any."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
 def print_error(message: object) -> None:
@@ -45,7 +41,7 @@ def print_summary(summary: Summary) -> None:
     print(line)
     if summary.advice:
         print(summary.advice)
-    print(NOTICE)
+    print(SHORT_NOTICE)
 
 
 def print_analysis(analysis: Analysis, target: Path) -> None:

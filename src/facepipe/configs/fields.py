@@ -77,7 +77,7 @@ def range_of(field: FieldInfo) -> str:
 
 def allowed(field: FieldInfo) -> str:
     """Say which values a field takes: "a number from 0 to 1", "1, 2 or 4"."""
-    kinds = " or ".join(_in_words(kind) for kind in types_of(field.annotation))
+    kinds = " or ".join(_describe(kind) for kind in types_of(field.annotation))
     return f"{kinds} {range_of(field)}".rstrip()
 
 
@@ -122,12 +122,12 @@ def _is_section(annotation: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _in_words(kind: Any) -> str:
+def _describe(kind: Any) -> str:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Literal:
         *others, last = map(str, inner)
         return f"{', '.join(others)} or {last}"
     if origin is tuple:
-        items = f"{_in_words(inner[0]).removeprefix('a ')}s"
+        items = f"{_describe(inner[0]).removeprefix('a ')}s"
         return f"a list of {items}" if inner[-1] is ... else f"{len(inner)} {items}"
     return _NAMES.get(origin or kind, "a section")

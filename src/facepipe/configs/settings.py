@@ -68,6 +68,17 @@ class LinkSettings(_Section):
     )
 
 
+def _box(numbers: object) -> tuple[float, float, float, float]:
+    """Four numbers as a box. Raises ValueError for anything else."""
+    try:
+        x, y, width, height = (float(number) for number in numbers)  # type: ignore[attr-defined]
+    except (TypeError, ValueError) as error:
+        raise ValueError("must be x,y,width,height in px, or an image") from error
+    if not (width > 0 and height > 0):
+        raise ValueError("must have a width and a height above 0")
+    return x, y, width, height
+
+
 class ChooseSettings(_Section):
     """Which of the faces found are enhanced; all of them by default."""
 
@@ -99,14 +110,7 @@ class ChooseSettings(_Section):
             return given
         if isinstance(given, str) and (is_there(Path(given)) or "," not in given):
             return Path(given)
-        numbers = given.split(",") if isinstance(given, str) else given
-        try:
-            x, y, width, height = (float(number) for number in numbers)  # type: ignore[attr-defined]
-        except (TypeError, ValueError) as error:
-            raise ValueError("must be x,y,width,height in px, or an image") from error
-        if not (width > 0 and height > 0):
-            raise ValueError("must have a width and a height above 0")
-        return x, y, width, height
+        return _box(given.split(",") if isinstance(given, str) else given)
 
 
 class RestoreSettings(_Section):

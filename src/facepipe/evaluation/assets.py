@@ -13,7 +13,7 @@ from facepipe.evaluation.faces import evenly_spaced
 from facepipe.faces.canvas import canvas_to_frame, resampled
 from facepipe.faces.detection.finder import find_faces
 from facepipe.models.detectors import create_detector
-from facepipe.training.align import read_image
+from facepipe.training.align import read_rgb
 from facepipe.training.face_archive import ALIGNED_SIZE, MARGIN, FaceArchive
 
 
@@ -25,7 +25,7 @@ def read_faces(archives: Sequence[Path], count: int) -> list[Rgb]:
 
 def read_images(paths: Sequence[Path]) -> list[Rgb]:
     """Read images as RGB. Raises InputError for one that cannot be read."""
-    return [read_image(path) for path in paths]
+    return [read_rgb(path) for path in paths]
 
 
 def portrait() -> Rgb:

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from facepipe.datatypes import Span
 from facepipe.faces.colour import to_rgb
+from facepipe.video.containers import MP4
 from facepipe.video.decode import decode
 from facepipe.video.probe import probe
 
 Rgb = NDArray[np.uint8]
+#: Suffix of the clips that are made here, and of their results.
+CLIP_SUFFIX = MP4.suffixes[0]
 
 
 def write_video(frames: Iterable[Rgb], target: Path, *, rate: Fraction, crf: int) -> None:

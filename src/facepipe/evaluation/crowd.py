@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Faces, Float32, Track
 from facepipe.errors import InputError, UsageError
-from facepipe.evaluation.clips import Rgb, read_video, upscale, write_video
+from facepipe.evaluation.clips import CLIP_SUFFIX, Rgb, read_video, upscale, write_video
 from facepipe.evaluation.synthetic_crowd import BOX, Crowd, GroundTruth
 from facepipe.evaluation.tables import format_cell, markdown_table
 from facepipe.evaluation.tracking_metrics import (
@@ -29,7 +29,7 @@ from facepipe.faces.canvas import CANVAS_FACE, frame_px_per_canvas_px, resampled
 from facepipe.faces.detection.finder import find_faces
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.detectors import create_detector
-from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
+from facepipe.models.networks.stlpips import StLpips, load_installed_stlpips
 from facepipe.pipeline import api
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.video.probe import probe
@@ -130,7 +130,7 @@ def evaluate_crowd(crowd: Crowd, settings: Settings, restorers: Sequence[str]) -
     truths = [crowd.ground_truth(number) for number in range(crowd.settings.frames)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        video = folder / "low.mp4"
+        video = folder / f"low{CLIP_SUFFIX}"
         rate = Fraction(crowd.settings.rate)
         write_video(crowd.noisy_frames(), video, rate=rate, crf=crowd.settings.crf)
         tracked, untracked = folder / "analysis.json", folder / "frame-by-frame.json"
@@ -143,7 +143,7 @@ def evaluate_crowd(crowd: Crowd, settings: Settings, restorers: Sequence[str]) -
         runs = {FRAME_BY_FRAME: (restorers[0], untracked)}
         runs |= {restorer: (restorer, tracked) for restorer in restorers}
         results = {
-            row: _render(video, found, folder / f"{number}.mp4", settings, restorer)
+            row: _render(video, found, folder / f"{number}{CLIP_SUFFIX}", settings, restorer)
             for number, (row, (restorer, found)) in enumerate(runs.items())
         }
         faces, quality = _quality_rows(crowd, truths, settings.output.scale, video, results)
@@ -183,8 +183,7 @@ def _quality_rows(
     """The number of faces measured, and image quality of bicubic upscaling and of all results."""
     scores = {name: _Scores() for name in (BICUBIC, *results)}
     readers = [read_video(path) for path in results.values()]
-    weights = find_stlpips_weights()
-    st_lpips = None if weights is None else load_stlpips(weights)
+    st_lpips = load_installed_stlpips()
     for number, frames in enumerate(zip(read_video(video), *readers, strict=True)):
         truth = crowd.draw(number, scale)
         size = (truth.shape[1], truth.shape[0])

@@ -25,7 +25,7 @@ from facepipe.evaluation.metrics import Fidelity, measurable, measure
 from facepipe.evaluation.protocols import FaceProtocol, Rgb, degrade_for
 from facepipe.evaluation.restorers import Cost, Restore
 from facepipe.evaluation.tables import format_cell, markdown_table
-from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
+from facepipe.models.networks.stlpips import StLpips, load_installed_stlpips
 from facepipe.training.face_archive import FaceArchive, crop_canvas
 
 BICUBIC = "bicubic"
@@ -128,10 +128,9 @@ class _OptionalMetrics:
 
     @staticmethod
     def load() -> _OptionalMetrics:
-        stlpips, identity = find_stlpips_weights(), find_identity_weights()
+        identity = find_identity_weights()
         return _OptionalMetrics(
-            None if stlpips is None else load_stlpips(stlpips),
-            None if identity is None else IdentityMetric(identity),
+            load_installed_stlpips(), None if identity is None else IdentityMetric(identity)
         )
 
     @property
@@ -149,6 +148,16 @@ class _Scores:
     st_lpips: list[float] = field(default_factory=list)
     identity: list[float] = field(default_factory=list)
     seconds: float = 0.0
+
+    def run(
+        self, name: str, restore: Restore, batch: _FaceBatch, metrics: _OptionalMetrics
+    ) -> None:
+        """Restore a batch, timed unless by bicubic, and measure its faces."""
+        begun = time.perf_counter()
+        restored = _restored(name, restore, batch.inputs)
+        if name != BICUBIC:
+            self.seconds += time.perf_counter() - begun
+        self.add(restored, batch, metrics)
 
     def add(self, restored: Rgb, batch: _FaceBatch, metrics: _OptionalMetrics) -> None:
         """Measure the restored faces (N, 128, 128, 3) of a batch.
@@ -219,11 +228,7 @@ def evaluate_faces(
         for name, restore in candidates.items():
             if not done:  # the first call includes one-time setup
                 _restored(name, restore, batch.inputs[:1])
-            begun = time.perf_counter()
-            restored = _restored(name, restore, batch.inputs)
-            if name != BICUBIC:
-                scores[name].seconds += time.perf_counter() - begun
-            scores[name].add(restored, batch, metrics)
+            scores[name].run(name, restore, batch, metrics)
         done += len(chosen)
         if progress is not None:
             progress(done, len(numbers))
@@ -232,9 +237,8 @@ def evaluate_faces(
         score.row(name, bicubic, known.get(name.removesuffix(_SINGLE_FRAME)))
         for name, score in scores.items()
     )
-    first = next(iter(restorers), BICUBIC)
-    worst = _least_gains(scores[first], scores[BICUBIC]) if restorers else []
-    names = tuple(archive.names[numbers[place]] for place in worst)
+    worst = _least_gains(scores[next(iter(restorers), BICUBIC)], scores[BICUBIC])
+    names = tuple(archive.names[numbers[place]] for place in worst) if restorers else ()
     return FaceEvaluation(protocol, len(numbers), rows, metrics.notes, names)
 
 

@@ -45,7 +45,7 @@ def measure(
         raise ValueError("no valid pixel inside the borders that the metrics leave out")
     first, second = image.astype(np.float64), truth.astype(np.float64)
     inner = np.s_[LUMA_BORDER:-LUMA_BORDER, LUMA_BORDER:-LUMA_BORDER]
-    first_y, second_y, valid_y = luma(image)[inner], luma(truth)[inner], valid[inner]
+    first_y, second_y, valid_y = bt601_luma(image)[inner], bt601_luma(truth)[inner], valid[inner]
     # SSIM windows across the border are left out for the luma, padded for the RGB volume.
     whole = np.s_[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
     return Fidelity(
@@ -62,7 +62,7 @@ def measurable(valid: NDArray[np.bool_]) -> bool:
     return bool(valid[border:-border, border:-border].any())
 
 
-def luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+def bt601_luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     """BT.601 Y (H, W) of RGB (H, W, 3) uint8, in code values 16..235, not rounded."""
     weights = np.array([65.481, 128.553, 24.966]) / _PEAK
     return np.asarray(16 + image.astype(np.float64) @ weights)

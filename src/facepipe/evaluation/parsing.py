@@ -90,11 +90,7 @@ def evaluate_parsing(
     to the canvas, and the most probable part of each pixel is compared. Pixels without a label
     (outside the photograph) do not count. Raises InputError when no face has a mask.
     """
-    pairs = [
-        (number, mask)
-        for number, name in enumerate(faces.names)
-        if (mask := masks.number(name)) is not None
-    ][:limit]
+    pairs = _pairs(faces, masks)[:limit]
     if not pairs:
         raise InputError("no face has a mask of its name: names without suffix must agree")
     network.eval()
@@ -105,13 +101,10 @@ def evaluate_parsing(
         canvases = [crop_canvas(faces.face(number)[0]) for number, _ in chosen]
         labels = np.stack([crop_canvas(masks.mask(mask)) for _, mask in chosen])
         for k, size in enumerate(sizes):
-            predicted_parts = _predict_parts(
-                network, [bicubic_downscaled(canvas, size) for canvas in canvases]
-            )
-            for part in range(len(PARTS)):
-                predicted, true = (predicted_parts == part) & (labels != IGNORED), labels == part
-                intersections[k, part] += np.count_nonzero(predicted & true)
-                unions[k, part] += np.count_nonzero(predicted | true)
+            small = [bicubic_downscaled(canvas, size) for canvas in canvases]
+            intersection, union = _overlaps(_predict_parts(network, small), labels)
+            intersections[k] += intersection
+            unions[k] += union
         if progress is not None:
             progress(first + len(chosen), len(pairs))
     rows = [
@@ -119,6 +112,23 @@ def evaluate_parsing(
         for size, intersection, union in zip(sizes, intersections, unions, strict=True)
     ]
     return ParsingEvaluation(len(pairs), tuple(rows))
+
+
+def _pairs(faces: FaceArchive, masks: FaceArchive) -> list[tuple[int, int]]:
+    """The numbers of each face that has a mask, and of its mask."""
+    numbers = ((number, masks.number(name)) for number, name in enumerate(faces.names))
+    return [(number, mask) for number, mask in numbers if mask is not None]
+
+
+def _overlaps(
+    predicted_parts: NDArray[np.integer], labels: NDArray[np.integer]
+) -> tuple[list[int], list[int]]:
+    """Pixels in the intersection and in the union of each part with its truth."""
+    counted = labels != IGNORED
+    masks = [((predicted_parts == part) & counted, labels == part) for part in range(len(PARTS))]
+    intersections = [int(np.count_nonzero(predicted & true)) for predicted, true in masks]
+    unions = [int(np.count_nonzero(predicted | true)) for predicted, true in masks]
+    return intersections, unions
 
 
 def _predict_parts(network: nn.Module, canvases: list[NDArray[np.uint8]]) -> NDArray[np.intp]:

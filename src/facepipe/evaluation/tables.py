@@ -42,9 +42,9 @@ def format_cell(value: float | None, format_spec: str) -> str:
     return "-" if value is None else format(value, format_spec)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`. Raises OutputError when that cannot be done."""
+def write_text(text: str, target: Path) -> None:
+    """Write an evaluation. Raises OutputError when that cannot be done."""
     try:
-        path.write_text(text, encoding="utf-8")
+        target.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"{path}: the evaluation cannot be written ({error})") from error
+        raise OutputError(f"{target}: the evaluation cannot be written ({error})") from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +72,7 @@ class _Match:
     identity: int
     size: float
     track: int | None = None
-    error: NDArray[np.float64] | None = None  # (5, 2) of landmark_error; None where unmatched
+    error: NDArray[np.float64] | None = None  # (5, 2) of alignment_error; None where unmatched
 
 
 def measure_tracking(
@@ -91,7 +93,7 @@ def measure_tracking(
                 continue
             if predicted.tracks is not None:
                 last_track[identity] = int(predicted.tracks[found])
-            error = landmark_error(predicted.faces.landmarks[found], truth.to_frame[place])
+            error = alignment_error(predicted.faces.landmarks[found], truth.to_frame[place])
             matches.append(_Match(number, identity, size, last_track.get(identity), error))
     fragmentations, identity_switches = _count_interruptions(matches)
     jitter, offset = _jitter_and_offset(matches, rate)
@@ -105,7 +107,7 @@ def measure_tracking(
     )
 
 
-def landmark_error(
+def alignment_error(
     landmarks: NDArray[np.float32], to_frame: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Error (5, 2) of an alignment by `landmarks`, canvas px: of each of the template's points."""
@@ -147,19 +149,29 @@ def _recall(matches: Sequence[_Match]) -> tuple[float | None, ...]:
 
 
 def _count_interruptions(matches: Sequence[_Match]) -> tuple[int, int | None]:
-    fragmentations = identity_switches = 0
-    for identity in {match.identity for match in matches}:
-        previous: _Match | None = None
-        track: int | None = None
-        for match in (match for match in matches if match.identity == identity):
-            if previous is not None and previous.frame == match.frame - 1:
-                fragmentations += previous.error is not None and match.error is None
-            if match.track is not None:
-                identity_switches += track is not None and match.track != track
-                track = match.track
-            previous = match
-    has_tracks = any(match.track is not None for match in matches)
-    return fragmentations, identity_switches if has_tracks else None
+    """Fragmentations and identity switches; the latter are None without tracking."""
+    by_identity: dict[int, list[_Match]] = defaultdict(list)
+    for match in matches:
+        by_identity[match.identity].append(match)
+    fragmentations = sum(map(_fragmentations, by_identity.values()))
+    if all(match.track is None for match in matches):
+        return fragmentations, None
+    return fragmentations, sum(map(_identity_switches, by_identity.values()))
+
+
+def _fragmentations(own: Sequence[_Match]) -> int:
+    """How often one face, whose matches are given by frame, is lost in the next frame."""
+    return sum(
+        before.error is not None and after.error is None
+        for before, after in pairwise(own)
+        if before.frame == after.frame - 1
+    )
+
+
+def _identity_switches(own: Sequence[_Match]) -> int:
+    """How often the track of one face, whose matches are given by frame, changes."""
+    tracks = [match.track for match in own if match.track is not None]
+    return sum(before != after for before, after in pairwise(tracks))
 
 
 def _jitter_and_offset(matches: Sequence[_Match], rate: float) -> tuple[float | None, float | None]:

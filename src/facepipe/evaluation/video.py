@@ -18,9 +18,9 @@ import torch
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Track, VideoInfo
 from facepipe.errors import InputError, UsageError
-from facepipe.evaluation.clips import Rgb, downscale, read_video, upscale, write_video
+from facepipe.evaluation.clips import CLIP_SUFFIX, Rgb, downscale, read_video, upscale, write_video
 from facepipe.evaluation.tables import format_cell, markdown_table
-from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
+from facepipe.models.networks.stlpips import StLpips, load_installed_stlpips
 from facepipe.pipeline import api
 from facepipe.pipeline.analysis_file import read_analysis
 from facepipe.video.probe import probe
@@ -89,6 +89,17 @@ class _GroundTruth:
     frames: list[Rgb]
     boxes: list[list[Box]]
 
+    @staticmethod
+    def of(
+        clip: Sequence[tuple[int, Rgb]], tracks: Sequence[Track], size: tuple[int, int]
+    ) -> _GroundTruth:
+        """The clip, images by pts, at `size` (width, height)."""
+        ratio = size[0] / clip[0][1].shape[1]
+        return _GroundTruth(
+            [downscale(image, size) for _, image in clip],
+            [_boxes(tracks, pts, ratio, size) for pts, _ in clip],
+        )
+
 
 def evaluate_video(
     source: Path,
@@ -120,21 +131,17 @@ def evaluate_video(
         height, width = clip[0][1].shape[:2]
         small = (round(width * ratio / 2) * 2, round(height * ratio / 2) * 2)
         large = (small[0] * scale, small[1] * scale)
-        low = folder / "low.mp4"
+        low = folder / f"low{CLIP_SUFFIX}"
         rate = Fraction(info.frames_per_second).limit_denominator(1001)
         write_video((downscale(image, small) for _, image in clip), low, rate=rate, crf=crf)
         # No larger than the clip: detail that it lacks cannot be measured.
         size = large if large[0] < width else (width, height)
-        truth = _GroundTruth(
-            [downscale(image, size) for _, image in clip],
-            [_boxes(tracks, pts, size[0] / width, size) for pts, _ in clip],
-        )
-        weights = find_stlpips_weights()
-        st_lpips = None if weights is None else load_stlpips(weights)
+        truth = _GroundTruth.of(clip, tracks, size)
+        st_lpips = load_installed_stlpips()
         bicubic = [downscale(upscale(image, large), size) for _, image in read_video(low)]
         rows = [_measure(BICUBIC, bicubic, truth, st_lpips, None)]
         for restorer in restorers:
-            target = folder / f"{len(rows)}.mp4"
+            target = folder / f"{len(rows)}{CLIP_SUFFIX}"
             api.enhance(low, target, _with_restorer(settings, restorer))
             restored = [downscale(image, size) for _, image in read_video(target)]
             rows.append(_measure(restorer, restored, truth, st_lpips, rows[0].psnr))
@@ -193,8 +200,9 @@ def _measure(
             psnrs.append(10 * np.log10(255**2 / error))
             if metric is not None and number % _ST_LPIPS_STEP == 0:
                 with torch.inference_mode():
-                    pair = [_planes(video[number][inside]) for video in (frames, truth.frames)]
-                    distances.append(float(metric(*pair)))
+                    planes = _planes(frames[number][inside])
+                    true_planes = _planes(truth.frames[number][inside])
+                    distances.append(float(metric(planes, true_planes)))
             if number:
                 change = face - frames[number - 1][inside]
                 true_change = true_face - truth.frames[number - 1][inside]

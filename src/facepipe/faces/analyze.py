@@ -31,7 +31,7 @@ from facepipe.faces.detection.denoise import DENOISE_RADIUS, denoised
 from facepipe.faces.detection.finder import FaceFinder
 from facepipe.faces.detection.quality import part_visibility, sharpness
 from facepipe.faces.detection.shots import AFTER, BEFORE, Thumbnail, is_cut, thumbnail
-from facepipe.faces.tracking.registration import Follower, luma
+from facepipe.faces.tracking.registration import Follower, luma_levels
 from facepipe.models.detectors import Detector
 
 #: Takes N canvases to their parses (N, 8, 32, 32).
@@ -106,7 +106,7 @@ class _Analyzer:
             self.cuts.append(frame.pts)
             self._follower = None
             self._passed.clear()
-        light = None if self._follower is None else luma(frame)
+        light = None if self._follower is None else luma_levels(frame)
         if self._follower is not None and light is not None:
             last = self.detections[-1]
             motion = (*last.motion, Motion(frame.pts, self._follower.step(light)))
@@ -118,7 +118,7 @@ class _Analyzer:
         self._follower = None
         before: tuple[Motion, ...] = ()
         if len(faces):
-            light = luma(frame) if light is None else light
+            light = luma_levels(frame) if light is None else light
             self._follower = Follower(light, faces)
             before = _motion_before(Follower(light, faces), self._passed)
         self.detections.append(
@@ -151,7 +151,7 @@ class _Analyzer:
 
 def _motion_before(follower: Follower, passed: Sequence[Frame]) -> tuple[Motion, ...]:
     """The motion of the follower's faces to the frames before, by rising pts."""
-    back = [Motion(frame.pts, follower.step(luma(frame))) for frame in reversed(passed)]
+    back = [Motion(frame.pts, follower.step(luma_levels(frame))) for frame in reversed(passed)]
     return tuple(reversed(back))
 
 

@@ -48,12 +48,9 @@ def to_bgr8(frame: Frame) -> NDArray[np.uint8]:
         return _bytes(cv2.merge(planes[::-1]))
     full = frame.colour.full_range
     if pixel.model == "gray":
-        levels = np.arange(256, dtype=np.float64)
-        table = np.clip((levels - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)
-        return _bytes(cv2.merge([planes[0] if full else cv2.LUT(planes[0], table)] * 3))
+        return _bytes(cv2.merge([planes[0] if full else _full_range(planes[0])] * 3))
     size = (frame.width, frame.height)
-    halves = pixel.shift_x == 1 and pixel.shift_y == 1 and size[0] % 2 == 0 and size[1] % 2 == 0
-    if halves and not full and frame.colour.matrix == "bt601":
+    if _is_i420(frame):
         stacked = np.concatenate([plane.ravel() for plane in planes])
         shaped = stacked.reshape(size[1] * 3 // 2, size[0])
         return _bytes(cv2.cvtColor(shaped, cv2.COLOR_YUV2BGR_I420))
@@ -62,11 +59,31 @@ def to_bgr8(frame: Frame) -> NDArray[np.uint8]:
         plane if plane.shape[::-1] == size else _resized(plane, frame, method)
         for plane in planes[1:]
     ]
+    return _bytes(cv2.transform(cv2.merge([planes[0], *chroma]), _code_matrix(frame)))
+
+
+def _code_matrix(frame: Frame) -> NDArray[np.float64]:
+    """(3, 4) from code values of Y, U, V in 8 bits to those of B, G, R."""
     matrix = _matrix(frame)[::-1].astype(np.float64)
+    full = frame.colour.full_range
     luma_gain, chroma_gain, black = (1.0, 1.0, 0.0) if full else (255 / 219, 255 / 224, 16.0)
     matrix = matrix * np.array([luma_gain, chroma_gain, chroma_gain])
     offset = -matrix @ np.array([black, 128.0, 128.0])
-    return _bytes(cv2.transform(cv2.merge([planes[0], *chroma]), np.column_stack((matrix, offset))))
+    return np.column_stack((matrix, offset))
+
+
+def _full_range(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Luma of 16..235 as 0..255."""
+    levels = np.arange(256, dtype=np.float64)
+    table = np.clip((levels - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)
+    return _bytes(cv2.LUT(luma, table))
+
+
+def _is_i420(frame: Frame) -> bool:
+    """Whether OpenCV's own conversion is right: BT.601, limited range, chroma of half the size."""
+    halves = (frame.format.shift_x, frame.format.shift_y) == (1, 1)
+    even = frame.width % 2 == 0 and frame.height % 2 == 0
+    return halves and even and frame.colour == Colour("bt601", full_range=False)
 
 
 def _matrix(frame: Frame) -> NDArray[np.float32]:

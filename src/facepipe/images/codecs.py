@@ -11,7 +11,7 @@ import io
 import logging
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -174,21 +174,11 @@ def read_tiff(source: bytes, allow: Allow) -> Decoded:
     """Decode a TIFF; pages that are reduced versions of another are ignored."""
     layout = tags.layout_of(source)
     pages = list(tags.directories(source, layout))
-    first = {
-        number: tag.numbers(layout.order)
-        for number, tag in (pages[0].items() if pages else ())
-        if tag.number in (256, 257, 258, 259, 262, 317, 338, 339, 50706)
-    }
+    first = _tiff_numbers(pages[0] if pages else {}, layout)
     if not (first.get(256) and first.get(257)):
         raise DamagedError("the TIFF has no image")
-    kinds = [page[254].numbers(layout.order) for page in pages[1:] if 254 in page]
-    smaller = sum(_first(kind, 0) & 1 for kind in kinds)
-    allow(first[256][0], first[257][0], len(pages) - smaller)
-    model = _first(first.get(262, ()), 1)
-    if model not in _TIFF_READ or 50706 in first:
-        raise RefusedError(f"a {_TIFF_MODELS.get(model, 'raw')} image; convert it to RGB")
-    if set(first.get(339, ())) - {1} or max(first.get(258, (1,))) > 16:
-        raise RefusedError("an image of floating point, signed, or more than 16 bits")
+    allow(first[256][0], first[257][0], len(pages) - _reduced_pages(pages, layout))
+    _refuse_tiff(first)
     associated = 1 in first.get(338, ())
     compression = _first(first.get(259, ()), 1)
     if associated:  # else libvips divides by alpha, and rounds
@@ -205,6 +195,29 @@ def read_tiff(source: bytes, allow: Allow) -> Decoded:
         associated=associated,
     )
     return Decoded(pixels, tags.orientation_of(source), details)
+
+
+def _tiff_numbers(page: Mapping[int, Tag], layout: tags.Layout) -> dict[int, tuple[int, ...]]:
+    """The values of the tags that say how the pixels of a TIFF are stored."""
+    wanted = (256, 257, 258, 259, 262, 317, 338, 339, 50706)
+    return {
+        number: tag.numbers(layout.order) for number, tag in page.items() if tag.number in wanted
+    }
+
+
+def _reduced_pages(pages: Sequence[Mapping[int, Tag]], layout: tags.Layout) -> int:
+    """How many pages say that they are reduced versions of another."""
+    kinds = [page[254].numbers(layout.order) for page in pages[1:] if 254 in page]
+    return sum(_first(kind, 0) & 1 for kind in kinds)
+
+
+def _refuse_tiff(first: Mapping[int, tuple[int, ...]]) -> None:
+    """Raise RefusedError for pixels of a kind that facepipe does not take."""
+    model = _first(first.get(262, ()), 1)
+    if model not in _TIFF_READ or 50706 in first:
+        raise RefusedError(f"a {_TIFF_MODELS.get(model, 'raw')} image; convert it to RGB")
+    if set(first.get(339, ())) - {1} or max(first.get(258, (1,))) > 16:
+        raise RefusedError("an image of floating point, signed, or more than 16 bits")
 
 
 def write_tiff(pixels: Pixels, details: Details) -> bytes:

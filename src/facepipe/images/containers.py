@@ -53,34 +53,37 @@ class JpegHead:
 
 def jpeg_head(source: bytes) -> JpegHead:
     """Read a JPEG up to its first scan."""
-    frame: tuple[int, bytes] | None = None
+    segments: list[tuple[int, bytes]] = []
     tables: dict[int, tuple[int, ...]] = {}
-    blocks: list[Block] = []
     for marker, body, _ in _segments(source):
-        if marker in _FRAMES:
-            frame = frame or (marker, body)
-        elif marker == 0xDB:
+        segments.append((marker, body))
+        if marker == 0xDB:
             tables |= _quantization(body)
-        blocks.append((bytes([marker]), body))
-    if frame is None or len(frame[1]) < 6:
-        raise DamagedError("no image in the JPEG")
-    marker, body = frame
-    bits, height, width, count = struct.unpack_from(">BHHB", body)
-    if len(body) != 6 + 3 * count or not width or not height:
-        raise DamagedError("the JPEG's frame header makes no sense")
-    parts = [body[at : at + 3] for at in range(6, len(body), 3)]
+    marker, size, parts = _jpeg_frame(segments)
     if any(part[2] not in tables for part in parts):
         raise DamagedError("the JPEG misses a quantization table")
+    blocks = tuple((bytes([marker]), body) for marker, body in segments)
     return JpegHead(
-        width,
-        height,
-        bits,
+        *size,
         tuple((part[1] >> 4, part[1] & 15) for part in parts),
         tuple(tables[part[2]] for part in parts),
         marker in _PROGRESSIVE,
         len(parts) == 3 and _is_rgb(blocks, bytes(part[0] for part in parts)),
-        tuple(blocks),
+        blocks,
     )
+
+
+def _jpeg_frame(
+    segments: Sequence[tuple[int, bytes]],
+) -> tuple[int, tuple[int, int, int], list[bytes]]:
+    """The first frame header: marker; width, height and bits; three bytes of each component."""
+    marker, body = next((segment for segment in segments if segment[0] in _FRAMES), (0, b""))
+    if len(body) < 6:
+        raise DamagedError("no image in the JPEG")
+    bits, height, width, count = struct.unpack_from(">BHHB", body)
+    if len(body) != 6 + 3 * count or not width or not height:
+        raise DamagedError("the JPEG's frame header makes no sense")
+    return marker, (width, height, bits), [body[at : at + 3] for at in range(6, len(body), 3)]
 
 
 def jpeg_kept(blocks: Sequence[Block]) -> tuple[Block, ...]:
@@ -113,17 +116,19 @@ def jpeg_joined(encoded: bytes, kept: Sequence[Block], exif: bytes, xmp: bytes) 
     metadata = [(_APP1, EXIF_HEAD + exif)] if exif else []
     metadata += [(_APP1, XMP_HEAD + xmp)] if xmp else []
     rest = [block for block in kept if block[0] != _APP0]
-    written = b""
-    for name, body in (*start, *metadata, *rest):
-        if len(body) > 65533:
-            raise ValueError(f"{len(body)} bytes of metadata do not fit a segment of 65533")
-        written += b"\xff" + name + struct.pack(">H", len(body) + 2) + body
+    written = b"".join(_jpeg_segment(*block) for block in (*start, *metadata, *rest))
     at = 2
     for marker, _, end in _segments(encoded):
         if marker != _APP0[0]:
             break
         at = end
     return encoded[:2] + written + encoded[at:]
+
+
+def _jpeg_segment(name: bytes, body: bytes) -> bytes:
+    if len(body) > 65533:
+        raise ValueError(f"{len(body)} bytes of metadata do not fit a segment of 65533")
+    return b"\xff" + name + struct.pack(">H", len(body) + 2) + body
 
 
 def png_chunks(source: bytes) -> tuple[Block, ...]:

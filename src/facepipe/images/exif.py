@@ -9,7 +9,7 @@ with offsets of their own) stays valid.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +32,21 @@ _DESCRIPTIVE = frozenset(
         *(0x9003, 0x9004, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),
     )
 )
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a directory is stored, in letters of `struct`; an entry ends in a value or its offset."""
+
+    count: str  # of its entries
+    entry: str  # number, kind and count of values
+    entry_size: int  # bytes
+    offset: str
+    sizes: Mapping[int, int]  # of one value, by kind
+
+
+_CLASSIC = _Form("H", "HHI", 12, "I", _SIZES)
+_BIG = _Form("Q", "HHQ", 20, "Q", _BIG_SIZES)
 
 
 class DamagedError(ValueError):
@@ -87,30 +102,28 @@ def directory(data: bytes, layout: Layout, offset: int) -> tuple[dict[int, Tag],
     DamagedError where the directory leaves the data or its values overlap; tags whose value
     leaves it are left out.
     """
-    order, width = layout.order, 20 if layout.big else 12
+    order, form = layout.order, _BIG if layout.big else _CLASSIC
     try:
-        (count,) = struct.unpack_from(order + ("Q" if layout.big else "H"), data, offset)
-        start = offset + (8 if layout.big else 2)
-        end = start + count * width
-        (following,) = struct.unpack_from(order + ("Q" if layout.big else "I"), data, end)
+        (count,) = struct.unpack_from(order + form.count, data, offset)
+        start = offset + struct.calcsize(order + form.count)
+        end = start + count * form.entry_size
+        (following,) = struct.unpack_from(order + form.offset, data, end)
     except (struct.error, OverflowError, IndexError) as error:
         raise DamagedError("a directory of tags leaves the file") from error
-    sizes, room = (_BIG_SIZES, 8) if layout.big else (_SIZES, 4)
+    room = struct.calcsize(order + form.offset)
     tags: dict[int, Tag] = {}
     total = 0
-    for at in range(start, end, width):
-        number, kind, values = struct.unpack_from(
-            order + ("HHQ" if layout.big else "HHI"), data, at
-        )
-        size = sizes.get(kind, 0) * values
-        value_at = at + width - room
+    for at in range(start, end, form.entry_size):
+        number, kind, values = struct.unpack_from(order + form.entry, data, at)
+        size = form.sizes.get(kind, 0) * values
+        value_at = at + form.entry_size - room
         if size > room:
-            (value_at,) = struct.unpack_from(order + ("Q" if layout.big else "I"), data, value_at)
+            (value_at,) = struct.unpack_from(order + form.offset, data, value_at)
         total += size
         if total > 2 * len(data):  # else a few bytes could make many
             raise DamagedError("the tags hold more than the file")
         value = bytes(data[value_at : value_at + size])
-        if kind in sizes and len(value) == size:
+        if kind in form.sizes and len(value) == size:
             tags.setdefault(number, Tag(number, kind, values, value, at, value_at))
     return tags, following
 

@@ -53,11 +53,16 @@ def choose(device: Device, runtime: Runtime) -> tuple[Literal["cpu", "cuda"], Ru
     if runtime == "auto":
         on_cpu: Runtime = "openvino" if find_spec("openvino") else "onnxruntime"
         runtime = "torch" if cuda else on_cpu
+    _check_installed(runtime)
+    return ("cuda" if cuda else "cpu"), runtime
+
+
+def _check_installed(runtime: Runtime) -> None:
+    """Raise UsageError where a package that the runtime needs is missing."""
     if runtime == "torch" and not (find_spec("torch") and find_spec("safetensors")):
         raise UsageError("runtime torch needs PyTorch: install facepipe[torch]")
     if runtime == "openvino" and not find_spec("openvino"):
         raise UsageError("runtime openvino needs the package openvino, which is not installed")
-    return ("cuda" if cuda else "cpu"), runtime
 
 
 def cuda_available(*, required: bool) -> bool:

@@ -112,20 +112,7 @@ def write_analysis(analysis: Analysis, path: Path) -> None:
 def read_analysis(path: Path, limits: LimitSettings | None = None) -> Analysis:
     """Read and validate an analysis. Raises InputError that names the first fault."""
     limits = limits or LimitSettings()
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise InputError(f"{path}: this analysis is no regular file")
-        most = limits.analysis_megabytes * 10**6
-        if path.stat().st_size > most:
-            raise InputError(
-                f"{path}: {path.stat().st_size} bytes are more than the {most:.0f} that "
-                "limits.analysis_megabytes allows; --set limits.analysis_megabytes=N lifts it"
-            )
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such analysis file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this analysis cannot be read ({error})") from error
+    text = _read_text(path, limits)
     try:
         file = _File.model_validate_json(text)
         check_tracks(len(file.tracks), limits, str(path))
@@ -144,6 +131,23 @@ def read_analysis(path: Path, limits: LimitSettings | None = None) -> Analysis:
         warnings=file.warnings,
         damage=tuple(Damage(**one.model_dump()) for one in file.damage),
     )
+
+
+def _read_text(path: Path, limits: LimitSettings) -> str:
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(f"{path}: this analysis is no regular file")
+        most = limits.analysis_megabytes * 10**6
+        if path.stat().st_size > most:
+            raise InputError(
+                f"{path}: {path.stat().st_size} bytes are more than the {most:.0f} that "
+                "limits.analysis_megabytes allows; --set limits.analysis_megabytes=N lifts it"
+            )
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such analysis file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: this analysis cannot be read ({error})") from error
 
 
 def _track(track: _Track) -> Track:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from facepipe import __version__
 from facepipe._files import is_image, sha256_of
+from facepipe.configs.notices import CONTAINER_TAG
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part
 from facepipe.errors import InputError
@@ -34,7 +35,6 @@ from facepipe.pipeline.preflight import (
 )
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
-    CONTAINER_TAG,
     Sidecar,
     make_sidecar,
     scale_advice,

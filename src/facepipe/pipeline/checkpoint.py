@@ -34,6 +34,7 @@ from facepipe.datatypes import (
     SpanFaces,
 )
 from facepipe.errors import OutputError
+from facepipe.video.containers import PART_SUFFIX
 
 #: The file with the sha256 of the finished output, while that gets its name.
 _MADE = "made"
@@ -61,7 +62,7 @@ class Job:
 
     def part(self, span: Span) -> Path:
         """Where the rendered `span` is kept."""
-        return self.folder / f"part-{span.index:05}.nut"
+        return self.folder / f"part-{span.index:05}{PART_SUFFIX}"
 
     def whole(self, target: Path) -> Path:
         """Where the finished video waits for its name."""
@@ -106,8 +107,6 @@ class Job:
         """Save what the analyze pass found in one span."""
         detections = found.detections
         faces = Faces.concat([one.faces for one in detections])
-        measurements = FaceMeasurements.concat([one.measurements for one in detections])
-        motion = [motion for one in detections for motion in one.motion]
         arrays: dict[str, Any] = {
             "span": np.array([found.span.index, found.span.start, found.span.stop]),
             "pts": np.array([one.pts for one in detections], np.int64),
@@ -116,14 +115,13 @@ class Job:
             "boxes": faces.boxes,
             "scores": faces.scores,
             "landmarks": faces.landmarks,
-            "motions": np.array([len(one.motion) for one in detections], np.int64),
-            "motion_pts": np.array([one.pts for one in motion], np.int64),
-            "motion_maps": np.concatenate([np.zeros((0, 2, 3)), *(one.maps for one in motion)]),
+            **_motion_arrays(detections),
             "cuts": np.array(found.cuts, np.int64),
             "warnings": np.array(found.warnings, dtype=np.str_),
             "damage": np.array([*_numbers(found.damage)], np.int64).reshape(-1, 3),
             "damage_kinds": np.array([one.what for one in found.damage], dtype=np.str_),
         }
+        measurements = FaceMeasurements.concat([one.measurements for one in detections])
         arrays |= {_MEASURED + name: array for name, array in measurements.arrays().items()}
         with atomic_write(self.faces(found.span)) as partial, partial.open("wb") as file:
             np.savez(file, **arrays)
@@ -279,6 +277,16 @@ def _measurements(data: dict[str, Any]) -> FaceMeasurements:
     """Every field that was saved; None for one that was not measured in all frames of the span."""
     names = [field.name for field in fields(FaceMeasurements)]
     return FaceMeasurements(**{name: data.get(_MEASURED + name) for name in names})
+
+
+def _motion_arrays(detections: Sequence[FrameDetections]) -> dict[str, Any]:
+    """How many motions each detection frame has, then the pts and maps of all of them."""
+    motion = [motion for one in detections for motion in one.motion]
+    return {
+        "motions": np.array([len(one.motion) for one in detections], np.int64),
+        "motion_pts": np.array([one.pts for one in motion], np.int64),
+        "motion_maps": np.concatenate([np.zeros((0, 2, 3)), *(one.maps for one in motion)]),
+    }
 
 
 def _numbers(damage: Sequence[Damage]) -> Iterator[int]:

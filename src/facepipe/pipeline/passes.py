@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -119,23 +119,14 @@ def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
 
 def render_pass(run: Run, analysis: Analysis) -> tuple[list[Part], int]:
     """Render the spans that change; gives all parts in order, and how many the job had kept."""
-    spans, tasks = _spans_to_write(run.plan, analysis), []
+    spans = _spans_to_write(run.plan, analysis)
     info, job = run.plan.info, run.job
     known = ((span.index, None if span.copied else job.kept_part(span)) for span in spans)
     parts = {index: part for index, part in known if part is not None}
     resumed = len(parts)
     copied = {s.index: Part(s, "", _frames_within(info, s), 0) for s in spans if s.copied}
     parts |= copied
-    joins = 0 < len(copied) < len(spans)
-    encode = joinable_settings(run.plan.encode, info) if joins else run.plan.encode
-    tracks = faded(analysis.tracks, analysis.cuts, info, spans[0].start, spans[-1].stop)
-    for span in spans:
-        if span.index not in parts:
-            seen = tracks_within(tracks, span, info)
-            restore = run.settings.restore
-            tasks.append(RenderTask(_slim(info), span, seen, restore, encode, job.part(span)))
-    # The longest first, so that no core is left alone with one at the end.
-    tasks.sort(key=rendering_work, reverse=True)
+    tasks = _render_tasks(run, analysis, spans, parts)
     failed: list[PassThroughTask] = []
 
     def keep(outcome: Outcome[Part]) -> None:
@@ -151,6 +142,26 @@ def render_pass(run: Run, analysis: Analysis) -> tuple[list[Part], int]:
         raise WorkerError(f"every span failed; {failed[0].reason}")
     _pass_through(run, failed, parts)
     return [parts[span.index] for span in spans], resumed
+
+
+def _render_tasks(
+    run: Run, analysis: Analysis, spans: Sequence[Span], parts: Container[int]
+) -> list[RenderTask]:
+    """A task for each span that has no part yet, the longest first."""
+    info, encode, restore = run.plan.info, run.plan.encode, run.settings.restore
+    if any(span.copied for span in spans) and not all(span.copied for span in spans):
+        encode = joinable_settings(encode, info)
+    tracks = faded(analysis.tracks, analysis.cuts, info, spans[0].start, spans[-1].stop)
+    slim = _slim(info)
+    tasks = [
+        RenderTask(
+            slim, span, tracks_within(tracks, span, info), restore, encode, run.job.part(span)
+        )
+        for span in spans
+        if span.index not in parts
+    ]
+    # So that no core is left alone with a long one at the end.
+    return sorted(tasks, key=rendering_work, reverse=True)
 
 
 def _pass_through(run: Run, failed: Sequence[PassThroughTask], parts: dict[int, Part]) -> None:

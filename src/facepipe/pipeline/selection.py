@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,11 +26,7 @@ def choose(tracks: Sequence[Track], wanted: ChooseSettings, info: VideoInfo) -> 
     centre of its box does at half of its knots or more. Of two of a size the first is the larger.
     Raises UsageError for a number that no track has, and for a region or mask that does not fit.
     """
-    known = {track.number for track in tracks}
-    unknown = sorted(set(wanted.tracks or ()) - known)
-    if unknown:
-        have = f"1 to {max(known)}" if known else "none at all"
-        raise UsageError(f"--tracks: there is no track {unknown[0]}; tracks here: {have}")
+    _check_numbers(wanted.tracks or (), {track.number for track in tracks})
     within = region_of(wanted, info)
     chosen: list[Track] = []
     for track in tracks:
@@ -40,14 +36,23 @@ def choose(tracks: Sequence[Track], wanted: ChooseSettings, info: VideoInfo) -> 
         elif within is not None and not within(_middles(track, info)).mean() >= 0.5:
             reason = "outside --region"
         chosen.append(track if reason is None else _refused(track, reason))
-    if wanted.largest is not None:
-        enhanced = sorted(
-            (track for track in chosen if track.enhance), key=lambda track: -track.size
-        )
-        small = {track.number for track in enhanced[wanted.largest :]}
-        reason = f"not among the {wanted.largest} largest"
-        chosen = [_refused(one, reason) if one.number in small else one for one in chosen]
-    return tuple(chosen)
+    return tuple(chosen if wanted.largest is None else _largest(chosen, wanted.largest))
+
+
+def _check_numbers(wanted: Iterable[int], known: Collection[int]) -> None:
+    """Raise UsageError for a number that no track has."""
+    unknown = sorted(set(wanted).difference(known))
+    if unknown:
+        have = f"1 to {max(known)}" if known else "none at all"
+        raise UsageError(f"--tracks: there is no track {unknown[0]}; tracks here: {have}")
+
+
+def _largest(tracks: Sequence[Track], count: int) -> list[Track]:
+    """The tracks; of those that are enhanced, all but the `count` largest are refused."""
+    enhanced = sorted((track for track in tracks if track.enhance), key=lambda track: -track.size)
+    small = {track.number for track in enhanced[count:]}
+    reason = f"not among the {count} largest"
+    return [_refused(track, reason) if track.number in small else track for track in tracks]
 
 
 def _refused(track: Track, reason: str) -> Track:

@@ -10,6 +10,7 @@ import platform
 from collections.abc import Sequence
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 from facepipe._files import write_text
+from facepipe.configs.notices import NOTICE
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Clock, Damage, Part, Track, VideoInfo
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
@@ -30,13 +32,6 @@ from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.analysis_file import track_summary
 from facepipe.video import EncodeSettings
 from facepipe.video.damage import describe_damage, merged, places
-
-NOTICE = (
-    "Enhanced faces are plausible inventions of a neural network. They are no evidence of what a "
-    "person looked like and must not be used to identify anyone. Keep the original."
-)
-#: What the container itself says, where a player or a machine may read it.
-CONTAINER_TAG = "AI-enhanced faces (facepipe): plausible inventions, no evidence"
 
 _PACKAGES = ("facepipe", "numpy", "opencv-python-headless", "av", "onnxruntime", "torch")
 
@@ -196,10 +191,9 @@ def make_sidecar(
 
     `earlier` are seconds by which all times of the output are earlier than the source's.
     """
-    damage = merged(
-        [*info.damage, *analysis.damage, *(one for part in parts for one in part.damage)], info.pts
-    )
-    part_warnings = [warning for part in parts for warning in part.warnings]
+    of_parts = chain.from_iterable(part.damage for part in parts)
+    damage = merged([*info.damage, *analysis.damage, *of_parts], info.pts)
+    part_warnings = chain.from_iterable(part.warnings for part in parts)
     described = describe_damage(damage, info.time_base)
     warnings = [*info.warnings, *analysis.warnings, *part_warnings, *described, *notes]
     return Sidecar(

@@ -104,20 +104,23 @@ def _untouched(
     info: VideoInfo, start: int, stop: int, changed: Iterable[tuple[int, int]]
 ) -> list[tuple[int, int]]:
     """Runs of closed groups within start .. stop in which nothing changes."""
-    busy: list[tuple[int, int]] = []
-    for first, last in sorted(changed):
-        if busy and first <= busy[-1][1]:
-            busy[-1] = busy[-1][0], max(busy[-1][1], last)
-        else:
-            busy.append((first, last))
+    busy = _joined(sorted(changed))
     ends = [last for _, last in busy]
-    runs: list[tuple[int, int]] = []
+    groups: list[tuple[int, int]] = []
     for a, b in info.closed_gops:
         at = bisect_left(ends, a)
-        if a < start or b > stop or (at < len(busy) and busy[at][0] < b):
-            continue
-        if runs and runs[-1][1] == a:
-            runs[-1] = runs[-1][0], b
+        changes = at < len(busy) and busy[at][0] < b
+        if start <= a and b <= stop and not changes:
+            groups.append((a, b))
+    return _joined(groups)
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges by rising start, where those that meet or overlap are one."""
+    joined: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if joined and first <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], last)
         else:
-            runs.append((a, b))
-    return runs
+            joined.append((first, last))
+    return joined

@@ -16,6 +16,7 @@ import cv2
 import fsspec
 
 from facepipe._files import is_address, is_there, write_bytes
+from facepipe.configs.notices import CONTAINER_TAG
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError, UsageError
@@ -27,7 +28,6 @@ from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.preflight import check_output, check_restorer
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
-    CONTAINER_TAG,
     make_sidecar,
     scale_advice,
     sidecar_path,

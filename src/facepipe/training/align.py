@@ -40,7 +40,7 @@ def align_photographs(
     count = 0
     with atomic_write(target) as partial, zipfile.ZipFile(partial, "w") as archive:
         for done, path in enumerate(paths, 1):
-            for face in _aligned_faces(read_image(path), detector):
+            for face in _aligned_faces(read_rgb(path), detector):
                 buffer = io.BytesIO()
                 Image.fromarray(face).save(buffer, "PNG")
                 archive.writestr(f"{count:06}-{path.stem}.png", buffer.getvalue())
@@ -52,7 +52,7 @@ def align_photographs(
     return count
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_rgb(path: Path) -> NDArray[np.uint8]:
     """Read an image as RGB (H, W, 3), upright by EXIF. Raises InputError where that fails."""
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:

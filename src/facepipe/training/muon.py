@@ -9,7 +9,7 @@ learning rate serves both.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -54,15 +54,26 @@ class Muon(torch.optim.Optimizer):
                 if parameter.grad is not None:
                     by_shape[parameter.shape[0], parameter[0].numel()].append(parameter)
             for shape, parameters in by_shape.items():
-                gradients = [p.grad for p in parameters if p.grad is not None]
-                momenta = [self._momentum(parameter) for parameter in parameters]
-                torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-                nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
-                directions = orthogonalized(torch.stack([one.reshape(shape) for one in nesterov]))
-                step_size = group["lr"] * _ADAM_RMS * max(shape) ** 0.5
-                for parameter, direction in zip(parameters, directions, strict=True):
-                    parameter.add_(direction.view(parameter.shape), alpha=-step_size)
+                self._update(parameters, shape, lr=group["lr"], momentum=group["momentum"])
         return loss
+
+    def _update(
+        self,
+        parameters: Sequence[nn.Parameter],
+        shape: tuple[int, int],
+        *,
+        lr: float,
+        momentum: float,
+    ) -> None:
+        """One step of parameters that are matrices of one shape."""
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        momenta = [self._momentum(parameter) for parameter in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - momentum)
+        nesterov = torch._foreach_lerp(gradients, momenta, momentum)
+        directions = orthogonalized(torch.stack([one.reshape(shape) for one in nesterov]))
+        step_size = lr * _ADAM_RMS * max(shape) ** 0.5
+        for parameter, direction in zip(parameters, directions, strict=True):
+            parameter.add_(direction.view(parameter.shape), alpha=-step_size)
 
     def _momentum(self, parameter: nn.Parameter) -> Tensor:
         state = self.state[parameter]

@@ -129,13 +129,19 @@ class Container:
         if is_cover(stream) and has_decoder(stream):
             return None if self.covers else "it holds no covers"
         if stream.type == "data":
-            if codec == "unknown":
-                return HOMELESS
-            known = self.data and (self.codecs is None or codec in self.codecs)
-            return None if known else "it holds no such data"
+            return self._data_refusal(codec)
         if stream.type not in ("video", "audio", "subtitle") or not has_decoder(stream):
             return "no container takes a stream of an unknown kind"
-        if stream.type == "subtitle" and not self.subtitles:
+        return self._codec_refusal(stream.type, codec)
+
+    def _data_refusal(self, codec: str) -> str | None:
+        if codec == "unknown":
+            return HOMELESS
+        known = self.data and (self.codecs is None or codec in self.codecs)
+        return None if known else "it holds no such data"
+
+    def _codec_refusal(self, kind: str, codec: str) -> str | None:
+        if kind == "subtitle" and not self.subtitles:
             return "its subtitles have no end"
         return None if self.takes(codec) else f"it takes no {codec}"
 
@@ -226,6 +232,29 @@ SUGGESTED = (".mkv", ".mp4", ".mov", ".webm", ".ts", ".m2ts", ".nut")
 _BY_SUFFIX = {suffix: container for container in CONTAINERS for suffix in container.suffixes}
 #: Suffixes of the files that can be written.
 WRITTEN_SUFFIXES = frozenset(_BY_SUFFIX)
+#: Suffixes of the videos that can be read.
+READ_SUFFIXES = WRITTEN_SUFFIXES | {
+    *(".mts", ".avi", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".vob", ".mxf", ".ogv", ".3gp"),
+    *(".3g2", ".dv", ".rm", ".wtv", ".y4m", ".ivf"),
+}
+#: Suffix of what is written of a source whose own container is not: it holds the most.
+GENERAL_SUFFIX = MATROSKA.suffixes[0]
+#: Suffix of rendered parts, in whatever container (`encoders.settings.part_container`).
+PART_SUFFIX = NUT.suffixes[0]
+
+
+def is_indexed(format_name: str) -> bool:
+    """Whether what FFmpeg's demuxer of that name reads has an index that leads to every packet."""
+    return any(container.isobmff and container.matches(format_name) for container in CONTAINERS)
+
+
+def is_timed_as_decoded(format_name: str, codec: str) -> bool:
+    """Whether packets state when they are decoded, and not when their frame is shown.
+
+    AVI, which is read and not written, has no other times. FFmpeg works out the others for MPEG-4,
+    but not for these codecs.
+    """
+    return format_name == "avi" and codec in ("h264", "hevc")
 
 
 def container_of(target: Path | str) -> Container:

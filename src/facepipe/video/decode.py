@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import av
 import numpy as np
@@ -13,11 +13,11 @@ from av.container import InputContainer
 from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
 from facepipe.video.clock import timed
 from facepipe.video.conform import ParameterSetTracker, conformed
+from facepipe.video.containers import is_timed_as_decoded
 from facepipe.video.damage import DecodeReport
 from facepipe.video.pixel_formats import colour_of, views, working_format
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.sources import SOUGHT_BY_POSITION, open_source
-from facepipe.video.timestamps import is_timed_as_decoded
 
 #: Pixels of a frame that are decoded whatever the video's size: damage must not take all memory.
 _MAX_PIXELS = 36_000_000
@@ -45,14 +45,14 @@ def decode(
     format = working_format(info.pix_fmt)
     begin, end = bisect_left(info.pts, span.start), bisect_left(info.pts, span.stop)
     wanted = info.pts[max(begin - before, 0) : end]
-    start = wanted[0] if wanted else span.start
+    start = next(iter(wanted), span.start)
     missing = Counter(wanted)
     last: int | None = None
     extra = 0
     for image, pts in _timed(_frames_from(info, start, threads, report), info):
         if pts < start:
             continue
-        if last is not None and (pts < last or (pts == last and not missing[pts])):
+        if _is_out_of_order(pts, last, missing):
             report.add("are out of order and left out", pts)
             continue
         if pts >= span.stop:
@@ -63,13 +63,24 @@ def decode(
         missing[pts] -= 1
         frame, faults = _frame(image, pts, info, format)
         if span.start <= pts < span.stop:
-            damaged = image.is_corrupt or pts in report.refused()
-            for what in ("are damaged", *faults) if damaged else faults:
-                report.add(what, pts)
+            _report_faults(report, image, pts, faults)
         yield frame
-    for pts, count in missing.items():
-        if count > 0 and pts >= span.start:
+    for pts in missing.elements():
+        if pts >= span.start:
             report.add("do not decode", pts)
+
+
+def _report_faults(
+    report: DecodeReport, image: av.VideoFrame, pts: int, faults: Sequence[str]
+) -> None:
+    damaged = image.is_corrupt or pts in report.refused()
+    for what in ("are damaged", *faults) if damaged else faults:
+        report.add(what, pts)
+
+
+def _is_out_of_order(pts: int, last: int | None, missing: Mapping[int, int]) -> bool:
+    """Whether a frame comes after a later one, or once more where none of its pts is missing."""
+    return last is not None and (pts < last or (pts == last and not missing[pts]))
 
 
 def _timed(images: Iterator[av.VideoFrame], info: VideoInfo) -> Iterator[tuple[av.VideoFrame, int]]:

@@ -143,7 +143,7 @@ def _add_stream(
     configure(context, settings, info, pix_fmt)
     stream.time_base = info.time_base
     if decoded is not None:
-        tags = tags_of(decoded, pix_fmt, info, context.height)
+        tags = written_tags(decoded, pix_fmt, info, context.height)
         context.color_range, context.colorspace = tags
         context.color_primaries = decoded.color_primaries
         context.color_trc = decoded.color_trc
@@ -175,7 +175,9 @@ def _tag_limited_range(context: av.VideoCodecContext) -> None:
     context.extradata = b"".join(bytes(packet) for packet in tagged) or context.extradata
 
 
-def tags_of(frame: av.VideoFrame, pix_fmt: str, info: VideoInfo, height: int) -> tuple[int, int]:
+def written_tags(
+    frame: av.VideoFrame, pix_fmt: str, info: VideoInfo, height: int
+) -> tuple[int, int]:
     """Colour range and matrix to write: the source's, unless RGB has to become something else.
 
     `frame` is the source's, `height` that of the video to be written. A matrix that the source
@@ -216,7 +218,12 @@ def _encoder_frame(frame: Frame, pix_fmt: str, info: VideoInfo) -> av.VideoFrame
         plane[...] = pixels
     if layout == pix_fmt:
         return fresh
-    to_yuv = frame.format.model == "rgb" and pixel_format(pix_fmt).model != "rgb"
+    return _converted(fresh, pix_fmt, rgb=frame.format.model == "rgb", info=info)
+
+
+def _converted(fresh: av.VideoFrame, pix_fmt: str, *, rgb: bool, info: VideoInfo) -> av.VideoFrame:
+    """The frame in another pixel format; `rgb` says whether it is in RGB now."""
+    to_yuv = rgb and pixel_format(pix_fmt).model != "rgb"
     matrix = ("ITU601" if info.height < 720 else "ITU709") if to_yuv else None
     return fresh.reformat(
         format=pix_fmt,

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from facepipe.datatypes import Damage
 
-#: Containers whose index leads to every packet: bytes between them mean nothing.
-_INDEXED = "mov,mp4"
 #: Share of a usual packet that a lost frame leaves behind at least.
 _LEAST_SHARE = 0.4
 #: A frame rate is constant where this share of the steps differs from the usual by so little.
@@ -32,18 +30,19 @@ class Layout:
         if position is not None and position >= 0:
             self._columns.extend((position, size, _NO_PTS if pts is None else pts))
 
-    def lost(self, container: str, all_pts: Sequence[int], step: int) -> list[Damage]:
+    def lost(self, all_pts: Sequence[int], step: int) -> list[Damage]:
         """Gaps between the sorted pts of the frames, usually `step` ticks long, that held frames.
 
         A gap alone is no damage: a video may pause. Bytes that belong to no packet must lie there,
         about as many as so many frames take, beyond what the container puts between packets.
-        Nothing is found in a video of variable frame rate, or padded to a constant bit rate.
+        Nothing is found in a video of variable frame rate, or padded to a constant bit rate. Not
+        for a container whose index leads to every packet: bytes between them mean nothing there.
         """
         rows = np.array(self._columns, np.int64).reshape(-1, 3)
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         own = np.flatnonzero(rows[:, 2] != _NO_PTS)
         gaps = _gaps(all_pts, step)
-        if container.startswith(_INDEXED) or len(own) < 2 * _NEIGHBOURS or not gaps:
+        if len(own) < 2 * _NEIGHBOURS or not gaps:
             return []
         unclaimed = _unclaimed(rows, own)
         usual = float(np.median(unclaimed))

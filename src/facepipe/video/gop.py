@@ -27,21 +27,28 @@ def closed_gops(packets: Sequence[PacketInfo]) -> tuple[tuple[int, int], ...]:
     if not known:
         return ()
     low, high = min(known) - 1, max(known) + 1
+    found: list[tuple[int, int]] = []
+    for first, stop in pairwise([*_starts(packets, low, high), len(packets)]):
+        if _is_intact(packets[first:stop]):
+            end = packets[stop].pts if stop < len(packets) else high
+            found.append((packets[first].pts, end))  # type: ignore[arg-type]
+    return tuple(found)
+
+
+def _starts(packets: Sequence[PacketInfo], low: int, high: int) -> list[int]:
+    """Places where a group begins; all pts lie between `low` and `high`, both excluded."""
     before = np.array([low] + [low if p.pts is None else p.pts for p in packets])[:-1]
     after = np.array([high if p.pts is None else p.pts for p in packets])
     before = np.maximum.accumulate(before)
     after = np.minimum.accumulate(after[::-1])[::-1]
-    starts = [
+    return [
         at
         for at, packet in enumerate(packets)
         if packet.is_random_access and packet.pts is not None
         if before[at] < packet.pts <= after[at]
     ]
-    found: list[tuple[int, int]] = []
-    for first, stop in pairwise([*starts, len(packets)]):
-        group = packets[first:stop]
-        times = {packet.pts for packet in group}
-        if all(packet.is_intact for packet in group) and len(times) == len(group):
-            end = packets[stop].pts if stop < len(packets) else high
-            found.append((packets[first].pts, end))  # type: ignore[arg-type]
-    return tuple(found)
+
+
+def _is_intact(group: Sequence[PacketInfo]) -> bool:
+    times = {packet.pts for packet in group}
+    return all(packet.is_intact for packet in group) and len(times) == len(group)

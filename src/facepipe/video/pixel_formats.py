@@ -45,19 +45,25 @@ def pixel_format(name: str) -> PixelFormat:
     alpha = any(part.is_alpha for part in parts) and not described.has_palette
     colours = len(parts) - alpha
     rgb = described.is_rgb or described.has_palette
-    shift_x = shift_y = 0
-    if not rgb and colours == 3:
-        shift_x = (64 // described.chroma_width(64)).bit_length() - 1
-        shift_y = (64 // described.chroma_height(64)).bit_length() - 1
     bits = max((part.bits for part in parts), default=0)
-    unreadable = colours not in (1, 3) or described.is_bayer or name.startswith("xyz")
-    if unreadable or bits > 16 or "f16" in name or "f32" in name:
+    if not _is_readable(described, colours, bits):
         raise InputError(
             f"pixel format {name} is not supported: facepipe takes yuv, rgb and gray "
             "with integer components of at most 16 bits"
         )
     model = "rgb" if rgb else "gray" if colours == 1 else "yuv"
+    shift_x = shift_y = 0
+    if model == "yuv":
+        shift_x = (64 // described.chroma_width(64)).bit_length() - 1
+        shift_y = (64 // described.chroma_height(64)).bit_length() - 1
     return PixelFormat(name, model, max(bits, 8), shift_x, shift_y, alpha)  # type: ignore[arg-type]
+
+
+def _is_readable(described: av.VideoFormat, colours: int, bits: int) -> bool:
+    """Whether it is yuv, rgb or gray with integer components of at most 16 bits."""
+    name = described.name
+    known = colours in (1, 3) and not described.is_bayer and not name.startswith("xyz")
+    return known and bits <= 16 and "f16" not in name and "f32" not in name
 
 
 def is_working(name: str) -> bool:

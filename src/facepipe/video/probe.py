@@ -20,7 +20,7 @@ from facepipe.errors import InputError
 from facepipe.video.clock import describe_clock, timed
 from facepipe.video.clock_scan import ClockScan
 from facepipe.video.conform import tags_of
-from facepipe.video.containers import MATROSKA, MOV
+from facepipe.video.containers import MATROSKA, MOV, is_indexed, is_timed_as_decoded
 from facepipe.video.damage import merged
 from facepipe.video.gaps import Layout
 from facepipe.video.pixel_formats import pixel_format
@@ -28,7 +28,7 @@ from facepipe.video.pyav.chroma import chroma_location
 from facepipe.video.scan import CodingScan, FirstFrameScan, TimingScan, is_shown
 from facepipe.video.sources import describe, heads_of, is_fragmented, open_source
 from facepipe.video.streams import codec_name, is_chapter_track, main_video
-from facepipe.video.timestamps import is_timed_as_decoded, usual_duration
+from facepipe.video.timestamps import usual_duration
 
 #: Seconds that may be missing at the end of a video by what its container says.
 _TOLERATED = Fraction(1, 2)
@@ -172,10 +172,11 @@ class SourceScan:
     def _damage(self) -> list[Damage]:
         pts = self._timing.stated_pts
         count = self._packets[self._video.index]
+        indexed = is_indexed(self._container.format.name)
         return [
             *self._timing.damage,
             *_missing_at_end(self._container, self._video, pts, count, self._unread),
-            *self._layout.lost(self._container.format.name, pts, usual_duration(pts)),
+            *(() if indexed else self._layout.lost(pts, usual_duration(pts))),
         ]
 
     def _pix_fmt(self) -> str:

@@ -8,14 +8,6 @@ from itertools import pairwise
 from statistics import median_low
 
 
-def is_timed_as_decoded(container: str, codec: str) -> bool:
-    """Whether packets state when they are decoded, and not when their frame is shown.
-
-    AVI has no other times. FFmpeg works out the others for MPEG-4, but not for these codecs.
-    """
-    return container == "avi" and codec in ("h264", "hevc")
-
-
 def decode_times(pts: Sequence[int], earliest: int | None = None) -> list[int]:
     """One dts for each packet, given pts in decoding order: rising, and never above its pts.
 

@@ -154,19 +154,11 @@ def dispatch(
             for handle in ended:
                 run = running.pop(handle)
                 ids = _ids(function, run.number, tasks[run.number])
-                try:
-                    outcome = Outcome(run.number, engine.result(handle))
-                    log.info("task done", extra=ids)
-                except Exception as error:  # whatever a task raises becomes its outcome
-                    attempt = attempts[run.number]
-                    retry = attempt.should_retry(error, engine.max_lost_workers)
-                    ids["attempt"] = attempt.count
-                    log.warning("%s: %s", "tried again" if retry else "given up", error, extra=ids)
-                    if retry:
-                        waiting.insert(0, run.number)
-                        continue
-                    outcome = Outcome(run.number, None, _final(error, run.stalled, patience))
-                yield outcome
+                outcome = _outcome(engine, handle, run, attempts[run.number], patience, ids)
+                if outcome is None:
+                    waiting.insert(0, run.number)
+                else:
+                    yield outcome
     finally:
         for handle in running:
             engine.abandon(handle)
@@ -192,6 +184,26 @@ def _start_due(
         log.info("task begun", extra=_ids(function, number, tasks[number]))
         waiting.remove(number)
         running[handle] = _Running(number, time.monotonic())
+
+
+def _outcome(
+    engine: Engine[Handle],
+    handle: Handle,
+    run: _Running,
+    attempts: _Attempts,
+    patience: float,
+    ids: dict[str, object],
+) -> Outcome[Any] | None:
+    """What became of a task whose run has ended; None: it is to be tried again."""
+    try:
+        outcome = Outcome(run.number, engine.result(handle))
+        log.info("task done", extra=ids)
+    except Exception as error:  # whatever a task raises becomes its outcome
+        retry = attempts.should_retry(error, engine.max_lost_workers)
+        ids["attempt"] = attempts.count
+        log.warning("%s: %s", "tried again" if retry else "given up", error, extra=ids)
+        return None if retry else Outcome(run.number, None, _final(error, run.stalled, patience))
+    return outcome
 
 
 def _ids(function: TaskFunction[Task, Result], number: int, task: object) -> dict[str, object]:

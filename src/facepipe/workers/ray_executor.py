@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -34,6 +34,7 @@ _CONNECT_SECONDS = 10.0
 _START_SECONDS = 120.0
 
 
+@runtime_checkable
 class RemoteTask(Protocol):
     """A task that also runs on machines which see neither its source nor its target."""
 
@@ -135,7 +136,7 @@ class _Worker:
 
         try:
             with self._metrics.measure(function.__name__) as measured:
-                if self._file_server is None or not hasattr(task, "for_remote"):
+                if self._file_server is None or not isinstance(task, RemoteTask):
                     measured.result = function(task, progress)
                     return measured.result, {}
                 with tempfile.TemporaryDirectory(prefix="facepipe-") as folder:
@@ -216,7 +217,7 @@ class ActorEngine:
             if not self._idle:
                 return None
             actor = self._idle.pop(0)
-            output_folder = getattr(task, "output_folder", None)
+            output_folder = task.output_folder if isinstance(task, RemoteTask) else None
             handle = _Busy(actor, actor.handle.work.remote(function, task), output_folder)
             self._busy.add(handle)
             return handle

@@ -38,7 +38,7 @@ def archive(faces_folder: Path) -> FaceArchive:
 @pytest.fixture(autouse=True)
 def without_perceptual(monkeypatch: pytest.MonkeyPatch) -> None:
     """Results must not depend on whether the optional package is installed."""
-    monkeypatch.setattr(evaluate, "find_stlpips_weights", lambda: None)
+    monkeypatch.setattr(evaluate, "load_installed_stlpips", lambda: None)
     monkeypatch.setattr(evaluate, "find_identity_weights", lambda: None)
 
 
@@ -190,10 +190,9 @@ def test_without_the_perceptual_package_a_note_says_so(archive: FaceArchive) -> 
 
 
 def test_with_perceptual_weights_the_column_is_filled(
-    archive: FaceArchive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    archive: FaceArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "find_stlpips_weights", lambda: tmp_path)
-    monkeypatch.setattr(evaluate, "load_stlpips", lambda _: evaluate.StLpips())
+    monkeypatch.setattr(evaluate, "load_installed_stlpips", evaluate.StLpips)
     found = evaluate_faces(archive, {"dark": darkened}, protocol="bicubic8", limit=2)
     assert all(row.st_lpips is not None for row in found.rows)
     assert [note.split()[0] for note in found.notes] == ["identity"]

@@ -8,7 +8,14 @@ import torch
 from numpy.typing import NDArray
 
 from facepipe.errors import ModelError
-from facepipe.evaluation.metrics import PSNR_CEILING, luma, measurable, measure, psnr, ssim_map
+from facepipe.evaluation.metrics import (
+    PSNR_CEILING,
+    bt601_luma,
+    measurable,
+    measure,
+    psnr,
+    ssim_map,
+)
 from facepipe.models.networks.stlpips import StLpips, find_stlpips_weights, load_stlpips
 
 EVERYWHERE = np.ones((48, 56), np.bool_)
@@ -55,7 +62,7 @@ def test_psnr_of_a_known_difference() -> None:
 
 def test_luma_spans_studio_range() -> None:
     colours = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 0, 255]]], np.uint8)
-    np.testing.assert_allclose(luma(colours), [[16, 235, 81.481, 40.966]], atol=1e-9)
+    np.testing.assert_allclose(bt601_luma(colours), [[16, 235, 81.481, 40.966]], atol=1e-9)
 
 
 @pytest.mark.parametrize("place", [(0, 0, 0), (20, 30, 1), (47, 55, 2), (3, 50, 2)])
@@ -65,7 +72,7 @@ def test_ssim_of_the_volume_follows_its_formula(place: tuple[int, int, int]) -> 
 
 
 def test_ssim_of_a_plane_follows_its_formula() -> None:
-    one, other = (luma(image) for image in two_images())
+    one, other = (bt601_luma(image) for image in two_images())
     for place in ((0, 0), (24, 28), (47, 3)):
         assert ssim_map(one, other)[place] == pytest.approx(ssim_at(one, other, place), abs=1e-9)
 
@@ -89,10 +96,10 @@ def test_measure_gives_all_four_figures_in_their_conventions() -> None:
     a, b = one.astype(float), other.astype(float)
     assert found.psnr_rgb == pytest.approx(10 * np.log10(255**2 / np.mean((a - b) ** 2)))
     inner = np.s_[8:-8, 8:-8]
-    y_error = np.mean((luma(one) - luma(other))[inner] ** 2)
+    y_error = np.mean((bt601_luma(one) - bt601_luma(other))[inner] ** 2)
     assert found.psnr_y == pytest.approx(10 * np.log10(255**2 / y_error))
     assert found.ssim_rgb3d == pytest.approx(ssim_map(a, b).mean())
-    y_map = ssim_map(luma(one)[inner], luma(other)[inner])
+    y_map = ssim_map(bt601_luma(one)[inner], bt601_luma(other)[inner])
     assert found.ssim_y == pytest.approx(y_map[5:-5, 5:-5].mean())
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facepipe.configs.notices import NOTICE
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import (
     Analysis,
@@ -22,7 +23,7 @@ from facepipe.datatypes import (
     VideoInfo,
 )
 from facepipe.errors import OutputError
-from facepipe.pipeline.sidecar import NOTICE, Sidecar, make_sidecar, write_sidecar
+from facepipe.pipeline.sidecar import Sidecar, make_sidecar, write_sidecar
 from facepipe.video import EncodeSettings
 
 INFO = VideoInfo(

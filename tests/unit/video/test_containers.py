@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,8 +22,15 @@ from facepipe.video import (
     containers,
     earlier_by,
     probe,
+    sources,
 )
-from facepipe.video.containers import CONTAINERS, SUGGESTED, WRITTEN_SUFFIXES, container_of
+from facepipe.video.containers import (
+    CONTAINERS,
+    READ_SUFFIXES,
+    SUGGESTED,
+    WRITTEN_SUFFIXES,
+    container_of,
+)
 from facepipe.video.muxing.languages import same_language
 from facepipe.video.muxing.subtitles import TEXT_CODECS
 from facepipe.video.pixel_formats import side_data
@@ -295,16 +303,28 @@ def test_a_cover_in_mp4_is_worth_more_than_keys_of_ones_own(tmp_path: Path, rend
 
 
 def test_no_muxer_is_named_outside_its_row() -> None:
-    """Demuxers are named where files are opened; chroma lies on a floor below the rows."""
+    """Neither a demuxer, nor a suffix; also not in the middle of a text such as "a{number}.mp4".
+
+    Demuxers are named where files are opened; chroma lies on a floor below the rows.
+    """
     package = Path(containers.__file__).parents[1]
     allowed = {"video/containers.py", "video/sources.py", "video/pyav/chroma.py"}
-    names = {container.muxer for container in CONTAINERS}
+    muxers = {container.muxer for container in CONTAINERS}
+    demuxers = {name for names in sources._DEMUXERS for name in names.split(",")}
+    assert {"avi", "mp4", "nut"} < muxers | demuxers
+    names = (muxers | demuxers) - av.codecs_available  # "flv" is an encoder, too
+    suffix = re.compile(rf"\S*({'|'.join(map(re.escape, READ_SUFFIXES))})")
+
+    def is_named(text: object) -> bool:
+        if not isinstance(text, str):
+            return False
+        return set(text.split(",")) <= names or suffix.fullmatch(text) is not None
+
     for path in sorted(package.rglob("*.py")):
-        named = {
-            node.value
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.Constant) and node.value in names
-        }
+        constants = [
+            n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)
+        ]
+        named = [constant.value for constant in constants if is_named(constant.value)]
         assert not named or path.relative_to(package).as_posix() in allowed, (path, named)
 
 

@@ -14,7 +14,7 @@ import pytest
 from facepipe.datatypes import Colour, Frame, Part, PixelFormat, Plane, VideoInfo
 from facepipe.errors import InputError, MediaError, UsageError
 from facepipe.video import EncodeSettings, check_encoder, decode, encode, output_pix_fmt, probe
-from facepipe.video.encode import part_shift, tags_of
+from facepipe.video.encode import part_shift, written_tags
 from facepipe.video.muxing.concat import VideoPackets
 from facepipe.video.pyav.chroma import chroma_location
 from media import synthetic
@@ -122,16 +122,16 @@ def test_an_open_matrix_is_told_where_enlarging_would_change_the_guess(
     bt709, number = 1, {"open": 2, "bt601": 6}
     source = replace(info, height=height)
     picture = av.VideoFrame(64, 2 * height, "yuv420p")
-    assert tags_of(picture, "yuv420p", source, 2 * height)[1] == number[told]
+    assert written_tags(picture, "yuv420p", source, 2 * height)[1] == number[told]
     picture.colorspace = bt709
-    assert tags_of(picture, "yuv420p", source, 2 * height)[1] == bt709
+    assert written_tags(picture, "yuv420p", source, 2 * height)[1] == bt709
 
 
 def test_rgb_is_tagged_as_it_was_converted(info: VideoInfo) -> None:
     small, large = replace(info, height=480), replace(info, height=960)
     picture = av.VideoFrame(64, 960, "gbrp")
-    assert tags_of(picture, "yuv444p", small, 960)[1] == 6
-    assert tags_of(picture, "yuv444p", large, 960)[1] == 1
+    assert written_tags(picture, "yuv444p", small, 960)[1] == 6
+    assert written_tags(picture, "yuv444p", large, 960)[1] == 1
 
 
 def test_times_are_exact_even_where_sources_are_not(tmp_path: Path, info: VideoInfo) -> None:

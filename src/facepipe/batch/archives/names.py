@@ -9,6 +9,7 @@ from array import array
 
 from facepipe.batch.archives.members import Limits, Member
 from facepipe.batch.archives.unpack import STEP
+from facepipe.errors import printable
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 DUPLICATE = "a member before it has the same name, but for case or the form of accents"
@@ -30,12 +31,8 @@ def safe_name(stored: str, longest: int) -> tuple[str, str]:
     """
     if len(stored) > longest:
         return "", f"a name of {len(stored)} characters, {longest} are allowed"
-    if not stored.isprintable():
-        kinds = {unicodedata.category(character) for character in stored}
-        if "Cs" in kinds:
-            return "", "a name that is not UTF-8"
-        if kinds & {"Cc", "Zl", "Zp"}:
-            return "", "a name with control characters"
+    if refusal := _characters_refusal(stored):
+        return "", refusal
     path = stored.replace("\\", "/")
     if path.startswith("/"):
         return "", "an absolute name"
@@ -44,6 +41,16 @@ def safe_name(stored: str, longest: int) -> tuple[str, str]:
         return "", "an empty name" if not parts else "a folder's name"
     refusal = next(filter(None, map(_component_refusal, parts)), "")
     return ("", refusal) if refusal else ("/".join(parts), "")
+
+
+def _characters_refusal(stored: str) -> str:
+    """Why the characters of a name are refused; empty: they are not."""
+    if stored.isprintable():
+        return ""
+    kinds = {unicodedata.category(character) for character in stored}
+    if "Cs" in kinds:
+        return "a name that is not UTF-8"
+    return "a name with control characters" if kinds & {"Cc", "Zl", "Zp"} else ""
 
 
 def _component_refusal(component: str) -> str:
@@ -71,10 +78,9 @@ def too_big(member: Member, limits: Limits) -> str:
     return ""
 
 
-def printable(text: str) -> str:
-    """At most 200 characters of a text, with escapes for those that cannot be printed."""
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:201])
-    return shown if len(shown) <= 200 else f"{shown[:199]}…"
+def shown_name(name: str) -> str:
+    """A member's name as messages show it."""
+    return printable(name, longest=200)
 
 
 class Names:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from facepipe.batch.archives.members import Limits, Member, Refused
-from facepipe.batch.archives.names import DUPLICATE, Names, printable, safe_name, too_big
+from facepipe.batch.archives.names import DUPLICATE, Names, safe_name, shown_name, too_big
 from facepipe.batch.archives.tars import TarReader
 from facepipe.batch.archives.zips import ZipReader
 from facepipe.errors import InputError
@@ -52,7 +52,7 @@ class Archive:
                 if not wrong and not names.add(name):
                     wrong = DUPLICATE
                 if wrong:
-                    yield Refused(printable(found.stored), wrong)
+                    yield Refused(shown_name(found.stored), wrong)
                 else:
                     yield replace(found, name=name)
 
@@ -62,7 +62,7 @@ class Archive:
         Raises InputError where the member is damaged, too big, or unpacks to more than it declares.
         """
         limits = limits or self._limits
-        with _naming_damage(self._path, printable(member.name)):
+        with _naming_damage(self._path, shown_name(member.name)):
             if fault := too_big(member, limits):
                 raise ValueError(fault)
             return self._reader.unpacked(member, limits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO
 
 from facepipe.batch.archives.members import Limits, Member
@@ -46,23 +46,20 @@ class TarReader:
                 fault = fault or self._extend(extended, info, at, limits)
                 at += _padded(info.size)
                 continue
-            size = int(extended.get("size", info.size))
-            if size < 0:
-                raise ValueError(f"a negative size at byte {at}")
+            size = _size_of(info, extended, at)
             if info.type == tarfile.GNUTYPE_SPARSE:
                 at = self._after_map(at, limits)
             holds = info.isreg() or info.type not in tarfile.SUPPORTED_TYPES
-            self._stream.expect(at + size if holds else at)
+            held = size if holds else 0
+            self._stream.expect(at + held)
             stored = extended.get("path", info.name)
-            if info.isdir() or (info.isreg() and stored.endswith("/") and not size):
+            if _is_folder(info, stored, size):
                 yield None, ""
             else:
-                fault = fault or _SPECIAL_FILES.get(info.type, "")
-                fault = fault or ("a sparse file" if "sparse" in extended else "")
-                fault = fault or ("" if info.isreg() else f"of an unknown kind ({info.type!r})")
+                fault = fault or _kind_refusal(info, extended)
                 modified = _seconds(extended.get("mtime", info.mtime))
                 yield Member("", stored, size, at, modified), fault
-            at += _padded(size) if holds else 0
+            at += _padded(held)
             extended, headers, fault = {}, 0, ""
 
     def _header(self, at: int, limits: Limits) -> tarfile.TarInfo | None:
@@ -138,6 +135,28 @@ def _pax_records(body: bytes) -> dict[str, str]:
             records["sparse"] = ""
         at = end
     return records
+
+
+def _size_of(info: tarfile.TarInfo, extended: Mapping[str, str], at: int) -> int:
+    """Bytes of a member, by its headers up to byte `at`."""
+    size = int(extended.get("size", info.size))
+    if size < 0:
+        raise ValueError(f"a negative size at byte {at}")
+    return size
+
+
+def _is_folder(info: tarfile.TarInfo, stored: str, size: int) -> bool:
+    """Whether it is one, also by the rule of old tars: an empty file whose name ends in a slash."""
+    return info.isdir() or (info.isreg() and stored.endswith("/") and not size)
+
+
+def _kind_refusal(info: tarfile.TarInfo, extended: Mapping[str, str]) -> str:
+    """Why a member of its kind is refused; empty: it is not."""
+    if info.type in _SPECIAL_FILES:
+        return _SPECIAL_FILES[info.type]
+    if "sparse" in extended:
+        return "a sparse file"
+    return "" if info.isreg() else f"of an unknown kind ({info.type!r})"
 
 
 def _padded(size: int) -> int:

@@ -24,14 +24,31 @@ from facepipe.batch.archives.names import (
     DUPLICATE,
     Names,
     is_archive_name,
-    printable,
     safe_name,
+    shown_name,
 )
 from facepipe.errors import OutputError
 
 _BLOCK = tarfile.BLOCKSIZE
 _FIRST_ZIP_TIME, _LAST_ZIP_TIME = 315532800, 4354819198  # seconds: 1980 to 2107
 _NOT_DEFLATED = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".jxl", ".zip", ".gz")
+
+
+def _add_to_zip(archive: zipfile.ZipFile, name: str, data: bytes, modified: float) -> None:
+    seconds = min(max(modified, _FIRST_ZIP_TIME), _LAST_ZIP_TIME)
+    entry = zipfile.ZipInfo(name, time.gmtime(seconds)[:6])
+    entry.create_system, entry.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+    stored = name.lower().endswith(_NOT_DEFLATED)
+    archive.writestr(entry, data, zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED)
+
+
+def _add_to_tar(file: io.BufferedIOBase, name: str, data: bytes, modified: float) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    info.mtime = int(modified) if modified == int(modified) else modified
+    file.write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict"))
+    file.write(data)
+    file.write(bytes(-len(data) % _BLOCK))
 
 
 class ArchiveWriter:
@@ -77,23 +94,13 @@ class ArchiveWriter:
         if not fault and (safe != name or not self._names.add(name)):
             fault = DUPLICATE if safe == name else "a name that is not in its plain form"
         if fault:
-            raise OutputError(f"{self._target}: {printable(name)}: {fault}")
+            raise OutputError(f"{self._target}: {shown_name(name)}: {fault}")
         known = modified if modified is not None and math.isfinite(modified) else 0
         with self._writing():
             if self._zip is not None:
-                seconds = min(max(known, _FIRST_ZIP_TIME), _LAST_ZIP_TIME)
-                entry = zipfile.ZipInfo(name, time.gmtime(seconds)[:6])
-                entry.create_system, entry.external_attr = 3, (stat.S_IFREG | 0o644) << 16
-                stored = name.lower().endswith(_NOT_DEFLATED)
-                method = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
-                self._zip.writestr(entry, data, method)
+                _add_to_zip(self._zip, name, data, known)
             else:
-                info = tarfile.TarInfo(name)
-                info.size = len(data)
-                info.mtime = int(known) if known == int(known) else known
-                self._file.write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict"))
-                self._file.write(data)
-                self._file.write(bytes(-len(data) % _BLOCK))
+                _add_to_tar(self._file, name, data, known)
 
     def __exit__(
         self,

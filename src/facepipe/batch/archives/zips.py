@@ -49,14 +49,18 @@ class ZipReader:
             return "encrypted"
         if info.compress_type not in _METHODS or info.flag_bits & _PATCHED:
             return f"compressed by a method that is not known here ({info.compress_type})"
-        # Members that share bytes make a small zip unpack to more than any ratio shows.
+        return "it overlaps another member or the archive's directory" if self._laps(info) else ""
+
+    def _laps(self, info: zipfile.ZipInfo) -> bool:
+        """Whether a member overlaps another one or the directory.
+
+        Members that share bytes make a small zip unpack to more than any ratio shows.
+        """
         after = bisect_right(self._starts, info.header_offset)
         end = self._starts[after] if after < len(self._starts) else self._end
         least = _LOCAL_HEADER + len(info.orig_filename) + info.compress_size
         twice = after > 1 and self._starts[after - 2] == info.header_offset
-        if twice or info.header_offset < 0 or info.header_offset + least > end:
-            return "it overlaps another member or the archive's directory"
-        return ""
+        return twice or info.header_offset < 0 or info.header_offset + least > end
 
     def unpacked(self, member: Member, limits: Limits) -> bytes:
         """The content of a member, at most as many bytes as it declares."""

@@ -1,4 +1,4 @@
-"""Appearance descriptors, which tell a face from another one that passes in front of it."""
+"""Appearance descriptors, which separate a face from another one that passes in front of it."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def denoised(frame: Frame, neighbours: Sequence[Frame]) -> Image:
 
 
 def _similarity(image: Image, compensated: Float32, sigma: float) -> Float32:
-    """(H, W, 1) in [0, 1]: how far `compensated` shows the same as `image`, noise apart."""
+    """(H, W, 1) in [0, 1]: how far `compensated` shows the same as `image` but for noise."""
     difference = np.abs(compensated - image).mean(2)
     difference = cv2.GaussianBlur(difference, (0, 0), _SIMILARITY_SIGMA)
     weight = np.clip(2 - difference / (_USUAL * _DIFFERENCE * sigma), 0, 1)

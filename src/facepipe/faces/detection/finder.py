@@ -225,10 +225,10 @@ def refined(
 
     A close-up is cut out, enlarged, and searched plain and mirrored. The landmarks become the mean
     of these two, box and score the mean of the first detection's and theirs. A close-up in which
-    the face is not found counts with score 0: that tells a face from a blot. Landmarks on which the
-    two disagree, or that have not the shape of a face, cost score. The landmarks of a tilted face
-    come from a close-up in which it stands upright; those of a face that cannot reach `score` from
-    the first one.
+    the face is not found counts with score 0: that separates a face from a blot. Landmarks on which
+    the two disagree, or that have not the shape of a face, cost score. The landmarks of a tilted
+    face come from a close-up in which it stands upright; those of a face that cannot reach `score`
+    from the first one.
     """
     boxes, scores = faces.boxes.copy(), faces.scores.copy()
     landmarks = faces.landmarks.copy()

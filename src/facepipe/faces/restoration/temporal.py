@@ -78,8 +78,7 @@ def _smoothed_frame(
     recent: Sequence[_FrameFaces], place: int, max_gap_pts: float
 ) -> tuple[Frame, Crops, Restored]:
     here = recent[place]
-    near = recent[max(place - SMOOTHING_RADIUS, 0) : place + SMOOTHING_RADIUS + 1]
-    neighbours = [one for one in near if one is not here and _gap_pts(one, here) <= max_gap_pts]
+    neighbours = _neighbours(recent, place, max_gap_pts)
     faces = list(here.faces.items())
     if not faces:
         nothing = np.zeros((0, CANVAS, CANVAS, 3), np.float32)
@@ -87,20 +86,10 @@ def _smoothed_frame(
     pixels, sources, parses = [], [], []
     for track, face in faces:
         others = [one.faces[track] for one in neighbours if track in one.faces]
-        weights = [
-            similarity(face.cells, other.cells, window=_WINDOW, noise_variance=face.noise_variance)[
-                ..., None
-            ]
-            for other in others
-        ]
-        total = 1 + np.sum(weights, 0, dtype=np.float32)
-        mean, source = face.restored.pixels[face.row].copy(), face.crops.pixels[face.row].copy()
-        for other, weight in zip(others, weights, strict=True):
-            mean += weight * other.restored.pixels[other.row]
-            source += weight * other.crops.pixels[other.row]
-        pixels.append(mean / total)
-        sources.append(source / total)
-        parses.append(_parse(face, others, [float(weight.mean()) for weight in weights]))
+        mean, source, parse = _means(face, others)
+        pixels.append(mean)
+        sources.append(source)
+        parses.append(parse)
     known = [parse for parse in parses if parse is not None]
     restored = Restored(
         pixels=np.stack(pixels),
@@ -108,6 +97,30 @@ def _smoothed_frame(
         smoothed_source=np.stack(sources),
     )
     return here.frame, _crops(faces), restored
+
+
+def _means(face: _Face, others: Sequence[_Face]) -> tuple[Float32, Float32, Float32 | None]:
+    """Weighted means of a face and the same one in other frames: restored, source, and parse."""
+    weights = [
+        similarity(face.cells, other.cells, window=_WINDOW, noise_variance=face.noise_variance)[
+            ..., None
+        ]
+        for other in others
+    ]
+    total = 1 + np.sum(weights, 0, dtype=np.float32)
+    mean, source = face.restored.pixels[face.row].copy(), face.crops.pixels[face.row].copy()
+    for other, weight in zip(others, weights, strict=True):
+        mean += weight * other.restored.pixels[other.row]
+        source += weight * other.crops.pixels[other.row]
+    parse = _parse(face, others, [float(weight.mean()) for weight in weights])
+    return mean / total, source / total, parse
+
+
+def _neighbours(recent: Sequence[_FrameFaces], place: int, max_gap_pts: float) -> list[_FrameFaces]:
+    """The frames that are averaged with the one at `place`."""
+    here = recent[place]
+    near = recent[max(place - SMOOTHING_RADIUS, 0) : place + SMOOTHING_RADIUS + 1]
+    return [one for one in near if one is not here and _gap_pts(one, here) <= max_gap_pts]
 
 
 def _gap_pts(one: _FrameFaces, other: _FrameFaces) -> int:

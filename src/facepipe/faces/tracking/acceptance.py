@@ -115,22 +115,22 @@ def _turned_away(observations: Observations) -> str | None:
     return f"a profile in {int((shares < PROFILE).sum())} of {len(shares)} looks"
 
 
-def _blurred(observations: Observations, detail: float) -> str | None:
+def _blurred(observations: Observations, sharpness: float) -> str | None:
     """The reason if the sharper half of the detections is blurred: faces blur while they move."""
     known = _known(one.sharpness for one in observations.measurements)
     if not len(known):
         return None
     sharp = _mean_of_better_half(known)
-    if sharp >= detail:
+    if sharp >= sharpness:
         return None
-    return f"blurred: {sharp:.2f} of its contrast is detail, {detail:g} asked for"
+    return f"blurred: {sharp:.2f} of its contrast is detail, {sharpness:g} asked for"
 
 
-def _no_parts(observations: Observations, score: float, features: float) -> str | None:
+def _no_parts(observations: Observations, score: float, visibility: float) -> str | None:
     """The reason if too few parts of a face are visible: the lower the scores, the more must be."""
     shown = _mean_visibility(observations)
     doubt = min(max((doubted_below(score) - _confidence(observations)) / RANGE, 0.0), 1.0)
-    asked = min(LEAST_VISIBILITY, features) + features * doubt
+    asked = min(LEAST_VISIBILITY, visibility) + visibility * doubt
     if shown >= asked:
         return None
     return f"no face by its parts: {shown:.2f} of them seen, {asked:.2f} asked for at its score"

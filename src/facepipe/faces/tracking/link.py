@@ -9,6 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
+from operator import not_
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,8 +140,8 @@ def _follow(
     for frame in frames:
         shot = bisect_right(cuts, frame.pts)
         stays = [t.shot == shot and (frame.pts - t.pts[-1]) * time_base <= patience for t in live]
-        done += [tracklet for tracklet, stay in zip(live, stays, strict=True) if not stay]
-        live = [tracklet for tracklet, stay in zip(live, stays, strict=True) if stay]
+        done += compress(live, map(not_, stays))
+        live = list(compress(live, stays))
         likely = np.nonzero(frame.faces.scores >= floor)[0]
         free = set(likely.tolist())
         if live and free:

@@ -7,6 +7,7 @@ changes, and is smoothed. Then it is brought forth to every frame through which 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
@@ -47,42 +48,50 @@ def motion_compensated(seen: Knots, paths: Sequence[MotionPath], time_base: floa
     score of the one that it was followed from. Knots on the line between their neighbours are left
     out. `time_base` is seconds a tick of pts.
     """
-    steps = [
-        next((moved for at, moved in path if at == following), None)
-        for path, following in zip(paths, seen.pts[1:].tolist(), strict=False)
-    ]
+    following = zip(paths, seen.pts[1:].tolist(), strict=False)
+    steps = [_motion_at(path, pts) for path, pts in following]
     followed = sum(step is not None for step in steps) > len(steps) / 2
     if not followed:
         paths, steps = [()] * len(seen.pts), [None] * len(steps)
-    # From the first detection frame to each; where the face was lost, as if it had rested.
-    forth = [np.eye(2, 3)]
-    for step in steps:
-        forth.append(forth[-1] if step is None else compose(step, forth[-1]))
+    forth = _forth(steps)
     resting = _placed(seen, [invert(one) for one in forth])
     lost = [number + 1 for number, step in enumerate(steps) if step is None and followed]
-    seconds = (seen.pts - seen.pts[0]).astype(np.float64) * time_base
+    boxes, landmarks = _smoothed_runs(resting, lost, time_base, followed=followed)
+    rows = _rows(seen.pts.tolist(), paths, steps)
+    between = _between(rows, replace(seen, boxes=boxes, landmarks=landmarks))
+    maps = [compose(row.moved, forth[row.number]) for row in rows]
+    return _thinned(_placed(between, maps))
+
+
+def _motion_at(path: MotionPath, pts: int) -> Float64 | None:
+    """(2, 3) the motion to the frame of `pts`; None: the path does not reach it."""
+    return next((moved for at, moved in path if at == pts), None)
+
+
+def _forth(steps: Sequence[Float64 | None]) -> list[Float64]:
+    """From the first detection frame to each; where the face was lost, as if it had rested."""
+    forth: list[Float64] = [np.eye(2, 3)]
+    for step in steps:
+        forth.append(forth[-1] if step is None else compose(step, forth[-1]))
+    return forth
+
+
+def _smoothed_runs(
+    resting: Knots, lost: Sequence[int], time_base: float, *, followed: bool
+) -> tuple[Float64, Float64]:
+    """Boxes and landmarks, smoothed in runs that begin anew at the numbers `lost`."""
+    seconds = (resting.pts - resting.pts[0]).astype(np.float64) * time_base
     boxes, landmarks = np.empty_like(resting.boxes), np.empty_like(resting.landmarks)
-    for start, stop in pairwise([0, *lost, len(seen.pts)]):
+    for start, stop in pairwise([0, *lost, len(seconds)]):
         run = slice(start, stop)
         boxes[run], landmarks[run] = smoothed(
             seconds[run],
             resting.boxes[run],
             resting.landmarks[run],
-            seen.scores[run],
+            resting.scores[run],
             followed=followed,
         )
-    rows = _rows(seen.pts.tolist(), paths, steps)
-    number = np.array([row.number for row in rows])
-    shares = np.array([row.share for row in rows])
-    following = np.minimum(number + 1, len(seen.pts) - 1)
-    between = Knots(
-        pts=np.array([row.pts for row in rows], np.int64),
-        boxes=_mixed(boxes, number, following, shares),
-        landmarks=_mixed(landmarks, number, following, shares),
-        scores=seen.scores[number],
-    )
-    maps = [compose(row.moved, forth[row.number]) for row in rows]
-    return _thinned(_placed(between, maps))
+    return boxes, landmarks
 
 
 class _Row(NamedTuple):
@@ -103,22 +112,37 @@ def _rows(
     before ended.
     """
     rows: list[_Row] = []
-    for number, at in enumerate(detected):
-        reached = rows[-1].pts if rows else None
-        if number == 0 or steps[number - 1] is None:
-            back = [(pts, moved) for pts, moved in paths[number] if pts < at]
-            rows += [_Row(p, number, 0.0, m) for p, m in back if reached is None or p > reached]
+    reached = -math.inf
+    ends = [*detected[1:], math.inf]
+    spans = zip(detected, ends, [None, *steps], [*steps, None], strict=True)
+    for number, (at, end, before, after) in enumerate(spans):
+        if before is None:
+            back = ((pts, moved) for pts, moved in paths[number] if reached < pts < at)
+            rows += [_Row(pts, number, 0.0, moved) for pts, moved in back]
         rows.append(_Row(at, number, 0.0, np.eye(2, 3)))
-        on = [(pts, moved) for pts, moved in paths[number] if pts > at]
-        if number + 1 < len(detected):
-            step = detected[number + 1] - at
-            on = [(pts, moved) for pts, moved in on if pts < at + step]
-            whole = 0.0 if steps[number] is None else 1 / step
-            rows += [_Row(pts, number, (pts - at) * whole, moved) for pts, moved in on]
-        else:
-            rows += [_Row(pts, number, 0.0, moved) for pts, moved in on]
+        # Where it was lost before the next detection, it stays with this one.
+        whole = 0.0 if after is None else 1 / (end - at)
+        rows += [
+            _Row(pts, number, (pts - at) * whole, moved)
+            for pts, moved in paths[number]
+            if at < pts < end
+        ]
+        reached = rows[-1].pts
     # Damaged videos have frames of equal pts, and so have motion paths.
     return list({row.pts: row for row in rows}.values())
+
+
+def _between(rows: Sequence[_Row], detected: Knots) -> Knots:
+    """The knot of each row, between its detection and the next."""
+    number = np.array([row.number for row in rows])
+    shares = np.array([row.share for row in rows])
+    following = np.minimum(number + 1, len(detected.pts) - 1)
+    return Knots(
+        pts=np.array([row.pts for row in rows], np.int64),
+        boxes=_mixed(detected.boxes, number, following, shares),
+        landmarks=_mixed(detected.landmarks, number, following, shares),
+        scores=detected.scores[number],
+    )
 
 
 def _mixed(

@@ -38,7 +38,7 @@ _SEARCH, _SEARCH_SHARE = 4, 0.35
 _RIDGE = 0.02
 
 
-def luma(frame: Frame) -> Float32:
+def luma_levels(frame: Frame) -> Float32:
     """(H, W) the frame's luma in code values of 8 bits."""
     return frame.luma.astype(np.float32) / np.float32(1 << (frame.format.bits - 8))
 

@@ -119,6 +119,12 @@ def load_stlpips(path: Path, *, sha256: str | None = STLPIPS_SHA256) -> StLpips:
     return metric
 
 
+def load_installed_stlpips() -> StLpips | None:
+    """ST-LPIPS, None where its package is not installed. Raises ModelError as `load_stlpips`."""
+    weights = find_stlpips_weights()
+    return None if weights is None else load_stlpips(weights)
+
+
 def load_published(
     network: nn.Module,
     path: Path,

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from av.stream import Disposition
 
-from facepipe.datatypes import VideoInfo
+from facepipe.datatypes import PixelFormat, VideoInfo
 from facepipe.errors import InputError
 from facepipe.video.compatibility.properties import FileProperties, StreamProperties
 from facepipe.video.containers import Container
@@ -121,22 +121,32 @@ def of_pixels(
         source, target = working_format(info.pix_fmt), working_format(after.pix_fmt)
     except InputError:  # no format that facepipe can judge
         return
-    # FFmpeg reads ProRes 4444 as 12 bits and writes it from 10: the stream itself has no depth.
-    prores = (
-        info.codec == "prores" == find_encoder(settings.codec).canonical_name and source.bits <= 12
-    )
-    coloured = target.model != "gray" or source.model == "gray"
-    finer = target.shift_x <= source.shift_x and target.shift_y <= source.shift_y
+    codecs = (info.codec, find_encoder(settings.codec).canonical_name)
+    had_alpha = source.alpha or before.alpha_in_side_data
+    has_alpha = target.alpha or after.alpha_in_side_data
     kept = {
-        "the alpha": target.alpha
-        or after.alpha_in_side_data
-        or not (source.alpha or before.alpha_in_side_data),
-        f"the depth of {source.bits} bits": target.bits >= source.bits or prores,
-        f"the colour of {info.pix_fmt}": coloured and (finer or source.model == "gray"),
+        "the alpha": has_alpha or not had_alpha,
+        f"the depth of {source.bits} bits": _keeps_depth(source, target, codecs),
+        f"the colour of {info.pix_fmt}": _keeps_colour(source, target),
     }
     for what, held in kept.items():
         if not held:
             yield Incompatibility(what, f"{settings.codec} writes {after.pix_fmt}")
+
+
+def _keeps_depth(source: PixelFormat, target: PixelFormat, codecs: tuple[str, str]) -> bool:
+    """Whether the target has as many bits; `codecs` are those of the source and the target."""
+    # FFmpeg reads ProRes 4444 as 12 bits and writes it from 10: the stream itself has no depth.
+    prores = codecs == ("prores", "prores") and source.bits <= 12
+    return target.bits >= source.bits or prores
+
+
+def _keeps_colour(source: PixelFormat, target: PixelFormat) -> bool:
+    """Whether the target has colour where the source has it, at as many places."""
+    if source.model == "gray":
+        return True
+    finer = target.shift_x <= source.shift_x and target.shift_y <= source.shift_y
+    return target.model != "gray" and finer
 
 
 def _of_chapters(
@@ -178,18 +188,23 @@ def _of_streams(
     for kind in dict.fromkeys(stream.kind for stream in kept):
         made = iter([stream for stream in after if stream.kind == kind])
         for number, stream in enumerate(stream for stream in kept if stream.kind == kind):
-            named = f"stream {stream.index} ({stream.kind}, {stream.codec})"
-            why = f"{where} does not keep it"
-            twin = next(made, None)
-            if twin is None:
-                yield Incompatibility(named, why, stream=stream.index)
-                continue
-            if not _same_codec(stream, twin):
-                reads = f"{where} gives it back as {twin.codec}"
-                yield Incompatibility(named, reads, stream=stream.index)
-                continue
-            for what in _of_stream(stream, twin, first=number == 0):
-                yield Incompatibility(f"{what} of {named}", why, part_of=named)
+            yield from _of_twin(stream, next(made, None), where, first=number == 0)
+
+
+def _of_twin(
+    stream: StreamProperties, twin: StreamProperties | None, where: str, *, first: bool
+) -> Iterator[Incompatibility]:
+    """What of a stream its copy has not; `first` of its kind. None: there is no copy."""
+    named = f"stream {stream.index} ({stream.kind}, {stream.codec})"
+    why = f"{where} does not keep it"
+    if twin is None:
+        yield Incompatibility(named, why, stream=stream.index)
+    elif not _same_codec(stream, twin):
+        reads = f"{where} gives it back as {twin.codec}"
+        yield Incompatibility(named, reads, stream=stream.index)
+    else:
+        for what in _of_stream(stream, twin, first=first):
+            yield Incompatibility(f"{what} of {named}", why, part_of=named)
 
 
 def _same_codec(stream: StreamProperties, made: StreamProperties) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,7 +17,7 @@ from av.stream import Disposition, Stream
 from facepipe.video.conform import tags_of
 from facepipe.video.containers import MPEGTS
 from facepipe.video.pixel_formats import FULL_RANGE, side_data
-from facepipe.video.pyav.mpegts import transport_of
+from facepipe.video.pyav.mpegts import Transport, transport_of
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.streams import Head, codec_name, has_decoder, is_cover, is_written_by_muxer
 
@@ -95,22 +95,14 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
     with open_source(path) as opened:
         video = opened.streams[video_index]
         assert isinstance(video, av.VideoStream)
-        keys = set(_keys(opened.metadata))
-        transport = transport_of(path) if MPEGTS.matches(opened.format.name) else None
-        keys |= transport.names.keys() if transport is not None else set()
-        if any("timecode" in map(str.lower, stream.metadata) for stream in opened.streams):
-            keys.add("timecode")
+        transport = _transport_of(path, opened)
+        keys = _file_keys(opened) | transport.names.keys()
         chapters = _chapters(opened)
-        streams = tuple(
-            _stream_properties(stream)
-            for stream in opened.streams
-            if stream.index != video_index and not is_written_by_muxer(stream)
-        )
+        streams = _other_streams(opened, video_index)
         own = _stream_properties(video)
         aspect = Fraction(video.sample_aspect_ratio or 1)
         frames, alpha_in_side_data = _first_frames(opened, video)
     first = frames[0] if frames else None
-    kinds = {name for kind, name in _SIDE_DATA.items() if any(side_data(f, kind) for f in frames)}
     range_, *colour = tags_of(first) if first is not None else (0, 2, 2, 2)
     return FileProperties(
         keys=frozenset(keys),
@@ -119,14 +111,43 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
         aspect=aspect,
         full_range=range_ == FULL_RANGE,
         colour=(colour[0], colour[1], colour[2]),
-        side_data=frozenset(kinds),
+        side_data=_side_data_of(frames),
         interlaced=any(frame.interlaced_frame for frame in frames),
         pix_fmt=first.format.name if first is not None else None,
         rgb=first is not None and first.format.is_rgb,
         alpha_in_side_data=alpha_in_side_data,
-        programs=len(transport.programs) if transport is not None else 0,
+        programs=len(transport.programs),
         video=own,
         streams=streams,
+    )
+
+
+def _transport_of(path: Path, opened: InputContainer) -> Transport:
+    """Without programs where the file is no transport stream."""
+    found = transport_of(path) if MPEGTS.matches(opened.format.name) else None
+    return found or Transport(0, 0, ())
+
+
+def _other_streams(opened: InputContainer, video_index: int) -> tuple[StreamProperties, ...]:
+    return tuple(
+        _stream_properties(stream)
+        for stream in opened.streams
+        if stream.index != video_index and not is_written_by_muxer(stream)
+    )
+
+
+def _file_keys(opened: InputContainer) -> set[str]:
+    """Keys of the file's metadata; a time code counts wherever it stands."""
+    keys = set(_keys(opened.metadata))
+    if any("timecode" in map(str.lower, stream.metadata) for stream in opened.streams):
+        keys.add("timecode")
+    return keys
+
+
+def _side_data_of(frames: Sequence[av.VideoFrame]) -> frozenset[str]:
+    """Names of the side data that any of the frames has."""
+    return frozenset(
+        name for kind, name in _SIDE_DATA.items() if any(side_data(one, kind) for one in frames)
     )
 
 

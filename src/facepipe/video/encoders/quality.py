@@ -140,18 +140,8 @@ def encoder_options_of(
         | spec.speed.get(output.speed, {})
         | dict(forced)
     )
-    complaints: list[str] = []
-    if output.crf is not None:
-        if spec.crf:
-            options |= dict.fromkeys(spec.crf, f"{output.crf:g}")
-        else:
-            complaints.append(f"--crf does not go with {codec}; it does with {_with_crf()}")
-    if output.preset is not None:
-        if spec.presets is None or output.preset in spec.presets:
-            options["preset"] = output.preset
-        else:
-            known = ", ".join(spec.presets) or "none"
-            complaints.append(f"--preset {output.preset} is none of {codec}; it has {known}")
+    asked, complaints = _asked_options(output, codec, spec)
+    options |= asked
     if complaints and named:
         raise UsageError(complaints[0])
     if "qp" in output.options and "qp" not in spec.crf:
@@ -160,6 +150,25 @@ def encoder_options_of(
     options |= output.options
     notes = tuple(f"{complaint}; it was chosen for this video" for complaint in complaints)
     return tuple(sorted(options.items())), notes
+
+
+def _asked_options(
+    output: OutputSettings, codec: str, spec: EncoderSpec
+) -> tuple[dict[str, str], list[str]]:
+    """The options that --crf and --preset make, and why the encoder does not follow them."""
+    options: dict[str, str] = {}
+    complaints: list[str] = []
+    if output.crf is not None:
+        options |= dict.fromkeys(spec.crf, f"{output.crf:g}")
+        if not spec.crf:
+            complaints.append(f"--crf does not go with {codec}; it does with {_with_crf()}")
+    if output.preset is not None:
+        if spec.presets is None or output.preset in spec.presets:
+            options["preset"] = output.preset
+        else:
+            known = ", ".join(spec.presets) or "none"
+            complaints.append(f"--preset {output.preset} is none of {codec}; it has {known}")
+    return options, complaints
 
 
 def _with_crf() -> str:

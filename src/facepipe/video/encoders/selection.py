@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from facepipe.datatypes import VideoInfo
+from facepipe.datatypes import PixelFormat, VideoInfo
 from facepipe.errors import UsageError
-from facepipe.video.containers import Container, container_of
+from facepipe.video.containers import GENERAL_SUFFIX, Container, container_of
 from facepipe.video.encoders.settings import (
     EncodeSettings,
     find_encoder,
@@ -73,27 +74,38 @@ def choose_encoder(info: VideoInfo, suffix: str, scale: int = 1) -> EncoderChoic
     own = KEPT.get(info.codec)
     if own == "libx264" and working_format(info.pix_fmt).model == "rgb":
         own = "libx264rgb"
-    tried: list[_Candidate] = []
-    if own is not None:
-        kept = _candidate(own, info, container, scale)
-        if kept is not None and not any(kept.lost):
-            return EncoderChoice(own, _forced(own, info, kept.pix_fmt), None)
-        tried += [kept] if kept else []
+    tried = _candidates([] if own is None else [own], info, container, scale)
+    for kept in tried:
+        if not any(kept.lost):
+            return EncoderChoice(kept.codec, _forced(kept.codec, info, kept.pix_fmt), None)
     for group in (_USUAL, _LARGE):
-        found = [_candidate(codec, info, container, scale) for codec in group]
-        candidates = [candidate for candidate in found if candidate is not None]
-        lossless = [candidate for candidate in candidates if not any(candidate.lost)]
-        best = next((one for one in lossless if one.exact), lossless[0] if lossless else None)
+        candidates = _candidates(group, info, container, scale)
+        best = _best_lossless(candidates)
         if best is not None:
             return _chosen(best, info, own, container)
         tried += candidates
     if not tried:
         raise UsageError(
             f"no encoder here writes {info.pix_fmt} of {info.width * scale}x{info.height * scale} "
-            f"to {suffix}; name another target, such as .mkv, or an encoder with --codec"
+            f"to {suffix}; name another target, such as {GENERAL_SUFFIX}, or an encoder with "
+            "--codec"
         )
     least = min(tried, key=lambda candidate: candidate.lost)  # the first among equals
     return _chosen(least, info, own, container)
+
+
+def _candidates(
+    codecs: Iterable[str], info: VideoInfo, container: Container, scale: int
+) -> list[_Candidate]:
+    """Those of `codecs` that can write the video."""
+    found = (_candidate(codec, info, container, scale) for codec in codecs)
+    return [candidate for candidate in found if candidate is not None]
+
+
+def _best_lossless(candidates: Sequence[_Candidate]) -> _Candidate | None:
+    """The first that loses nothing and is exact, else the first that loses nothing."""
+    lossless = [candidate for candidate in candidates if not any(candidate.lost)]
+    return next((one for one in lossless if one.exact), lossless[0] if lossless else None)
 
 
 def named_encoder(name: str, info: VideoInfo, pix_fmt: str | None, scale: int = 1) -> EncoderChoice:
@@ -121,14 +133,21 @@ def _candidate(codec: str, info: VideoInfo, container: Container, scale: int) ->
     source, target = working_format(info.pix_fmt), pixel_format(pix_fmt)
     if target.alpha and not _keeps_alpha(codec, container):
         return None
+    lost = _lost(codec, info, source, target)
+    return _Candidate(codec, pix_fmt, lost, same_values(source, target))
+
+
+def _lost(
+    codec: str, info: VideoInfo, source: PixelFormat, target: PixelFormat
+) -> tuple[int, int, int, int, int]:
+    """What an encoder loses: colour, alpha, bits, the colour model, chroma samples; 0: nothing."""
     gray, alpha, bits, colours, chroma = pix_fmt_loss(source, target)[:5]
     if codec == "prores_ks":
         # A ProRes stream has no depth of its own: FFmpeg reads 4444 as 12 bit and writes it from
         # 10. And 8 bits of RGB come back out of 10 bits of YUV.
         bits = bits if source.bits > 12 or info.codec != "prores" else 0
         colours = colours and source.bits > 8
-    lost = (int(gray), int(alpha), int(bits), int(colours), int(chroma))
-    return _Candidate(codec, pix_fmt, lost, same_values(source, target))
+    return int(gray), int(alpha), int(bits), int(colours), int(chroma)
 
 
 def _keeps_alpha(codec: str, container: Container) -> bool:

@@ -166,6 +166,18 @@ def encoder_options(settings: EncodeSettings, first: av.VideoFrame | None) -> di
     key = _PARAMETERS.get(settings.codec)
     if key is None:
         return options
+    extra = _own_parameters(settings)
+    if first is not None:
+        extra |= _light(settings.codec, first)
+    given = options.get(key, "")
+    taken = {item.split("=")[0] for item in given.split(":")}
+    added = [f"{name}={value}" for name, value in extra.items() if name not in taken]
+    joined = ":".join([given, *added] if given else added)
+    return options | {key: joined} if joined else options
+
+
+def _own_parameters(settings: EncodeSettings) -> dict[str, str]:
+    """What x264 and x265 always get among their parameters."""
     extra: dict[str, str] = {}
     if settings.codec in ("libx264", "libx264rgb") and _has_avx512():
         # With AVX-512, x264's macroblock trees came out differently from run to run on the same
@@ -174,13 +186,7 @@ def encoder_options(settings: EncodeSettings, first: av.VideoFrame | None) -> di
     if settings.codec == "libx265":
         extra["pools"] = str(settings.threads)
         extra["log-level"] = "none"
-    if first is not None:
-        extra |= _light(settings.codec, first)
-    given = options.get(key, "")
-    taken = {item.split("=")[0] for item in given.split(":")}
-    added = [f"{name}={value}" for name, value in extra.items() if name not in taken]
-    joined = ":".join([given, *added] if given else added)
-    return options | {key: joined} if joined else options
+    return extra
 
 
 def _light(codec: str, frame: av.VideoFrame) -> dict[str, str]:

@@ -49,7 +49,7 @@ class VideoPackets:
         self._differ = len(set(self._headers.values())) > 1
         if self._differ and self._codec not in _ANNEX_B:
             raise MediaError("parts were encoded with different settings; render them again")
-        self.sample = rendered[0] if rendered else None
+        self.sample = next(iter(rendered), None)
         self.copies = len(rendered) < len(parts)
         self.mixed = len(rendered) not in (0, len(parts)) and self._codec in _ANNEX_B
         self.extradata: bytes | None = None
@@ -103,21 +103,22 @@ class VideoPackets:
 
     def _with_parameter_sets(self, packet: Packet[Stream], part: Part) -> Packet[Stream]:
         """The packet with the parameter sets that it needs in its place, if it does."""
-        sets = b""
-        if not part.span.copied:
-            # Parts differ where some spans are interlaced and others are not.
-            if packet.is_keyframe and (self._differ or (self.mixed and self._codec == "hevc")):
-                sets = self._headers[part.path]
-            return _prefixed(packet, sets, bytes(packet)) if sets else packet
-        if not self.mixed:
-            return packet
-        data = bytes(packet)
+        if part.span.copied:
+            return self._copy_with_parameter_sets(packet) if self.mixed else packet
+        prefix = b""
+        # Parts differ where some spans are interlaced and others are not.
+        if packet.is_keyframe and (self._differ or (self.mixed and self._codec == "hevc")):
+            prefix = self._headers[part.path]
+        return _prefixed(packet, prefix, bytes(packet)) if prefix else packet
+
+    def _copy_with_parameter_sets(self, packet: Packet[Stream]) -> Packet[Stream]:
+        prefix, data = b"", bytes(packet)
         if packet.is_keyframe and self._codec == "hevc":
             brought = has_parameter_sets(self._codec, data, self._nal_length_size)
-            sets = b"" if brought else self._own_parameter_sets
-        if not sets and self._nal_length_size is None:
+            prefix = b"" if brought else self._own_parameter_sets
+        if not prefix and self._nal_length_size is None:
             return packet
-        return _prefixed(packet, sets, annex_b(data, self._nal_length_size))
+        return _prefixed(packet, prefix, annex_b(data, self._nal_length_size))
 
 
 def _prefixed(packet: Packet[Stream], parameter_sets: bytes, data: bytes) -> Packet[Stream]:

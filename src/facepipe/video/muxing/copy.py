@@ -83,11 +83,11 @@ class Copier:
             return True
         if not source.time_base:
             return True
-        base = source.time_base
         if self._window is None:
-            self._shift(packet, source, round(self._earlier / base))
+            self._shift(packet, source, round(self._earlier / source.time_base))
             return True
-        start, stop = (Fraction(time) * self._info.time_base / base for time in self._window)
+        ratio = Fraction(self._info.time_base) / source.time_base
+        start, stop = self._window[0] * ratio, self._window[1] * ratio
         time = packet.pts if packet.pts is not None else packet.dts
         if time is None or not self._is_wanted(packet, source, time, start, stop):
             return False
@@ -158,13 +158,19 @@ class Copier:
         due = _rescaled(packet.dts, packet.time_base, base)
         lowest = None if last is None else last + (not self._container.equal_times)
         if lowest is not None and due < lowest:
-            shown = None if packet.pts is None else _rescaled(packet.pts, packet.time_base, base)
-            if packet.duration:
-                packet.duration = _rescaled(packet.duration, packet.time_base, base)
-            packet.time_base = base
+            _rescale(packet, base)
             packet.dts = due = lowest
-            packet.pts = None if shown is None else max(shown, due)
+            packet.pts = None if packet.pts is None else max(packet.pts, due)
         self._last_dts[source.index] = due
+
+
+def _rescale(packet: Packet[Stream], base: Fraction) -> None:
+    """Give a packet's pts and duration in another time base."""
+    if packet.pts is not None:
+        packet.pts = _rescaled(packet.pts, packet.time_base, base)
+    if packet.duration:
+        packet.duration = _rescaled(packet.duration, packet.time_base, base)
+    packet.time_base = base
 
 
 def _rescaled(ticks: int, old: Fraction, new: Fraction) -> int:

@@ -12,7 +12,7 @@ from av.stream import Stream
 
 from facepipe.datatypes import VideoInfo
 from facepipe.video.containers import Container
-from facepipe.video.encode import tags_of
+from facepipe.video.encode import written_tags
 from facepipe.video.muxing.languages import mov_language
 from facepipe.video.pixel_formats import UNSPECIFIED
 from facepipe.video.streams import is_cover, is_timecode, is_written_by_muxer
@@ -117,7 +117,7 @@ def tag_colour(context: av.VideoCodecContext, first: av.VideoFrame, info: VideoI
     """
     if context.pix_fmt is None:
         return
-    range_, matrix = tags_of(first, context.pix_fmt, info, context.height)
+    range_, matrix = written_tags(first, context.pix_fmt, info, context.height)
     context.color_range = context.color_range or range_
     if context.colorspace == UNSPECIFIED:
         context.colorspace = matrix

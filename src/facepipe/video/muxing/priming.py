@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import islice
@@ -17,6 +17,8 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 from facepipe.video.containers import MATROSKA, Container
 from facepipe.video.sources import demuxed, open_source
@@ -44,21 +46,25 @@ def encoder_delays(
         for stream in opened.streams.audio
         if has_decoder(stream) and codec_name(stream) not in _SELF_DESCRIBING
     ]
-    found: dict[int, Fraction] = {}
-    waiting = set(audio)
-    if not waiting:
-        return {}
+    first = _first_packets(source, audio) if audio else {}
+    begins = {
+        index: packet.pts * Fraction(packet.time_base) - earlier
+        for index, packet in first.items()
+        if packet.pts is not None
+    }
+    return {index: -begin for index, begin in begins.items() if begin < 0}
+
+
+def _first_packets(source: Path, indices: Sequence[int]) -> dict[int, Packet[Stream]]:
+    """The first packet that has a time, of each stream of these indices."""
+    found: dict[int, Packet[Stream]] = {}
     # probe has reported what cannot be read
     with open_source(source) as fresh, suppress(av.FFmpegError):
-        streams = [fresh.streams[index] for index in audio]
+        streams = [fresh.streams[index] for index in indices]
         for packet in islice(demuxed(fresh, *streams), _PACKETS):
-            index = packet.stream.index
-            if index in waiting and packet.size and packet.pts is not None:
-                waiting.discard(index)
-                begin = packet.pts * Fraction(packet.time_base) - earlier
-                if begin < 0:
-                    found[index] = -begin
-            if not waiting:
+            if packet.size and packet.pts is not None:
+                found.setdefault(packet.stream.index, packet)
+            if len(found) == len(indices):
                 break
     return found
 

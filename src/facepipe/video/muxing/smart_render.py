@@ -5,6 +5,7 @@ Here is whether both can stand in one stream, and with which settings of the enc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -47,8 +48,10 @@ def smart_render_of(info: VideoInfo, settings: EncodeSettings, target: Path) -> 
     options = dict(settings.options)
     if settings.codec == "prores_ks" and options.get("profile") != PRORES.get(info.profile or ""):
         return SmartRender("whole", f"ProRes {info.profile} joins no other profile")
-    if settings.codec != "libx264":
-        return SmartRender("parts")
+    return _of_h264(info, options) if settings.codec == "libx264" else SmartRender("parts")
+
+
+def _of_h264(info: VideoInfo, options: Mapping[str, str]) -> SmartRender:
     if _OWN_ID in options.get("x264-params", ""):
         return SmartRender("whole", f"{_OWN_ID} is given")
     lossless = "0" in (options.get("qp"), options.get("crf"))

@@ -142,21 +142,31 @@ def _add_video(out: OutputContainer, original: av.VideoStream, job: MuxJob) -> a
         context.codec_tag = "hvc1"  # the only tag that Apple's players take
     if codec == "prores":
         context.codec_tag = codec_tag  # ProRes has its profile there
-    first = _first_frame(packets.source, info)
-    if first is not None:
-        tag_colour(context, first, info)
-        matrix = side_data(first, Type.DISPLAYMATRIX)
-        if matrix:  # the nine numbers that rotate or mirror the frame when it is shown
-            video.set_display_matrix(struct.unpack("=9i", matrix[:36]))
+    _set_colour_and_rotation(video, packets.source, info)
     video.metadata.update(stream_metadata(original, container, replaced=True))
     video.disposition = original.disposition
     _keep_id(video, original, container)
     if packets.extradata is not None:
         context.extradata = packets.extradata
-    rendered_alpha = packets.sample is not None and has_alpha_packets(packets.sample)
-    if rendered_alpha or (packets.copies and has_alpha_mode(original)):
+    if _has_alpha(packets, original):
         video.metadata["alpha_mode"] = "1"
     return video
+
+
+def _set_colour_and_rotation(video: av.VideoStream, source: Path, info: VideoInfo) -> None:
+    first = _first_frame(source, info)
+    if first is None:
+        return
+    tag_colour(video.codec_context, first, info)
+    matrix = side_data(first, Type.DISPLAYMATRIX)
+    if matrix:  # the nine numbers that rotate or mirror the frame when it is shown
+        video.set_display_matrix(struct.unpack("=9i", matrix[:36]))
+
+
+def _has_alpha(packets: VideoPackets, original: av.VideoStream) -> bool:
+    """Whether packets have alpha in their side data: rendered ones, or copied ones."""
+    rendered = packets.sample is not None and has_alpha_packets(packets.sample)
+    return rendered or (packets.copies and has_alpha_mode(original))
 
 
 def _keep_id(copy: Stream, stream: Stream, container: Container) -> None:

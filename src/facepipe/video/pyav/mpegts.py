@@ -91,13 +91,18 @@ def _sections(data: bytes, pid: int) -> Iterator[bytes]:
             pending = payload[1 + payload[0] :]
         elif pending:
             pending += payload
-        while len(pending) >= 3 and pending[0] != 0xFF:
-            length = 3 + (int.from_bytes(pending[1:3], "big") & 0x0FFF)
-            if len(pending) < length:
-                break
+        while length := _section_length(pending):
             if length > 12:
                 yield pending[:length]
             pending = pending[length:]
+
+
+def _section_length(data: bytes) -> int:
+    """Bytes of the section that `data` begins with; 0 where none is whole."""
+    if len(data) < 3 or data[0] == 0xFF:
+        return 0
+    length = 3 + (int.from_bytes(data[1:3], "big") & 0x0FFF)
+    return length if len(data) >= length else 0
 
 
 def _packets(data: bytes) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ def kept_scheduling() -> Iterator[None]:
     """Context for opening an encoder: new real-time threads get the caller's policy back."""
     try:
         policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
-    except (AttributeError, OSError):  # not Linux, or a system that does not tell
+    except (AttributeError, OSError):  # not Linux, or a system that does not say
         yield
         return
     before = real_time_threads()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from facepipe.datatypes import Colour, Faces, Float32, Frame, PixelFormat
 from facepipe.faces.canvas import compose
-from facepipe.faces.tracking.registration import Follower, luma
+from facepipe.faces.tracking.registration import Follower, luma_levels
 
 MIDDLE = np.array([60.0, 50.0])
 
@@ -111,8 +111,9 @@ def test_luma_is_in_code_values_of_eight_bits() -> None:
     ten = PixelFormat("yuv420p10le", "yuv", 10, 1, 1)
     planes = tuple(np.full((4, 4), value, np.uint16) for value in (400, 512, 512))
     assert (
-        luma(Frame(pts=0, format=ten, colour=Colour(), planes=planes)).tolist() == [[100.0] * 4] * 4
+        luma_levels(Frame(pts=0, format=ten, colour=Colour(), planes=planes)).tolist()
+        == [[100.0] * 4] * 4
     )
     rgb = PixelFormat("gbrp", "rgb", 8)
     planes8 = tuple(np.full((2, 2), value, np.uint8) for value in (10, 20, 30))
-    assert luma(Frame(pts=0, format=rgb, colour=Colour(), planes=planes8)).max() == 20
+    assert luma_levels(Frame(pts=0, format=rgb, colour=Colour(), planes=planes8)).max() == 20
