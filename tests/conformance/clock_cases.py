@@ -102,6 +102,8 @@ CASES = [
     Case("mkv that begins late to mp4", _at(7.5), ".mkv", ".mp4"),
     Case("webm that begins late", _at(50, sound="libopus", **_VP8), ".webm", ".webm", VP9,
          lossy=True),
+    Case("mp4 that begins late", _at(7.5)),
+    Case("fragments that begin late", partial(fragmented, make=_at(7.5)), ".mp4"),
     Case("mp4 that begins late to ts", _at(7.5), ".mp4", ".ts"),
     Case("clock that wraps to mp4", _at(_WRAP - 0.4), ".ts", ".mp4"),
     Case("clock that wraps to mkv", _at(_WRAP - 0.4), ".ts", ".mkv"),

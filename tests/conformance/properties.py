@@ -24,7 +24,6 @@ from conformance.readings import (
     first_off,
     flag_words,
     formats_of,
-    keeps_clock,
     language_of,
     lead_of,
     levels,
@@ -78,7 +77,7 @@ def pts(source: Film, target: Film, terms: Terms) -> Verdict:
 
 
 def clock(source: Film, target: Film, terms: Terms) -> Verdict:
-    """Times rise, and begin at 0 where the container knows no clock that begins elsewhere."""
+    """Times rise, and begin where they are to begin: see `from_zero`, by which the source went."""
     times = [time for time in times_of(target) if time is not None]
     if not times:
         return None
@@ -90,9 +89,9 @@ def clock(source: Film, target: Film, terms: Terms) -> Verdict:
         back = [n for n, (one, two) in enumerate(pairwise(known)) if two < one]
         if back:
             return f"{name}: the time goes back after {seconds(known[back[0]])}"
-    begin = begin_of(target)
-    late = begin > max(target.video.tick, _SLACK) and not keeps_clock(target.path)
-    return f"the film begins at {seconds(begin)}" if late else ""
+    late = begin_of(target) - begin_of(source)
+    off = abs(late) > max(target.video.tick, _SLACK)
+    return f"the film begins {seconds(late)} late" if off else ""
 
 
 def duration(source: Film, target: Film, terms: Terms) -> Verdict:

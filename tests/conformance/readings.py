@@ -59,11 +59,13 @@ def _heard(track: Track, packet: Passed) -> Fraction | None:
 def from_zero(film: Film, target: Path) -> Film:
     """The film with the times that it is to have in a target: where no clock is kept, from 0 on.
 
-    What lies before 0 elsewhere than in broadcasts is there to be skipped.
+    What lies before 0 elsewhere than in broadcasts is there to be skipped; what edit lists say is
+    meant so.
     """
     begin = begin_of(film)
     broadcast = film.path.suffix in (".ts", ".m2ts", ".mpg", ".vob")
-    if keeps_clock(target) or not begin or (begin < 0 and not broadcast):
+    indexed = film.path.suffix in (".mp4", ".mov") and b"moof" not in film.path.read_bytes()
+    if keeps_clock(target) or indexed or not begin or (begin < 0 and not broadcast):
         return film
     end = film.video.end
     return replace(

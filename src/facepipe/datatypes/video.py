@@ -126,6 +126,8 @@ class Clock:
     shifts: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict, hash=False)
     strays: int = 0  # packets with a wrong time, which was worked out
     wraps: bool = False  # whether it counts to 2^33 ticks and goes on at 0
+    #: Whether the source's own index says when each stream begins, as edit lists of MP4 do.
+    indexed: bool = False
     #: Byte positions at which further files begin that FFmpeg would not read on into (FLV).
     heads: tuple[int, ...] = ()
     #: Whether FFmpeg marks packets behind a joint as not to be shown, as their times go back (MP4).

@@ -95,8 +95,11 @@ def moved_by(clock: Clock, *, kept: bool) -> Fraction:
     """Seconds by which all times of a target are earlier than the source's.
 
     `kept`: the target keeps such a clock, and only times below zero are counted from the wrap. In
-    others the film begins at 0. Sound that lies below zero to be skipped by players stays there.
+    others the film begins at 0. What an index says of the begin is meant so, and sound that lies
+    below zero to be skipped by players stays there.
     """
+    if clock.indexed:
+        return Fraction(0)
     if clock.begin < 0:
         wrapped = -WRAP_SECONDS if kept else clock.begin
         return wrapped if clock.wraps else Fraction(0)

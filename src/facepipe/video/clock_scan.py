@@ -22,6 +22,7 @@ from av.stream import Stream
 
 from facepipe.datatypes import Clock, ClockJoint
 from facepipe.video.clock import TICKS, WRAP, step_at
+from facepipe.video.containers import is_indexed
 from facepipe.video.sources import COUNTING, JUMPING, WRAPPING
 from facepipe.video.streams import is_still
 
@@ -238,6 +239,7 @@ class ClockScan:
     ) -> None:
         """`heads` and `fragmented` as `sources.heads_of` and `sources.is_fragmented` say."""
         self._heads, self._fragmented = heads, fragmented
+        self._indexed = is_indexed(container.format.name) and not fragmented
         names = container.format.name.split(",")
         self._wraps = any(name in WRAPPING for name in names)
         self._counts = any(name in COUNTING for name in names)
@@ -283,6 +285,7 @@ class ClockScan:
             shifts={index: steps for index, steps in shifts.items() if steps},
             wraps=self._wraps,
             heads=self._heads,
+            indexed=self._indexed,
             marks=self._fragmented,
         )
 
