@@ -24,7 +24,7 @@ from facepipe.datatypes import Clock, ClockJoint
 from facepipe.video.clock import TICKS, WRAP, step_at
 from facepipe.video.containers import is_indexed
 from facepipe.video.sources import COUNTING, JUMPING, WRAPPING
-from facepipe.video.streams import is_still
+from facepipe.video.streams import has_decoder, is_still
 
 #: Places by which a frame may be moved from its place in presentation order.
 _REORDERED = 16
@@ -225,7 +225,9 @@ class _StreamRuns:
 def _skipped(packet: Packet[Stream]) -> Fraction:
     """Seconds of sound at the beginning of a packet that players skip."""
     stream: Stream = packet.stream
-    if not isinstance(stream, AudioStream) or not packet.has_sidedata("skip_samples"):
+    if not isinstance(stream, AudioStream) or not has_decoder(stream):
+        return Fraction(0)
+    if not packet.has_sidedata("skip_samples"):
         return Fraction(0)
     samples = int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
     return Fraction(samples, stream.codec_context.sample_rate or 1)
