@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from conformance import (
+    carried_cases,
     clock_cases,
     codec_cases,
     copy_cases,
@@ -24,6 +25,7 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Sounds": stream_cases.SOUNDS,
     "Captions": stream_cases.CAPTIONS,
     "Everything else": stream_cases.REST,
+    "Carried along": carried_cases.CASES,
     "Faces": face_cases.CASES,
     "Copied": copy_cases.CASES,
 }

@@ -39,6 +39,8 @@ from conformance.readings import (
     track_difference,
 )
 from conformance.witness import Film, complaints
+from media.boxes import boxes_of, crop_of, projection_of
+from media.user_data import user_data_of
 
 Verdict = str | None
 
@@ -217,6 +219,44 @@ def captions(source: Film, target: Film, terms: Terms) -> Verdict:
     return "" if theirs == ours else words
 
 
+def user_data(source: Film, target: Film, terms: Terms) -> Verdict:
+    """What is put beside each picture in its packet, as cars put their telemetry."""
+    theirs, ours = (user_data_of(film.path) for film in (source, target))
+    if not theirs and not ours:
+        return None
+    if list(theirs.values()) != list(ours.values()):
+        return f"{len(ours)} of {len(theirs)} pictures have theirs"
+    return first_off(list(zip(ours, theirs, strict=True)), target.video.tick / 2)
+
+
+def crop(source: Film, target: Film, terms: Terms) -> Verdict:
+    """What the header cuts off of each picture."""
+    theirs, ours = (crop_of(film.path) for film in (source, target))
+    if not theirs and not ours:
+        return None
+    scaled = {side: pixels * terms.scale for side, pixels in theirs.items()}
+    return "" if ours == scaled else f"{ours} instead of {scaled}"
+
+
+def projection(source: Film, target: Film, terms: Terms) -> Verdict:
+    """The sphere that pictures are mapped to, and how two views lie in them."""
+    theirs, ours = (projection_of(film.path) for film in (source, target))
+    if theirs == (b"", None) == ours:
+        return None
+    return "" if theirs == ours else f"{ours} instead of {theirs}"
+
+
+def boxes(source: Film, target: Film, terms: Terms) -> Verdict:
+    """Boxes that FFmpeg does not know, byte by byte."""
+    theirs, ours = (boxes_of(film.path) for film in (source, target))
+    if not theirs:
+        return None
+    if target.path.suffix not in (".mp4", ".mov"):  # there a sphere is said otherwise
+        theirs = {name: said for name, said in theirs.items() if b"GSpherical" not in said[0]}
+    lost = [name for name, contents in theirs.items() if ours.get(name) != contents]
+    return f"{', '.join(lost)}: lost or changed" if lost else ""
+
+
 def streams(source: Film, target: Film, terms: Terms) -> Verdict:
     """Every packet of every other stream: payload, time, length, and what decoders are told."""
     if not source.others and not target.others:
@@ -319,6 +359,10 @@ PROPERTIES: Mapping[str, Property] = {
     "rotation": rotation,
     "fields": fields,
     "captions": captions,
+    "user data": user_data,
+    "crop": crop,
+    "projection": projection,
+    "boxes": boxes,
     "streams": streams,
     "sync": sync,
     "metadata": metadata,

@@ -19,7 +19,7 @@ from conformance.witness import Film, Passed, Picture, Track
 
 #: What ffprobe says of colours that are left open.
 UNKNOWN = {None, "unknown", "unspecified"}
-_SHOWN_ELSEWHERE = ("language", "alpha_mode")  # in properties of their own
+_SHOWN_ELSEWHERE = ("language", "alpha_mode", "stereo_mode")  # in properties of their own
 
 
 def times_of(film: Film) -> list[Fraction | None]:

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepipe import InputError, OutputError, Settings, UsageError, enhance
+from facepipe import InputError, MediaError, OutputError, Settings, UsageError, enhance
 from media.portraits import portrait
 
 
@@ -120,3 +120,72 @@ def test_the_command_line_takes_photographs(tmp_path: Path) -> None:
     )
     assert refused.returncode == 2
     assert "an image keeps its format" in refused.stderr
+
+
+def motion_photo(path: Path) -> bytes:
+    """A photograph of a face with a film behind it, which its XMP points to; gives the film."""
+    film = b"\0\0\0\x14ftypisom\0\0\0\0isom" + b"\0\0\0\x10mdatpictures"
+    xmp = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+        'xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" GCamera:MicroVideo="1" '
+        f'GCamera:MicroVideoOffset="{len(film)}"/></rdf:RDF></x:xmpmeta>'
+    )
+    Image.fromarray(photograph()).save(path, quality=95, xmp=xmp.encode())
+    path.write_bytes(path.read_bytes() + film)
+    return film
+
+
+def test_a_film_behind_a_photograph_comes_along_and_is_told(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
+    film = motion_photo(source)
+    done = enhance(source, target)
+    assert done.faces == 1
+    assert done.warnings == ("kept as it was, not enhanced: a film in the same file",)
+    assert target.read_bytes().endswith(b"\xff\xd9" + film)
+    assert f'MicroVideoOffset="{len(film)}"'.encode() in target.read_bytes()
+    report = json.loads((tmp_path / "out.jpg.facepipe.json").read_text())
+    assert report["warnings"] == list(done.warnings)
+
+
+def with_depth_map(path: Path) -> None:
+    """A photograph of a face with a depth map: what was its alpha, under another name."""
+    alpha = np.full((160, 200, 1), 200, np.uint8)
+    Image.fromarray(np.concatenate((photograph(), alpha), 2)).save(path, quality=90)
+    content = path.read_bytes()
+    assert b"auxiliary:alpha" in content
+    path.write_bytes(content.replace(b"auxiliary:alpha", b"auxiliary:depth"))
+
+
+def test_what_would_be_lost_is_refused_before_the_work(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.avif", tmp_path / "out.avif"
+    with_depth_map(source)
+    with pytest.raises(MediaError, match="the depth map in the same file would be lost"):
+        enhance(source, target)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.avif"]
+    allowed = Settings.model_validate({"output": {"allow_loss": True}})
+    done = enhance(source, target, allowed)
+    assert done.faces == 1
+    assert done.warnings == ("lost: the depth map",)
+    none = Settings.model_validate({"detect": {"max_face": 20}})
+    enhance(source, target, none, overwrite=True)  # nothing is written again, nothing is lost
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_a_dry_run_says_what_is_lost_and_what_comes_along(tmp_path: Path) -> None:
+    motion_photo(tmp_path / "in.jpg")
+    with_depth_map(tmp_path / "in.avif")
+    command = [sys.executable, "-m", "facepipe", "run", "--dry-run"]
+    planned = subprocess.run(
+        [*command, tmp_path / "in.jpg", "-o", tmp_path / "out.jpg", "--scale", "2"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "out.jpg: 400x320" in planned.stdout
+    assert "kept as it was, not enhanced: a film in the same file" in planned.stdout
+    refused = subprocess.run(
+        [*command, tmp_path / "in.avif", "-o", tmp_path / "out.avif"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert refused.returncode == MediaError.exit_code
+    assert "--allow-loss goes on without" in refused.stderr
+    assert not list(tmp_path.glob("out*"))

@@ -56,6 +56,17 @@ def print_analysis(analysis: Analysis, target: Path) -> None:
     print_warnings((*analysis.warnings, *describe_damage(analysis.damage, analysis.time_base)))
 
 
+def print_image_plan(
+    source: Path, target: Path, size: tuple[int, int], scale: int, notes: Iterable[str]
+) -> None:
+    """Print what a run would do with a photograph: its size, the output's, warnings."""
+    width, height = size
+    print(f"source: {printable(source)}: {width}x{height}")
+    print(f"output: {printable(target)}: {width * scale}x{height * scale}")
+    for note in notes:
+        print(f"warning: {printable(note)}")
+
+
 def print_plan(plan: Plan, target: Path) -> None:
     """Print what a run would do: source, output, copied streams, workers, spans, warnings."""
     from facepipe.video.damage import describe_damage

@@ -18,7 +18,7 @@ from facepipe.cli.options import (
     Quiet,
     with_settings,
 )
-from facepipe.cli.output import print_analysis, print_plan, print_summary
+from facepipe.cli.output import print_analysis, print_image_plan, print_plan, print_summary
 from facepipe.cli.progress import reporting
 from facepipe.configs.settings import Settings
 
@@ -39,6 +39,13 @@ def run(
     from facepipe.pipeline import api
     from facepipe.pipeline.preflight import make_plan
 
+    if dry_run and is_image(source):
+        from facepipe.pipeline.stills import plan_image
+
+        image, notes = plan_image(source, output, settings, overwrite=overwrite)
+        size = image.frame.width, image.frame.height
+        print_image_plan(source, output, size, settings.output.scale, notes)
+        return
     if dry_run:
         print_plan(make_plan(source, settings, target=output, overwrite=overwrite), output)
         return

@@ -167,6 +167,9 @@ class VideoInfo:
     clock: Clock = Clock()
     #: Byte positions of the keyframes' packets, where the clock begins anew: times lead nowhere.
     keyframe_positions: tuple[int, ...] = ()
+    #: How many of its pictures bring user data of each kind (`video.user_data`).
+    user_data: tuple[tuple[int, int], ...] = ()
+    has_second_view: bool = False  # coded on top of the one that decodes (MV-HEVC, MVC)
 
     @property
     def seconds(self) -> float:

@@ -23,6 +23,7 @@ from PIL import Image, ImageFile
 
 from facepipe.images import containers
 from facepipe.images import exif as tags
+from facepipe.images.behind import MPF_HEAD, behind_jpeg, contents, mpf_at, with_pictures_found
 from facepipe.images.containers import EXIF_HEAD, Block
 from facepipe.images.exif import DamagedError, Tag
 
@@ -85,6 +86,14 @@ class Details:
     predictor: bool = False
     associated: bool = False  # TIFF: colours are multiplied by alpha
     colours: tuple[int, int] | None = None  # AVIF, HEIC: code points of primaries and transfer
+    behind: bytes = b""  # what follows the image in its file, and is carried over
+    #: Of a JPEG: where its index of pictures began, and where its first image ended; 0: no index.
+    index: tuple[int, int] = (0, 0)
+    turned: int = 1  # EXIF's orientation that was applied to its pixels, or is by its decoder
+    orientation: int = 1  # that it is written with: its pixels are turned back
+    companions: tuple[str, ...] = ()  # what lies behind it, in words
+    lost: tuple[str, ...] = ()  # images that belong to it and cannot be written, in words
+    notes: tuple[str, ...] = ()  # further things that are not written again, in words
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,17 +116,34 @@ def read_jpeg(source: bytes, allow: Allow) -> Decoded:
         raise RefusedError("a CMYK image; convert it to RGB")
     if head.bits != 8 or len(head.sampling) not in (1, 3):
         raise RefusedError(f"a JPEG of {len(head.sampling)} components of {head.bits} bits")
-    exif, orientation = upright_exif(containers.jpeg_block(head.blocks, EXIF_HEAD))
-    tables, turned = head.tables, orientation > 4
+    raw_exif = containers.jpeg_block(head.blocks, EXIF_HEAD)
+    exif, orientation = upright_exif(raw_exif)
+    behind = behind_jpeg(source)
+    # What lies behind it, such as a gain map, and what is laid over it, such as a depth map in XMP,
+    # stay as they are: so does the way that the image lies.
+    more_xmp = any(body.startswith(containers.XMP_MORE_HEAD) for _, body in head.blocks)
+    stays = bool(behind or more_xmp) and orientation > 1
+    exif = tags.with_orientation(exif, orientation) if stays else exif
+    tables, turned = head.tables, orientation > 4 and not stays
     if turned:
         tables = tuple(tuple(table[i % 8 * 8 + i // 8] for i in range(64)) for table in tables)
     chroma = head.sampling[0] if head.sampling[1:] == ((1, 1), (1, 1)) else (1, 1)
     subsampling = {(2, 2): 2, (2, 1): 0 if turned else 1}.get(chroma, 0)
+    xmp = containers.jpeg_block(head.blocks, containers.XMP_HEAD)
+    blocks = containers.jpeg_kept(head.blocks)
+    if not behind:
+        blocks = tuple(one for one in blocks if not one[1].startswith(MPF_HEAD))
     details = Details(
         8,
         exif,
-        containers.jpeg_block(head.blocks, containers.XMP_HEAD),
-        blocks=containers.jpeg_kept(head.blocks),
+        xmp,
+        blocks=blocks,
+        behind=behind,
+        index=(mpf_at(source), len(source) - len(behind)) if behind else (0, 0),
+        turned=1 if stays else orientation,
+        orientation=orientation if stays else 1,
+        companions=contents(behind, xmp),
+        notes=(*containers.jpeg_lost(head.blocks), *damaged_exif(raw_exif, exif)),
         tables=tables,
         subsampling=subsampling,
         progressive=head.progressive,
@@ -145,7 +171,8 @@ def write_jpeg(pixels: Pixels, details: Details) -> bytes:
             optimize=True,
             keep_rgb=details.rgb,
         )
-    return containers.jpeg_joined(target.getvalue(), details.blocks, details.exif, details.xmp)
+    joined = containers.jpeg_joined(target.getvalue(), details.blocks, details.exif, details.xmp)
+    return with_pictures_found(joined, details.index, details.behind)
 
 
 def read_png(source: bytes, allow: Allow) -> Decoded:
@@ -158,7 +185,17 @@ def read_png(source: bytes, allow: Allow) -> Decoded:
     exif, orientation = upright_exif(first.get(b"eXIf", b""))
     pixels = vips_pixels(pyvips.Image.pngload_buffer(source, fail_on="error"))
     bits, xmp = 8 * pixels.itemsize, containers.png_xmp(chunks)
-    details = Details(bits, exif, xmp, blocks=containers.png_kept(chunks))
+    behind = containers.png_behind(source, chunks)
+    details = Details(
+        bits,
+        exif,
+        xmp,
+        blocks=containers.png_kept(chunks),
+        behind=behind,
+        turned=orientation,
+        companions=contents(behind, xmp),
+        notes=(*containers.png_lost(chunks), *damaged_exif(first.get(b"eXIf", b""), exif)),
+    )
     return Decoded(pixels, orientation, details)
 
 
@@ -167,7 +204,8 @@ def write_png(pixels: Pixels, details: Details) -> bytes:
     encoded = vips_image(pixels).pngsave_buffer(
         compression=6, filter="all", bitdepth=8 * pixels.itemsize, keep="none"
     )
-    return containers.png_joined(encoded, details.blocks, details.exif, details.xmp)
+    joined = containers.png_joined(encoded, details.blocks, details.exif, details.xmp)
+    return joined + details.behind
 
 
 def read_tiff(source: bytes, allow: Allow) -> Decoded:
@@ -193,8 +231,9 @@ def read_tiff(source: bytes, allow: Allow) -> Decoded:
         compression=_TIFF_COMPRESSIONS.get(compression, "deflate"),
         predictor=_first(first.get(317, ()), 1) == 2 or compression not in _TIFF_COMPRESSIONS,
         associated=associated,
+        turned=tags.orientation_of(source),
     )
-    return Decoded(pixels, tags.orientation_of(source), details)
+    return Decoded(pixels, details.turned, details)
 
 
 def _tiff_numbers(page: Mapping[int, Tag], layout: tags.Layout) -> dict[int, tuple[int, ...]]:
@@ -240,7 +279,8 @@ def read_webp(source: bytes, allow: Allow) -> Decoded:
     image = pyvips.Image.webpload_buffer(source, fail_on="error")
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
     allow(image.width, image.height, pages)
-    first = dict(reversed(containers.riff_chunks(source)))
+    chunks = containers.riff_chunks(source)
+    first = dict(reversed(chunks))
     exif, orientation = upright_exif(first.get(b"EXIF", b""))
     details = Details(
         8,
@@ -248,6 +288,8 @@ def read_webp(source: bytes, allow: Allow) -> Decoded:
         first.get(b"XMP ", b""),
         first.get(b"ICCP", b""),
         lossless=b"VP8L" in first,
+        turned=orientation,
+        notes=(*containers.riff_lost(chunks), *damaged_exif(first.get(b"EXIF", b""), exif)),
     )
     return Decoded(vips_pixels(image), orientation, details)
 
@@ -281,6 +323,11 @@ def upright_exif(structure: bytes) -> tuple[bytes, int]:
     except DamagedError:
         return b"", 1
     return upright, orientation
+
+
+def damaged_exif(structure: bytes, kept: bytes) -> tuple[str, ...]:
+    """A note where EXIF data were there and are dropped."""
+    return ("the EXIF data, which are damaged",) if structure and not kept else ()
 
 
 def forget_errors() -> None:

@@ -18,9 +18,14 @@ from facepipe.images.exif import DamagedError
 Block = tuple[bytes, bytes]
 EXIF_HEAD = b"Exif\0\0"
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
-_XMP_MORE_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
-_ICC_HEAD = b"ICC_PROFILE\0"
-_APP0, _APP1, _APP2, _APP13, _COMMENT = b"\xe0", b"\xe1", b"\xe2", b"\xed", b"\xfe"
+XMP_MORE_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
+_APP0, _APP1, _APP11, _ADOBE, _COMMENT = b"\xe0", b"\xe1", b"\xeb", b"\xee", b"\xfe"
+#: Images within an AVIF or HEIC beside the one that is shown, by what their types hold.
+_HEIF_IMAGES = (
+    ("the gain map", (b"hdrgainmap", b"tmap")),
+    ("the depth map", (b"auxid:2", b"auxiliary:depth", b"disparity")),
+    ("the mattes", (b"matte",)),
+)
 #: Markers that begin a frame, and those of them that are progressive.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset([0xC2, 0xC6, 0xCA, 0xCE])
@@ -28,6 +33,14 @@ PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 PNG_XMP = b"XML:com.adobe.xmp\0"
 #: Chunks of a PNG that are still true when its pixels change.
 _PNG_KEPT = frozenset(b"cHRM gAMA iCCP sRGB cICP mDCV cLLI sBIT pHYs tEXt zTXt iTXt tIME".split())
+#: Other chunks that say how the pixels are stored, or that are anew.
+_PNG_CODING = frozenset(
+    b"IHDR PLTE IDAT IEND tRNS hIST bKGD sPLT iDOT eXIf acTL fcTL fdAT sBIT iTXt".split()
+)
+_PNG_SAFE = 0x20  # in a name's last letter: true whatever happens to the pixels
+_RIFF_KNOWN = frozenset(
+    [b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP", b"EXIF", b"XMP ", b"ANIM", b"ANMF"]
+)
 #: Bytes of unpacked XMP; larger ones are dropped.
 _MAX_XMP = 2**26
 
@@ -87,21 +100,30 @@ def _jpeg_frame(
 
 
 def jpeg_kept(blocks: Sequence[Block]) -> tuple[Block, ...]:
-    """The segments that are copied: JFIF, extended XMP, ICC, Photoshop's (IPTC) and comments.
+    """The segments that are copied: JFIF, comments, and all that applications put there.
 
-    Not EXIF and XMP, which `jpeg_joined` gets as arguments of their own.
+    Not EXIF and XMP, which `jpeg_joined` gets as arguments of their own, and not what describes how
+    the pixels are stored.
     """
     kept = []
     for name, body in blocks:
         if name == _APP0 and body.startswith(b"JFIF\0") and len(body) >= 14:
             kept.append((name, body[:12] + b"\0\0"))  # without its thumbnail
-        elif (
-            (name == _APP1 and body.startswith(_XMP_MORE_HEAD))
-            or (name == _APP2 and body.startswith(_ICC_HEAD))
-            or name in (_APP13, _COMMENT)
+        elif name == _COMMENT or (
+            _APP0 < name < b"\xf0"
+            and name not in (_APP11, _ADOBE)
+            and not body.startswith((EXIF_HEAD, XMP_HEAD))
         ):
             kept.append((name, body))
     return tuple(kept)
+
+
+def jpeg_lost(blocks: Sequence[Block]) -> tuple[str, ...]:
+    """What a JPEG's segments hold that is not true of other pixels, in words."""
+    credentials = any(name == _APP11 and b"c2pa" in body for name, body in blocks)
+    more = any(name == _APP11 and b"c2pa" not in body[:64] for name, body in blocks)
+    found = ["the content credentials (C2PA)"] if credentials else []
+    return (*found, *(["the JUMBF boxes"] if more and not credentials else []))
 
 
 def jpeg_block(blocks: Sequence[Block], head: bytes) -> bytes:
@@ -164,10 +186,22 @@ def png_kept(chunks: Sequence[Block]) -> tuple[Block, ...]:
     return tuple(
         (name, body)
         for name, body in chunks
-        if name in _PNG_KEPT
+        if (name in _PNG_KEPT or (name not in _PNG_CODING and name[3] & _PNG_SAFE))
         and not (name == b"iTXt" and body.startswith(PNG_XMP))
         and not (name == b"sBIT" and palette)
     )
+
+
+def png_lost(chunks: Sequence[Block]) -> tuple[str, ...]:
+    """The chunks of a PNG that are not true of other pixels, in words."""
+    names = {name for name, _ in chunks} - _PNG_KEPT - _PNG_CODING
+    unsafe = sorted(name.decode("latin1") for name in names if not name[3] & _PNG_SAFE)
+    return tuple(f"the chunk {name}" for name in unsafe)
+
+
+def png_behind(source: bytes, chunks: Sequence[Block]) -> bytes:
+    """What comes after the last chunk of a PNG."""
+    return source[len(PNG_HEAD) + sum(12 + len(body) for _, body in chunks) :]
 
 
 def png_xmp(chunks: Sequence[Block]) -> bytes:
@@ -205,6 +239,12 @@ def riff_chunks(source: bytes) -> tuple[Block, ...]:
     return tuple(chunks)
 
 
+def riff_lost(chunks: Sequence[Block]) -> tuple[str, ...]:
+    """The chunks of a WebP that its encoder does not write, in words."""
+    names = {name for name, _ in chunks} - _RIFF_KNOWN
+    return tuple(f"the chunk {name.decode('latin1').strip()}" for name in sorted(names))
+
+
 def nclx(source: bytes) -> tuple[int, int] | None:
     """Primaries and transfer (code points of H.273) of an AVIF or HEIC file; None: not given."""
     at = _nclx_at(source)
@@ -238,6 +278,13 @@ def heif_kind(source: bytes) -> Literal["avif", "heic"] | None:
     if brands & {b"avif", b"avis"}:
         return "avif"
     return "heic" if brands & {b"heic", b"heix", b"hevc", b"mif1", b"msf1"} else None
+
+
+def heif_lost(source: bytes) -> tuple[str, ...]:
+    """The further images within an AVIF or HEIC that are not written again, in words."""
+    start, stop = _meta(source)
+    meta = source[start:stop].lower()
+    return tuple(words for words, marks in _HEIF_IMAGES if any(mark in meta for mark in marks))
 
 
 def _nclx_at(source: bytes) -> int:

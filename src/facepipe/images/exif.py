@@ -167,6 +167,16 @@ def upright(exif: bytes) -> bytes:
     return bytes(changed)
 
 
+def with_orientation(exif: bytes, orientation: int) -> bytes:
+    """Set the orientation, where there is one."""
+    layout = layout_of(exif)
+    tags, _ = directory(exif, layout, layout.first)
+    changed = bytearray(exif)
+    if ORIENTATION in tags:
+        _put(changed, layout, tags[ORIENTATION], _SHORT, orientation)
+    return bytes(changed)
+
+
 def resized(exif: bytes, width: int, height: int) -> bytes:
     """Set the image's size in pixels, where the structure has one."""
     layout = layout_of(exif)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 import io
 import warnings
+from dataclasses import replace
 from types import ModuleType
 from typing import cast
 
@@ -23,18 +24,20 @@ from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile
 
 from facepipe.images import exif as tags
+from facepipe.images.behind import behind_heif, contents
 from facepipe.images.codecs import (
     Allow,
     Decoded,
     Details,
     Pixels,
     RefusedError,
+    damaged_exif,
     refuse_hdr,
     upright_exif,
     vips_image,
     vips_pixels,
 )
-from facepipe.images.containers import EXIF_HEAD, heif_sizes, nclx, with_nclx
+from facepipe.images.containers import EXIF_HEAD, heif_lost, heif_sizes, nclx, with_nclx
 
 AVIF_QUALITY = 90
 HEIC_QUALITY = 90
@@ -85,7 +88,9 @@ def write_avif(pixels: Pixels, details: Details) -> bytes:
             xmp=details.xmp,
         )
     encoded = target.getvalue()
-    return with_nclx(encoded, details.colours) if details.colours else encoded
+    if details.colours:
+        encoded = with_nclx(encoded, details.colours)
+    return encoded + details.behind
 
 
 def read_heic(source: bytes, allow: Allow) -> Decoded:
@@ -99,13 +104,15 @@ def read_heic(source: bytes, allow: Allow) -> Decoded:
     if model not in ("L", "RGB", "RGBA"):
         raise RefusedError(f"a HEIC of {file.mode}")
     info = file.info
-    exif, _ = upright_exif(info.get("exif") or b"")
+    given = info.get("exif") or b""
+    exif, orientation = upright_exif(given)
     codes = nclx(source)
     refuse_hdr(codes[1] if codes else 0)
     bits = int(depth or 8)
     details = Details(
         bits, exif, info.get("xmp") or b"", info.get("icc_profile") or b"", colours=codes
     )
+    details = _with_companions(details, source, given, orientation)
     words = np.frombuffer(file.data, np.uint8 if bits == 8 else np.uint16)
     return Decoded(cast(Pixels, words.reshape(height, width, len(model))), 1, details)
 
@@ -130,7 +137,7 @@ def write_heic(pixels: Pixels, details: Details) -> bytes:
         color_primaries=primaries,
         transfer_characteristics=transfer,
     )
-    return target.getvalue()
+    return target.getvalue() + details.behind
 
 
 def _allow_all(source: bytes, allow: Allow) -> None:
@@ -145,8 +152,25 @@ def _details(source: bytes, image: pyvips.Image) -> Details:
 
     bits, codes = image.get("bits-per-sample"), nclx(source)
     refuse_hdr(codes[1] if codes else 0)
-    exif, _ = upright_exif(blob("exif-data"))
-    return Details(bits, exif, blob("xmp-data"), blob("icc-profile-data"), colours=codes)
+    given = blob("exif-data")
+    exif, orientation = upright_exif(given)
+    details = Details(bits, exif, blob("xmp-data"), blob("icc-profile-data"), colours=codes)
+    return _with_companions(details, source, given, orientation)
+
+
+def _with_companions(
+    details: Details, source: bytes, given_exif: bytes, orientation: int
+) -> Details:
+    """The details with what else the file holds; `orientation` is what its EXIF says."""
+    behind = behind_heif(source)
+    return replace(
+        details,
+        behind=behind,
+        turned=orientation,
+        companions=contents(behind),
+        lost=heif_lost(source),
+        notes=damaged_exif(given_exif, details.exif),
+    )
 
 
 def _read_by_pillow(source: bytes, allow: Allow, details: Details) -> Decoded:
@@ -177,7 +201,7 @@ def _write_deep_avif(pixels: Pixels, details: Details) -> bytes:
         subsample_mode="off",
         keep=keep,
     )
-    return encoded
+    return encoded + details.behind
 
 
 def _heif_library() -> ModuleType:

@@ -14,7 +14,8 @@ from facepipe.errors import InputError, MediaError
 from facepipe.images import codecs, heif
 from facepipe.images.containers import PNG_HEAD, heif_kind
 from facepipe.images.exif import resized
-from facepipe.images.xmp import stamped
+from facepipe.images.regions import Turn, moved_subject
+from facepipe.images.xmp import readable, stamped
 
 #: Pixels that `read_image` allows by default.
 MAX_PIXELS = 200_000_000
@@ -40,6 +41,8 @@ _HEADS: tuple[tuple[bytes, Kind], ...] = (
     (b"II+\0", "tiff"),
     (b"MM\0+", "tiff"),
 )
+#: The orientations that undo one; the others undo themselves.
+_BACK = {6: 8, 8: 6}
 #: The longest side that an encoder takes, in pixels.
 _MAX_SIDE: dict[Kind, int] = {"jpeg": 65500, "webp": 16383, "avif": 65536, "heic": 16384}
 
@@ -93,13 +96,18 @@ def read_image(source: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Sti
     planes = tuple(_upright(plane, decoded.orientation) for plane in channels)
     layout = _pixel_format(len(planes), decoded.details.bits)
     frame = Frame(pts=0, format=layout, colour=Colour(full_range=True), planes=planes)
-    return StillImage(frame, kind, decoded.details)
+    details = decoded.details
+    if not readable(details.xmp):
+        details = replace(details, notes=(*details.notes, "the XMP data, which are damaged"))
+    return StillImage(frame, kind, details)
 
 
 def write_image(image: StillImage, frame: Frame, *, note: str) -> bytes:
-    """Encode `frame`, of any size and of the pixel format of `image`, as `image` was stored.
+    """Encode `frame`, of the pixel format of `image`, as `image` was stored.
 
-    Its metadata are kept, with the new size in them. XMP gets the mark of a network's work and,
+    `frame` is a whole number of times as large as the image's. Its metadata are kept, with the new
+    size in them and what points into the image moved along. What lies behind the image in its file
+    (`details.companions`) follows it. XMP gets the mark of a network's work and,
     unless it has a description, `note`; an empty `note` adds neither. The same input gives the
     same bytes. MediaError: the encoder refuses.
     """
@@ -114,12 +122,26 @@ def write_image(image: StillImage, frame: Frame, *, note: str) -> bytes:
             f"{_NAMES[kind]} holds at most {_MAX_SIDE[kind]} pixels a side, not {width}x{height}"
         )
     codecs.forget_errors()
-    pixels = cast(codecs.Pixels, np.stack(frame.planes, axis=-1))
+    back = _BACK.get(details.orientation, details.orientation)
+    planes = [_upright(plane, back) for plane in frame.planes]
+    pixels = cast(codecs.Pixels, np.stack(planes, axis=-1))
+    stored = image.frame.height, image.frame.width
+    if max(details.turned, details.orientation) <= 4:
+        stored = image.frame.width, image.frame.height
+    turn = Turn(*stored, details.turned, width // image.frame.width)
     try:
+        exif = moved_subject(details.exif, turn)
         details = replace(
             details,
-            exif=resized(details.exif, width, height) if details.exif else b"",
-            xmp=stamped(details.xmp, note, width, height),
+            exif=resized(exif, *turn.size) if exif else b"",
+            xmp=stamped(
+                details.xmp,
+                note,
+                *turn.size,
+                turn=turn,
+                orientation=details.orientation,
+                is_alone=not details.behind,
+            ),
         )
         return _CODECS[kind][1](pixels, details)
     except (codecs.RefusedError, *codecs.FAILURES) as error:

@@ -8,6 +8,8 @@ from xml.dom.minidom import Node
 from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import escape, quoteattr
 
+from facepipe.images.regions import Turn, move_regions
+
 #: A property: its namespace and its name in it.
 Name = tuple[str | None, str]
 #: IPTC's word for an image of which a part comes from a trained network.
@@ -18,14 +20,16 @@ _DC = "http://purl.org/dc/elements/1.1/"
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
 _XMP = "http://ns.adobe.com/xap/1.0/"
-#: Properties of images that are not written again: gain maps, videos and depth behind a JPEG.
-_DROPPED = frozenset(
+#: Properties of images and films that lie in the same file, behind a JPEG.
+_POINTERS = frozenset(
     [
         "http://ns.adobe.com/hdr-gain-map/1.0/",
         "http://ns.google.com/photos/1.0/container/",
         "http://ns.google.com/photos/1.0/container/item/",
     ]
 )
+_CAMERA = "http://ns.google.com/photos/1.0/camera/"
+_FILMS = ("MotionPhoto", "MicroVideo")
 _THUMBNAILS, _DESCRIPTION = (_XMP, "Thumbnails"), (_DC, "description")
 _SOURCE = (_IPTC, "DigitalSourceType")
 _EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'.encode()
@@ -34,13 +38,28 @@ _END = '<?xpacket end="w"?>'
 _DEEPEST = 100
 
 
-def stamped(packet: bytes, note: str, width: int, height: int) -> bytes:
+def readable(packet: bytes) -> bool:
+    """Whether a packet is empty, or RDF that can be kept."""
+    return not packet.strip(b"\0 \t\r\n") or _parsed(packet) is not None
+
+
+def stamped(
+    packet: bytes,
+    note: str,
+    width: int,
+    height: int,
+    *,
+    turn: Turn | None = None,
+    orientation: int = 1,
+    is_alone: bool = True,
+) -> bytes:
     """Mark a packet as a network's work, with `note` as its description and the new size.
 
-    All else in `packet` stays, but for its orientation (now 1), thumbnails, and pointers to images
-    that are not kept. A description that it has stays, and `note` is left out. An empty or
-    malformed packet is replaced by a new one. An empty `note`: nothing is marked, and without a
-    packet the result is empty.
+    All else in `packet` stays, but for its orientation (now `orientation`), thumbnails, and, where
+    the image `is_alone` in its file, pointers to films and further images. What points into the
+    image moves by `turn`, None: not at all. A description that it has stays, and `note` is left
+    out. An empty or malformed packet is replaced by a new one. An empty `note`: nothing is marked,
+    and without a packet the result is empty.
     """
     document = _parsed(packet)
     if document is None:
@@ -48,10 +67,17 @@ def stamped(packet: bytes, note: str, width: int, height: int) -> bytes:
             return b""
         document = minidom.parseString(_EMPTY)
     descriptions = [node for node in _elements(_rdf(document)) if node.namespaceURI == _RDF]
+    if turn is not None:
+        move_regions(document, turn)
+
+    def is_dropped(name: Name) -> bool:
+        points = name[0] in _POINTERS or (name[0] == _CAMERA and name[1].startswith(_FILMS))
+        return name == _THUMBNAILS or (points and is_alone)
+
     for description in descriptions:
-        _drop(description, lambda name: name[0] in _DROPPED or name == _THUMBNAILS)
+        _drop(description, is_dropped)
         for name, value in (
-            ((_TIFF, "Orientation"), 1),
+            ((_TIFF, "Orientation"), orientation),
             ((_TIFF, "ImageWidth"), width),
             ((_TIFF, "ImageLength"), height),
             ((_EXIF, "PixelXDimension"), width),

@@ -201,7 +201,10 @@ def _enhance_image(request: _Request) -> Summary:
         seconds=done.seconds,
         resumed=0,
         advice=done.advice,
-        warnings=(f"as it was: {done.passed_through}",) if done.passed_through else (),
+        warnings=(
+            *((f"as it was: {done.passed_through}",) if done.passed_through else ()),
+            *done.notes,
+        ),
     )
 
 

@@ -97,7 +97,9 @@ class StillResult:
     advice: str | None = None
     failed: str | None = None
     unwritten: bool = False
+    incompatible: bool = False  # refused, as something would be lost
     passed_through: str | None = None
+    notes: tuple[str, ...] = ()  # what is lost, and what goes along as it was
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,10 @@ def pass_stills_through(task: StillsTask, progress: Progress) -> StillsResult:
 def enhance_image(
     image: StillImage, info: VideoInfo, sha256: str, settings: Settings
 ) -> tuple[Frame, Analysis, int]:
-    """Enhance an image: its frame, the analysis, and the number of restored faces."""
+    """Enhance an image: its frame, the analysis, and the number of restored faces.
+
+    Raises MediaError before the work where the file could not hold all that it holds now.
+    """
     detect, restore = settings.detect, settings.restore
     found = search([image.frame], _SPAN, anchors=frozenset({0}), settings=detect)
     tracks = choose(
@@ -153,6 +158,8 @@ def enhance_image(
     analysis = Analysis(sha256, info.time_base, 1, info.width, info.height, tracks)
     enhanced = [track for track in tracks if track.enhance]
     scale = settings.output.scale
+    if enhanced or scale > 1:
+        check_losses(image, info.path, allow_loss=settings.output.allow_loss)
     if not enhanced:
         return image.frame if scale == 1 else enlarge(image.frame, scale), analysis, 0
     counts: list[int] = []
@@ -171,6 +178,24 @@ def enhance_image(
     return frame, analysis, sum(counts)
 
 
+def check_losses(image: StillImage, name: str, *, allow_loss: bool) -> None:
+    """Raise MediaError where images that belong to this one would be lost, unless `allow_loss`."""
+    lost = image.details.lost
+    if lost and not allow_loss:
+        raise MediaError(
+            f"{name}: {' and '.join(lost)} in the same file would be lost, as facepipe writes "
+            f"{image.kind} without; --allow-loss goes on without"
+        )
+
+
+def notes_of(image: StillImage) -> tuple[str, ...]:
+    """What is lost where the image is written again, and what goes along, a line each."""
+    details = image.details
+    lost = [f"lost: {what}" for what in (*details.lost, *details.notes)]
+    kept = [f"kept as it was, not enhanced: {what} in the same file" for what in details.companions]
+    return (*lost, *kept)
+
+
 def _enhance(still: Still, task: StillsTask) -> StillResult:
     """Enhance and write one image; a failure is part of its result."""
     began = time.monotonic()
@@ -180,7 +205,12 @@ def _enhance(still: Still, task: StillsTask) -> StillResult:
         result = replace(result, sha256=_digest(content))
         result = _write_enhanced(still, task, content, result)
     except (InputError, MediaError, OutputError) as error:
-        result = replace(result, failed=str(error), unwritten=isinstance(error, OutputError))
+        result = replace(
+            result,
+            failed=str(error),
+            unwritten=isinstance(error, OutputError),
+            incompatible=isinstance(error, MediaError),
+        )
     return replace(result, seconds=round(time.monotonic() - began, 4))
 
 
@@ -196,7 +226,8 @@ def _write_enhanced(
     if faces or scale > 1:
         written = write_image(image, frame, note=CONTAINER_TAG if faces else "")
     refused = sum(not track.enhance for track in analysis.tracks)
-    result = replace(result, size=len(written), refused=refused)
+    notes = notes_of(image) if written is not content else ()
+    result = replace(result, size=len(written), refused=refused, notes=notes)
     if not faces:
         write_bytes(written, still.target)
         sidecar_path(still.target).unlink(missing_ok=True)  # of an image that is replaced
@@ -210,7 +241,7 @@ def _write_enhanced(
         parts=[Part(_SPAN, "", 1, faces, runs_on=runs_on)],
         target=still.target,
         target_sha256=_digest(written),
-        notes=(),
+        notes=notes,
     )
     still.target.parent.mkdir(parents=True, exist_ok=True)
     write_sidecar(report, sidecar_path(still.target))
@@ -260,6 +291,20 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def _check_files(source: Path, target: Path, *, overwrite: bool) -> None:
+    """Refuse a source that is not there, and a target of another format or that exists."""
+    if not is_there(source) or not source.is_file():
+        raise InputError(f"{source}: there is no such image")
+    kinds = [
+        _SAME_FORMAT.get(path.suffix.lower(), path.suffix.lower()) for path in (source, target)
+    ]
+    if kinds[0] != kinds[1]:
+        raise UsageError(
+            f"{target.name}: an image keeps its format; name the output *{source.suffix.lower()}"
+        )
+    check_output(source, target, overwrite)
+
+
 #: Suffixes of the same format.
 _SAME_FORMAT = {".jpeg": ".jpg", ".tiff": ".tif", ".heif": ".heic"}
 
@@ -276,22 +321,30 @@ def enhance_image_file(
 
     An image in which no face is enhanced is copied byte by byte, unless it is enlarged.
     Raises InputError for a file that is no image, UsageError for a target of another format,
-    OutputError for one that cannot be written.
+    OutputError for one that cannot be written, MediaError where images in the same file would be
+    lost.
     """
-    if not is_there(source) or not source.is_file():
-        raise InputError(f"{source}: there is no such image")
-    kinds = [
-        _SAME_FORMAT.get(path.suffix.lower(), path.suffix.lower()) for path in (source, target)
-    ]
-    if kinds[0] != kinds[1]:
-        raise UsageError(
-            f"{target.name}: an image keeps its format; name the output *{source.suffix.lower()}"
-        )
-    check_output(source, target, overwrite)
+    _check_files(source, target, overwrite=overwrite)
     model, _ = check_restorer(settings)
     still = Still(0, str(source), target)
     task = StillsTask((still,), target.parent, settings, max_pixels, model)
     (done,) = enhance_stills(task, lambda _: None).stills
+    if done.incompatible:
+        raise MediaError(str(done.failed))
     if done.failed:
         raise (OutputError if done.unwritten else InputError)(done.failed)
     return done
+
+
+def plan_image(
+    source: Path, target: Path, settings: Settings, *, overwrite: bool = False
+) -> tuple[StillImage, tuple[str, ...]]:
+    """Check all that `enhance_image_file` does before the work: the image, and notes on it.
+
+    Errors: as of that, and MediaError where images in the same file would be lost.
+    """
+    _check_files(source, target, overwrite=overwrite)
+    check_restorer(settings)
+    image = read_image(_content(Still(0, str(source), target)), source.name)
+    check_losses(image, source.name, allow_loss=settings.output.allow_loss)
+    return image, notes_of(image)

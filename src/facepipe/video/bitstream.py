@@ -13,7 +13,7 @@ from itertools import pairwise
 
 _START = b"\x00\x00\x00\x01"
 _START_CODE = re.compile(rb"\x00\x00\x01")
-_H264_IDR, _H264_SPS, _H264_PPS = 5, 7, 8
+_H264_IDR, _H264_SPS, _H264_PPS, _H264_EXTENSION = 5, 7, 8, 20
 _H264_PARAMETER_SETS = (_H264_SPS, _H264_PPS, 13)
 _HIGH_444 = 244
 _HEVC_IDR = (19, 20)
@@ -90,6 +90,18 @@ def is_random_access(codec: str, data: bytes, size: int | None) -> bool:
     if codec == "hevc":
         return any(unit and unit[0] >> 1 & 63 in _HEVC_IDR for unit in nal_units(data, size))
     return codec != "av1" or _AV1_SEQUENCE_HEADER in _obu_types(data)
+
+
+def has_second_view(codec: str, data: bytes, size: int | None) -> bool:
+    """Whether a packet of H.264 or HEVC holds slices on top of those that make its picture.
+
+    They are another eye's view (MVC, MV-HEVC) or a finer layer; FFmpeg does not decode them.
+    """
+    units = [unit for unit in nal_units(data, size) if len(unit) > 1]
+    if codec == "h264":
+        return any(unit[0] & 31 == _H264_EXTENSION for unit in units)
+    slices = (unit for unit in units if unit[0] >> 1 & 63 < _HEVC_PARAMETER_SETS[0])
+    return any((unit[0] & 1) << 5 | unit[1] >> 3 for unit in slices)  # the number of its layer
 
 
 def has_parameter_sets(codec: str, data: bytes, size: int | None) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.container import InputContainer
 
 from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
@@ -18,6 +19,7 @@ from facepipe.video.damage import DecodeReport
 from facepipe.video.pixel_formats import colour_of, views, working_format
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.sources import SOUGHT_BY_POSITION, open_source
+from facepipe.video.user_data import UserDataReader
 
 #: Pixels of a frame that are decoded whatever the video's size: damage must not take all memory.
 _MAX_PIXELS = 36_000_000
@@ -140,6 +142,10 @@ class _Decoder:
         context = self._context = decoder_of(stream)
         context.options = {"max_pixels": str(max(_MAX_PIXELS, 4 * info.width * info.height))}
         context.thread_count = threads
+        self._user_data: UserDataReader | None = None
+        if info.user_data:
+            self._user_data = UserDataReader(info, stream.codec_context.extradata or b"")
+            context.flags |= Flags.copy_opaque
         context.thread_type = "AUTO" if threads > 1 else "SLICE"
         self._reorder_depth = context.reorder_depth
         self._order: _PresentationOrder | None = None
@@ -199,6 +205,8 @@ class _Decoder:
         self._context.reorder_depth = max(self._context.reorder_depth, depth)
 
     def _decoded(self, packet: av.Packet[av.VideoStream] | None) -> Iterator[av.VideoFrame]:
+        if packet is not None and packet.size and self._user_data is not None:
+            packet.opaque = self._user_data.read(packet)
         try:
             frames = self._context.decode(packet)
         except av.EOFError:

@@ -35,6 +35,8 @@ from facepipe.video.pixel_formats import (
 )
 from facepipe.video.pyav.scheduling import kept_scheduling
 from facepipe.video.sources import as_facepipe_error, replacing
+from facepipe.video.streams import codec_name
+from facepipe.video.user_data import UserDataWriter
 
 __all__ = ["EncodeSettings", "check_encoder", "encode", "output_pix_fmt", "part_shift"]
 
@@ -85,6 +87,7 @@ def _write(
         stream = _add_stream(out, first, info, settings, pix_fmt)
         # NUT wants decoding times that rise and stay below pts; nobody reads them back.
         due: deque[int] = deque()
+        user_data = UserDataWriter(codec_name(stream))
         given = written = 0
         last: int | None = None
         packets: list[av.Packet[av.VideoStream]]
@@ -97,6 +100,7 @@ def _write(
                     due.extend(pts - back for back in range(_MOST_REORDERED, 0, -1))
                 last = pts
                 due.append(pts)
+                user_data.take(frame.handle, pts)
                 encoded = _encoder_frame(frame, pix_fmt, info)
                 encoded.pts = pts
                 encoded.time_base = info.time_base
@@ -106,11 +110,12 @@ def _write(
                 packets = _send(stream, encoded, settings)
             for packet in packets:
                 assert packet.pts is not None
-                early = due.popleft()
-                packet.dts = (packet.pts if container is MOV else min(early, packet.pts)) + shift
-                packet.pts += shift
-                packet.time_base = info.time_base
-                out.mux_one(packet)
+                pts, early = packet.pts, due.popleft()
+                whole = user_data.put(packet, pts)
+                whole.dts = (pts if container is MOV else min(early, pts)) + shift
+                whole.pts = pts + shift
+                whole.time_base = info.time_base
+                out.mux_one(whole)
                 written += 1
     if written != given:
         raise MediaError(f"{settings.codec} made {written} packets of {given} frames")

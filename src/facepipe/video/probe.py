@@ -167,6 +167,8 @@ class SourceScan:
             chroma_location=chroma_location(video),
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
+            user_data=coding.user_data(),
+            has_second_view=coding.has_second_view(),
         )
 
     def _damage(self) -> list[Damage]:

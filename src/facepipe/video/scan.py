@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import av
@@ -10,6 +11,7 @@ from av.stream import Stream
 
 from facepipe.datatypes import Damage
 from facepipe.video.bitstream import (
+    has_second_view,
     is_parameter_set,
     is_random_access,
     nal_length_size,
@@ -21,6 +23,7 @@ from facepipe.video.gop import PacketInfo, closed_gops
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.streams import Head, codec_name
 from facepipe.video.timestamps import with_missing
+from facepipe.video.user_data import count_messages, messages_of
 
 #: Packets among which the first frame has to come out of the decoder.
 _FIRST_FRAME_PACKETS = 64
@@ -157,12 +160,14 @@ class CodingScan:
         self._nal_length_size = nal_length_size(self.codec, self.extradata)
         self._packets: list[PacketInfo] = []
         self._keyframe: bytes | None = None  # the first one's packet, of H.264 or HEVC
+        self._user_data: Counter[int] = Counter()
 
     def feed(self, packet: Packet[Stream], is_shown: bool) -> None:
         """Note a packet, and whether its frame is shown."""
         can_begin = False
+        data = bytes(packet)
+        count_messages(self._user_data, messages_of(self.codec, data, self._nal_length_size))
         if packet.is_keyframe:
-            data = bytes(packet)
             can_begin = is_random_access(self.codec, data, self._nal_length_size)
             if self._keyframe is None and self.codec in ("h264", "hevc"):
                 self._keyframe = data
@@ -176,6 +181,15 @@ class CodingScan:
     def coded_pts(self) -> tuple[int, ...]:
         """The pts of intact packets, in decoding order."""
         return tuple(p.pts for p in self._packets if p.is_intact and p.pts is not None)
+
+    def has_second_view(self) -> bool:
+        """Whether the first keyframe holds another view on top of its own."""
+        keyframe = self._keyframe
+        return keyframe is not None and has_second_view(self.codec, keyframe, self._nal_length_size)
+
+    def user_data(self) -> tuple[tuple[int, int], ...]:
+        """Kinds of user data, and how many pictures bring each."""
+        return tuple(sorted(self._user_data.items()))
 
     def parameter_sets(self) -> tuple[bytes, ...]:
         """The parameter sets of H.264 or HEVC in the header, then those in the first keyframe."""

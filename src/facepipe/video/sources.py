@@ -117,12 +117,17 @@ def is_fragmented(path: Path, container: InputContainer) -> bool:
 
 @contextmanager
 def _bytes_of(path: Path) -> Iterator[BinaryIO]:
-    """The source as a file of bytes, through the cache where there is one."""
+    """The bytes of a source while they are read. Errors: InputError."""
     try:
-        with cast("BinaryIO", cached_file(path) or path.open("rb")) as file:
+        with open_bytes(path) as file:
             yield file
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def open_bytes(source: Path) -> BinaryIO:
+    """The bytes of a file that `open_source` takes. Errors: OSError as the disk does."""
+    return cast("BinaryIO", cached_file(source) or source.open("rb"))
 
 
 def demuxed(opened: InputContainer, *streams: StreamT) -> Iterator[Packet[StreamT]]:

@@ -19,8 +19,10 @@ from facepipe.video.compatibility.differences import (
     describe,
     differences,
     either,
+    grouped,
     of_pixels,
     of_times,
+    of_user_data,
 )
 from facepipe.video.compatibility.properties import properties_of
 from facepipe.video.compatibility.trial import TrialMuxer
@@ -92,7 +94,7 @@ def check_target(
         compatibility = checker.check(suffix)
         refused = [one for one in compatibility.incompatibilities if one.avoidable]
         if refused and not allow_loss:
-            why = "; ".join(f"{one.what}: {one.why}" for one in refused)
+            why = "; ".join(f"{whats}: {why}" for whats, why in grouped(refused))
             raise MediaError(
                 f"{container.muxer} cannot hold {why}; {checker.advice(suffix, refused)}"
                 "--allow-loss goes on without"
@@ -211,6 +213,7 @@ class _Checker:
             return written
         gone = [*_indices(refused), *(s.index for s in self._others if is_written_by_muxer(s))]
         found = [*refused, *self._lost_styles(container), *of_times(self._info, container)]
+        found += of_user_data(self._info, codec)
         where = f"{container.muxer} of {codec}"
         before = self._before.earlier(written.earlier)
         found += differences(before, written.properties, gone, where)

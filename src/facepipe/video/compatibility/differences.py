@@ -16,6 +16,7 @@ from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.languages import same_language
 from facepipe.video.muxing.subtitles import TEXT_CODECS
 from facepipe.video.pixel_formats import working_format
+from facepipe.video.user_data import without_place
 
 # Matrices and the like that have two numbers in H.273.
 _SAME = {5: 6}
@@ -66,6 +67,14 @@ def describe(incompatibilities: Sequence[Incompatibility]) -> tuple[str, ...]:
     )
 
 
+def grouped(incompatibilities: Sequence[Incompatibility]) -> Iterator[tuple[str, str]]:
+    """What is lost, and why, for each cause."""
+    causes: dict[str, list[str]] = {}
+    for one in incompatibilities:
+        causes.setdefault(one.why, []).append(one.what)
+    yield from ((", ".join(whats), why) for why, whats in causes.items())
+
+
 def either(names: Collection[str]) -> str:
     """Names as a choice: a, b or c."""
     *most, last = names or [""]
@@ -90,7 +99,7 @@ def differences(
     if before.aspect != after.aspect:
         yield Incompatibility(f"the pixel aspect ratio {before.aspect}", why)
     yield from _of_colour(before, after, why)
-    for name in sorted(before.side_data - after.side_data):
+    for name in sorted(before.carried - after.carried):
         yield Incompatibility(name, why)
     if before.interlaced and not after.interlaced:
         yield Incompatibility("the interlacing flags of its frames", why)
@@ -132,6 +141,14 @@ def of_pixels(
     for what, held in kept.items():
         if not held:
             yield Incompatibility(what, f"{settings.codec} writes {after.pix_fmt}")
+
+
+def of_user_data(info: VideoInfo, codec: str) -> Iterator[Incompatibility]:
+    """What the source's pictures bring with them that video of `codec` has no place for."""
+    for what in without_place(info.user_data, codec):
+        yield Incompatibility(what, f"{codec} has no place for it")
+    if info.has_second_view:
+        yield Incompatibility("the second view of its pictures", "facepipe writes one view")
 
 
 def _keeps_depth(source: PixelFormat, target: PixelFormat, codecs: tuple[str, str]) -> bool:

@@ -15,10 +15,12 @@ from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
 
 from facepipe.video.conform import tags_of
-from facepipe.video.containers import MPEGTS
+from facepipe.video.containers import MOV, MPEGTS
 from facepipe.video.pixel_formats import FULL_RANGE, side_data
+from facepipe.video.pyav.header_data import header_boxes, names_of
 from facepipe.video.pyav.mpegts import Transport, transport_of
-from facepipe.video.sources import demuxed, open_source
+from facepipe.video.pyav.private_boxes import private_boxes
+from facepipe.video.sources import demuxed, open_bytes, open_source
 from facepipe.video.streams import Head, codec_name, has_decoder, is_cover, is_written_by_muxer
 
 #: Side data of frames that mean something to a viewer, as messages name them.
@@ -40,7 +42,7 @@ _SIDE_DATA = {
 _TECHNICAL = (
     *("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "handler_name"),
     *("vendor_id", "bps", "number_of_", "_statistics_", "source_id", "filename", "mimetype"),
-    *("alpha_mode", "variant_bitrate", "encoded_date", "tagged_date"),
+    *("alpha_mode", "stereo_mode", "variant_bitrate", "encoded_date", "tagged_date"),
 )
 _FRAMES, _PACKETS = 3, 96
 _UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
@@ -64,7 +66,8 @@ class FileProperties:
     """All that is compared between a source and a target.
 
     `chapters` are seconds, title and further keys; `colour` matrix, primaries and transfer by
-    H.273's numbers; `side_data` names those of the first frames.
+    H.273's numbers; `side_data` names those of the first frames, `described` what the header says
+    of all of them, `private` the boxes that FFmpeg does not know.
     """
 
     keys: frozenset[str]
@@ -74,6 +77,8 @@ class FileProperties:
     full_range: bool
     colour: tuple[int, int, int]
     side_data: frozenset[str]
+    described: frozenset[str]
+    private: frozenset[str]
     interlaced: bool
     pix_fmt: str | None  # as decoded; None: nothing decodes
     rgb: bool
@@ -81,6 +86,11 @@ class FileProperties:
     programs: int  # into which a transport stream is divided; else 0
     video: StreamProperties
     streams: tuple[StreamProperties, ...]
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """All that frames, header and boxes carry, in words."""
+        return self.side_data | self.described | self.private
 
     def earlier(self, seconds: float) -> FileProperties:
         """The same with all times earlier by so many seconds."""
@@ -100,6 +110,8 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
         chapters = _chapters(opened)
         streams = _other_streams(opened, video_index)
         own = _stream_properties(video)
+        described = names_of(header_boxes(video))
+        private = _private_boxes(path, opened)
         aspect = Fraction(video.sample_aspect_ratio or 1)
         frames, alpha_in_side_data = _first_frames(opened, video)
     first = frames[0] if frames else None
@@ -112,6 +124,8 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
         full_range=range_ == FULL_RANGE,
         colour=(colour[0], colour[1], colour[2]),
         side_data=_side_data_of(frames),
+        described=described,
+        private=private,
         interlaced=any(frame.interlaced_frame for frame in frames),
         pix_fmt=first.format.name if first is not None else None,
         rgb=first is not None and first.format.is_rgb,
@@ -149,6 +163,13 @@ def _side_data_of(frames: Sequence[av.VideoFrame]) -> frozenset[str]:
     return frozenset(
         name for kind, name in _SIDE_DATA.items() if any(side_data(one, kind) for one in frames)
     )
+
+
+def _private_boxes(path: Path, opened: InputContainer) -> frozenset[str]:
+    if not MOV.matches(opened.format.name):
+        return frozenset()
+    with open_bytes(path) as file:
+        return private_boxes(file).names
 
 
 def _chapters(opened: InputContainer) -> tuple[tuple[float, str, frozenset[str]], ...]:

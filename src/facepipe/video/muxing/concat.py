@@ -60,6 +60,14 @@ class VideoPackets:
             ours = self._headers[str(rendered[0])] if info.codec == "h264" else b""
             self.extradata = self._own_parameter_sets + ours
 
+    @property
+    def scale(self) -> int:
+        """How many times larger than the source the frames are."""
+        if self.sample is None:
+            return 1
+        with av.open(str(self.sample.absolute())) as container:
+            return max(container.streams.video[0].width // self.info.width, 1)
+
     def times(self) -> list[int]:
         """The pts of every packet, in decoding order and the source's time base.
 

@@ -19,6 +19,7 @@ from facepipe.video.containers import MPEGTS, Container, container_of
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.concat import VideoPackets, last_duration
 from facepipe.video.muxing.copy import Copier, shifted_chapters
+from facepipe.video.muxing.extra_boxes import extra_boxes
 from facepipe.video.muxing.options import is_copied, merged_metadata, muxer_options
 from facepipe.video.muxing.subtitles import converted_to
 from facepipe.video.muxing.target_streams import MuxJob, add_streams
@@ -147,8 +148,9 @@ def _write(job: MuxJob, times: Sequence[int], target: Path) -> list[Written]:
             with suppress(av.FFmpegError):
                 out.close()
             raise
-        order = streams.order
+        order, extra = streams.order, extra_boxes(job, opened, streams)
         out.close()  # PyAV 19 forgets the streams then
+        extra.put_into(target)
         return [written.get(index, Written()) for index in order]
 
 

@@ -36,6 +36,8 @@ def smart_render_of(info: VideoInfo, settings: EncodeSettings, target: Path) -> 
     """What may be copied to `target`; `settings`, with their pix_fmt chosen, encode the rest."""
     if settings.scale != 1:
         return SmartRender("none", "the video is enlarged")
+    if info.has_second_view:
+        return SmartRender("none", "a second view is coded on top of it")
     codec = find_encoder(settings.codec).canonical_name
     if codec != info.codec:
         return SmartRender("none", f"{info.codec} becomes {codec}")

@@ -29,6 +29,7 @@ from facepipe.video.muxing.priming import encoder_delays, with_encoder_delay
 from facepipe.video.muxing.subtitles import SubtitleConverter, converted_to
 from facepipe.video.pixel_formats import side_data
 from facepipe.video.pyav.alpha import has_alpha_mode
+from facepipe.video.pyav.header_data import header_boxes, of_one_view, scaled, with_header_boxes
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.streams import codec_name, is_cover
 
@@ -61,13 +62,22 @@ def earlier_by(info: VideoInfo, container: Container, window: tuple[int, int] | 
 class TargetStreams:
     """The streams of a target that is not started yet.
 
-    `copies` are (target, source) by the source's index, `converters` those of its text subtitles
-    that become another codec.
+    `original` is the source's video. `copies` are (target, source) by the source's index,
+    `converters` those of its text subtitles that become another codec.
     """
 
     video: av.VideoStream
+    original: av.VideoStream
     copies: dict[int, tuple[Stream, Stream]]
     converters: dict[int, SubtitleConverter]
+
+    @property
+    def tracks(self) -> list[int | None]:
+        """The source's numbers of the streams that become tracks, in the target's order."""
+        made = {copy.index: source.id for copy, source in self.copies.values()
+                if not is_cover(source) and source.type != "attachment"}  # fmt: skip
+        made[self.video.index] = self.original.id
+        return [made[index] for index in sorted(made)]
 
     @property
     def order(self) -> list[int]:
@@ -108,7 +118,9 @@ def add_streams(out: OutputContainer, opened: InputContainer, job: MuxJob) -> Ta
             _keep_id(copy, stream, container)
             copies[stream.index] = (copy, stream)
     assert video is not None
-    return TargetStreams(video, copies, converters)
+    original = opened.streams[job.video.info.stream_index]
+    assert isinstance(original, av.VideoStream)
+    return TargetStreams(video, original, copies, converters)
 
 
 def _add_copy(
@@ -130,7 +142,9 @@ def _add_video(out: OutputContainer, original: av.VideoStream, job: MuxJob) -> a
         if packets.sample is not None:
             part = stack.enter_context(av.open(str(packets.sample.absolute())))
             template = part.streams.video[0]
-        video = out.add_stream_from_template(template, opaque=True)
+        described = _described(template, original, job, stack)
+        video = out.add_stream_from_template(described, opaque=True)
+        video.codec_context.extradata = template.codec_context.extradata
         codec, codec_tag = codec_name(template), template.codec_context.codec_tag
     video.time_base = info.time_base
     context = video.codec_context
@@ -151,6 +165,23 @@ def _add_video(out: OutputContainer, original: av.VideoStream, job: MuxJob) -> a
     if _has_alpha(packets, original):
         video.metadata["alpha_mode"] = "1"
     return video
+
+
+def _described(
+    template: av.VideoStream, original: av.VideoStream, job: MuxJob, stack: ExitStack
+) -> av.VideoStream:
+    """The template with what the source's header says of its frames, for the muxer to write.
+
+    To mp4 and mov, `extra_boxes` adds it.
+    """
+    if template is original or job.container.isobmff:
+        return template
+    boxes = scaled(header_boxes(original), job.video.scale)
+    if job.video.info.has_second_view:
+        boxes = of_one_view(boxes)
+    if not boxes:
+        return template
+    return stack.enter_context(with_header_boxes(template, boxes)).streams.video[0]
 
 
 def _set_colour_and_rotation(video: av.VideoStream, source: Path, info: VideoInfo) -> None:

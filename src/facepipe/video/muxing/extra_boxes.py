@@ -1,0 +1,58 @@
+"""Boxes of mp4 and mov that FFmpeg's muxer does not write, put into a target that is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from av.container import InputContainer
+
+from facepipe.video.containers import MOV
+from facepipe.video.muxing.target_streams import MuxJob, TargetStreams
+from facepipe.video.pyav.header_data import header_boxes, scaled
+from facepipe.video.pyav.private_boxes import (
+    PrivateBoxes,
+    copy_private_boxes,
+    private_boxes,
+    scaled_boxes,
+    without_views,
+)
+from facepipe.video.sources import open_bytes
+
+_LARGEST_OF_TRIAL = 2**16  # bytes of each box that are copied to see whether it is kept
+
+
+@dataclass(frozen=True)
+class ExtraBoxes:
+    """The boxes for one target, whose `tracks` had those ids in the source."""
+
+    boxes: PrivateBoxes
+    source: Path
+    tracks: Sequence[int | None]
+    largest: int | None
+
+    def put_into(self, target: Path) -> None:
+        """Put them into a target that is written whole. Errors: OSError as the disk does."""
+        if self.boxes:
+            with open_bytes(self.source) as given:
+                copy_private_boxes(self.boxes, given, target, self.tracks, largest=self.largest)
+
+
+def extra_boxes(job: MuxJob, opened: InputContainer, streams: TargetStreams) -> ExtraBoxes:
+    """What a target needs beside what FFmpeg writes: nothing where it is no mp4 or mov."""
+    boxes, video = PrivateBoxes(), streams.original
+    one_view = job.video.info.has_second_view and job.video.sample is not None
+    if job.container.isobmff:
+        scale = job.video.scale
+        if MOV.matches(opened.format.name):
+            with open_bytes(job.video.source) as given:
+                boxes = scaled_boxes(private_boxes(given), video.id, scale)
+        else:
+            described = scaled(header_boxes(video), scale)
+            entries = {video.id: tuple(described.values())} if described else {}
+            boxes = replace(boxes, entries=entries)
+        if one_view:
+            boxes = without_views(boxes, video.id)
+    largest = None if job.max_packets is None else _LARGEST_OF_TRIAL
+    return ExtraBoxes(boxes, job.video.source, streams.tracks, largest)
