@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from conformance import (
     carried_cases,
     change_cases,
+    clock_cases,
     codec_cases,
     copy_cases,
     face_cases,
@@ -23,6 +24,7 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Codecs and containers": codec_cases.CASES,
     "Pixels and colours": format_cases.CASES,
     "Times and fields": time_cases.TIMES,
+    "Clocks": clock_cases.CASES,
     "Shapes": time_cases.SHAPES,
     "Changes on the way": change_cases.CASES,
     "Sounds": stream_cases.SOUNDS,

@@ -48,7 +48,9 @@ class Case:
     encoder loses something even where it is asked not to. `limits` gives for a property the words
     with which facepipe announces that it is not kept, `refusal` those with which it may begin to
     refuse the whole. `shows` names properties that the film must have. `program` is what makes the
-    film where PyAV cannot. `copied` says how many of the source's packets must be in the target.
+    film where PyAV cannot. `like` makes the film that the target is held against, where the source
+    itself does not show it; `tells` are words that a warning must have. `copied` says how many of
+    the source's packets must be in the target.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Case:
     lossy: bool = False
     copied: Literal["", "some", "all"] = ""
     program: str | None = None
+    like: Make | None = None
+    tells: str | None = None
 
     @property
     def loss(self) -> float:

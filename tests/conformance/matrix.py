@@ -22,7 +22,7 @@ from conformance.all_cases import GROUPS
 from conformance.properties import PROPERTIES
 from conformance.runner import Cell, Row, run
 
-NAMES = (*PROPERTIES, "faces", "copied")
+NAMES = (*PROPERTIES, "faces", "copied", "told")
 _MARKS = {"pass": "ok", "limit": "L", "fail": "X", "-": "."}
 _SIGNS = {"pass": "✓", "limit": "L", "fail": "✗", "-": ""}
 _ABSENT = Cell("-")

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from conformance.readings import (
     UNKNOWN,
+    begin_of,
     chapter_words,
     chroma_moved,
     colour_keys,
@@ -75,6 +77,24 @@ def pts(source: Film, target: Film, terms: Terms) -> Verdict:
         return f"{len(ours)} times instead of {len(theirs)}"
     known = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
     return first_off(known, target.video.tick / 2)
+
+
+def clock(source: Film, target: Film, terms: Terms) -> Verdict:
+    """Times rise, and begin where they are to begin: see `from_zero`, by which the source went."""
+    times = [time for time in times_of(target) if time is not None]
+    if not times:
+        return None
+    sounds = [track for track in target.others if track.kind == "audio"]
+    timed: list[tuple[str, list[Fraction | None]]] = [("pictures", [*times])]
+    timed += [(track.codec, [p.pts for p in track.packets]) for track in sounds]
+    for name, shown in timed:
+        known = [time for time in shown if time is not None]
+        back = [n for n, (one, two) in enumerate(pairwise(known)) if two < one]
+        if back:
+            return f"{name}: the time goes back after {seconds(known[back[0]])}"
+    late = begin_of(target) - begin_of(source)
+    off = abs(late) > max(target.video.tick, _SLACK)
+    return f"the film begins {seconds(late)} late" if off else ""
 
 
 def duration(source: Film, target: Film, terms: Terms) -> Verdict:
@@ -336,6 +356,7 @@ def plays(source: Film, target: Film, terms: Terms) -> Verdict:
 
 PROPERTIES: Mapping[str, Property] = {
     "pts": pts,
+    "clock": clock,
     "duration": duration,
     "frames": frames,
     "size": size,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -13,7 +15,7 @@ import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from conformance.witness import Film, Picture, Track
+from conformance.witness import Film, Passed, Picture, Track
 
 #: What ffprobe says of colours that are left open.
 UNKNOWN = {None, "unknown", "unspecified"}
@@ -29,6 +31,57 @@ def times_of(film: Film) -> list[Fraction | None]:
     if len(packets) == len(film.pictures):
         return list(packets)
     return [p.pts for p in film.pictures]
+
+
+def keeps_clock(path: Path) -> bool:
+    """Whether a film in that container begins at whatever time its clock shows."""
+    return path.suffix in (".ts", ".m2ts", ".nut")
+
+
+def begin_of(film: Film) -> Fraction:
+    """When the first picture or sound is to be seen or heard."""
+    shown = [time for time in times_of(film) if time is not None]
+    heard = [_heard(t, p) for t in film.others if t.kind in ("audio", "video") for p in t.packets]
+    return min([*shown, *(time for time in heard if time is not None)], default=Fraction(0))
+
+
+def _heard(track: Track, packet: Passed) -> Fraction | None:
+    """When a packet is heard, behind the samples that players skip."""
+    skipped = 0
+    for name, content in packet.side_data:
+        if name == "skip_samples" and track.kind == "audio":
+            skipped = int.from_bytes(content[:4], "little")
+    rate = track.shape[0] if skipped else 1
+    assert isinstance(rate, int)
+    return None if packet.pts is None else packet.pts + Fraction(skipped, rate)
+
+
+def from_zero(film: Film, target: Path) -> Film:
+    """The film with the times that it is to have in a target: where no clock is kept, from 0 on.
+
+    What lies before 0 elsewhere than in broadcasts is there to be skipped; what edit lists say is
+    meant so.
+    """
+    begin = begin_of(film)
+    broadcast = film.path.suffix in (".ts", ".m2ts", ".mpg", ".vob")
+    indexed = film.path.suffix in (".mp4", ".mov") and b"moof" not in film.path.read_bytes()
+    if keeps_clock(target) or indexed or not begin or (begin < 0 and not broadcast):
+        return film
+    end = film.video.end
+    return replace(
+        film,
+        video=replace(_earlier(film.video, begin), end=None if end is None else end - begin),
+        others=tuple(_earlier(track, begin) for track in film.others),
+        pictures=tuple(
+            replace(p, pts=None if p.pts is None else p.pts - begin) for p in film.pictures
+        ),
+        chapters=tuple((max(a - begin, Fraction(0)), b - begin, t) for a, b, t in film.chapters),
+    )
+
+
+def _earlier(track: Track, begin: Fraction) -> Track:
+    moved = (replace(p, pts=None if p.pts is None else p.pts - begin) for p in track.packets)
+    return replace(track, packets=tuple(moved))
 
 
 def first_off(pairs: Sequence[tuple[Fraction, Fraction]], allowed: Fraction) -> str:

@@ -13,6 +13,7 @@ from av import FFmpegError
 
 from conformance.cases import Case
 from conformance.properties import PROPERTIES, Terms
+from conformance.readings import from_zero
 from conformance.witness import Programs, look
 from facepipe import enhance
 from facepipe.configs.settings import load_settings
@@ -57,7 +58,8 @@ def run(case: Case, folder: Path) -> Row:
         source = case.make(folder / f"in{case.suffix}")
     except FFmpegError as error:
         return Row(case, "fail", f"the film cannot be made: {describe(error)}")
-    programs = Programs(source, play=False)
+    like = case.like(folder / f"like{case.suffix}") if case.like is not None else source
+    programs = Programs(like, play=False)
     target = folder / f"out{case.written}"
     base = ["workers=1", f"output.scale={case.scale}"]
     settings = load_settings(assignments=[*base, *case.settings])
@@ -75,7 +77,7 @@ def run(case: Case, folder: Path) -> Row:
             words = f"left a target behind: {words}"
         announced = case.refusal is not None and words.startswith(case.refusal)
         return Row(case, "limit" if announced else "fail", words)
-    row = compare(case, programs, target, summary.faces, summary.warnings)
+    row = _with_words(compare(case, programs, target, summary.faces, summary.warnings))
     return _with_copies(row, target) if case.copied else row
 
 
@@ -84,6 +86,16 @@ def _leave_modules_alone() -> None:
     """Keep the collector, which the program calls after each span, from what is there for good."""
     gc.collect()
     gc.freeze()
+
+
+def _with_words(row: Row) -> Row:
+    """With whether the program told what the case says that it tells."""
+    words = row.case.tells
+    if words is None:
+        return row
+    told = any(words in warning for warning in row.warnings)
+    cells = {**row.cells, "told": Cell("pass") if told else Cell("fail", f"no word of {words!r}")}
+    return replace(row, cells=cells, verdict=_verdict(cells.values()))
 
 
 def _with_copies(row: Row, target: Path) -> Row:
@@ -100,7 +112,7 @@ def compare(
 ) -> Row:
     """Hold two films against each other, property by property."""
     begun = Programs(target, play=True)
-    before = look(source.path, source)
+    before = from_zero(look(source.path, source), target)
     try:
         after = look(target, begun)
     except (LookupError, FFmpegError) as error:

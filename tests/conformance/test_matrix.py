@@ -37,7 +37,7 @@ def test_what_went_in_comes_out(case: Case, tmp_path: Path) -> None:
 def test_names_are_unique_and_properties_exist() -> None:
     names = [case.name for case in CASES]
     assert len(set(names)) == len(names)
-    known = {*PROPERTIES, "faces", "copied"}
+    known = {*PROPERTIES, "faces", "copied", "told"}
     for case in CASES:
         assert set(case.limits) | set(case.shows) <= known, case.name
 

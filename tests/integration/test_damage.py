@@ -27,11 +27,11 @@ def settings(**overrides: object) -> Settings:
 
 
 def keyless(path: Path) -> Path:
-    """A transport stream that begins in the midst of a group of pictures."""
-    source = synthetic.film(path.with_name("whole.ts"), frames=60)
-    with av.open(str(source)) as container:
-        packets = [packet for packet in container.demux(video=0) if packet.size]
-    path.write_bytes(source.read_bytes()[packets[3].pos :])
+    """A transport stream whose first keyframe does not decode, and what refers to it neither."""
+    data = bytearray(synthetic.film(path, frames=60).read_bytes())
+    at = data.index(b"\x00\x00\x01\x65") + 4
+    data[at : at + 40] = b"\xff" * 40
+    path.write_bytes(data)
     return path
 
 
@@ -58,13 +58,13 @@ def test_what_decodes_is_kept_and_the_rest_told(copy: bool, tmp_path: Path) -> N
     source, target = keyless(tmp_path / "a.ts"), tmp_path / "out.mp4"
     info = probe(source)
     summary = enhance(source, target, settings(**{"output.copy_unchanged": copy}))
-    assert summary.frames == sound(target) == len(info.pts) - 7
+    assert summary.frames == sound(target) == len(info.pts) - 10
     (told,) = summary.warnings
-    assert told.endswith(": 7 frames do not decode")
+    assert told.endswith(": 10 frames do not decode")
     (place,) = json.loads(sidecar_path(target).read_text())["damage"]
-    assert (place["frames"], place["what"]) == (7, "do not decode")
+    assert (place["frames"], place["what"]) == (10, "do not decode")
     assert place["from_seconds"] == float(info.pts[0] * info.time_base)
-    assert place["to_seconds"] == float(info.pts[6] * info.time_base)
+    assert place["to_seconds"] == float(info.pts[9] * info.time_base)
     assert told.startswith(f"{place['from_seconds']:.2f}-{place['to_seconds']:.2f} s: ")
 
 
@@ -99,9 +99,9 @@ def test_faces_beside_damage_are_enhanced(tmp_path: Path) -> None:
 def test_an_analysis_tells_of_damage_and_a_strict_render_refuses_it(tmp_path: Path) -> None:
     source, found = keyless(tmp_path / "a.ts"), tmp_path / "found.json"
     made = analyze(source, found, settings())
-    assert [(one.frames, one.what) for one in made.damage] == [(7, "do not decode")]
-    assert json.loads(found.read_text())["damage"][0]["frames"] == 7
-    with pytest.raises(InputError, match="7 frames do not decode"):
+    assert [(one.frames, one.what) for one in made.damage] == [(10, "do not decode")]
+    assert json.loads(found.read_text())["damage"][0]["frames"] == 10
+    with pytest.raises(InputError, match="10 frames do not decode"):
         render(source, found, tmp_path / "out.mp4", settings(strict_input=True))
     assert not (tmp_path / "out.mp4").exists()
     summary = render(source, found, tmp_path / "out.mp4", settings())
@@ -133,7 +133,7 @@ def test_strict_input_refuses_what_decoding_finds_and_its_work_is_kept(tmp_path:
     source, target = keyless(tmp_path / "a.ts"), tmp_path / "out.mp4"
     done = facepipe("run", source, "-o", target, "--strict-input")
     assert done.returncode == 3
-    assert "7 frames do not decode" in done.stderr
+    assert "10 frames do not decode" in done.stderr
     assert not target.exists()
     assert not sidecar_path(target).exists()
     done = facepipe("run", source, "-o", target)

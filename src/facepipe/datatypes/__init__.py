@@ -32,6 +32,8 @@ from facepipe.datatypes.tracks import (
     Track,
 )
 from facepipe.datatypes.video import (
+    Clock,
+    ClockJoint,
     Colour,
     ColourModel,
     Damage,
@@ -50,6 +52,8 @@ __all__ = [
     "Analysis",
     "ArrayRecord",
     "CANVAS",
+    "Clock",
+    "ClockJoint",
     "Colour",
     "ColourModel",
     "Crops",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
@@ -98,6 +99,7 @@ class StreamInfo:
     codec: str
     packets: int
     headers: tuple[HeaderChange, ...] = ()  # by rising pts: those after the first
+    start: int | None = None  # pts of its first packet, in its own ticks
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,36 @@ class Form:
     tags: tuple[int, int, int, int]  # as of VideoInfo
     sample_aspect_ratio: Fraction | None
     light: bool = False  # whether they have mastering display or content light level
+
+
+@dataclass(frozen=True)
+class ClockJoint:
+    """A place at which a source's clock begins anew, and what follows is joined to what was."""
+
+    seconds: float  # of the film, from its first picture
+    jump: float  # of the clock, in seconds: below 0 where it goes back
+    stream: int | None = None  # index of the only stream that is joined there; None: all are
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The clock of a source: when it begins, and how its times become times that rise.
+
+    `shifts` gives for the index of a stream, by rising byte position in the file, the ticks that
+    are added to the times of its packets from there on. It is empty where all times rise already.
+    """
+
+    begin: Fraction = Fraction(0)  # time of the first picture or sound, in seconds
+    joints: tuple[ClockJoint, ...] = ()
+    shifts: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict, hash=False)
+    strays: int = 0  # packets with a wrong time, which was worked out
+    wraps: bool = False  # whether it counts to 2^33 ticks and goes on at 0
+    #: Whether the source's own index says when each stream begins, as edit lists of MP4 do.
+    indexed: bool = False
+    #: Byte positions at which further files begin that FFmpeg would not read on into (FLV).
+    heads: tuple[int, ...] = ()
+    #: Whether FFmpeg marks packets behind a joint as not to be shown, as their times go back (MP4).
+    marks: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,6 +204,9 @@ class VideoInfo:
     #: Half-open pts ranges, sorted, whose packets bring other sequence parameter sets of H.264 or
     #: HEVC than the first ones.
     other_sequences: tuple[tuple[int, int], ...] = ()
+    clock: Clock = Clock()
+    #: Byte positions of the keyframes' packets, where the clock begins anew: times lead nowhere.
+    keyframe_positions: tuple[int, ...] = ()
     #: How many of its pictures bring user data of each kind (`video.user_data`).
     user_data: tuple[tuple[int, int], ...] = ()
     has_second_view: bool = False  # coded on top of the one that decodes (MV-HEVC, MVC)

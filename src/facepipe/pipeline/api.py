@@ -44,7 +44,8 @@ from facepipe.pipeline.sidecar import (
     write_sidecar,
 )
 from facepipe.pipeline.turning import analyze_video
-from facepipe.video import mux, probe
+from facepipe.video import earlier_by, mux, probe
+from facepipe.video.containers import container_of
 from facepipe.video.source_cache import read_once
 from facepipe.workers.base import Executor
 from facepipe.workers.local import LocalExecutor
@@ -196,6 +197,7 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
                 target=target,
                 target_sha256=sha256_of(whole),
                 notes=plan.notes,
+                earlier=earlier_by(info, container_of(target), plan.window),
             )
             check_unchanged(source, plan.source_sha256)
             write_sidecar(report, sidecar_path(target))

@@ -25,7 +25,7 @@ from pydantic import (
 from facepipe._files import write_text
 from facepipe.configs.notices import NOTICE
 from facepipe.configs.settings import Settings
-from facepipe.datatypes import Analysis, Damage, Part, Track, VideoInfo
+from facepipe.datatypes import Analysis, Clock, Damage, Part, Track, VideoInfo
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.registry import ModelFiles
@@ -85,6 +85,26 @@ class ModelReport(_Model):
     files: dict[str, str] = Field(description="SHA-256 of each weights file by its name")
 
 
+class JointReport(_Model):
+    """A place at which the source's clock begins anew; what follows is joined to what was."""
+
+    at_seconds: float = Field(description="its time, from the first picture on")
+    jump_seconds: float = Field(description="how far the clock jumps there, below 0: back")
+
+
+class ClockReport(_Model):
+    """The times of the source, and how those of the output differ.
+
+    Times in this report are the source's, with all joints closed.
+    """
+
+    begins_at_seconds: float = Field(description="time of the source's first picture or sound")
+    output_earlier_seconds: float = Field(
+        description="by how much all times of the output are earlier, pictures and sound alike"
+    )
+    joints: list[JointReport] = Field(description="places at which the clock begins anew")
+
+
 class KnotReport(_WithOptionalKeys):
     """One knot of a track; between knots everything is interpolated."""
 
@@ -133,7 +153,7 @@ class DamageReport(_Model):
     what: str = Field(description='what is wrong with them, as a verb: "do not decode"')
 
 
-class Sidecar(_Model):
+class Sidecar(_WithOptionalKeys):
     """The whole report of one output file, in the order of its keys."""
 
     format: Literal["facepipe-sidecar/1"] = Field(
@@ -143,6 +163,9 @@ class Sidecar(_Model):
     versions: dict[str, str] = Field(description="versions of Python and of the packages used")
     source: SourceReport = Field(description="the source file")
     output: OutputReport = Field(description="the output file")
+    clock: ClockReport | None = Field(
+        default=None, description="times of the source and of the output; of videos alone"
+    )
     model: ModelReport = Field(description="the model that restored the faces")
     settings: Settings = Field(description="all settings of the run")
     faces_enhanced: int = Field(description="enhanced faces, counted over all frames")
@@ -166,8 +189,12 @@ def make_sidecar(
     target_sha256: str,
     notes: Sequence[str],
     encode: EncodeSettings | None = None,
+    earlier: Fraction = Fraction(0),
 ) -> Sidecar:
-    """The sidecar of `target`; `encode` is None for photographs, which keep their own kind."""
+    """The sidecar of `target`; `encode` is None for photographs, which keep their own kind.
+
+    `earlier` are seconds by which all times of the output are earlier than the source's.
+    """
     of_parts = chain.from_iterable(part.damage for part in parts)
     damage = merged([*info.damage, *analysis.damage, *of_parts], info.pts)
     part_warnings = chain.from_iterable(part.warnings for part in parts)
@@ -193,6 +220,7 @@ def make_sidecar(
             encoder_options=dict(encode.options) if encode else None,
             pixel_format=encode.pix_fmt if encode else None,
         ),
+        clock=_clock(info.clock, earlier) if encode else None,
         model=_model(settings, model, parts),
         settings=settings,
         faces_enhanced=sum(part.faces for part in parts),
@@ -201,6 +229,16 @@ def make_sidecar(
         passed_through=_passed_through(parts, info.time_base),
         damage=_damage(damage, info.time_base),
         warnings=list(dict.fromkeys(warnings)),
+    )
+
+
+def _clock(clock: Clock, earlier: Fraction) -> ClockReport:
+    return ClockReport(
+        begins_at_seconds=float(clock.begin),
+        output_earlier_seconds=float(earlier),
+        joints=[
+            JointReport(at_seconds=joint.seconds, jump_seconds=joint.jump) for joint in clock.joints
+        ],
     )
 
 

@@ -7,6 +7,7 @@ from facepipe.video.decode import decode
 from facepipe.video.encode import EncodeSettings, check_encoder, encode, output_pix_fmt
 from facepipe.video.muxing.mux import mux
 from facepipe.video.muxing.smart_render import SmartRender, joinable_settings, smart_render_of
+from facepipe.video.muxing.target_streams import earlier_by
 from facepipe.video.probe import probe
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "check_encoder",
     "check_target",
     "decode",
+    "earlier_by",
     "encode",
     "joinable_settings",
     "mux",

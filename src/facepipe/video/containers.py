@@ -89,6 +89,9 @@ class Container:
     #: Whether it keeps the pixel aspect ratio of codecs that have no field for it. The other muxers
     #: take it from the stream, where PyAV cannot set it, and not from the codec's parameters.
     pixel_aspect: bool = False
+    #: Whether a clock that begins anywhere is kept, as in a broadcast. In the others a film begins
+    #: at 0.
+    keeps_clock: bool = False
     #: Whether streams and programs have numbers that are kept from file to file.
     program_ids: bool = False
     #: Whether languages are those of QuickTime's list alone.
@@ -227,6 +230,7 @@ MPEGTS = Container(
     timecode=None,
     tick=Fraction(1, 90000),
     dts_from_zero=True,
+    keeps_clock=True,
     program_ids=True,
     header_changes=("aac", "h264", "hevc"),
     headers_in_packets=True,
@@ -237,6 +241,7 @@ NUT = Container(
     suffixes=(".nut",),
     video_codecs=("h264", "hevc", "av1", "vp9", "ffv1"),
     joins=("libx264", "libx265"),
+    keeps_clock=True,
     subtitles=False,
 )
 CONTAINERS = (MP4, MOV, MATROSKA, WEBM, MPEGTS, NUT)

@@ -13,14 +13,15 @@ from av.codec.context import Flags
 from av.container import InputContainer
 
 from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
+from facepipe.video.clock import timed
 from facepipe.video.conform import ParameterSetTracker, conformed, set_tags, tags_of
 from facepipe.video.containers import is_timed_as_decoded
 from facepipe.video.damage import DecodeReport
-from facepipe.video.demuxers import UNSEEKABLE
+from facepipe.video.demuxers import SOUGHT_BY_POSITION, UNSEEKABLE
 from facepipe.video.headers import header_at, with_header
 from facepipe.video.pixel_formats import colour_of, views, working_format
 from facepipe.video.pyav.alpha import decoder_of
-from facepipe.video.sources import demuxed, open_source
+from facepipe.video.sources import open_source
 from facepipe.video.streams import header_of
 from facepipe.video.user_data import UserDataReader
 
@@ -149,7 +150,7 @@ class _Decoder:
         stream = container.streams[info.stream_index]
         assert isinstance(stream, av.VideoStream)
         self._container, self._stream, self._report = container, stream, report
-        self._codec, self._headers = info.codec, info.headers
+        self._info, self._codec, self._headers = info, info.codec, info.headers
         self._parameter_sets: ParameterSetTracker | None = None
         context = self._context = decoder_of(stream)
         context.options = {"max_pixels": str(_most_pixels(info))}
@@ -170,18 +171,16 @@ class _Decoder:
 
         None at all where the container cannot seek there: the caller tries from further back.
         """
-        packets = demuxed(self._container, self._stream)
+        position = 0
         if point is not None:
-            if self._container.format.name in UNSEEKABLE:
-                packets = dropwhile(
-                    lambda packet: packet.pts is None or packet.pts < point, packets
-                )
-            else:
-                try:
-                    self._container.seek(point, stream=self._stream, backward=True)
-                except av.FFmpegError:
-                    return
+            try:
+                position = self._seek(point)
+            except (av.FFmpegError, LookupError):
+                return
             self._restore_reorder_depth(self._reorder_depth)
+        packets = timed(self._container, self._info.clock, self._stream, position=position)
+        if point is not None and self._container.format.name in UNSEEKABLE:
+            packets = dropwhile(lambda packet: packet.pts is None or packet.pts < point, packets)
         while True:
             try:
                 packet = next(packets)
@@ -192,10 +191,11 @@ class _Decoder:
             if self._parameter_sets is None:
                 self._parameter_sets = self._begin(packet)
             is_new = self._parameter_sets.has_new_header(packet)
-            if self._parameter_sets.has_changed(packet) or is_new:
+            again = packet.has_sidedata("new_extradata")
+            if self._parameter_sets.has_changed(packet) or is_new or again:
                 # New ones make the decoder forget the frames that it has not given out yet.
                 yield from self._decoded(None)
-                depth = self._context.reorder_depth
+                depth = max(self._context.reorder_depth, self._reorder_depth)
                 self._context.flush_buffers()
                 self._restore_reorder_depth(depth)
             if is_new:
@@ -209,6 +209,24 @@ class _Decoder:
         if header is not None:
             self._context.extradata = header
         return ParameterSetTracker(self._codec, header or header_of(self._stream))
+
+    def _seek(self, point: int) -> int:
+        """Go to the keyframe at pts `point`; its byte position, where that was sought.
+
+        FFmpegError or LookupError where that cannot be. What cannot seek stays there.
+        """
+        info = self._info
+        if not info.clock.shifts:
+            if self._container.format.name not in UNSEEKABLE:
+                self._container.seek(point, stream=self._stream, backward=True)
+            return 0
+        # Where a clock begins anew, a time is in several places of the file.
+        names = info.container.split(",")
+        position = info.keyframe_positions[bisect_left(info.keyframe_pts, point)]
+        if position < 0 or not any(name in SOUGHT_BY_POSITION for name in names):
+            raise LookupError(f"{info.container} has no positions to seek")
+        self._container.seek(position, unsupported_byte_offset=True)
+        return position
 
     def _restore_reorder_depth(self, depth: int) -> None:
         # A flush forgets how far frames are reordered, and the first ones would be lost.

@@ -44,6 +44,15 @@ BARE = UNTIMED | {
 #: Demuxers that find no place by its time, or give other times after they have: they are read from
 #: the beginning.
 UNSEEKABLE = UNTIMED | {"dhav"}
+#: Demuxers whose clock counts to 2^33 ticks and goes on at 0.
+WRAPPING = frozenset(["mpegts", "mpeg"])
+#: Demuxers of broadcasts and recorders: where no stream has anything for long, the clock jumped. In
+#: other containers the index says when each packet is shown, and a pause is meant.
+JUMPING = frozenset(["mpegts", "mpeg", "flv"])
+#: Demuxers that go on at any packet whose byte position is known.
+SOUGHT_BY_POSITION = frozenset(["mpegts", "mpeg", "flv"])
+#: Demuxers that count the frames one by one: their times cannot begin anew.
+COUNTING = BARE | {"avi", "gif", "apng", "yuv4mpegpipe", "ivf", "dv", "mxf"}
 
 
 def refusal(demuxer: str) -> str | None:

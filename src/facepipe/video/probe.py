@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from av.stream import Stream
 
 from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
 from facepipe.configs.settings import LimitSettings
-from facepipe.datatypes import Damage, StreamInfo, VideoInfo
+from facepipe.datatypes import Clock, Damage, StreamInfo, VideoInfo
 from facepipe.errors import InputError
+from facepipe.video.clock import describe_clock, timed
+from facepipe.video.clock_scan import ClockScan
 from facepipe.video.conform import tags_of
 from facepipe.video.containers import MATROSKA, MOV, is_indexed, is_timed_as_decoded
 from facepipe.video.damage import merged
@@ -28,7 +30,7 @@ from facepipe.video.headers import HeaderScan
 from facepipe.video.pixel_formats import pixel_format
 from facepipe.video.pyav.chroma import chroma_location
 from facepipe.video.scan import CodingScan, FirstFrameScan, TimingScan, is_shown
-from facepipe.video.sources import demuxed, describe, open_source
+from facepipe.video.sources import describe, heads_of, is_fragmented, open_source
 from facepipe.video.streams import (
     codec_name,
     described,
@@ -56,9 +58,26 @@ def probe(path: Path, limits: LimitSettings | None = None, stream: int | None = 
     most_pixels = min(round(limits.frame_megapixels * 10**6), 2**31 - 1)
     with open_source(path, most_pixels=most_pixels) as container:
         scan = SourceScan(path, container, limits, most_pixels, stream)
-        for packet in scan.packets():
+        heads = heads_of(path, container)
+        clocks = ClockScan(container, heads, fragmented=is_fragmented(path, container))
+        for packet in scan.packets(Clock(heads=heads)):
+            clocks.feed(packet)
             scan.feed(packet)
-        return scan.close()
+        clock = clocks.close(scan.video_index)
+        if not clock.shifts:
+            return _with_begin(scan.close(clock), clocks)
+    with open_source(path, most_pixels=most_pixels) as container:
+        scan = SourceScan(path, container, limits, most_pixels, stream)
+        for packet in scan.packets(clock):
+            scan.feed(packet)
+        return _with_begin(scan.close(clock), clocks)
+
+
+def _with_begin(info: VideoInfo, clocks: ClockScan) -> VideoInfo:
+    """The info, with the time at which its clock begins."""
+    first = info.pts[0] * info.time_base
+    begin = clocks.begin(info.clock, info.stream_index, first)
+    return replace(info, clock=replace(info.clock, begin=begin))
 
 
 class SourceScan:
@@ -85,6 +104,7 @@ class SourceScan:
             for stream in self._streams
             if stream.index != self._video.index
         }
+        self._starts: dict[int, int] = {}  # pts of the first packet, by the stream's index
         self._unread: str | None = None  # why reading ended early
         self._timing = TimingScan(self._video)
         self._coding = CodingScan(self._video)
@@ -94,9 +114,14 @@ class SourceScan:
         self._layout = Layout()
         self._frames: FramePackets[Stream] = FramePackets(self._video)
 
-    def packets(self) -> Iterator[Packet[Stream]]:
-        """The packets of all streams, as far as they can be read."""
-        packets: Iterator[Packet[Stream]] = demuxed(self._container)
+    @property
+    def video_index(self) -> int:
+        """The index of the video's stream."""
+        return self._video.index
+
+    def packets(self, clock: Clock) -> Iterator[Packet[Stream]]:
+        """The packets of all streams, as far as they can be read, with the times of `clock`."""
+        packets: Iterator[Packet[Stream]] = timed(self._container, clock)
         while True:
             try:
                 packet = next(packets)
@@ -112,6 +137,8 @@ class SourceScan:
         """Learn from a packet. InputError where there are more frames than the limits allow."""
         self._packets[packet.stream.index] += 1
         if packet.stream.index != self._video.index:
+            if packet.pts is not None:
+                self._starts.setdefault(packet.stream.index, packet.pts)
             self._layout.add(packet.pos, packet.size, None)
             if packet.stream.index in self._headers:
                 self._headers[packet.stream.index].feed(packet)
@@ -135,12 +162,15 @@ class SourceScan:
                 "allows; --set limits.frames=N lifts it"
             )
 
-    def close(self) -> VideoInfo:
-        """All that was learnt. InputError for a video without frames, too long, or unreadable."""
+    def close(self, clock: Clock) -> VideoInfo:
+        """All that was learnt, by packets with the times of `clock`.
+
+        InputError for a video without frames, too long, or unreadable.
+        """
         timing, coding, video = self._timing, self._coding, self._video
         for packet in self._frames.rest():
             self._feed_frame(packet)
-        timing.close()
+        timing.close(self._first.pts)
         if not timing.frames:
             raise InputError(f"{self._path} holds no video frame; its video stream is empty")
         assert video.time_base is not None
@@ -166,6 +196,8 @@ class SourceScan:
             time_base=Fraction(video.time_base),
             pts=tuple(timing.pts),
             keyframe_pts=keyframes,
+            keyframe_positions=timing.keyframe_positions() if clock.shifts else (),
+            clock=clock,
             closed_gops=gops,
             coded_pts=coding.coded_pts() if gops else (),
             rotation=frame.rotation if frame is not None else 0,
@@ -175,7 +207,7 @@ class SourceScan:
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
-            warnings=(*self._origin(), *self._choice(), *timing.warnings()),
+            warnings=(*self._origin(), *self._choice(), *describe_clock(clock), *timing.warnings()),
             chroma_location=chroma,
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
@@ -237,6 +269,7 @@ class SourceScan:
                 codec_name(stream),
                 self._packets[stream.index],
                 tuple(self._headers[stream.index].changes),
+                self._starts.get(stream.index),
             )
             for stream in self._streams
             if stream.index != self._video.index and not is_chapter_track(stream)

@@ -25,12 +25,14 @@ from facepipe.video.frame_packets import HIDING, shows_a_frame
 from facepipe.video.gop import PacketInfo, closed_gops
 from facepipe.video.headers import HeaderScan
 from facepipe.video.pyav.alpha import decoder_of
-from facepipe.video.streams import codec_name, header_of
+from facepipe.video.streams import Head, codec_name, header_of
 from facepipe.video.timestamps import rate_of, with_missing
 from facepipe.video.user_data import count_messages, messages_of
 
 #: Packets among which the first frame has to come out of the decoder.
 _FIRST_FRAME_PACKETS = 64
+#: Packets that are decoded after one that is shown before the first keyframe.
+_LEADING_PACKETS = 8
 _MPEG2_EXTENSION, _PICTURE_CODING = b"\x00\x00\x01\xb5", 8
 
 
@@ -41,6 +43,7 @@ class FrameTime(NamedTuple):
     is_keyframe: bool
     is_corrupt: bool
     duration: int  # in the stream's time base, 0: not said
+    position: int  # of the packet in the file, in bytes; -1: not said
 
 
 class TimingScan:
@@ -53,6 +56,7 @@ class TimingScan:
         self._stream_end = (video.start_time or 0) + (video.duration or 0)
         self._hidden: list[int] = []  # pts of packets whose frame is not shown
         self._untimed = self._repeated_fields = self._duration = 0
+        self._leading = 0  # frames at the beginning that nothing decodes
         self.packets = 0
         self.frames: list[FrameTime] = []
         self.damage: list[Damage] = []
@@ -74,10 +78,16 @@ class TimingScan:
         else:
             self._untimed += 1
             return
-        self.frames.append(FrameTime(time, packet.is_keyframe, packet.is_corrupt, duration))
+        position = -1 if packet.pos is None else packet.pos
+        found = FrameTime(time, packet.is_keyframe, packet.is_corrupt, duration, position)
+        self.frames.append(found)
 
-    def close(self) -> None:
-        """Leave out incomplete frames at the end, and give a time to those that have none."""
+    def close(self, first: int | None) -> None:
+        """Leave out what cannot decode at the ends, and give a time to frames that have none.
+
+        `first` is the pts of the first frame that decodes; None: not known.
+        """
+        self._leave_out_leading(first)
         while self.frames and self.frames[-1].is_corrupt:  # a cut through the file halved them
             halved = self.frames.pop().pts
             self.damage.append(Damage(halved, halved, 1, "are incomplete and left out"))
@@ -85,9 +95,32 @@ class TimingScan:
         if self.stated_pts and self._untimed:
             self.pts = with_missing(self.stated_pts, self._untimed, self._duration)
 
+    def _leave_out_leading(self, first: int | None) -> None:
+        """Leave out frames that refer to pictures before the beginning of the video.
+
+        They come before the first keyframe, or after it and are shown before it.
+        """
+        key = next((n for n, frame in enumerate(self.frames) if frame.is_keyframe), None)
+        if key is None or first is None or first != self.frames[key].pts:
+            return
+        following = (n for n in range(key + 1, len(self.frames)) if self.frames[n].is_keyframe)
+        group = self.frames[key : next(following, len(self.frames))]
+        kept = [frame for frame in group if frame.pts >= first]
+        rest = self.frames[key + len(group) :]
+        self._leading = key + len(group) - len(kept)
+        if self._leading:
+            self.frames = kept + rest
+
     def keyframe_pts(self) -> tuple[int, ...]:
         """The sorted pts of the keyframes."""
-        return tuple(sorted(frame.pts for frame in self.frames if frame.is_keyframe))
+        return tuple(frame.pts for frame in self._keyframes())
+
+    def keyframe_positions(self) -> tuple[int, ...]:
+        """The byte positions of the keyframes' packets, by rising pts."""
+        return tuple(frame.position for frame in self._keyframes())
+
+    def _keyframes(self) -> list[FrameTime]:
+        return sorted(frame for frame in self.frames if frame.is_keyframe)
 
     def end(self, *, is_damaged: bool) -> int | None:
         """The pts up to which the last frame is shown; None where nothing says it."""
@@ -106,6 +139,13 @@ class TimingScan:
                 "a bare stream has no times: its frames follow each other at "
                 f"{float(self._bare_rate):.5g} per second, as its header says (25 where that says "
                 "nothing)"
+            )
+        if self._leading:
+            one = self._leading == 1
+            found.append(
+                f"{self._leading} frame{'' if one else 's'} at the beginning refer"
+                f"{'s' if one else ''} to pictures before it, so that nothing decodes "
+                f"{'it' if one else 'them'}; left out"
             )
         if self._untimed:
             found.append(
@@ -218,18 +258,35 @@ class FirstFrameScan:
         self.decoder = decoder_of(video)
         self.decoder.thread_count = 1
         self.decoder.options = {"max_pixels": str(most_pixels)}
-        self._left = _FIRST_FRAME_PACKETS
+        self._head = Head(_FIRST_FRAME_PACKETS)
+        self._key: int | None = None  # pts of the first keyframe
+        self._more = 0  # packets that are decoded though a frame has come out
         self.frame: av.VideoFrame | None = None
+        self._is_earliest = True  # whether no frame that is shown before it decodes
+
+    @property
+    def pts(self) -> int | None:
+        """The time of the first frame, where all that is to be shown before does not decode."""
+        return self.frame.pts if self.frame is not None and self._is_earliest else None
 
     def feed(self, packet: Packet[Stream]) -> None:
-        """Decode a packet, until a frame has come out."""
-        if self.frame is not None or not self._left:
+        """Decode a packet, until a frame has come out, and whatever may be shown before that."""
+        if self._key is None and packet.is_keyframe:
+            self._key = packet.pts
+        elif self._key is not None and packet.pts is not None and packet.pts < self._key:
+            self._more = _LEADING_PACKETS
+        if self.frame is not None:
+            self._more -= 1
+        if (self.frame is not None and self._more < 0) or not self._head.holds(packet):
             return
-        self._left -= 1
         try:
-            self.frame = next(iter(self.decoder.decode(packet)), None)
+            frames = self.decoder.decode(packet)
         except av.FFmpegError:
             return
+        self.frame = self.frame or next(iter(frames), None)
+        if self.frame is not None and self.frame.pts is not None:
+            later = (frame.pts for frame in frames if frame.pts is not None)
+            self._is_earliest &= all(pts >= self.frame.pts for pts in later)
 
 
 def is_shown(codec: str, packet: Packet[Stream]) -> bool:

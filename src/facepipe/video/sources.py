@@ -20,6 +20,8 @@ from facepipe._files import atomic_write, is_address
 from facepipe._kinds import JPEG_HEAD, kind_of
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError
 from facepipe.video.demuxers import UNTIMED, readable
+from facepipe.video.pyav.flv import inner_headers
+from facepipe.video.pyav.isobmff import is_fragmented as fragments
 from facepipe.video.pyav.isobmff import lacks_index
 from facepipe.video.pyav.texts import TEXTS
 from facepipe.video.source_cache import CachedFile, cached_file
@@ -84,6 +86,35 @@ def check_is_file(path: Path) -> None:
         raise InputError(f"{path} is no regular file; give a video file")
     if status.st_size == 0:
         raise InputError(f"{path} is empty; give a video file")
+
+
+def heads_of(path: Path, container: InputContainer) -> tuple[int, ...]:
+    """Byte positions at which further files begin in a source, where FFmpeg reads the first alone.
+
+    Those of Flash video are found; it is read once for them. Errors: InputError.
+    """
+    if "flv" not in container.format.name.split(","):
+        return ()
+    with _bytes_of(path) as file:
+        return inner_headers(file)
+
+
+def is_fragmented(path: Path, container: InputContainer) -> bool:
+    """Whether a source is an mp4 or mov whose index is in fragments. Errors: InputError."""
+    if not container.format.name.startswith("mov,mp4"):
+        return False
+    with _bytes_of(path) as file:
+        return fragments(file, path.stat().st_size)
+
+
+@contextmanager
+def _bytes_of(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a source while they are read. Errors: InputError."""
+    try:
+        with open_bytes(path) as file:
+            yield file
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def open_bytes(source: Path) -> BinaryIO:

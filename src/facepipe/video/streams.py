@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TypeGuard
 
 import av
+from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 
 from facepipe.errors import InputError, UsageError
 
+#: Packets before the first keyframe of a video that begins in the middle of a group of pictures.
+_MOST_BEFORE_KEYFRAME = 2000
 _STILLS = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -57,6 +60,26 @@ def _area(stream: av.VideoStream) -> int:
     return stream.codec_context.width * stream.codec_context.height
 
 
+class Head:
+    """The first packets of a video, in which its first frames must be: `count` from a keyframe on.
+
+    What lies before the first keyframe comes on top: recordings may begin in the middle of a group.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._left, self._before = count, _MOST_BEFORE_KEYFRAME
+        self._begun = False
+
+    def holds(self, packet: Packet[av.VideoStream] | Packet[Stream]) -> bool:
+        """Whether the next packet belongs to it."""
+        self._begun = self._begun or packet.is_keyframe
+        if self._begun:
+            self._left -= 1
+        else:
+            self._before -= 1
+        return self._left >= 0 and self._before >= 0
+
+
 def is_chapter_track(stream: Stream) -> bool:
     """Whether a stream is how mov and mp4 store chapters, which are copied as chapters."""
     return stream.type in ("data", "subtitle") and stream.discard == Discard.all
@@ -88,6 +111,11 @@ def is_written_by_muxer(stream: Stream) -> bool:
 def is_timecode(stream: Stream) -> bool:
     """Whether a stream is QuickTime's time codes, which muxers make of the `timecode` key."""
     return stream.type == "data" and "timecode" in stream.metadata
+
+
+def is_still(stream: Stream) -> bool:
+    """Whether a stream of pictures is no film: a cover, or thumbnails."""
+    return bool(stream.disposition & _STILLS)
 
 
 def is_cover(stream: Stream) -> bool:

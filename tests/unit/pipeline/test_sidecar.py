@@ -12,7 +12,16 @@ import pytest
 
 from facepipe.configs.notices import NOTICE
 from facepipe.configs.settings import Settings
-from facepipe.datatypes import Analysis, Damage, Part, Span, Track, VideoInfo
+from facepipe.datatypes import (
+    Analysis,
+    Clock,
+    ClockJoint,
+    Damage,
+    Part,
+    Span,
+    Track,
+    VideoInfo,
+)
 from facepipe.errors import OutputError
 from facepipe.pipeline.sidecar import Sidecar, make_sidecar, write_sidecar
 from facepipe.video import EncodeSettings
@@ -33,6 +42,7 @@ INFO = VideoInfo(
     others=(),
     warnings=("one", "two"),
     damage=(Damage(3, 4, 2, "do not decode"),),
+    clock=Clock(begin=Fraction(3, 2), joints=(ClockJoint(2.0, -3600.0),)),
 )
 
 
@@ -72,6 +82,7 @@ def content(encode: EncodeSettings | None, folder: Path) -> dict[str, Any]:
         target_sha256="1" * 64,
         notes=("note",),
         encode=encode,
+        earlier=Fraction(1, 4),
     )
     write_sidecar(made, folder / "out.json")
     text = (folder / "out.json").read_text(encoding="utf-8")
@@ -84,7 +95,7 @@ def test_keys_and_values_in_their_order(tmp_path: Path) -> None:
     encode = EncodeSettings("libx264", (("crf", "18"),), "yuv420p")
     read = content(encode, tmp_path)
     assert " ".join(read) == (
-        "format notice versions source output model settings faces_enhanced tracks copied "
+        "format notice versions source output clock model settings faces_enhanced tracks copied "
         "passed_through damage warnings"
     )
     assert (read["format"], read["notice"]) == ("facepipe-sidecar/1", NOTICE)
@@ -101,6 +112,11 @@ def test_keys_and_values_in_their_order(tmp_path: Path) -> None:
         "restorer": Settings().restore.restorer, "runs_on": ["onnxruntime on cpu"], "files": {}
     }  # fmt: skip
     assert json.dumps(read["settings"]) == json.dumps(Settings().model_dump(mode="json"))
+    assert read["clock"] == {
+        "begins_at_seconds": 1.5,
+        "output_earlier_seconds": 0.25,
+        "joints": [{"at_seconds": 2.0, "jump_seconds": -3600.0}],
+    }
     assert read["faces_enhanced"] == 10
     assert read["copied"] == [{"from_seconds": 1.0, "to_seconds": 2.0, "frames": 10}]
     assert read["passed_through"] == [
@@ -125,7 +141,8 @@ def test_tracks_say_why_and_where_pixels_may_differ(tmp_path: Path) -> None:
     assert refused["knots"][1] == {"pts": 9, "box": [30.0, 30.0, 70.0, 70.0]}
 
 
-def test_a_photograph_has_no_encoder(tmp_path: Path) -> None:
+def test_a_photograph_has_no_encoder_and_no_clock(tmp_path: Path) -> None:
+    assert "clock" not in content(None, tmp_path)
     assert list(content(None, tmp_path)["output"]) == [
         *("name", "sha256", "frames", "width", "height")
     ]
@@ -134,7 +151,7 @@ def test_a_photograph_has_no_encoder(tmp_path: Path) -> None:
 def test_the_schema_describes_every_key() -> None:
     schema = Sidecar.model_json_schema()
     reports = [schema, *(one for name, one in schema["$defs"].items() if name.endswith("Report"))]
-    assert len(reports) == 9
+    assert len(reports) == 11
     for report in reports:
         for key, field in report["properties"].items():
             assert field.get("description"), (report["title"], key)

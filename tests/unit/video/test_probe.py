@@ -56,7 +56,7 @@ def test_the_chapter_track_of_mp4_is_no_stream(tmp_path: Path) -> None:
 
 def test_captions_are_counted(tmp_path: Path) -> None:
     info = probe(synthetic.subtitled(tmp_path / "a.mkv"))
-    assert info.others[1] == StreamInfo(2, "subtitle", "subrip", 2)
+    assert info.others[1] == StreamInfo(2, "subtitle", "subrip", 2, start=200)
 
 
 def test_files_without_pts_and_with_hidden_pictures(tmp_path: Path) -> None:

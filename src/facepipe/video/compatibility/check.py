@@ -14,6 +14,7 @@ from av.stream import Stream
 
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import MediaError, OutputError, UsageError
+from facepipe.video.clock import WRAP_SECONDS
 from facepipe.video.compatibility.differences import (
     Incompatibility,
     describe,
@@ -48,6 +49,8 @@ _OTHER_ENCODERS = {
 
 #: The encoder that nearly all containers take.
 _USUAL = "libx264"
+#: Seconds at which clocks begin without a meaning: muxers of transport streams leave room.
+_USUAL_BEGIN = 10
 
 
 @dataclass(frozen=True)
@@ -226,7 +229,7 @@ class _Checker:
         kept = holding(
             written.properties, self._kept_at_places(settings, suffix, _indices(refused))
         )
-        before = self._before
+        before = self._before.earlier(written.earlier)
         if kept.aspect in {Fraction(aspect_at(info, one.first) or 1) for one in info.forms}:
             before = replace(before, aspect=kept.aspect)  # others are reported in their own words
         found += differences(before, kept, gone, where)
@@ -234,7 +237,11 @@ class _Checker:
             *of_pixels(self._info, settings, self._before, kept),
             *of_forms(info, container, codec),
         ]
-        changes = (*self._conversions(container), *self._delay(written.late, container))
+        changes = (
+            *self._conversions(container),
+            *self._delay(written.late, container),
+            *self._new_clock(written.earlier),
+        )
         return Compatibility(tuple(found), changes, self._before.holdings)
 
     def _kept_at_places(
@@ -295,6 +302,13 @@ class _Checker:
             yield (
                 f"all streams begin {late:.3f} s later or a little more, in step: "
                 f"{container.muxer} holds no times below zero"
+            )
+
+    def _new_clock(self, earlier: float) -> Iterator[str]:
+        if abs(earlier) > _USUAL_BEGIN and abs(earlier) < WRAP_SECONDS:
+            yield (
+                f"the clock of the source begins at {earlier:.3f} s, the output at 0: "
+                "all streams are moved alike"
             )
 
     def _trial_muxer(self, settings: EncodeSettings, place: int | None = None) -> TrialMuxer | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import takewhile
 from pathlib import Path
 
 import av
@@ -22,7 +22,7 @@ from facepipe.video.pyav.header_data import header_boxes, names_of
 from facepipe.video.pyav.mpegts import Transport, transport_of
 from facepipe.video.pyav.private_boxes import private_boxes
 from facepipe.video.sources import demuxed, open_bytes, open_source
-from facepipe.video.streams import codec_name, has_decoder, is_cover, is_written_by_muxer
+from facepipe.video.streams import Head, codec_name, has_decoder, is_cover, is_written_by_muxer
 
 # What readers and writers note about the file or its packets, which are other ones now.
 _TECHNICAL = (
@@ -82,6 +82,13 @@ class FileProperties:
     def carried(self) -> frozenset[str]:
         """All that frames, header and boxes carry, in words."""
         return self.side_data | self.described | self.private
+
+    def earlier(self, seconds: float) -> FileProperties:
+        """The same with all times earlier by so many seconds."""
+        moved = tuple(
+            (max(at - seconds, min(at, 0)), title, keys) for at, title, keys in self.chapters
+        )
+        return replace(self, chapters=moved)
 
 
 def holding(properties: FileProperties, more: frozenset[str]) -> FileProperties:
@@ -188,7 +195,7 @@ def _first_frames(
 def _packets(opened: InputContainer, video: av.VideoStream) -> Iterator[av.Packet[av.VideoStream]]:
     video.codec_context.thread_count = 1
     with suppress(av.FFmpegError):
-        yield from islice(demuxed(opened, video), _PACKETS)
+        yield from takewhile(Head(_PACKETS).holds, demuxed(opened, video))
 
 
 def _display_matrix(frame: av.VideoFrame | None) -> tuple[int, ...]:

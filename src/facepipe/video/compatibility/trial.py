@@ -12,6 +12,7 @@ import av
 
 from facepipe.datatypes import Frame, Part, Span, VideoInfo
 from facepipe.errors import FacepipeError, MediaError, OutputError
+from facepipe.video.clock import WRAP_SECONDS, moved_by
 from facepipe.video.compatibility.properties import FileProperties, properties_of
 from facepipe.video.containers import container_of
 from facepipe.video.decode import decode
@@ -25,14 +26,19 @@ from facepipe.video.sources import open_source
 from facepipe.video.streams import is_video
 
 _FRAMES = 3
-_PACKETS = 512  # of the other streams together
+_PACKETS = 32  # of each other stream
 
 
 @dataclass(frozen=True)
 class TrialMux:
-    """What was read back of a trial mux, whose video begins `late` seconds after the source's."""
+    """What was read back of a trial mux.
+
+    Its times are meant to be `earlier` than the source's by so many seconds; its video begins
+    `late` seconds after that.
+    """
 
     properties: FileProperties
+    earlier: float
     late: float
 
 
@@ -92,8 +98,12 @@ class TrialMuxer:
                 index, base = video.index, video.time_base
                 first = min(p.pts for p in opened.demux(video) if p.size and p.pts is not None)
             assert base is not None
-            late = float(first * base - self._part.span.start * self._info.time_base)
-            return TrialMux(properties_of(target, index), late)
+            container = container_of(target)
+            earlier = moved_by(self._info.clock, kept=container.keeps_clock)
+            late = first * base - (self._part.span.start * self._info.time_base - earlier)
+            if container.keeps_clock:  # which FFmpeg reads from the wrap on, or below zero
+                late -= round(late / WRAP_SECONDS) * WRAP_SECONDS
+            return TrialMux(properties_of(target, index), float(earlier), float(late))
         except OutputError:
             raise
         except (FacepipeError, av.FFmpegError, ValueError) as error:

@@ -21,10 +21,11 @@ from facepipe.video.bitstream import (
     nal_length_size,
     parameter_sets,
 )
+from facepipe.video.clock import timed
 from facepipe.video.encode import part_shift
 from facepipe.video.frame_packets import frame_packets
 from facepipe.video.headers import without_header
-from facepipe.video.sources import demuxed, open_source
+from facepipe.video.sources import open_source
 from facepipe.video.timestamps import decode_times, usual_duration
 
 _ANNEX_B = ("h264", "hevc")
@@ -90,10 +91,10 @@ class VideoPackets:
         schedule = iter(zip(times, decode_times(times, earliest), strict=True))
         for _, packet, part in self._read():
             pts, dts = next(schedule)
-            timed = self._with_parameter_sets(packet, part)
-            timed.time_base = self.info.time_base
-            timed.pts, timed.dts, timed.duration = pts, dts, durations[pts]
-            yield timed
+            whole = self._with_parameter_sets(packet, part)
+            whole.time_base = self.info.time_base
+            whole.pts, whole.dts, whole.duration = pts, dts, durations[pts]
+            yield whole
 
     def _read(self) -> Iterator[tuple[int, Packet[Stream], Part]]:
         with ExitStack() as stack:
@@ -106,7 +107,7 @@ class VideoPackets:
                 if own is None:
                     opened = stack.enter_context(open_source(self.source))
                     stream = opened.streams[self.info.stream_index]
-                    own = frame_packets(demuxed(opened, stream), stream)
+                    own = frame_packets(timed(opened, self.info.clock, stream), stream)
                 for packet in _copied(own, part, self.source):
                     assert packet.pts is not None
                     yield packet.pts, packet, part

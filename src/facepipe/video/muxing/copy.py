@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import av
@@ -14,10 +13,10 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from facepipe.datatypes import VideoInfo
+from facepipe.video.clock import timed
 from facepipe.video.muxing.handover import HeaderHandover
+from facepipe.video.muxing.head import head_packets
 from facepipe.video.muxing.target_streams import MuxJob, TargetStreams
-from facepipe.video.sources import demuxed
 from facepipe.video.streams import codec_name, header_of, is_cover
 
 if TYPE_CHECKING:
@@ -35,7 +34,8 @@ class Copier:
         self._copies = streams.copies
         self._converters = streams.converters
         self._window = job.window
-        self._base = job.video.info.time_base
+        self._info = job.video.info
+        self._earlier = job.earlier
         self._container = job.container
         self._max_packets = job.max_packets
         self._last_dts: dict[int, int] = {}
@@ -76,7 +76,10 @@ class Copier:
         wanted = [source for _, source in self._copies.values()]
         if not wanted:
             return
-        packets = islice(demuxed(self._opened, *wanted), self._max_packets)
+        if self._max_packets is None:
+            packets = timed(self._opened, self._info.clock, *wanted)
+        else:
+            packets = head_packets(self._opened, wanted, self._info, self._max_packets)
         while True:
             try:
                 packet = next(packets)
@@ -90,9 +93,12 @@ class Copier:
         if is_cover(source):
             packet.pts = packet.dts = 0
             return True
-        if self._window is None or not source.time_base:
+        if not source.time_base:
             return True
-        ratio = Fraction(self._base) / source.time_base
+        if self._window is None:
+            self._shift(packet, source, round(self._earlier / source.time_base))
+            return True
+        ratio = Fraction(self._info.time_base) / source.time_base
         start, stop = self._window[0] * ratio, self._window[1] * ratio
         time = packet.pts if packet.pts is not None else packet.dts
         if time is None or not self._is_wanted(packet, source, time, start, stop):
@@ -106,6 +112,15 @@ class Copier:
             packet.pts = packet.dts = max(packet.pts, 0)
             packet.duration = max(end - packet.pts, 1)
         return True
+
+    @staticmethod
+    def _shift(packet: Packet[Stream], source: Stream, ticks: int) -> None:
+        """Make a packet's times earlier; what precedes all pictures and sound comes with them."""
+        pts, dts = packet.pts, packet.dts
+        if source.type not in ("video", "audio") and ticks > 0:
+            pts, dts = (None if time is None else max(time, ticks) for time in (pts, dts))
+        packet.pts = pts - ticks if pts is not None else None
+        packet.dts = dts - ticks if dts is not None else None
 
     def _is_wanted(
         self, packet: Packet[Stream], source: Stream, time: int, start: Fraction, stop: Fraction
@@ -176,20 +191,20 @@ def _rescaled(ticks: int, old: Fraction, new: Fraction) -> int:
     return math.floor(abs(exact) + Fraction(1, 2)) * (1 if exact >= 0 else -1)
 
 
-def shifted_chapters(
-    chapters: list[Chapter], info: VideoInfo, window: tuple[int, int] | None
-) -> list[Chapter]:
-    """Chapters as they are, or cut to the window and moved to its start."""
-    if window is None:
-        return chapters
+def shifted_chapters(chapters: list[Chapter], job: MuxJob) -> list[Chapter]:
+    """Chapters cut to the window, where there is one, and moved as all times are."""
     kept: list[Chapter] = []
     for chapter in chapters:
         base = chapter["time_base"] or Fraction(1, 1000)
-        start, stop = (round(time * info.time_base / base) for time in window)
-        if chapter["end"] <= start or chapter["start"] >= stop:
-            continue
-        moved = chapter.copy()
-        moved["start"] = max(chapter["start"], start) - start
-        moved["end"] = min(chapter["end"], stop) - start
+        start, moved = round(job.earlier / base), chapter.copy()
+        lowest = min(chapter["start"], 0)
+        if job.window is not None:
+            lowest = 0
+            stop = round(job.window[1] * job.video.info.time_base / base)
+            if chapter["end"] <= start or chapter["start"] >= stop:
+                continue
+            moved["end"] = min(chapter["end"], stop)
+        moved["start"] = max(chapter["start"] - start, lowest)
+        moved["end"] = max(moved["end"] - start, moved["start"])
         kept.append(moved)
     return kept

@@ -80,7 +80,7 @@ def write_head(
     leave_out: Collection[int],
     max_packets: int,
 ) -> None:
-    """Write a target of one part with the first packets, at most `max_packets`, of other streams.
+    """Write a target of one part with the first packets, `max_packets` of each other stream.
 
     Errors: as `mux`, and FFmpegError or ValueError where the container refuses a stream.
     """
@@ -112,7 +112,7 @@ def _write(job: MuxJob, times: Sequence[int], target: Path) -> tuple[list[Writte
     Streams come as `count_back` counts them.
     """
     info, container = job.video.info, job.container
-    start = job.window[0] if job.window is not None else 0
+    start = round(job.earlier / info.time_base)
     last = last_duration(info, max(times))
     times = [time - start for time in times]
     lasting = durations(times, last)
@@ -129,7 +129,7 @@ def _write(job: MuxJob, times: Sequence[int], target: Path) -> tuple[list[Writte
         try:
             streams = add_streams(out, opened, job)
             out.metadata.update(metadata)
-            out.set_chapters(shifted_chapters(opened.chapters(), info, job.window))
+            out.set_chapters(shifted_chapters(opened.chapters(), job))
             _start(out, container)
             packets = job.video.timed(times, lasting, earliest)
             written = _interleave(out, streams.video, packets, Copier(opened, streams, job))

@@ -33,9 +33,12 @@ _SELF_DESCRIBING = ("opus",)  # codecs whose own headers say their delay
 
 
 def encoder_delays(
-    source: Path, opened: InputContainer, container: Container
+    source: Path, opened: InputContainer, container: Container, earlier: Fraction
 ) -> dict[int, Fraction]:
-    """Seconds before zero at which audio streams begin, by index; those to be written there."""
+    """Seconds before zero at which audio streams begin, by index; those to be written there.
+
+    `earlier` are seconds by which all times of the target are earlier than the source's.
+    """
     if not container.codec_delay or MATROSKA.matches(opened.format.name):
         return {}
     audio = [
@@ -44,11 +47,12 @@ def encoder_delays(
         if has_decoder(stream) and codec_name(stream) not in _SELF_DESCRIBING
     ]
     first = _first_packets(source, audio) if audio else {}
-    return {
-        index: -packet.pts * Fraction(packet.time_base)
+    begins = {
+        index: packet.pts * Fraction(packet.time_base) - earlier
         for index, packet in first.items()
-        if packet.pts is not None and packet.pts < 0
+        if packet.pts is not None
     }
+    return {index: -begin for index, begin in begins.items() if begin < 0}
 
 
 def _first_packets(source: Path, indices: Sequence[int]) -> dict[int, Packet[Stream]]:

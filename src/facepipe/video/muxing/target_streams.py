@@ -15,6 +15,7 @@ from av.sidedata.sidedata import Type
 from av.stream import Stream
 
 from facepipe.datatypes import VideoInfo
+from facepipe.video.clock import moved_by
 from facepipe.video.containers import Container
 from facepipe.video.muxing.concat import VideoPackets, has_alpha_packets
 from facepipe.video.muxing.options import (
@@ -35,7 +36,7 @@ from facepipe.video.streams import codec_name, is_cover
 
 @dataclass(frozen=True)
 class MuxJob:
-    """All that goes into one target: as of `mux.mux`, and at most `max_packets` of the source."""
+    """All that goes into one target: as of `mux.mux`, or `max_packets` of each stream."""
 
     video: VideoPackets
     container: Container
@@ -43,6 +44,18 @@ class MuxJob:
     metadata: Mapping[str, str] = field(default_factory=dict)
     window: tuple[int, int] | None = None
     max_packets: int | None = None
+
+    @property
+    def earlier(self) -> Fraction:
+        """Seconds by which all times of the target are earlier than the source's."""
+        return earlier_by(self.video.info, self.container, self.window)
+
+
+def earlier_by(info: VideoInfo, container: Container, window: tuple[int, int] | None) -> Fraction:
+    """Seconds by which all times of a target are earlier than the source's; `window` as `mux`."""
+    if window is not None:
+        return window[0] * info.time_base
+    return moved_by(info.clock, kept=container.keeps_clock)
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,9 @@ def add_streams(out: OutputContainer, opened: InputContainer, job: MuxJob) -> Ta
     video: av.VideoStream | None = None
     copies: dict[int, tuple[Stream, Stream]] = {}
     converters: dict[int, SubtitleConverter] = {}
-    delays = encoder_delays(job.video.source, opened, container) if job.window is None else {}
+    delays: dict[int, Fraction] = {}
+    if job.window is None:
+        delays = encoder_delays(job.video.source, opened, container, job.earlier)
     for stream in opened.streams:
         if stream.index == job.video.info.stream_index:
             assert isinstance(stream, av.VideoStream)
