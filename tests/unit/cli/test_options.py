@@ -24,7 +24,7 @@ GIVEN: dict[str, tuple[list[str], object]] = {
     "detect.min_face": (["--min-face", "9.5"], 9.5),
     "detect.max_face": (["--max-face", "60"], 60.0),
     "detect.every": (["--detect-every", "9"], 9),
-    "detect.turned": (["--turned", "180"], "180"),
+    "detect.turned": (["--turned", "180"], 180),
     "choose.tracks": (["--tracks", "3,7"], (3, 7)),
     "choose.region": (["--region", "1,2,3,4"], (1.0, 2.0, 3.0, 4.0)),
     "choose.largest": (["--largest", "2"], 2),
