@@ -67,7 +67,7 @@ class FormScan:
             return
         user_data = user_data_of(packet) - self._held
         self._held |= user_data
-        header = header_of(self._codec, packet, self._nal_length_size)
+        header = keyframe_header(self._codec, packet, self._nal_length_size)
         if not self.forms:
             if self._header is None:
                 self._header, self._sampled = header or b"", packet.pts
@@ -157,7 +157,7 @@ class FormScan:
         )
 
 
-def header_of(codec: str, packet: Packet[Stream], size: int | None) -> bytes | None:
+def keyframe_header(codec: str, packet: Packet[Stream], size: int | None) -> bytes | None:
     """What a keyframe's packet says of the frames from it on; None: it is no keyframe.
 
     `size` is as from `nal_length_size`. Empty for codecs whose packets say nothing. It may hold
@@ -168,10 +168,10 @@ def header_of(codec: str, packet: Packet[Stream], size: int | None) -> bytes | N
     beside = (bytes(one) for one in packet.iter_sidedata() if one.data_type == "new_extradata")
     head = _HEADS.get(codec, 0)
     alpha = b"alpha" if packet.has_sidedata("matroska_block_additional") else b""
-    return b"".join((alpha, *beside)) + _within(codec, bytes(memoryview(packet)[:head]), size)
+    return b"".join((alpha, *beside)) + _said_within(codec, bytes(memoryview(packet)[:head]), size)
 
 
-def _within(codec: str, data: bytes, size: int | None) -> bytes:
+def _said_within(codec: str, data: bytes, size: int | None) -> bytes:
     if codec in ("h264", "hevc"):
         units = nal_units(data, size)
         return b"".join(u for u in units if is_parameter_set(codec, u) or _is_light(codec, u))
