@@ -59,7 +59,8 @@ def probe(path: Path, limits: LimitSettings | None = None, stream: int | None = 
     with open_source(path, most_pixels=most_pixels) as container:
         scan = SourceScan(path, container, limits, most_pixels, stream)
         heads = heads_of(path, container)
-        clocks = ClockScan(container, heads, fragmented=is_fragmented(path, container))
+        fragmented = is_indexed(container.format.name) and is_fragmented(path)
+        clocks = ClockScan(container, heads, fragmented=fragmented)
         for packet in scan.packets(Clock(heads=heads)):
             clocks.feed(packet)
             scan.feed(packet)

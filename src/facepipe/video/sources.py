@@ -99,10 +99,8 @@ def heads_of(path: Path, container: InputContainer) -> tuple[int, ...]:
         return inner_headers(file)
 
 
-def is_fragmented(path: Path, container: InputContainer) -> bool:
-    """Whether a source is an mp4 or mov whose index is in fragments. Errors: InputError."""
-    if not container.format.name.startswith("mov,mp4"):
-        return False
+def is_fragmented(path: Path) -> bool:
+    """Whether the index of a source, an mp4 or mov, is in fragments. Errors: InputError."""
     with _bytes_of(path) as file:
         return fragments(file, path.stat().st_size)
 
