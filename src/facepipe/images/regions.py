@@ -8,7 +8,7 @@ Google's photo spheres.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -132,18 +132,19 @@ def _move_mwg(regions: minidom.Element, turn: Turn) -> None:
     for area in areas:
         values = _values(area, _AREA)
         with suppress(ValueError):
-            numbers = {
-                key: float(values[key]) for key in ("x", "y", "w", "h", "d") if key in values
-            }
-            in_pixels = values.get("unit") == "pixel"
-            grown = turn.scale if in_pixels else 1
-            move = turn.point if in_pixels else turn.share
-            x, y = move(numbers["x"], numbers["y"])
-            w, h = turn.pair(numbers.get("w", 0) * grown, numbers.get("h", 0) * grown)
-            moved = {"x": x, "y": y, "w": w, "h": h, "d": numbers.get("d", 0) * grown}
+            numbers = {key: float(values[key]) for key in "xywhd" if key in values}
+            moved = _moved_area(numbers, turn, in_pixels=values.get("unit") == "pixel")
             _set(area, _AREA, {key: _number(moved[key]) for key in numbers})
     for size in _all(regions):
         _set(size, _SIZE, dict(zip("wh", map(_number, final), strict=True)))
+
+
+def _moved_area(numbers: Mapping[str, float], turn: Turn, *, in_pixels: bool) -> dict[str, float]:
+    """An area's centre, width, height and diameter, in pixels or as shares."""
+    grown = turn.scale if in_pixels else 1
+    x, y = (turn.point if in_pixels else turn.share)(numbers["x"], numbers["y"])
+    w, h = turn.pair(numbers.get("w", 0) * grown, numbers.get("h", 0) * grown)
+    return {"x": x, "y": y, "w": w, "h": h, "d": numbers.get("d", 0) * grown}
 
 
 def _move_rectangles(element: minidom.Element, turn: Turn) -> None:

@@ -243,9 +243,9 @@ class ClockScan:
         self._heads, self._fragmented = heads, fragmented
         self._indexed = is_indexed(container.format.name) and not fragmented
         names = container.format.name.split(",")
-        self._wraps = any(name in WRAPPING for name in names)
-        self._counts = any(name in COUNTING for name in names)
-        self._jumps = any(name in JUMPING for name in names)
+        self._wraps, self._counts, self._jumps = (
+            not demuxers.isdisjoint(names) for demuxers in (WRAPPING, COUNTING, JUMPING)
+        )
         self._bases = {
             stream.index: Fraction(stream.time_base)
             for stream in container.streams

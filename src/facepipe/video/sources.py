@@ -159,20 +159,22 @@ def _opened(
             "give a file that holds the video itself, such as mp4, mkv, mov, webm, ts or avi"
         ) from error
     except av.FFmpegError as error:
-        if known := _what_it_is(path):
-            raise InputError(known) from error
-        why = describe(error)
-        if isinstance(path, Path) and lacks_index(path):
-            why = (
-                "its index (the moov box) is missing, which cameras write last; "
-                "the recording or the copy was cut short"
-            )
-        raise InputError(f"{path} is not a readable media file: {why}") from error
+        raise InputError(_what_it_is(path) or _why_unreadable(path, error)) from error
     holds_video = any(stream.type == "video" and not is_cover(stream) for stream in opened.streams)
     if not holds_video and (known := _what_it_is(path)):
         opened.close()
         raise InputError(known)
     return opened
+
+
+def _why_unreadable(path: Path | str, error: av.FFmpegError) -> str:
+    why = describe(error)
+    if isinstance(path, Path) and lacks_index(path):
+        why = (
+            "its index (the moov box) is missing, which cameras write last; "
+            "the recording or the copy was cut short"
+        )
+    return f"{path} is not a readable media file: {why}"
 
 
 def _what_it_is(path: Path | str) -> str | None:

@@ -96,12 +96,11 @@ def messages_of(codec: str, data: bytes, length_size: int | None) -> tuple[Messa
         )
     else:
         return ()
-    return tuple(
-        one
-        for one in found
-        if one.kind in _WORDS
-        and not (one.kind == UNREGISTERED and one.payload.startswith(_SIGNATURES))
-    )
+    return tuple(one for one in found if one.kind in _WORDS and not _is_signature(one))
+
+
+def _is_signature(message: Message) -> bool:
+    return message.kind == UNREGISTERED and message.payload.startswith(_SIGNATURES)
 
 
 class UserDataReader:

@@ -138,17 +138,22 @@ def _wrong(
     video: WrittenVideo, first: int, last: int, truths: Mapping[int, Luma | None]
 ) -> Iterator[int]:
     """The numbers of frames from `first` to `last` that do not decode, or not as in `truths`."""
-    numbers = {pts: number for number, pts in enumerate(video.pts[first : last + 1], first)}
+    numbers = dict(zip(video.pts[first : last + 1], range(first, last + 1), strict=True))
     missing = {n for n in numbers.values() if n not in truths or truths[n] is not None}
     for image in _images(video, video.pts[first]):
-        number = numbers.get(image.pts) if image.pts is not None else None
-        if number is not None and not image.is_corrupt:
-            truth = truths.get(number)
-            if truth is None or _is_alike(_luma(image), truth):
-                missing.discard(number)
-        if not missing or (image.pts is not None and image.pts > video.pts[last]):
+        if image.pts is None:
+            continue
+        number = numbers.get(image.pts)
+        if number is not None and _shows(image, truths.get(number)):
+            missing.discard(number)
+        if not missing or image.pts > video.pts[last]:
             break
     yield from sorted(missing)
+
+
+def _shows(image: av.VideoFrame, truth: Luma | None) -> bool:
+    """Whether an image decoded, and as it should, where that is known."""
+    return not image.is_corrupt and (truth is None or _is_alike(_luma(image), truth))
 
 
 def _images(video: WrittenVideo, begin: int) -> Iterator[av.VideoFrame]:
