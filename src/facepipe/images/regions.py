@@ -123,12 +123,8 @@ def _move_mwg(regions: minidom.Element, turn: Turn) -> None:
     """Move the areas of regions, unless they are told of the image as it is shown."""
     final = turn.size
     areas = [area for area in _all(regions) if set(_values(area, _AREA)) >= {"x", "y"}]
-    if turn.orientation > 4:
-        applied = next((_values(e, _SIZE) for e in _all(regions) if _values(e, _SIZE)), {})
-        with suppress(KeyError, ValueError):
-            wide = float(applied["w"]) > float(applied["h"])
-            if turn.width != turn.height and wide != (turn.width > turn.height):
-                turn = Turn(*turn.pair(turn.width, turn.height), 1, turn.scale)
+    if turn.orientation > 4 and _are_of_shown(regions, turn):
+        turn = Turn(*turn.pair(turn.width, turn.height), 1, turn.scale)
     for area in areas:
         values = _values(area, _AREA)
         with suppress(ValueError):
@@ -137,6 +133,15 @@ def _move_mwg(regions: minidom.Element, turn: Turn) -> None:
             _set(area, _AREA, {key: _number(moved[key]) for key in numbers})
     for size in _all(regions):
         _set(size, _SIZE, dict(zip("wh", map(_number, final), strict=True)))
+
+
+def _are_of_shown(regions: minidom.Element, turn: Turn) -> bool:
+    """Whether the size that regions were told for is that of the image as it is shown."""
+    applied = next((_values(e, _SIZE) for e in _all(regions) if _values(e, _SIZE)), {})
+    with suppress(KeyError, ValueError):
+        wide = float(applied["w"]) > float(applied["h"])
+        return turn.width != turn.height and wide != (turn.width > turn.height)
+    return False
 
 
 def _moved_area(numbers: Mapping[str, float], turn: Turn, *, in_pixels: bool) -> dict[str, float]:

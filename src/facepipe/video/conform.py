@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 import av
 from av.video.reformatter import ColorRange, Colorspace
@@ -113,14 +114,21 @@ def conformed(
     if not is_known or tags_of(frame) != form.tags:  # others are reported before the work
         changes = tuple(_changes(frame, info, resized, reshaped, recoloured))
     if resized or reshaped or recoloured:
-        known_aspect = form.sample_aspect_ratio if is_known else info.sample_aspect_ratio
-        inner = fitted_size(info, *size, known_aspect) if resized else size
-        whole = inner == (info.width, info.height)
-        scaled = _converted(frame, info, inner, recoloured)
-        frame = scaled if whole else _with_bars(scaled, frame, info)
+        aspect = form.sample_aspect_ratio if is_known else info.sample_aspect_ratio
+        frame = _fitted(frame, info, aspect, recoloured)
     if tags_of(frame) != info.tags:
         set_tags(frame, info.tags)
     return frame, changes
+
+
+def _fitted(
+    frame: av.VideoFrame, info: VideoInfo, aspect: Fraction | None, recoloured: bool
+) -> av.VideoFrame:
+    """A frame whose pixels have that `aspect`, in the video's size and format."""
+    size, whole = (frame.width, frame.height), (info.width, info.height)
+    inner = size if size == whole else fitted_size(info, *size, aspect)
+    scaled = _converted(frame, info, inner, recoloured)
+    return scaled if inner == whole else _with_bars(scaled, frame, info)
 
 
 def _changes(

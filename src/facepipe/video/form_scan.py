@@ -182,8 +182,7 @@ def keyframe_header(codec: str, packet: Packet[Stream], size: int | None) -> byt
 
 def _said_within(codec: str, data: bytes, size: int | None) -> bytes:
     if codec in ("h264", "hevc"):
-        units = nal_units(data, size)
-        return b"".join(u for u in units if is_parameter_set(codec, u) or _is_light(codec, u))
+        return b"".join(unit for unit in nal_units(data, size) if _is_told_in(codec, unit))
     if codec == "av1":
         return b"".join(obu.body for obu in obus(data) if _is_told_by(obu))
     if codec in ("mpeg1video", "mpeg2video"):
@@ -191,10 +190,15 @@ def _said_within(codec: str, data: bytes, size: int | None) -> bytes:
     if codec == "mpeg4":
         return data[: max(data.find(_VOP), 0)]
     if codec == "mjpeg":
-        found = _JPEG_FRAME.search(data)
-        return found[1] if found else b""
+        return _jpeg_frame(data)
     first, stop = _FIXED.get(codec, (0, 0))
     return data[first:stop]
+
+
+def _jpeg_frame(data: bytes) -> bytes:
+    """The frame header of a JPEG."""
+    found = _JPEG_FRAME.search(data)
+    return found[1] if found else b""
 
 
 def _is_told_by(obu: Obu) -> bool:
@@ -212,8 +216,10 @@ def _sequence_header(data: bytes) -> bytes:
     return data[begin : min(ends, default=begin)]
 
 
-def _is_light(codec: str, unit: bytes) -> bool:
-    """Whether a NAL unit begins with mastering display or content light level (SEI 137, 144)."""
+def _is_told_in(codec: str, unit: bytes) -> bool:
+    """Whether a NAL unit is a parameter set, or begins with the light levels (SEI 137, 144)."""
+    if is_parameter_set(codec, unit):
+        return True
     kind, head = (_H264_SEI, 1) if codec == "h264" else (_HEVC_SEI, 2)
     return nal_type(codec, unit) == kind and unit[head : head + 1] in (b"\x89", b"\x90")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 from typing import NamedTuple
 
 import av
@@ -105,8 +106,8 @@ class TimingScan:
         key = next((n for n, frame in enumerate(self.frames) if frame.is_keyframe), None)
         if key is None or first is None or first != self.frames[key].pts:
             return
-        following = (n for n in range(key + 1, len(self.frames)) if self.frames[n].is_keyframe)
-        group = self.frames[key : next(following, len(self.frames))]
+        following = takewhile(lambda frame: not frame.is_keyframe, self.frames[key + 1 :])
+        group = [self.frames[key], *following]
         kept = [frame for frame in group if frame.pts >= first]
         rest = self.frames[key + len(group) :]
         self._leading = key + len(group) - len(kept)

@@ -160,11 +160,14 @@ def _opened(
         ) from error
     except av.FFmpegError as error:
         raise InputError(_what_it_is(path) or _why_unreadable(path, error)) from error
-    holds_video = any(stream.type == "video" and not is_cover(stream) for stream in opened.streams)
-    if not holds_video and (known := _what_it_is(path)):
+    if not _holds_video(opened) and (known := _what_it_is(path)):
         opened.close()
         raise InputError(known)
     return opened
+
+
+def _holds_video(opened: InputContainer) -> bool:
+    return any(stream.type == "video" and not is_cover(stream) for stream in opened.streams)
 
 
 def _why_unreadable(path: Path | str, error: av.FFmpegError) -> str:

@@ -175,12 +175,8 @@ def with_messages(codec: str, data: bytes, messages: Sequence[Message]) -> bytes
     ]
     if not added:
         return data
-    if codec == "av1":
-        at = next((at for at, kind, _ in obus(data) if kind in OBU_FRAMES), len(data))
-        units = b"".join(_obu(one) for one in added)
-    else:
-        at = _first_slice(codec, data)
-        units = b"".join(_sei(codec, one) for one in added)
+    at = _first_slice(codec, data)
+    units = b"".join(_obu(one) if codec == "av1" else _sei(codec, one) for one in added)
     return data[:at] + units + data[at:]
 
 
@@ -217,7 +213,9 @@ def _sei(codec: str, message: Message) -> bytes:
 
 
 def _first_slice(codec: str, data: bytes) -> int:
-    """Where the start code of the first slice begins; the end where there is none."""
+    """Where the first slice begins with its start code, or a frame of AV1; the end: nowhere."""
+    if codec == "av1":
+        return next((obu.begin for obu in obus(data) if obu.kind in OBU_FRAMES), len(data))
     for match in START_CODE.finditer(data):
         head = data[match.end() : match.end() + 1]
         if not head:

@@ -59,13 +59,10 @@ def check_joints(video: WrittenVideo, target: Path, parts: Sequence[Part], info:
         truths = dict(zip((begin, stop - 1), ends, strict=True))
         if following is not None:
             truths[stop] = next_ends[0]
-        group = begin + _last_group(part, info)
-        runs = [(begin, begin)] if group > begin else []
-        for first, last in (*runs, (group, max(truths))):
-            for wrong in _wrong(video, first, last, truths):
-                origin = (part, wrong - begin) if wrong < stop else (following, 0)
-                if _is_known(*origin, info):
-                    raise MediaError(_words(video, target, wrong, parts))
+        for wrong in _wrong_about(video, begin, begin + _last_group(part, info), truths):
+            origin = (part, wrong - begin) if wrong < stop else (following, 0)
+            if _is_known(*origin, info):
+                raise MediaError(_words(video, target, wrong, parts))
         begin, ends = stop, next_ends
 
 
@@ -132,6 +129,15 @@ def _is_known(part: Part | None, number: int, info: VideoInfo) -> bool:
     pts = _source_pts(part, info)[number]
     one, other = _of_source(info, pts), _of_source(info, pts, keep=_KEPT)
     return one is not None and other is not None and _is_alike(one, other)
+
+
+def _wrong_about(
+    video: WrittenVideo, begin: int, group: int, truths: Mapping[int, Luma | None]
+) -> Iterator[int]:
+    """The wrong frames where a part begins, and from its last group of pictures on."""
+    if group > begin:
+        yield from _wrong(video, begin, begin, truths)
+    yield from _wrong(video, group, max(truths), truths)
 
 
 def _wrong(
