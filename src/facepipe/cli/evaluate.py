@@ -11,6 +11,7 @@ import typer
 
 from facepipe.cli.commands import Command, Group
 from facepipe.cli.options import Device
+from facepipe.errors import UsageError
 
 if TYPE_CHECKING:
     from facepipe.evaluation.tables import Evaluation
@@ -29,6 +30,7 @@ class FaceProtocol(StrEnum):
     bicubic4 = "bicubic4"
     blind = "blind"
     sequence = "sequence"
+    sizes = "sizes"
 
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="write the figures here")]
@@ -55,8 +57,11 @@ def evaluate_faces(
     from facepipe.evaluation.faces import evaluate_faces as evaluate
     from facepipe.evaluation.faces import write_sheet
     from facepipe.evaluation.restorers import load_candidate
+    from facepipe.evaluation.sizes import evaluate_sizes
     from facepipe.training.face_archive import FaceArchive
 
+    if sheet and protocol is FaceProtocol.sizes:
+        raise UsageError("--sheet draws faces of one protocol; --protocol sizes has no sheet")
     entrants = {
         _row_name(name): load_candidate(name, device=device.value, mirrored=mirrored)
         for name in restorer or ["fishsrnet"]
@@ -64,6 +69,9 @@ def evaluate_faces(
     rows = {name: one.restore for name, one in entrants.items()}
     costs = {name: one.cost for name, one in entrants.items() if one.cost}
     archive = FaceArchive([faces])
+    if protocol is FaceProtocol.sizes:
+        _report(evaluate_sizes(archive, rows, limit=limit), output, markdown)
+        return
     result = evaluate(archive, rows, protocol=protocol.value, costs=costs, limit=limit)
     _report(result, output, markdown)
     if sheet:

@@ -20,11 +20,13 @@ from torch.optim.swa_utils import AveragedModel
 from facepipe._files import atomic_write
 from facepipe.configs.training import TrainSettings
 from facepipe.errors import ModelError, UsageError
-from facepipe.models.weights import load_weights, save_weights
-from facepipe.training.data import Batch, FaceBatches, batches
+from facepipe.models.networks.growth import grow
+from facepipe.models.weights import load_weights, read_weights, save_weights
+from facepipe.training.data import Batch, FaceBatches
 from facepipe.training.face_archive import FaceArchive
 from facepipe.training.losses import discriminator_loss
 from facepipe.training.muon import Muon, is_matrix
+from facepipe.training.reuse import reused_batches
 from facepipe.training.tasks import Task, create_task
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
@@ -85,6 +87,10 @@ class _Trainer:
         self._network = self._placed(self._task.network)
         if settings.start_from:
             load_weights(self._network, settings.start_from)
+        if settings.grow_from:
+            learned, _ = read_weights(settings.grow_from)
+            if not grow(self._network, learned):
+                raise ModelError(f"{settings.grow_from}: no layer of {settings.network} is in it")
         average = AveragedModel(self._network, multi_avg_fn=_ramped_ema(settings.ema))
         self._average = average.eval()
         self._optimizers = _optimizers(self._network, settings)
@@ -119,7 +125,13 @@ class _Trainer:
         settings = self._settings
         saved_at = reported_at = time.monotonic()
         total, count = 0.0, 0
-        for loaded in batches(self._dataset, first=self._step, workers=settings.loader_workers):
+        for loaded in reused_batches(
+            self._dataset,
+            first=self._step,
+            workers=settings.loader_workers,
+            times=settings.reuse,
+            seed=settings.seed,
+        ):
             batch = loaded.to(self._device)
             total, count = total + self._update(batch), count + 1
             now = time.monotonic()
@@ -199,8 +211,10 @@ class _Trainer:
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:
-    """Learning rate at `step`: linear warm-up times a cosine decay to a hundredth of the peak."""
+    """Learning rate at `step`: linear warm-up, then constant or a cosine decay to a hundredth."""
     warm = min((step + 1) / max(settings.warmup_steps, 1), 1.0)
+    if settings.schedule == "constant":
+        return settings.learning_rate * warm
     cosine = 0.5 * (1 + math.cos(math.pi * min(step / settings.steps, 1.0)))
     return settings.learning_rate * warm * (0.01 + 0.99 * cosine)
 
@@ -231,6 +245,8 @@ def _dataset(settings: TrainSettings, task: Task, shard: tuple[int, int]) -> Fac
         exact_bicubic=settings.exact_bicubic,
         sequences=settings.sequences,
         clean=settings.clean,
+        crisp=settings.crisp,
+        crisp_large=settings.crisp_large,
         masks=FaceArchive([settings.masks]) if settings.masks else None,
         parse_size=task.parse_size,
         shard=shard,
