@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from facepipe.cli.options import Device
 from facepipe.errors import UsageError
 
 if TYPE_CHECKING:
+    from facepipe.evaluation.protocols import FaceProtocol as Degraded
     from facepipe.evaluation.tables import Evaluation
 
 evaluate_app = typer.Typer(
@@ -72,11 +73,12 @@ def evaluate_faces(
     if protocol is FaceProtocol.sizes:
         _report(evaluate_sizes(archive, rows, limit=limit), output, markdown)
         return
-    result = evaluate(archive, rows, protocol=protocol.value, costs=costs, limit=limit)
+    chosen = cast("Degraded", protocol.value)
+    result = evaluate(archive, rows, protocol=chosen, costs=costs, limit=limit)
     _report(result, output, markdown)
     if sheet:
         names = result.worst if worst else ()
-        write_sheet(sheet, archive, rows, protocol=protocol.value, names=names)
+        write_sheet(sheet, archive, rows, protocol=chosen, names=names)
 
 
 def _report(

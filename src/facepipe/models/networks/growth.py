@@ -19,7 +19,7 @@ def grow(network: nn.Module, learned: Mapping[str, Tensor]) -> list[str]:
     where it makes more, these stay random. A layer of other kernels or fewer channels is left as
     it is.
     """
-    copied = []
+    copied: list[str] = []
     with torch.no_grad():
         for layer, part in network.named_modules():
             own = {f"{layer}.{name}": p for name, p in part.named_parameters(recurse=False)}
