@@ -32,6 +32,10 @@ from facepipe.training.tasks import Task, create_task
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
+#: Passes that a step makes for each face, in forward passes: one forward, two backward.
+_PASSES = 3
+
+
 class Stateful(Protocol):
     """What a checkpoint saves and restores."""
 
@@ -42,16 +46,20 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of a run: steps done, mean loss since the last report, faces a second."""
+    """Progress of a run: steps done, and since the last report the mean loss and the speed.
+
+    `gigaflops` counts 10^9 operations a second, two a multiply-accumulate, three passes a face.
+    """
 
     step: int
     steps: int
     loss: float
     learning_rate: float
     faces_per_second: float
+    gigaflops: float
 
     def __str__(self) -> str:
-        rate = f"{self.faces_per_second:.0f} faces/s"
+        rate = f"{self.faces_per_second:.0f} faces/s  {self.gigaflops:.0f} GFLOP/s"
         return f"step {self.step}/{self.steps}  loss {self.loss:.5f}  {rate}"
 
 
@@ -81,7 +89,8 @@ class _Trainer:
         torch.manual_seed(settings.seed)
         self._device = _device(settings.device)
         self._task = create_task(settings)
-        self._settings = settings = with_budget(settings, self._task.gigamacs)
+        self._gigamacs = self._task.gigamacs()
+        self._settings = settings = with_budget(settings, self._gigamacs)
         self._dataset = _dataset(settings, self._task, (self._rank, world))
         self._task.frozen.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._network = self._placed(self._task.network)
@@ -184,7 +193,9 @@ class _Trainer:
 
     def _report(self, loss: float, faces_per_second: float) -> Progress:
         rate = learning_rate(self._settings, self._step)
-        report = Progress(self._step, self._settings.steps, loss, rate, faces_per_second)
+        gigaflops = 2 * _PASSES * self._gigamacs * faces_per_second
+        steps = self._settings.steps
+        report = Progress(self._step, steps, loss, rate, faces_per_second, gigaflops)
         if not self._rank:
             _log(self._settings.out / "log.csv", report)
         return report
@@ -225,14 +236,14 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def with_budget(settings: TrainSettings, gigamacs: Callable[[], float]) -> TrainSettings:
+def with_budget(settings: TrainSettings, gigamacs: float) -> TrainSettings:
     """The settings with as many steps as their compute budget allows, where they have one.
 
-    A step costs three forward passes for each face: one forward, two backward.
+    `gigamacs` are those of one forward pass of one face; a step costs three for each face.
     """
     if settings.petamacs is None:
         return settings
-    steps = settings.petamacs * 1e6 / (3 * gigamacs() * settings.batch)
+    steps = settings.petamacs * 1e6 / (_PASSES * gigamacs * settings.batch)
     return settings.model_copy(update={"steps": max(round(steps), 1)})
 
 

@@ -182,8 +182,11 @@ def test_a_missing_need_of_a_network_is_reported(
 def test_a_budget_buys_steps(recipe: dict[str, Any], tmp_path: Path) -> None:
     settings = TrainSettings(network="srcnn", out=tmp_path, petamacs=2e-5, **recipe)
     # Twenty giga, at three times 1.134 a face, two faces a step.
-    assert with_budget(settings, lambda: 1.134).steps == 3
-    assert [report.steps for report in train(settings)][-1] == 3
+    assert with_budget(settings, 1.134).steps == 3
+    last = list(train(settings))[-1]
+    assert last.steps == 3
+    assert last.gigaflops == pytest.approx(6 * 1.134 * last.faces_per_second, rel=0.01)
+    assert str(last).endswith("GFLOP/s")
 
 
 def test_a_discriminator_is_trained_and_resumed(recipe: dict[str, Any], tmp_path: Path) -> None:
