@@ -53,7 +53,7 @@ def hidden_apart(path: Path, *, film: Callable[[Path], Path]) -> Path:
 def _frames(unit: bytes) -> Iterator[bytes]:
     """A temporal unit of AV1 cut behind each frame."""
     piece = b""
-    for kind, payload in obus(unit):
+    for _, kind, payload in obus(unit):
         piece += bytes([kind << 3 | 2]) + _leb128(len(payload)) + payload
         if kind in _FRAME:
             yield piece

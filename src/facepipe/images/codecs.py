@@ -118,10 +118,7 @@ def read_jpeg(source: bytes, allow: Allow) -> Decoded:
     """
     head = containers.jpeg_head(source)
     allow(head.width, head.height, 1)
-    if len(head.sampling) == 4:
-        raise RefusedError("a CMYK image; convert it to RGB")
-    if head.bits != 8 or len(head.sampling) not in (1, 3):
-        raise RefusedError(f"a JPEG of {len(head.sampling)} components of {head.bits} bits")
+    _check_components(head)
     raw_exif = containers.jpeg_block(head.blocks, EXIF_HEAD)
     exif, orientation = upright_exif(raw_exif)
     behind = behind_jpeg(source)
@@ -130,33 +127,38 @@ def read_jpeg(source: bytes, allow: Allow) -> Decoded:
     more_xmp = any(body.startswith(containers.XMP_MORE_HEAD) for _, body in head.blocks)
     stays = bool(behind or more_xmp) and orientation > 1
     exif = tags.with_orientation(exif, orientation) if stays else exif
-    tables, turned = head.tables, orientation > 4 and not stays
-    if turned:
-        tables = tuple(tuple(table[i % 8 * 8 + i // 8] for i in range(64)) for table in tables)
-    chroma = head.sampling[0] if head.sampling[1:] == ((1, 1), (1, 1)) else (1, 1)
-    subsampling = {(2, 2): 2, (2, 1): 0 if turned else 1}.get(chroma, 0)
+    turned = orientation > 4 and not stays
     xmp = containers.jpeg_block(head.blocks, containers.XMP_HEAD)
-    blocks = containers.jpeg_kept(head.blocks)
-    if not behind:
-        blocks = tuple(one for one in blocks if not one[1].startswith(MPF_HEAD))
     details = Details(
         8,
         exif,
         xmp,
-        blocks=blocks,
+        blocks=_kept(head.blocks, behind),
         behind=behind,
         index=(mpf_at(source), len(source) - len(behind)) if behind else (0, 0),
         turned=1 if stays else orientation,
         orientation=orientation if stays else 1,
         companions=contents(behind, xmp),
         notes=(*containers.jpeg_lost(head.blocks), *damaged_exif(raw_exif, exif)),
-        tables=tables,
-        subsampling=subsampling,
+        tables=head.turned_tables if turned else head.tables,
+        subsampling=head.subsampling(turned=turned),
         progressive=head.progressive,
         rgb=head.rgb,
     )
     pixels, damage = decoded_jpeg(source, progressive=head.progressive, decode=vips_pixels)
     return Decoded(pixels, orientation, details, damage)
+
+
+def _kept(blocks: Sequence[containers.Block], behind: bytes) -> tuple[containers.Block, ...]:
+    kept = containers.jpeg_kept(blocks)  # with an index of pictures where there are more of them
+    return kept if behind else tuple(one for one in kept if not one[1].startswith(MPF_HEAD))
+
+
+def _check_components(head: containers.JpegHead) -> None:
+    if len(head.sampling) == 4:
+        raise RefusedError("a CMYK image; convert it to RGB")
+    if head.bits != 8 or len(head.sampling) not in (1, 3):
+        raise RefusedError(f"a JPEG of {len(head.sampling)} components of {head.bits} bits")
 
 
 def write_jpeg(pixels: Pixels, details: Details) -> bytes:

@@ -63,6 +63,17 @@ class JpegHead:
     rgb: bool
     blocks: tuple[Block, ...]
 
+    @property
+    def turned_tables(self) -> tuple[tuple[int, ...], ...]:
+        """The tables of the same image with its rows and columns exchanged."""
+        places = [i % 8 * 8 + i // 8 for i in range(64)]
+        return tuple(tuple(table[place] for place in places) for table in self.tables)
+
+    def subsampling(self, *, turned: bool) -> int:
+        """How the chroma, of the turned image too, is halved: 0 not, 1 in width, 2 both ways."""
+        chroma = self.sampling[0] if self.sampling[1:] == ((1, 1), (1, 1)) else (1, 1)
+        return {(2, 2): 2, (2, 1): 0 if turned else 1}.get(chroma, 0)
+
 
 def jpeg_head(source: bytes) -> JpegHead:
     """Read a JPEG up to its first scan."""

@@ -8,7 +8,7 @@ Google's photo spheres.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -123,27 +123,33 @@ def _move_mwg(regions: minidom.Element, turn: Turn) -> None:
     """Move the areas of regions, unless they are told of the image as it is shown."""
     final = turn.size
     areas = [area for area in _all(regions) if set(_values(area, _AREA)) >= {"x", "y"}]
-    if turn.orientation > 4:
-        applied = next((_values(e, _SIZE) for e in _all(regions) if _values(e, _SIZE)), {})
-        with suppress(KeyError, ValueError):
-            wide = float(applied["w"]) > float(applied["h"])
-            if turn.width != turn.height and wide != (turn.width > turn.height):
-                turn = Turn(*turn.pair(turn.width, turn.height), 1, turn.scale)
+    if turn.orientation > 4 and _are_of_shown(regions, turn):
+        turn = Turn(*turn.pair(turn.width, turn.height), 1, turn.scale)
     for area in areas:
         values = _values(area, _AREA)
         with suppress(ValueError):
-            numbers = {
-                key: float(values[key]) for key in ("x", "y", "w", "h", "d") if key in values
-            }
-            in_pixels = values.get("unit") == "pixel"
-            grown = turn.scale if in_pixels else 1
-            move = turn.point if in_pixels else turn.share
-            x, y = move(numbers["x"], numbers["y"])
-            w, h = turn.pair(numbers.get("w", 0) * grown, numbers.get("h", 0) * grown)
-            moved = {"x": x, "y": y, "w": w, "h": h, "d": numbers.get("d", 0) * grown}
+            numbers = {key: float(values[key]) for key in "xywhd" if key in values}
+            moved = _moved_area(numbers, turn, in_pixels=values.get("unit") == "pixel")
             _set(area, _AREA, {key: _number(moved[key]) for key in numbers})
     for size in _all(regions):
         _set(size, _SIZE, dict(zip("wh", map(_number, final), strict=True)))
+
+
+def _are_of_shown(regions: minidom.Element, turn: Turn) -> bool:
+    """Whether the size that regions were told for is that of the image as it is shown."""
+    applied = next((_values(e, _SIZE) for e in _all(regions) if _values(e, _SIZE)), {})
+    with suppress(KeyError, ValueError):
+        wide = float(applied["w"]) > float(applied["h"])
+        return turn.width != turn.height and wide != (turn.width > turn.height)
+    return False
+
+
+def _moved_area(numbers: Mapping[str, float], turn: Turn, *, in_pixels: bool) -> dict[str, float]:
+    """An area's centre, width, height and diameter, in pixels or as shares."""
+    grown = turn.scale if in_pixels else 1
+    x, y = (turn.point if in_pixels else turn.share)(numbers["x"], numbers["y"])
+    w, h = turn.pair(numbers.get("w", 0) * grown, numbers.get("h", 0) * grown)
+    return {"x": x, "y": y, "w": w, "h": h, "d": numbers.get("d", 0) * grown}
 
 
 def _move_rectangles(element: minidom.Element, turn: Turn) -> None:

@@ -130,11 +130,15 @@ def plan_run(
         codec=plan.encode.codec,
         sample_bytes=2 if working_format(info.pix_fmt).bits > 8 else 1,
     )
-    if not here:
-        return replace(plan, workers=settings.workers or affordable_workers(needed))
-    check_memory(needed)
-    if not has_semaphores():
-        return replace(plan, workers=1, notes=(*plan.notes, NO_SEMAPHORES))
+    return _with_workers(plan, settings, needed, here=here)
+
+
+def _with_workers(plan: Plan, settings: Settings, needed: int, *, here: bool) -> Plan:
+    """The plan with as many workers, of `needed` bytes each, as are asked for or fit."""
+    if here:
+        check_memory(needed)
+        if not has_semaphores():
+            return replace(plan, workers=1, notes=(*plan.notes, NO_SEMAPHORES))
     return replace(plan, workers=settings.workers or affordable_workers(needed))
 
 

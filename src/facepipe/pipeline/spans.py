@@ -85,14 +85,20 @@ def plan_spans(
     base = float(info.time_base)
     share = (inside[-1] - inside[0]) * base / MIN_SPANS
     min_length = min(span_seconds, max(share, MIN_SPAN_SECONDS)) / base
-    starts = [inside[0]]
+    starts = _starts(info, inside[0], inside[-1], min_length)
+    stops = [*starts[1:], inside[-1] + 1]
+    return tuple(Span(k, a, b) for k, (a, b) in enumerate(zip(starts, stops, strict=True)))
+
+
+def _starts(info: VideoInfo, first: int, last: int, min_length: float) -> list[int]:
+    """Where spans begin, from the frame of pts `first` to that of `last`."""
+    starts = [first]
     changes = set(form_joints(info))
     for pts in anchors(info):
         is_due = pts - starts[-1] >= min_length or (pts in changes and pts > starts[-1])
-        if is_due and pts <= inside[-1]:
+        if is_due and pts <= last:
             starts.append(pts)
-    stops = [*starts[1:], inside[-1] + 1]
-    return tuple(Span(k, a, b) for k, (a, b) in enumerate(zip(starts, stops, strict=True)))
+    return starts
 
 
 def with_copies(
@@ -106,11 +112,8 @@ def with_copies(
     """
     start, stop = spans[0].start, spans[-1].stop
     min_length = MIN_COPIED_SECONDS / float(info.time_base)
-    runs = [
-        (a, b)
-        for a, b in _untouched(info, start, stop, changed)
-        if b - a >= min_length or (a, b) == (start, stop)
-    ]
+    untouched = _untouched(info, start, stop, changed)
+    runs = [run for run in untouched if run[1] - run[0] >= min_length or run == (start, stop)]
     joints = sorted({edge for run in runs for edge in run})
     copied = frozenset(runs)
     kept = (
@@ -118,9 +121,17 @@ def with_copies(
         for span in spans
         if _is_far_from(joints, span.start, min_length) and not _is_within(span.start, runs)
     )
-    changes = (pts for pts in form_joints(info) if start < pts < stop and not _is_within(pts, runs))
-    edges = sorted({start, stop, *joints, *kept, *changes})
+    edges = sorted({start, stop, *joints, *kept, *_changes(info, start, stop, runs)})
     return tuple(Span(k, a, b, copied=(a, b) in copied) for k, (a, b) in enumerate(pairwise(edges)))
+
+
+def _changes(
+    info: VideoInfo, start: int, stop: int, runs: Sequence[tuple[int, int]]
+) -> Iterator[int]:
+    """The pts between start and stop, and out of all `runs`, where the form changes."""
+    for pts in form_joints(info):
+        if start < pts < stop and not _is_within(pts, runs):
+            yield pts
 
 
 def _is_far_from(joints: Sequence[int], time: int, min_gap: float) -> bool:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-_START = b"\x00\x00\x00\x01"
-_START_CODE = re.compile(rb"\x00\x00\x01")
-_H264_IDR, _H264_SPS, _H264_PPS, _H264_EXTENSION = 5, 7, 8, 20
+START = b"\x00\x00\x00\x01"
+START_CODE = re.compile(rb"\x00\x00\x01")
+_H264_SPS, _H264_PPS, _H264_EXTENSION = 7, 8, 20
 _H264_PARAMETER_SETS = (_H264_SPS, _H264_PPS, 13)
 _HIGH_444 = 244
-_HEVC_IDR = (19, 20)
 _HEVC_PARAMETER_SETS = (32, 33, 34)
 _HEVC_SPS = 33
-_AV1_SEQUENCE_HEADER = 1
+_IDR = {"h264": (5,), "hevc": (19, 20)}
+#: Types of AV1's open bitstream units: a sequence header, metadata, those that begin a frame.
+OBU_SEQUENCE, OBU_METADATA, OBU_FRAMES = 1, 5, (3, 6)
 _HEAD = 32  # bytes in which all lies that is read of a parameter set
 
 
@@ -26,13 +28,13 @@ def annex_b(data: bytes, length_size: int | None) -> bytes:
     """A packet's NAL units after start codes; as it is where `length_size` is None."""
     if length_size is None:
         return data
-    return b"".join(_START + unit for unit in nal_units(data, length_size))
+    return b"".join(START + unit for unit in nal_units(data, length_size))
 
 
 def nal_units(data: bytes, length_size: int | None) -> Iterator[bytes]:
     """The NAL units of a packet without start codes or lengths, but for a last one cut short."""
     if length_size is None:
-        found = _START_CODE.finditer(data)
+        found = START_CODE.finditer(data)
         match = next(found, None)
         while match is not None:
             after = next(found, None)
@@ -66,27 +68,27 @@ def parameter_sets(codec: str, extradata: bytes) -> tuple[bytes, ...]:
     return tuple(unit for unit in units if is_parameter_set(codec, unit))
 
 
+def nal_type(codec: str, unit: bytes) -> int:
+    """The type of a NAL unit of H.264 or HEVC; -1 of an empty one."""
+    if not unit:
+        return -1
+    return unit[0] & 31 if codec == "h264" else unit[0] >> 1 & 63
+
+
 def is_parameter_set(codec: str, unit: bytes) -> bool:
     """Whether a NAL unit of H.264 or HEVC is a parameter set."""
-    if not unit:
-        return False
-    return (
-        unit[0] & 31 in _H264_PARAMETER_SETS
-        if codec == "h264"
-        else unit[0] >> 1 & 63 in _HEVC_PARAMETER_SETS
-    )
+    sets = _H264_PARAMETER_SETS if codec == "h264" else _HEVC_PARAMETER_SETS
+    return nal_type(codec, unit) in sets
 
 
 def is_sequence_set(codec: str, unit: bytes) -> bool:
     """Whether a NAL unit of H.264 or HEVC is a sequence parameter set."""
-    if not unit:
-        return False
-    return unit[0] & 31 == _H264_SPS if codec == "h264" else unit[0] >> 1 & 63 == _HEVC_SPS
+    return nal_type(codec, unit) == (_H264_SPS if codec == "h264" else _HEVC_SPS)
 
 
 def in_annex_b(units: tuple[bytes, ...]) -> bytes:
     """NAL units after start codes."""
-    return b"".join(_START + unit for unit in units)
+    return b"".join(START + unit for unit in units)
 
 
 def is_random_access(codec: str, data: bytes, size: int | None) -> bool:
@@ -95,11 +97,9 @@ def is_random_access(codec: str, data: bytes, size: int | None) -> bool:
     `size` is as from `nal_length_size`. H.264 and HEVC: an instantaneous refresh. AV1: a keyframe
     that brings its sequence header. Other codecs: any keyframe.
     """
-    if codec == "h264":
-        return any(unit and unit[0] & 31 == _H264_IDR for unit in nal_units(data, size))
-    if codec == "hevc":
-        return any(unit and unit[0] >> 1 & 63 in _HEVC_IDR for unit in nal_units(data, size))
-    return codec != "av1" or any(kind == _AV1_SEQUENCE_HEADER for kind, _ in obus(data))
+    if codec in _IDR:
+        return any(nal_type(codec, unit) in _IDR[codec] for unit in nal_units(data, size))
+    return codec != "av1" or any(obu.kind == OBU_SEQUENCE for obu in obus(data))
 
 
 def has_second_view(codec: str, data: bytes, size: int | None) -> bool:
@@ -109,8 +109,8 @@ def has_second_view(codec: str, data: bytes, size: int | None) -> bool:
     """
     units = [unit for unit in nal_units(data, size) if len(unit) > 1]
     if codec == "h264":
-        return any(unit[0] & 31 == _H264_EXTENSION for unit in units)
-    slices = (unit for unit in units if unit[0] >> 1 & 63 < _HEVC_PARAMETER_SETS[0])
+        return any(nal_type(codec, unit) == _H264_EXTENSION for unit in units)
+    slices = (unit for unit in units if nal_type(codec, unit) < _HEVC_PARAMETER_SETS[0])
     return any((unit[0] & 1) << 5 | unit[1] >> 3 for unit in slices)  # the number of its layer
 
 
@@ -123,7 +123,7 @@ def h264_parameter_set_ids(units: Iterable[bytes]) -> frozenset[int]:
     """The ids of all sequence and picture parameter sets among NAL units of H.264."""
     found: set[int] = set()
     for unit in units:
-        kind = unit[0] & 31 if unit else 0
+        kind = nal_type("h264", unit)
         if kind == _H264_SPS:
             found.add(Bits(unit[4:]).exp_golomb())
         elif kind == _H264_PPS:
@@ -134,7 +134,7 @@ def h264_parameter_set_ids(units: Iterable[bytes]) -> frozenset[int]:
 def h264_is_lossless(units: Iterable[bytes]) -> bool:
     """Whether a sequence parameter set among NAL units says that transforms may be bypassed."""
     return any(
-        unit[0] & 31 == _H264_SPS and unit[1] == _HIGH_444 and _bypasses(Bits(unit[4:]))
+        nal_type("h264", unit) == _H264_SPS and unit[1] == _HIGH_444 and _bypasses(Bits(unit[4:]))
         for unit in units
         if len(unit) > 4
     )
@@ -205,23 +205,33 @@ def _hvcc(record: bytes) -> Iterator[bytes]:
             at += 2 + size
 
 
-def obus(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The open bitstream units of a temporal unit of AV1: type and content of each."""
+class Obu(NamedTuple):
+    """An open bitstream unit of AV1: where it begins, its type and its content."""
+
+    begin: int
+    kind: int
+    body: bytes
+
+
+def obus(data: bytes) -> Iterator[Obu]:
+    """The open bitstream units of a temporal unit of AV1."""
     at = 0
     while at < len(data):
-        header = data[at]
-        kind = header >> 3 & 15
+        begin, header = at, data[at]
         at += 2 if header & 4 else 1
-        if not header & 2:  # without a size it is the last
-            yield kind, data[at:]
-            return
-        size = shift = 0
-        while at < len(data):
-            byte = data[at]
-            at += 1
-            size |= (byte & 127) << shift
-            shift += 7
-            if not byte & 128:
-                break
-        yield kind, data[at : at + size]
+        size = len(data) - at  # without a size it is the last
+        if header & 2:
+            size, at = _leb128(data, at)
+        yield Obu(begin, header >> 3 & 15, data[at : at + size])
         at += size
+
+
+def _leb128(data: bytes, at: int) -> tuple[int, int]:
+    """The number of AV1 that begins at a place, and where it ends."""
+    number = shift = 0
+    while at < len(data):
+        byte = data[at]
+        number, shift, at = number | (byte & 127) << shift, shift + 7, at + 1
+        if not byte & 128:
+            break
+    return number, at

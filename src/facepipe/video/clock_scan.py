@@ -243,22 +243,20 @@ class ClockScan:
         self._heads, self._fragmented = heads, fragmented
         self._indexed = is_indexed(container.format.name) and not fragmented
         names = container.format.name.split(",")
-        self._wraps = any(name in WRAPPING for name in names)
-        self._counts = any(name in COUNTING for name in names)
-        self._jumps = any(name in JUMPING for name in names)
+        self._wraps, self._counts, self._jumps = (
+            not demuxers.isdisjoint(names) for demuxers in (WRAPPING, COUNTING, JUMPING)
+        )
         self._bases = {
             stream.index: Fraction(stream.time_base)
             for stream in container.streams
             if stream.time_base
         }
-        self._streams: dict[int, _StreamRuns] = {}
-        for stream in container.streams:
-            moves = stream.type in ("video", "audio") and not is_still(stream)
-            if moves and stream.index in self._bases:
-                is_video, base = stream.type == "video", self._bases[stream.index]
-                self._streams[stream.index] = _StreamRuns(
-                    base, is_video, self._wraps and base == Fraction(1, TICKS)
-                )
+        wrapping = Fraction(1, TICKS) if self._wraps else None
+        self._streams = {
+            index: _StreamRuns(base, container.streams[index].type == "video", base == wrapping)
+            for index, base in self._bases.items()
+            if _goes_by(container.streams[index])
+        }
         #: Ticks by position: from joints, and from packets with a wrong time.
         self._shifts: dict[int, list[tuple[int, int]]] = {index: [] for index in self._bases}
         self._strays: dict[int, list[tuple[int, int]]] = {index: [] for index in self._bases}
@@ -302,19 +300,9 @@ class ClockScan:
 
     def _join(self, cluster: _Cluster, main: int) -> None:
         """Move what follows so that it begins where all that was before has ended."""
-        alone = any(
-            runs.goes_on(cluster)
-            for index, runs in self._streams.items()
-            if index not in cluster.runs
-        )
-        needs: dict[int, int] = {}  # ticks by which a stream would have to be moved
-        for index, number in cluster.runs.items():
-            before, after = self._streams[index].runs[number - 1 : number + 1]
-            ahead = self._jumps and after.is_opened and not after.late
-            if after.start < before.end or (ahead and not alone):
-                needs[index] = (
-                    before.end + step_at(self._shifts[index], before.position) - after.start
-                )
+        others = (runs for index, runs in self._streams.items() if index not in cluster.runs)
+        alone = any(runs.goes_on(cluster) for runs in others)
+        needs = self._needs(cluster, alone)
         if alone:
             self._join_alone(cluster, needs)
         elif needs:
@@ -325,6 +313,17 @@ class ClockScan:
                 self._move(cluster, index, round(shift / base))
             first = main if main in cluster.runs else next(iter(cluster.runs))
             self._tell(cluster, first, shift, alone=False)
+
+    def _needs(self, cluster: _Cluster, alone: bool) -> dict[int, int]:
+        """Ticks by which streams would have to be moved."""
+        needs = {}
+        for index, number in cluster.runs.items():
+            before, after = self._streams[index].runs[number - 1 : number + 1]
+            ahead = self._jumps and after.is_opened and not after.late
+            if after.start < before.end or (ahead and not alone):
+                shift = step_at(self._shifts[index], before.position)
+                needs[index] = before.end + shift - after.start
+        return needs
 
     def _join_alone(self, cluster: _Cluster, needs: Mapping[int, int]) -> None:
         """Move streams whose times go back far, where the others say that no time has passed."""
@@ -361,6 +360,10 @@ class ClockScan:
         places = sorted({at for steps in kinds for at, _ in steps})
         found = [(place, sum(step_at(steps, place) for steps in kinds)) for place in places]
         return tuple(found) if any(shift for _, shift in found) else ()
+
+
+def _goes_by(stream: Stream) -> bool:
+    return stream.type in ("video", "audio") and not is_still(stream)
 
 
 def _clusters(streams: Mapping[int, _StreamRuns], main: int) -> list[_Cluster]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 import av
 from av.video.reformatter import ColorRange, Colorspace
@@ -103,33 +105,44 @@ def conformed(
     form = form_at(info, pts)
     if info.forms and info.own_tags:
         info = replace(info, tags=form.tags)
-    changes: list[str] = []
     size = frame.width, frame.height
     is_known = (*size, frame.format.name) == (form.width, form.height, form.pix_fmt)
     resized = size != (info.width, info.height)
-    if resized:
-        changes.append(
-            f"are of {frame.width}x{frame.height} and were scaled to {info.width}x{info.height}"
-        )
     reshaped = not same_layout(frame.format.name, info.pix_fmt)
-    if reshaped:
-        changes.append(f"are {frame.format.name} and were converted to {info.pix_fmt}")
     recoloured = _differs_in_colour(frame, info)
-    if recoloured:
-        changes.append("are coloured otherwise and were converted to the video's first colours")
-    elif _differs_in_tags(frame, info):
-        changes.append("are tagged with other colours than the video's first, which is not kept")
-    if is_known and tags_of(frame) == form.tags:
-        changes.clear()  # foreseen, and reported before the work
+    changes: tuple[str, ...] = ()
+    if not is_known or tags_of(frame) != form.tags:  # others are reported before the work
+        changes = tuple(_changes(frame, info, resized, reshaped, recoloured))
     if resized or reshaped or recoloured:
-        known_aspect = form.sample_aspect_ratio if is_known else info.sample_aspect_ratio
-        inner = fitted_size(info, *size, known_aspect) if resized else size
-        whole = inner == (info.width, info.height)
-        scaled = _converted(frame, info, inner, recoloured)
-        frame = scaled if whole else _with_bars(scaled, frame, info)
+        aspect = form.sample_aspect_ratio if is_known else info.sample_aspect_ratio
+        frame = _fitted(frame, info, aspect, recoloured)
     if tags_of(frame) != info.tags:
         set_tags(frame, info.tags)
-    return frame, tuple(changes)
+    return frame, changes
+
+
+def _fitted(
+    frame: av.VideoFrame, info: VideoInfo, aspect: Fraction | None, recoloured: bool
+) -> av.VideoFrame:
+    """A frame whose pixels have that `aspect`, in the video's size and format."""
+    size, whole = (frame.width, frame.height), (info.width, info.height)
+    inner = size if size == whole else fitted_size(info, *size, aspect)
+    scaled = _converted(frame, info, inner, recoloured)
+    return scaled if inner == whole else _with_bars(scaled, frame, info)
+
+
+def _changes(
+    frame: av.VideoFrame, info: VideoInfo, resized: bool, reshaped: bool, recoloured: bool
+) -> Iterator[str]:
+    """What is changed of a frame, in words."""
+    if resized:
+        yield f"are of {frame.width}x{frame.height} and were scaled to {info.width}x{info.height}"
+    if reshaped:
+        yield f"are {frame.format.name} and were converted to {info.pix_fmt}"
+    if recoloured:
+        yield "are coloured otherwise and were converted to the video's first colours"
+    elif _differs_in_tags(frame, info):
+        yield "are tagged with other colours than the video's first, which is not kept"
 
 
 def _differs_in_colour(frame: av.VideoFrame, info: VideoInfo) -> bool:

@@ -171,16 +171,10 @@ class _Decoder:
 
         None at all where the container cannot seek there: the caller tries from further back.
         """
-        position = 0
-        if point is not None:
-            try:
-                position = self._seek(point)
-            except (av.FFmpegError, LookupError):
-                return
-            self._restore_reorder_depth(self._reorder_depth)
-        packets = timed(self._container, self._info.clock, self._stream, position=position)
-        if point is not None and self._container.format.name in UNSEEKABLE:
-            packets = dropwhile(lambda packet: packet.pts is None or packet.pts < point, packets)
+        try:
+            packets = self._packets(point)
+        except (av.FFmpegError, LookupError):
+            return
         while True:
             try:
                 packet = next(packets)
@@ -203,6 +197,17 @@ class _Decoder:
                 packet = without_header(packet)
             yield from self._decoded(packet)
         yield from self._decoded(None)
+
+    def _packets(self, point: int | None) -> Iterator[av.Packet[av.VideoStream]]:
+        """The packets from the keyframe at pts `point` on. Errors as `_seek`."""
+        if point is None:
+            return timed(self._container, self._info.clock, self._stream)
+        position = self._seek(point)
+        self._restore_reorder_depth(self._reorder_depth)
+        packets = timed(self._container, self._info.clock, self._stream, position=position)
+        if self._container.format.name in UNSEEKABLE:
+            return dropwhile(lambda packet: packet.pts is None or packet.pts < point, packets)
+        return packets
 
     def _begin(self, packet: av.Packet[av.VideoStream]) -> ParameterSetTracker:
         """Give the decoder the header in force at its first packet: the seek may have passed it."""

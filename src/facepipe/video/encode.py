@@ -147,23 +147,19 @@ def _add_stream(
     pix_fmt: str,
 ) -> av.VideoStream:
     decoded = first.handle if isinstance(first.handle, av.VideoFrame) else None
-    # Parts that cannot differ have no light levels where some frames have none.
-    may_differ = info.own_tags or len({form.light for form in info.forms}) < 2
-    options = encoder_options(settings, decoded if may_differ else None) | _chroma(info, pix_fmt)
-    if settings.codec == "libx264" and len(info.fields) > 1:
-        options = without_delay(options)
+    options = _options(settings, decoded, info, pix_fmt)
     stream = out.add_stream(settings.codec, options=options)
     assert isinstance(stream, av.VideoStream)
     context = stream.codec_context
     configure(context, settings, info, pix_fmt)
     stream.time_base = info.time_base
     if decoded is not None:
-        tags = written_tags(decoded, pix_fmt, info, context.height)
-        context.color_range, context.colorspace = tags
+        context.color_range, context.colorspace = written_tags(
+            decoded, pix_fmt, info, context.height
+        )
         context.color_primaries = decoded.color_primaries
         context.color_trc = decoded.color_trc
-        fields = info.fields if settings.codec == "libx264" else ()
-        if (decoded.interlaced_frame or fields) and settings.codec in _INTERLACING:
+        if _has_fields(decoded, info, settings.codec):
             context.flags |= Flags.interlaced_dct | Flags.interlaced_me
     try:
         with kept_scheduling():
@@ -173,6 +169,23 @@ def _add_stream(
     if context.codec.canonical_name == "h264" and context.color_range == LIMITED_RANGE:
         _tag_limited_range(context)
     return stream
+
+
+def _options(
+    settings: EncodeSettings, decoded: av.VideoFrame | None, info: VideoInfo, pix_fmt: str
+) -> dict[str, str]:
+    # Parts that cannot differ have no light levels where some frames have none.
+    may_differ = info.own_tags or len({form.light for form in info.forms}) < 2
+    options = encoder_options(settings, decoded if may_differ else None) | _chroma(info, pix_fmt)
+    if settings.codec == "libx264" and len(info.fields) > 1:
+        options = without_delay(options)
+    return options
+
+
+def _has_fields(decoded: av.VideoFrame, info: VideoInfo, codec: str) -> bool:
+    """Whether frames are to be encoded as two fields each."""
+    fields = info.fields if codec == "libx264" else ()
+    return codec in _INTERLACING and (decoded.interlaced_frame or bool(fields))
 
 
 def _chroma(info: VideoInfo, pix_fmt: str) -> dict[str, str]:

@@ -17,7 +17,16 @@ from av.stream import Stream
 
 from facepipe.datatypes import Form
 from facepipe.errors import InputError
-from facepipe.video.bitstream import is_parameter_set, nal_length_size, nal_units, obus
+from facepipe.video.bitstream import (
+    OBU_METADATA,
+    OBU_SEQUENCE,
+    Obu,
+    is_parameter_set,
+    nal_length_size,
+    nal_type,
+    nal_units,
+    obus,
+)
 from facepipe.video.conform import tags_of
 from facepipe.video.fields import first_field
 from facepipe.video.holdings import LIGHT, holdings_of, user_data_of
@@ -32,7 +41,7 @@ _MOST_PLACES = 12
 _LEAST_SECONDS = Fraction(1, 2)
 #: Codecs whose keyframes need not be shown, and packets after which the first frame is.
 _HIDING, _PATIENCE = ("vp8", "vp9", "av1"), 8
-_AV1_SEQUENCE_HEADER, _AV1_METADATA, _AV1_LIGHT = 1, 5, (b"\x01", b"\x02")
+_AV1_LIGHT = (b"\x01", b"\x02")
 _H264_SEI, _HEVC_SEI = 6, 39
 _SEQUENCE, _PICTURE, _GROUP = b"\x00\x00\x01\xb3", b"\x00\x00\x01\x00", b"\x00\x00\x01\xb8"
 _VOP = b"\x00\x00\x01\xb6"  # begins a picture of MPEG-4
@@ -67,7 +76,7 @@ class FormScan:
             return
         user_data = user_data_of(packet) - self._held
         self._held |= user_data
-        header = header_of(self._codec, packet, self._nal_length_size)
+        header = keyframe_header(self._codec, packet, self._nal_length_size)
         if not self.forms:
             if self._header is None:
                 self._header, self._sampled = header or b"", packet.pts
@@ -157,7 +166,7 @@ class FormScan:
         )
 
 
-def header_of(codec: str, packet: Packet[Stream], size: int | None) -> bytes | None:
+def keyframe_header(codec: str, packet: Packet[Stream], size: int | None) -> bytes | None:
     """What a keyframe's packet says of the frames from it on; None: it is no keyframe.
 
     `size` is as from `nal_length_size`. Empty for codecs whose packets say nothing. It may hold
@@ -168,37 +177,51 @@ def header_of(codec: str, packet: Packet[Stream], size: int | None) -> bytes | N
     beside = (bytes(one) for one in packet.iter_sidedata() if one.data_type == "new_extradata")
     head = _HEADS.get(codec, 0)
     alpha = b"alpha" if packet.has_sidedata("matroska_block_additional") else b""
-    return b"".join((alpha, *beside)) + _within(codec, bytes(memoryview(packet)[:head]), size)
+    return b"".join((alpha, *beside)) + _said_within(codec, bytes(memoryview(packet)[:head]), size)
 
 
-def _within(codec: str, data: bytes, size: int | None) -> bytes:
+def _said_within(codec: str, data: bytes, size: int | None) -> bytes:
     if codec in ("h264", "hevc"):
-        units = nal_units(data, size)
-        return b"".join(u for u in units if is_parameter_set(codec, u) or _is_light(codec, u))
+        return b"".join(unit for unit in nal_units(data, size) if _is_told_in(codec, unit))
     if codec == "av1":
-        return b"".join(
-            body
-            for kind, body in obus(data)
-            if kind == _AV1_SEQUENCE_HEADER or (kind == _AV1_METADATA and body[:1] in _AV1_LIGHT)
-        )
+        return b"".join(obu.body for obu in obus(data) if _is_told_by(obu))
     if codec in ("mpeg1video", "mpeg2video"):
-        begin = data.find(_SEQUENCE)
-        ends = [at for code in (_GROUP, _PICTURE) if (at := data.find(code, begin)) >= 0]
-        return data[begin : min(ends, default=begin)] if begin >= 0 else b""
+        return _sequence_header(data)
     if codec == "mpeg4":
         return data[: max(data.find(_VOP), 0)]
     if codec == "mjpeg":
-        found = _JPEG_FRAME.search(data)
-        return found[1] if found else b""
+        return _jpeg_frame(data)
     first, stop = _FIXED.get(codec, (0, 0))
     return data[first:stop]
 
 
-def _is_light(codec: str, unit: bytes) -> bool:
-    """Whether a NAL unit begins with mastering display or content light level (SEI 137, 144)."""
+def _jpeg_frame(data: bytes) -> bytes:
+    """The frame header of a JPEG."""
+    found = _JPEG_FRAME.search(data)
+    return found[1] if found else b""
+
+
+def _is_told_by(obu: Obu) -> bool:
+    """Whether a unit of AV1 is a sequence header, or mastering display or content light level."""
+    light = obu.kind == OBU_METADATA and obu.body[:1] in _AV1_LIGHT
+    return light or obu.kind == OBU_SEQUENCE
+
+
+def _sequence_header(data: bytes) -> bytes:
+    """What stands in a packet of MPEG-1 or MPEG-2 from its sequence header to its first picture."""
+    begin = data.find(_SEQUENCE)
+    if begin < 0:
+        return b""
+    ends = [at for code in (_GROUP, _PICTURE) if (at := data.find(code, begin)) >= 0]
+    return data[begin : min(ends, default=begin)]
+
+
+def _is_told_in(codec: str, unit: bytes) -> bool:
+    """Whether a NAL unit is a parameter set, or begins with the light levels (SEI 137, 144)."""
+    if is_parameter_set(codec, unit):
+        return True
     kind, head = (_H264_SEI, 1) if codec == "h264" else (_HEVC_SEI, 2)
-    own = unit[:1] and (unit[0] & 31 if codec == "h264" else unit[0] >> 1 & 63)
-    return own == kind and unit[head : head + 1] in (b"\x89", b"\x90")
+    return nal_type(codec, unit) == kind and unit[head : head + 1] in (b"\x89", b"\x90")
 
 
 #: Bytes of a keyframe's packet in which its header lies.

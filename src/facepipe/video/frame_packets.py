@@ -13,7 +13,7 @@ from typing import Generic
 from av.packet import Packet
 from av.stream import Stream
 
-from facepipe.video.bitstream import nal_length_size, obus, parameter_sets
+from facepipe.video.bitstream import OBU_FRAMES, OBU_SEQUENCE, nal_length_size, obus, parameter_sets
 from facepipe.video.h264_fields import Field, FieldParser
 from facepipe.video.headers import StreamT, new_header, with_data
 from facepipe.video.streams import codec_name, header_of
@@ -21,7 +21,7 @@ from facepipe.video.streams import codec_name, header_of
 #: Codecs with frames that are not shown.
 HIDING = ("vp8", "vp9", "av1")
 _SUPERFRAME, _MOST_FRAMES = 0b110, 8
-_SEQUENCE_HEADER, _TEMPORAL_DELIMITER, _FRAME_HEADERS = 1, 2, (3, 6)
+_TEMPORAL_DELIMITER = 2
 
 
 class FramePackets(Generic[StreamT]):
@@ -161,10 +161,10 @@ def _vp9_shows(frame: bytes) -> bool:
 
 
 def _av1_shows(data: bytes) -> bool:
-    for kind, payload in obus(data):
-        if kind == _SEQUENCE_HEADER and payload and payload[0] & 0x08:
+    for _, kind, body in obus(data):
+        if kind == OBU_SEQUENCE and body and body[0] & 0x08:
             return True  # of a still picture, whose frame header says nothing of it
-        if kind in _FRAME_HEADERS and payload and payload[0] & 0x90:
+        if kind in OBU_FRAMES and body and body[0] & 0x90:
             return True  # show_existing_frame, or show_frame
     return False
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from facepipe.video.bitstream import Bits, nal_units
+from facepipe.video.bitstream import Bits, nal_type, nal_units
 
 _SLICES, _IDR, _SPS, _PPS = (1, 2, 5), 5, 7, 8
 #: Profiles whose sequence parameter sets name the chroma format.
@@ -59,7 +59,7 @@ class FieldParser:
 
     def note(self, unit: bytes) -> None:
         """Learn from a NAL unit, if it is a parameter set."""
-        kind = unit[0] & 31 if unit else 0
+        kind = nal_type("h264", unit)
         if kind == _SPS and len(unit) > 4:
             bits = Bits(unit[1:], _SET_BYTES)
             number, sequence = _sequence(bits)
@@ -72,7 +72,7 @@ class FieldParser:
         """The field that a packet holds; None where it holds a frame, or is not understood."""
         for unit in nal_units(data, self.length_size):
             self.note(unit)
-            if unit and unit[0] & 31 in _SLICES:
+            if nal_type("h264", unit) in _SLICES:
                 return self._of_slice(unit)
         return None
 
@@ -87,7 +87,7 @@ class FieldParser:
         number = bits.number(sequence.number_bits)
         if not bits.number(1):
             return None
-        return Field(number, bool(bits.number(1)), unit[0] & 31 == _IDR)
+        return Field(number, bool(bits.number(1)), nal_type("h264", unit) == _IDR)
 
 
 def _sequence(bits: Bits) -> tuple[int, _Sequence]:

@@ -100,19 +100,22 @@ def common_format(names: Sequence[str]) -> str:
     if all(same_layout(name, first) for name in names):
         return first if len(set(names)) == 1 else first.replace("yuvj", "yuv")
     formats = [pixel_format(name) for name in names]
+    planar = _planar(_holding_all(first, formats))
+    return first if planar is None else planar.name
+
+
+def _holding_all(name: str, formats: Sequence[PixelFormat]) -> PixelFormat:
+    """The properties that a format of all of these has to have."""
     models: list[ColourModel] = [one.model for one in formats if one.model != "gray"] or ["gray"]
     chroma = [one for one in formats if one.model == "yuv"]
-    planar = _planar(
-        PixelFormat(
-            first,
-            models[0],
-            max(one.bits for one in formats),
-            min((one.shift_x for one in chroma), default=0),
-            min((one.shift_y for one in chroma), default=0),
-            any(one.alpha for one in formats),
-        )
+    return PixelFormat(
+        name,
+        models[0],
+        max(one.bits for one in formats),
+        min((one.shift_x for one in chroma), default=0),
+        min((one.shift_y for one in chroma), default=0),
+        any(one.alpha for one in formats),
     )
-    return first if planar is None else planar.name
 
 
 def _planar(source: PixelFormat) -> PixelFormat | None:

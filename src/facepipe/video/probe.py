@@ -59,7 +59,8 @@ def probe(path: Path, limits: LimitSettings | None = None, stream: int | None = 
     with open_source(path, most_pixels=most_pixels) as container:
         scan = SourceScan(path, container, limits, most_pixels, stream)
         heads = heads_of(path, container)
-        clocks = ClockScan(container, heads, fragmented=is_fragmented(path, container))
+        fragmented = is_indexed(container.format.name) and is_fragmented(path)
+        clocks = ClockScan(container, heads, fragmented=fragmented)
         for packet in scan.packets(Clock(heads=heads)):
             clocks.feed(packet)
             scan.feed(packet)
@@ -176,12 +177,8 @@ class SourceScan:
         assert video.time_base is not None
         _check_length(self._path, timing.stated_pts, video.time_base, self._limits)
         damage = self._damage()
-        # Packets that are timed as they are decoded do not say which frames a group shows.
-        guessed = is_timed_as_decoded(self._container.format.name, coding.codec)
-        gops = () if guessed else coding.closed_gops()
-        # Nor is a keyframe's time right that shows frames from before it.
-        keyframes = coding.random_access_pts() if guessed else timing.keyframe_pts()
-        frame, context = self._first.frame, video.codec_context
+        keyframes, gops = self._groups()
+        width, height, rotation, tags = self._shape()
         ratio = video.sample_aspect_ratio
         profile, chroma = self._described or self._description()
         forms = self._forms.forms
@@ -190,8 +187,8 @@ class SourceScan:
             container=self._container.format.name,
             stream_index=video.index,
             codec=coding.codec,
-            width=frame.width if frame is not None else context.width,
-            height=frame.height if frame is not None else context.height,
+            width=width,
+            height=height,
             pix_fmt=self._pix_fmt(),
             time_base=Fraction(video.time_base),
             pts=tuple(timing.pts),
@@ -200,10 +197,10 @@ class SourceScan:
             clock=clock,
             closed_gops=gops,
             coded_pts=coding.coded_pts() if gops else (),
-            rotation=frame.rotation if frame is not None else 0,
+            rotation=rotation,
             sample_aspect_ratio=Fraction(ratio) if ratio else None,
             profile=profile,
-            tags=tags_of(frame) if frame is not None else (0, 2, 2, 2),
+            tags=tags,
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
@@ -220,6 +217,21 @@ class SourceScan:
             user_data=coding.user_data(),
             has_second_view=coding.has_second_view(),
         )
+
+    def _groups(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+        """The pts of the keyframes, and the closed groups of pictures."""
+        # Packets that are timed as they are decoded do not say which frames a group shows. Nor is a
+        # keyframe's time right that shows frames from before it.
+        if is_timed_as_decoded(self._container.format.name, self._coding.codec):
+            return self._coding.random_access_pts(), ()
+        return self._timing.keyframe_pts(), self._coding.closed_gops()
+
+    def _shape(self) -> tuple[int, int, int, tuple[int, int, int, int]]:
+        """Width, height, rotation and tags of the first frame; by the header if none decodes."""
+        frame, context = self._first.frame, self._video.codec_context
+        if frame is None:
+            return context.width, context.height, 0, (0, 2, 2, 2)
+        return frame.width, frame.height, frame.rotation, tags_of(frame)
 
     def _description(self) -> tuple[str | None, str | None]:
         """The codec's profile and the chroma location, as the decoder says them now."""

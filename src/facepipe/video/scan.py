@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import takewhile
 from typing import NamedTuple
 
 import av
@@ -103,8 +106,8 @@ class TimingScan:
         key = next((n for n, frame in enumerate(self.frames) if frame.is_keyframe), None)
         if key is None or first is None or first != self.frames[key].pts:
             return
-        following = (n for n in range(key + 1, len(self.frames)) if self.frames[n].is_keyframe)
-        group = self.frames[key : next(following, len(self.frames))]
+        following = takewhile(lambda frame: not frame.is_keyframe, self.frames[key + 1 :])
+        group = [self.frames[key], *following]
         kept = [frame for frame in group if frame.pts >= first]
         rest = self.frames[key + len(group) :]
         self._leading = key + len(group) - len(kept)
@@ -271,18 +274,21 @@ class FirstFrameScan:
 
     def feed(self, packet: Packet[Stream]) -> None:
         """Decode a packet, until a frame has come out, and whatever may be shown before that."""
-        if self._key is None and packet.is_keyframe:
-            self._key = packet.pts
-        elif self._key is not None and packet.pts is not None and packet.pts < self._key:
-            self._more = _LEADING_PACKETS
+        self._see_key(packet)
         if self.frame is not None:
             self._more -= 1
         if (self.frame is not None and self._more < 0) or not self._head.holds(packet):
             return
-        try:
-            frames = self.decoder.decode(packet)
-        except av.FFmpegError:
-            return
+        with suppress(av.FFmpegError):
+            self._take(self.decoder.decode(packet))
+
+    def _see_key(self, packet: Packet[Stream]) -> None:
+        if self._key is None and packet.is_keyframe:
+            self._key = packet.pts
+        elif self._key is not None and packet.pts is not None and packet.pts < self._key:
+            self._more = _LEADING_PACKETS
+
+    def _take(self, frames: Sequence[av.VideoFrame]) -> None:
         self.frame = self.frame or next(iter(frames), None)
         if self.frame is not None and self.frame.pts is not None:
             later = (frame.pts for frame in frames if frame.pts is not None)

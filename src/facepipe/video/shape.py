@@ -151,13 +151,7 @@ def _descriptions(info: VideoInfo) -> Iterator[str]:
     size = f"{info.width}x{info.height}"
     sizes = _changes(info, lambda form: f"{form.width}x{form.height}")
     if sizes != [size]:
-        bars = any(
-            fitted_size(info, *_size_of(form), form.sample_aspect_ratio)
-            != (info.width, info.height)
-            for form in info.forms
-            if _size_of(form) != (info.width, info.height)
-        )
-        how = ", with bars where the shape is another" if bars else ""
+        how = ", with bars where the shape is another" if _has_bars(info) else ""
         yield f"frames are {_listed(sizes)}; all are written as {size} (--size){how}"
         if info.fields:
             yield "interlaced frames that are scaled have their fields mixed"
@@ -173,6 +167,13 @@ def _descriptions(info: VideoInfo) -> Iterator[str]:
     light = _changes(info, lambda form: "with light levels" if form.light else "without")
     if len(light) > 1:
         yield f"frames are {_listed(light)}"
+
+
+def _has_bars(info: VideoInfo) -> bool:
+    """Whether frames of another form are scaled to less than the video's size."""
+    size = info.width, info.height
+    others = (form for form in info.forms if _size_of(form) != size)
+    return any(fitted_size(info, *_size_of(f), f.sample_aspect_ratio) != size for f in others)
 
 
 def _changes(info: VideoInfo, text: Callable[[Form], str]) -> list[str]:

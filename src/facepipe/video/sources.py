@@ -99,10 +99,8 @@ def heads_of(path: Path, container: InputContainer) -> tuple[int, ...]:
         return inner_headers(file)
 
 
-def is_fragmented(path: Path, container: InputContainer) -> bool:
-    """Whether a source is an mp4 or mov whose index is in fragments. Errors: InputError."""
-    if not container.format.name.startswith("mov,mp4"):
-        return False
+def is_fragmented(path: Path) -> bool:
+    """Whether the index of a source, an mp4 or mov, is in fragments. Errors: InputError."""
     with _bytes_of(path) as file:
         return fragments(file, path.stat().st_size)
 
@@ -161,20 +159,25 @@ def _opened(
             "give a file that holds the video itself, such as mp4, mkv, mov, webm, ts or avi"
         ) from error
     except av.FFmpegError as error:
-        if known := _what_it_is(path):
-            raise InputError(known) from error
-        why = describe(error)
-        if isinstance(path, Path) and lacks_index(path):
-            why = (
-                "its index (the moov box) is missing, which cameras write last; "
-                "the recording or the copy was cut short"
-            )
-        raise InputError(f"{path} is not a readable media file: {why}") from error
-    holds_video = any(stream.type == "video" and not is_cover(stream) for stream in opened.streams)
-    if not holds_video and (known := _what_it_is(path)):
+        raise InputError(_what_it_is(path) or _why_unreadable(path, error)) from error
+    if not _holds_video(opened) and (known := _what_it_is(path)):
         opened.close()
         raise InputError(known)
     return opened
+
+
+def _holds_video(opened: InputContainer) -> bool:
+    return any(stream.type == "video" and not is_cover(stream) for stream in opened.streams)
+
+
+def _why_unreadable(path: Path | str, error: av.FFmpegError) -> str:
+    why = describe(error)
+    if isinstance(path, Path) and lacks_index(path):
+        why = (
+            "its index (the moov box) is missing, which cameras write last; "
+            "the recording or the copy was cut short"
+        )
+    return f"{path} is not a readable media file: {why}"
 
 
 def _what_it_is(path: Path | str) -> str | None:

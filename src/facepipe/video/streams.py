@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeGuard
 
@@ -28,11 +28,17 @@ def main_video(path: Path, streams: Iterable[Stream], number: int | None = None)
     if not videos:
         found = ", ".join(stream.type for stream in streams) or "no stream at all"
         raise InputError(f"{path} holds no video stream, but {found}; give a video file")
-    if number is None:
-        known = [stream for stream in videos if has_decoder(stream)]
-        if not known:
-            raise InputError(f"{path}: there is no decoder for its video stream")
-        return max(known, key=lambda stream: (stream.frames != 1, _area(stream)))
+    return _largest(path, videos) if number is None else _chosen(path, videos, number)
+
+
+def _largest(path: Path, videos: Sequence[av.VideoStream]) -> av.VideoStream:
+    known = [stream for stream in videos if has_decoder(stream)]
+    if not known:
+        raise InputError(f"{path}: there is no decoder for its video stream")
+    return max(known, key=lambda stream: (stream.frames != 1, _area(stream)))
+
+
+def _chosen(path: Path, videos: Sequence[av.VideoStream], number: int) -> av.VideoStream:
     chosen = next((stream for stream in videos if stream.index == number), None)
     if chosen is None:
         there = "; ".join(described(stream) for stream in videos)

@@ -17,7 +17,16 @@ from av import VideoFrame, VideoStream
 from av.packet import Packet
 
 from facepipe.datatypes import VideoInfo
-from facepipe.video.bitstream import nal_length_size, nal_units
+from facepipe.video.bitstream import (
+    OBU_FRAMES,
+    OBU_METADATA,
+    START,
+    START_CODE,
+    nal_length_size,
+    nal_type,
+    nal_units,
+    obus,
+)
 
 REGISTERED, UNREGISTERED = 4, 5
 #: Not a number of H.274: what follows a start code of user data in MPEG-2.
@@ -51,11 +60,11 @@ _CAPTIONS = b"\xb5\x00\x31GA94\x03"
 #: User data of MPEG-2 that FFmpeg reads: captions in three ways, and the active format.
 _MPEG2_READ = (b"GA94", b"CC\x01", b"\x03", b"DTG1")
 _MPEG2_USER_DATA = b"\x00\x00\x01\xb2"
-_START_CODE = re.compile(rb"\x00\x00\x01")
 _EMULATED = re.compile(rb"\x00\x00(?=[\x00-\x03])")
-_START = b"\x00\x00\x00\x01"
+_SLICES = {"h264": range(1, 6), "hevc": range(32)}
 _SEI = {"h264": b"\x06", "hevc": b"\x4e\x01"}
-_OBU_FRAMES, _OBU_METADATA, _T35 = (3, 6), 5, 4
+_SEI_TYPES = {"h264": (6,), "hevc": (39, 40)}
+_T35 = 4
 
 
 class Message(NamedTuple):
@@ -87,12 +96,11 @@ def messages_of(codec: str, data: bytes, length_size: int | None) -> tuple[Messa
         )
     else:
         return ()
-    return tuple(
-        one
-        for one in found
-        if one.kind in _WORDS
-        and not (one.kind == UNREGISTERED and one.payload.startswith(_SIGNATURES))
-    )
+    return tuple(one for one in found if one.kind in _WORDS and not _is_signature(one))
+
+
+def _is_signature(message: Message) -> bool:
+    return message.kind == UNREGISTERED and message.payload.startswith(_SIGNATURES)
 
 
 class UserDataReader:
@@ -167,19 +175,13 @@ def with_messages(codec: str, data: bytes, messages: Sequence[Message]) -> bytes
     ]
     if not added:
         return data
-    if codec == "av1":
-        at = next((at for at, kind, _ in _obus(data) if kind in _OBU_FRAMES), len(data))
-        units = b"".join(_obu(one) for one in added)
-    else:
-        at = _first_slice(codec, data)
-        units = b"".join(_sei(codec, one) for one in added)
+    at = _first_slice(codec, data)
+    units = b"".join(_obu(one) if codec == "av1" else _sei(codec, one) for one in added)
     return data[:at] + units + data[at:]
 
 
 def _is_sei(codec: str, unit: bytes) -> bool:
-    if codec == "h264":
-        return unit[:1] != b"" and unit[0] & 31 == 6
-    return unit[:1] != b"" and unit[0] >> 1 & 63 in (39, 40)
+    return nal_type(codec, unit) in _SEI_TYPES[codec]
 
 
 def _in_sei(unit: bytes, codec: str) -> Iterator[Message]:
@@ -207,17 +209,18 @@ def _sei(codec: str, message: Message) -> bytes:
     for number in (message.kind, len(message.payload)):
         head += b"\xff" * (number // 255) + bytes([number % 255])
     body = _SEI[codec] + head + message.payload + b"\x80"
-    return _START + _EMULATED.sub(b"\x00\x00\x03", body)
+    return START + _EMULATED.sub(b"\x00\x00\x03", body)
 
 
 def _first_slice(codec: str, data: bytes) -> int:
-    """Where the start code of the first slice begins; the end where there is none."""
-    for match in _START_CODE.finditer(data):
+    """Where the first slice begins with its start code, or a frame of AV1; the end: nowhere."""
+    if codec == "av1":
+        return next((obu.begin for obu in obus(data) if obu.kind in OBU_FRAMES), len(data))
+    for match in START_CODE.finditer(data):
         head = data[match.end() : match.end() + 1]
         if not head:
             break
-        is_slice = head[0] & 31 in range(1, 6) if codec == "h264" else head[0] >> 1 & 63 < 32
-        if is_slice:
+        if nal_type(codec, head) in _SLICES[codec]:
             at = match.start()
             return at - 1 if at and data[at - 1] == 0 else at
     return len(data)
@@ -233,29 +236,10 @@ def _in_mpeg2(data: bytes) -> Iterator[Message]:
 
 
 def _in_obus(data: bytes) -> Iterator[Message]:
-    for _, kind, body in _obus(data):
-        if kind == _OBU_METADATA and body[:1] == bytes([_T35]):
+    for _, kind, body in obus(data):
+        if kind == OBU_METADATA and body[:1] == bytes([_T35]):
             # Zeros may follow the bits that end it.
             yield Message(REGISTERED, body[1:].rstrip(b"\0").removesuffix(b"\x80"))
-
-
-def _obus(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Where each open bitstream unit of a temporal unit begins, its type, and what it holds."""
-    at = 0
-    while at < len(data):
-        begin, header = at, data[at]
-        at += 2 if header & 4 else 1
-        size, shift = 0, 0
-        if header & 2:
-            while at < len(data):
-                byte = data[at]
-                size, shift, at = size | (byte & 127) << shift, shift + 7, at + 1
-                if not byte & 128:
-                    break
-        else:  # without a size it is the last
-            size = len(data) - at
-        yield begin, header >> 3 & 15, data[at : at + size]
-        at += size
 
 
 def _obu(message: Message) -> bytes:
@@ -265,4 +249,4 @@ def _obu(message: Message) -> bytes:
         size += bytes([left & 127 | (128 if left > 127 else 0)])
         left >>= 7
         if not left:
-            return bytes([_OBU_METADATA << 3 | 2]) + size + body
+            return bytes([OBU_METADATA << 3 | 2]) + size + body

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
@@ -91,19 +92,7 @@ class TrialMuxer:
                     leave_out=leave_out,
                     max_packets=_PACKETS,
                 )
-            with open_source(target) as opened:
-                before = [i for i in self._videos if i < self._info.stream_index]
-                place = sum(index not in leave_out for index in before)
-                video = [one for one in opened.streams if is_video(one)][place]
-                index, base = video.index, video.time_base
-                first = min(p.pts for p in opened.demux(video) if p.size and p.pts is not None)
-            assert base is not None
-            container = container_of(target)
-            earlier = moved_by(self._info.clock, kept=container.keeps_clock)
-            late = first * base - (self._part.span.start * self._info.time_base - earlier)
-            if container.keeps_clock:  # which FFmpeg reads from the wrap on, or below zero
-                late -= round(late / WRAP_SECONDS) * WRAP_SECONDS
-            return TrialMux(properties_of(target, index), float(earlier), float(late))
+            return self._kept(target, leave_out)
         except OutputError:
             raise
         except (FacepipeError, av.FFmpegError, ValueError) as error:
@@ -111,6 +100,26 @@ class TrialMuxer:
             return lines[-1].rstrip(".") if lines else str(error)
         finally:
             target.unlink(missing_ok=True)
+
+    def _kept(self, target: Path, leave_out: Collection[int]) -> TrialMux:
+        """What a target kept."""
+        index, first = self._begin(target, leave_out)
+        container = container_of(target)
+        earlier = moved_by(self._info.clock, kept=container.keeps_clock)
+        late = first - (self._part.span.start * self._info.time_base - earlier)
+        if container.keeps_clock:  # which FFmpeg reads from the wrap on, or below zero
+            late -= round(late / WRAP_SECONDS) * WRAP_SECONDS
+        return TrialMux(properties_of(target, index), float(earlier), float(late))
+
+    def _begin(self, target: Path, leave_out: Collection[int]) -> tuple[int, Fraction]:
+        """The index of the video in a target, and when its first frame is shown, in seconds."""
+        before = [i for i in self._videos if i < self._info.stream_index]
+        place = sum(index not in leave_out for index in before)
+        with open_source(target) as opened:
+            video = [one for one in opened.streams if is_video(one)][place]
+            first = min(p.pts for p in opened.demux(video) if p.size and p.pts is not None)
+            assert video.time_base is not None
+            return video.index, first * video.time_base
 
 
 def holdings_at(info: VideoInfo) -> frozenset[str]:

@@ -10,10 +10,10 @@ from av.container import InputContainer
 
 from facepipe.video.containers import MOV
 from facepipe.video.muxing.target_streams import MuxJob, TargetStreams
+from facepipe.video.pyav.copied_boxes import copy_private_boxes
 from facepipe.video.pyav.header_data import header_boxes, scaled
 from facepipe.video.pyav.private_boxes import (
     PrivateBoxes,
-    copy_private_boxes,
     private_boxes,
     scaled_boxes,
     without_views,

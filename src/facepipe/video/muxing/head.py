@@ -32,21 +32,26 @@ def head_packets(
 
     Errors: FFmpegError for what cannot be read.
     """
-    asked = {stream.index for stream in wanted}
-    others = {other.index: other for other in info.others if other.packets}
-    left = {index: min(count, others[index].packets) for index in others if index in asked}
+    asked = _asked(wanted, info)
+    left = {index: min(count, other.packets) for index, other in asked.items()}
     late = set(left)
     packets: Iterator[Packet[Stream]] = timed(opened, info.clock)
     for packet in islice(packets, _MOST_PACKETS if left else 0):
-        index = packet.stream.index if packet.size else None
-        if index is not None and left.get(index):
+        index = packet.stream.index
+        if packet.size and left.get(index):
             left[index] -= 1
             late.discard(index)
             yield packet
         if not any(left.values()) or (packet.pos or 0) > _MOST_BYTES:
             break
     for index in sorted(late):
-        yield from _first_packet(info, others[index])
+        yield from _first_packet(info, asked[index])
+
+
+def _asked(wanted: Sequence[Stream], info: VideoInfo) -> dict[int, StreamInfo]:
+    """The wanted streams that have packets, by index."""
+    indices = {stream.index for stream in wanted}
+    return {other.index: other for other in info.others if other.packets and other.index in indices}
 
 
 def _first_packet(info: VideoInfo, other: StreamInfo) -> Iterator[Packet[Stream]]:

@@ -59,13 +59,10 @@ def check_joints(video: WrittenVideo, target: Path, parts: Sequence[Part], info:
         truths = dict(zip((begin, stop - 1), ends, strict=True))
         if following is not None:
             truths[stop] = next_ends[0]
-        group = begin + _last_group(part, info)
-        runs = [(begin, begin)] if group > begin else []
-        for first, last in (*runs, (group, max(truths))):
-            for wrong in _wrong(video, first, last, truths):
-                origin = (part, wrong - begin) if wrong < stop else (following, 0)
-                if _is_known(*origin, info):
-                    raise MediaError(_words(video, target, wrong, parts))
+        for wrong in _wrong_about(video, begin, begin + _last_group(part, info), truths):
+            origin = (part, wrong - begin) if wrong < stop else (following, 0)
+            if _is_known(*origin, info):
+                raise MediaError(_words(video, target, wrong, parts))
         begin, ends = stop, next_ends
 
 
@@ -134,21 +131,35 @@ def _is_known(part: Part | None, number: int, info: VideoInfo) -> bool:
     return one is not None and other is not None and _is_alike(one, other)
 
 
+def _wrong_about(
+    video: WrittenVideo, begin: int, group: int, truths: Mapping[int, Luma | None]
+) -> Iterator[int]:
+    """The wrong frames where a part begins, and from its last group of pictures on."""
+    if group > begin:
+        yield from _wrong(video, begin, begin, truths)
+    yield from _wrong(video, group, max(truths), truths)
+
+
 def _wrong(
     video: WrittenVideo, first: int, last: int, truths: Mapping[int, Luma | None]
 ) -> Iterator[int]:
     """The numbers of frames from `first` to `last` that do not decode, or not as in `truths`."""
-    numbers = {pts: number for number, pts in enumerate(video.pts[first : last + 1], first)}
+    numbers = dict(zip(video.pts[first : last + 1], range(first, last + 1), strict=True))
     missing = {n for n in numbers.values() if n not in truths or truths[n] is not None}
     for image in _images(video, video.pts[first]):
-        number = numbers.get(image.pts) if image.pts is not None else None
-        if number is not None and not image.is_corrupt:
-            truth = truths.get(number)
-            if truth is None or _is_alike(_luma(image), truth):
-                missing.discard(number)
-        if not missing or (image.pts is not None and image.pts > video.pts[last]):
+        if image.pts is None:
+            continue
+        number = numbers.get(image.pts)
+        if number is not None and _shows(image, truths.get(number)):
+            missing.discard(number)
+        if not missing or image.pts > video.pts[last]:
             break
     yield from sorted(missing)
+
+
+def _shows(image: av.VideoFrame, truth: Luma | None) -> bool:
+    """Whether an image decoded, and as it should, where that is known."""
+    return not image.is_corrupt and (truth is None or _is_alike(_luma(image), truth))
 
 
 def _images(video: WrittenVideo, begin: int) -> Iterator[av.VideoFrame]:

@@ -67,7 +67,12 @@ def count_back(
         note(joiner.rest())
         base = Fraction(main.time_base or 1)
         video_there = WrittenVideo(written, main.index, base, tuple(sorted(pts)))
-    there = [*found.values(), *(Written() for _ in expected)]
+    _check_counts(target, expected, list(found.values()))
+    return list(found), video_there
+
+
+def _check_counts(target: Path, expected: Sequence[Written], found: Sequence[Written]) -> None:
+    there = [*found, *(Written() for _ in expected)]
     for number, (given, read) in enumerate(zip(expected, there, strict=False)):
         # Some containers cut PCM anew, and some give each packet a head of its own.
         if read.packets != given.packets and read.size != given.size:
@@ -75,7 +80,6 @@ def count_back(
                 f"{target.name} was not written right: stream {number} has {read.packets} of "
                 f"{given.packets} packets"
             )
-    return list(found), video_there
 
 
 def _counted(opened: av.container.InputContainer) -> list[Stream]:

@@ -8,13 +8,13 @@ with those boxes hands it on to every muxer. This goes when PyAV has such a way.
 from __future__ import annotations
 
 import io
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 import av
 from av.container import InputContainer
 
+from facepipe.video.pyav.isobmff import TO_ENTRY, VIDEO_ENTRY, Box, boxes_in, boxes_to, with_part
 from facepipe.video.pyav.private_boxes import SPHERE, VIEWS, with_larger_crop
 
 _MUXERS = ("mp4", "mov")  # the first one writes more kinds of boxes, the second takes more codecs
@@ -28,9 +28,7 @@ _WORDS = {
     b"hfov": "the field of view",
     b"amve": "the ambient viewing environment",
 }
-_PATH = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 _OLDER = (b"st3d", b"sv3d")  # boxes that say the same, and which way views are packed
-_SAMPLE_ENTRY, _TABLE = 86, 16  # bytes before the boxes in them
 
 HeaderBoxes = Mapping[bytes, bytes]  # by type, whole
 
@@ -41,8 +39,9 @@ def header_boxes(stream: av.VideoStream) -> HeaderBoxes:
         header = _header(stream)
     except ValueError:
         return {}
-    begin, end = _sample_entry(header)
-    found = {header[a + 4 : a + 8]: header[a:b] for a, b in _boxes(header, begin, end)}
+    entry = _sample_entry(header)[-1]
+    inner = boxes_in(header, entry.begin + VIDEO_ENTRY, entry.end)
+    found = {box.kind: header[box.begin : box.end] for box in inner}
     # FFmpeg writes it too where an older one says more, and would read it first.
     without = b"vexu" if any(kind in found for kind in _OLDER) else b""
     return {kind: box for kind, box in found.items() if kind in _WORDS and kind != without}
@@ -69,17 +68,10 @@ def with_header_boxes(stream: av.VideoStream, boxes: HeaderBoxes) -> InputContai
     Its extradata may be stored in another way. ValueError where its codec fits no mov.
     """
     header = _header(stream)
-    _, end = _sample_entry(header)
-    made = bytearray(header[:end] + b"".join(boxes.values()) + header[end:])
-    more, begin, stop = len(made) - len(header), 0, len(header)
-    for kind in (*_PATH, None):  # all that holds the sample entry is larger now
-        skipped = _TABLE if kind is None else 0
-        inner = list(_boxes(header, begin + skipped, stop))
-        at, stop = inner[0] if kind is None else _named(header, inner, kind)
-        size = int.from_bytes(header[at : at + 4], "big")
-        made[at : at + 4] = struct.pack(">I", size + more)
-        begin = at if kind == _PATH[-1] else at + 8
-    return av.open(io.BytesIO(bytes(made)), "r", format=_MUXERS[1])
+    way = _sample_entry(header)
+    end = way[-1].end
+    made = with_part(header, way, end, end, b"".join(boxes.values()))
+    return av.open(io.BytesIO(made), "r", format=_MUXERS[1])
 
 
 def _header(stream: av.VideoStream) -> bytes:
@@ -95,23 +87,9 @@ def _header(stream: av.VideoStream) -> bytes:
     raise ValueError(f"{stream.codec_context.name} fits no mov")
 
 
-def _sample_entry(header: bytes) -> tuple[int, int]:
-    """Where the boxes of the first sample entry begin and end."""
-    begin, end = 0, len(header)
-    for kind in _PATH:
-        begin, end = _named(header, list(_boxes(header, begin, end)), kind)
-        begin += 8
-    begin, end = next(_boxes(header, begin + _TABLE - 8, end))
-    return begin + _SAMPLE_ENTRY, end
-
-
-def _named(header: bytes, boxes: list[tuple[int, int]], kind: bytes) -> tuple[int, int]:
-    return next((a, b) for a, b in boxes if header[a + 4 : a + 8] == kind)
-
-
-def _boxes(header: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    at = begin
-    while at + 8 <= end:
-        size = max(int.from_bytes(header[at : at + 4], "big"), 8)
-        yield at, at + size
-        at += size
+def _sample_entry(header: bytes) -> list[Box]:
+    """The boxes down to the first sample entry, which is the last of them."""
+    way = boxes_to(header, 0, len(header), (b"moov", b"trak", *TO_ENTRY))
+    if not way:
+        raise ValueError("a header without a sample entry")
+    return way

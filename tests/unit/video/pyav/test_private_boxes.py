@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facepipe.video.pyav import private_boxes as module
+from facepipe.video.pyav.copied_boxes import copy_private_boxes
 from facepipe.video.pyav.header_data import header_boxes, names_of, of_one_view, scaled
 from facepipe.video.pyav.private_boxes import PrivateBoxes, scaled_boxes
 from media import synthetic
@@ -42,7 +43,7 @@ def put(
     *, largest: int | None = None,
 ) -> None:  # fmt: skip
     with source.open("rb") as given:
-        module.copy_private_boxes(boxes, given, target, tracks, largest=largest)
+        copy_private_boxes(boxes, given, target, tracks, largest=largest)
 
 
 def quick(path: Path) -> Path:
@@ -116,7 +117,7 @@ def test_an_index_whose_positions_grow_too_large_goes_to_the_end(
     source = with_boxes(tmp_path / "in.mp4", synthetic.plain, (UDTA, box("FIRM", b"1")))
     target = quick(tmp_path / "out.mp4")
     before = packets(target)
-    monkeypatch.setattr("facepipe.video.pyav.private_boxes._LARGEST_OFFSET", 10)
+    monkeypatch.setattr("facepipe.video.pyav.copied_boxes._LARGEST_OFFSET", 10)
     copied(source, target)
     assert packets(target) == before
     assert private_boxes(target).names == {"the box udta/FIRM"}
