@@ -1,14 +1,17 @@
 """Time of the default network for one face, by onnxruntime, OpenVINO and PyTorch, in one run.
 
     python benchmarks/speed/runtime.py [--threads 2]
+    python benchmarks/speed/runtime.py --restorer fishsrnet --restorer own.safetensors
 
-Times are relative to eager PyTorch. Loading is measured too, since a run on a short clip pays for
-it.
+With --restorer, several networks are compared, by onnxruntime and OpenVINO. Times are medians,
+relative to the first row. Loading is measured too, since a run on a short clip pays for it.
+`--clock cpu` counts processor time, for a machine that others share.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import subprocess
 import sys
 import time
@@ -19,10 +22,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, guided_fishsrnet
+from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, load_guided
 from facepipe.models.registry import find_model
 from facepipe.models.runtime import OnnxRunner, OpenVinoRunner, TorchRunner
-from facepipe.models.weights import load_weights
 
 Run = Callable[[NDArray[np.float32]], object]
 LOAD = (
@@ -35,11 +37,10 @@ LOAD = (
 
 def eager(weights: Path, *, compiled: bool = False, precision: torch.dtype = torch.float32) -> Run:
     """The network as a plain module, in the default memory format, compiled or not."""
-    network = guided_fishsrnet().eval()
-    load_weights(network, weights)
+    network: torch.nn.Module = load_guided(weights).eval()
     if compiled:
-        network = network.to(memory_format=torch.channels_last)
-        network = torch.compile(network, dynamic=False)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = torch.compile(network, dynamic=False)  # type: ignore[assignment]
 
     def run(inputs: NDArray[np.float32]) -> object:
         half = precision != torch.float32
@@ -49,37 +50,65 @@ def eager(weights: Path, *, compiled: bool = False, precision: torch.dtype = tor
     return run
 
 
+def runners_of(restorer: str, threads: int, *, every: bool) -> dict[str, Run]:
+    """The network of a restorer by the runtimes that facepipe has; `every`: by PyTorch's too."""
+    weights, graph = find_model(restorer).paths[:2]
+    runners: dict[str, Run] = {
+        "onnxruntime": OnnxRunner(graph, threads=threads),
+        "openvino": OpenVinoRunner(graph, threads=threads),
+    }
+    if every:
+        runners = {
+            "torch eager": eager(weights),
+            "torch": TorchRunner(weights, device="cpu", threads=threads),
+            "torch.compile": eager(weights, compiled=True),
+            "torch.compile, bfloat16": eager(weights, compiled=True, precision=torch.bfloat16),
+            **runners,
+        }
+    return {f"{Path(restorer).stem}, {how}": run for how, run in runners.items()}
+
+
+def measured(
+    runners: dict[str, Run], inputs: NDArray[np.float32], repeat: int, clock: Callable[[], float]
+) -> dict[str, list[float]]:
+    """Milliseconds a face of each runner, in turn; the first round warms up and does not count."""
+    times: dict[str, list[float]] = {name: [] for name in runners}
+    for round_ in range(repeat + 1):
+        for name, runner in runners.items():
+            began = clock()
+            runner(inputs)
+            if round_:
+                times[name].append((clock() - began) / len(inputs) * 1000)
+    return times
+
+
 def main() -> None:
-    """Wall time of all runtimes, in turn, on the given number of threads."""
+    """Time of all runtimes, or of several networks, in turn, on the given number of threads."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--restorer", action="append", help="may be repeated [fishsrnet]")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     chosen = parser.parse_args()
-    files = find_model("fishsrnet")
+    restorers = chosen.restorer or ["fishsrnet"]
     torch.set_num_threads(chosen.threads)
-    runners: dict[str, Run] = {
-        "torch eager": eager(files.paths[0]),
-        "torch": TorchRunner(files.paths[0], device="cpu", threads=chosen.threads),
-        "torch.compile": eager(files.paths[0], compiled=True),
-        "torch.compile, bfloat16": eager(files.paths[0], compiled=True, precision=torch.bfloat16),
-        "onnxruntime": OnnxRunner(files.paths[1], threads=chosen.threads),
-        "openvino": OpenVinoRunner(files.paths[1], threads=chosen.threads),
-    }
+    runners: dict[str, Run] = {}
+    for restorer in restorers:
+        runners |= runners_of(restorer, chosen.threads, every=not chosen.restorer)
     inputs = np.random.default_rng(0).random((chosen.batch, INPUT_CHANNELS, 128, 128), np.float32)
     inputs[:, 3:] *= 0.02
-    times: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(chosen.repeat + 1):
-        for name, runner in runners.items():
-            began = time.perf_counter()
-            runner(inputs)
-            times[name].append((time.perf_counter() - began) / chosen.batch * 1000)
-    base = min(times["torch eager"][1:])
-    print(f"{chosen.threads} threads, batches of {chosen.batch}:")
+    clock = time.process_time if chosen.clock == "cpu" else time.perf_counter
+    times = measured(runners, inputs, chosen.repeat, clock)
+    first = next(iter(runners))
+    base = statistics.median(times[first])
+    print(f"{chosen.threads} threads, batches of {chosen.batch}, {chosen.clock} time:")
     for name, taken in times.items():
-        best = min(taken[1:])
-        print(f"{name:24} {best:6.2f} ms a face, {best / base:5.2f} of torch eager")
-    for name in ("onnxruntime", "openvino", "torch"):
+        middle, best = statistics.median(taken), min(taken)
+        print(
+            f"{name:36} {middle:6.2f} ms a face (least {best:.2f}), {middle / base:5.2f} of {first}"
+        )
+    for name in () if chosen.restorer else ("onnxruntime", "openvino", "torch"):
         loading = subprocess.run(
             [sys.executable, "-c", LOAD.format(name)], capture_output=True, text=True, check=True
         ).stdout.strip()

@@ -118,7 +118,7 @@ def test_reports_agree_and_say_why(finished: tuple[Path, BatchSummary]) -> None:
     assert told["counts"]["failed"]["items"] == 2
     assert len(told["skipped"]) == 2
     rows = report(folder)
-    assert "not a readable media file" in rows["broken.mp4"]["reason"]
+    assert "is a text and no video" in rows["broken.mp4"]["reason"]
     assert "not an image" in rows["broken.png"]["reason"]
     assert rows["wall.webp"]["reason"] == "no face was found"
     journal = (folder / ".facepipe-batch" / "journal.jsonl").read_text().splitlines()

@@ -83,7 +83,7 @@ def test_a_dry_run_writes_nothing(portrait_film: Path, tmp_path: Path) -> None:
     ("arguments", "code", "reason"),
     [
         (["{tmp}/none.mp4", "-o", "{tmp}/out.mp4"], 3, "none.mp4"),
-        (["{tmp}", "-o", "{tmp}/out.mp4"], 3, "directory"),
+        (["{tmp}", "-o", "{tmp}/out.mp4"], 3, "is a folder"),
         (["{text}", "-o", "{tmp}/out.mp4"], 3, "text.mp4"),
         (["{sound}", "-o", "{tmp}/out.mp4"], 3, "video"),
         (["{film}", "-o", "{tmp}/no/out.mp4"], 4, "no such folder"),

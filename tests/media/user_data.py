@@ -43,14 +43,19 @@ def with_user_data(path: Path, make: Callable[[Path], Path], say: Say, *, regist
 
 
 def user_data_of(path: Path) -> dict[Fraction, list[bytes]]:
-    """The words of each packet, by the time in seconds of its picture."""
+    """The words of each packet, by its picture's time in seconds after the first picture's."""
     found: dict[Fraction, list[bytes]] = {}
+    first: Fraction | None = None
     with av.open(str(path)) as container:
         for packet in container.demux(container.streams.video[0]):
-            words = _WORDS.findall(bytes(packet)) if packet.size else []
-            if words and packet.pts is not None:
-                found[packet.pts * packet.time_base] = sorted(words)
-    return dict(sorted(found.items()))
+            if not packet.size or packet.pts is None:
+                continue
+            time = packet.pts * packet.time_base
+            first = time if first is None else min(first, time)
+            words = _WORDS.findall(bytes(packet))
+            if words:
+                found[time] = sorted(words)
+    return {time - (first or 0): words for time, words in sorted(found.items())}
 
 
 def _put(codec: str, data: bytes, words: bytes, registered: bool, sized: bool) -> bytes:

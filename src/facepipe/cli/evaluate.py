@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from facepipe.cli.commands import Command, Group
 from facepipe.cli.options import Device
+from facepipe.errors import UsageError
 
 if TYPE_CHECKING:
+    from facepipe.evaluation.protocols import FaceProtocol as Degraded
     from facepipe.evaluation.tables import Evaluation
 
 evaluate_app = typer.Typer(
@@ -29,6 +31,7 @@ class FaceProtocol(StrEnum):
     bicubic4 = "bicubic4"
     blind = "blind"
     sequence = "sequence"
+    sizes = "sizes"
 
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="write the figures here")]
@@ -55,8 +58,11 @@ def evaluate_faces(
     from facepipe.evaluation.faces import evaluate_faces as evaluate
     from facepipe.evaluation.faces import write_sheet
     from facepipe.evaluation.restorers import load_candidate
+    from facepipe.evaluation.sizes import evaluate_sizes
     from facepipe.training.face_archive import FaceArchive
 
+    if sheet and protocol is FaceProtocol.sizes:
+        raise UsageError("--sheet draws faces of one protocol; --protocol sizes has no sheet")
     entrants = {
         _row_name(name): load_candidate(name, device=device.value, mirrored=mirrored)
         for name in restorer or ["fishsrnet"]
@@ -64,11 +70,15 @@ def evaluate_faces(
     rows = {name: one.restore for name, one in entrants.items()}
     costs = {name: one.cost for name, one in entrants.items() if one.cost}
     archive = FaceArchive([faces])
-    result = evaluate(archive, rows, protocol=protocol.value, costs=costs, limit=limit)
+    if protocol is FaceProtocol.sizes:
+        _report(evaluate_sizes(archive, rows, limit=limit), output, markdown)
+        return
+    chosen = cast("Degraded", protocol.value)
+    result = evaluate(archive, rows, protocol=chosen, costs=costs, limit=limit)
     _report(result, output, markdown)
     if sheet:
         names = result.worst if worst else ()
-        write_sheet(sheet, archive, rows, protocol=protocol.value, names=names)
+        write_sheet(sheet, archive, rows, protocol=chosen, names=names)
 
 
 def _report(

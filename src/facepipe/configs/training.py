@@ -16,6 +16,7 @@ _RECIPES = Path(__file__).with_name("recipes")
 
 Network = Literal[
     "fishsrnet",
+    "fishsrnet-merged",
     "fishsrnet-large",
     "parsingnet",
     "parsing-teacher",
@@ -44,6 +45,12 @@ class TrainSettings(BaseModel):
     masks: Path | None = Field(None, description="folder or zip of parsing masks, same names")
     parsing: Path | None = Field(None, description="ParsingNet weights that guide the network")
     start_from: Path | None = Field(None, description="weights to begin with instead of chance")
+    grow_from: Path | None = Field(
+        None, description="weights of another form of the network, for the layers that both have"
+    )
+    teacher: Path | None = Field(
+        None, description="weights of a fishsrnet that each stage is fitted to, instead of faces"
+    )
     out: Path = Field(description="folder for checkpoints, log, sample sheets and weights")
     steps: int = Field(8000, gt=0)
     petamacs: float | None = Field(
@@ -52,6 +59,7 @@ class TrainSettings(BaseModel):
     batch: int = Field(32, gt=0)
     optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
     warmup_steps: int = Field(100, ge=0)
     gradient_clip: float = Field(0.5, gt=0)
     ema: Fraction = Field(0.998, description="longest memory of the averaged weights")
@@ -62,9 +70,12 @@ class TrainSettings(BaseModel):
     adversarial_weight: float = Field(0.0, ge=0, description="of a discriminator's verdict")
     clean: Fraction = Field(0.0, description="share of inputs that are not degraded")
     exact_bicubic: Fraction = Field(0.4, description="share of plain 16 px bicubic inputs")
+    crisp: Fraction = Field(0.0, description="share of crisp and nearly crisp inputs")
+    crisp_large: Fraction = Field(0.5, description="share of these with 48 px and more")
     sequences: Fraction = Field(
         0.0, description="share of drawn inputs with their neighbour frames"
     )
+    reuse: int = Field(1, gt=0, description="times that a degraded face is used, varied a little")
     compiled: bool = Field(False, description="compile the network: slow to start, then faster")
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"

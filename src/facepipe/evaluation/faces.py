@@ -154,7 +154,7 @@ class _Scores:
     ) -> None:
         """Restore a batch, timed unless by bicubic, and measure its faces."""
         begun = time.perf_counter()
-        restored = _restored(name, restore, batch.inputs)
+        restored = restored_images(name, restore, batch.inputs)
         if name != BICUBIC:
             self.seconds += time.perf_counter() - begun
         self.add(restored, batch, metrics)
@@ -227,7 +227,7 @@ def evaluate_faces(
         batch = _read_batch(archive, chosen, protocol=protocol, seed=seed)
         for name, restore in candidates.items():
             if not done:  # the first call includes one-time setup
-                _restored(name, restore, batch.inputs[:1])
+                restored_images(name, restore, batch.inputs[:1])
             scores[name].run(name, restore, batch, metrics)
         done += len(chosen)
         if progress is not None:
@@ -265,7 +265,7 @@ def write_sheet(
         batch = _read_batch(archive, numbers, protocol=protocol, seed=seed)
         columns["input"] += list(batch.degraded)
         for name, restore in candidates.items():
-            columns[name] += list(_restored(name, restore, batch.inputs))
+            columns[name] += list(restored_images(name, restore, batch.inputs))
         columns["truth"] += list(batch.truths)
     body = np.concatenate([np.concatenate(images, 0) for images in columns.values()], 1)
     heading = Image.new("RGB", (body.shape[1], 16), "white")
@@ -349,7 +349,11 @@ def _read_batch(
     return _FaceBatch(inputs, degraded, np.stack(truths), np.stack(valids))
 
 
-def _restored(name: str, restore: Restore, inputs: Float32) -> Rgb:
+def restored_images(name: str, restore: Restore, inputs: Float32) -> Rgb:
+    """The restored canvases (N, 128, 128, 3) uint8 of inputs (N, 128, 128, 10) in [0, 1].
+
+    Raises ModelError where `restore`, called `name`, returns another shape or no finite values.
+    """
     restored = restore(inputs)
     if restored.shape != _canvas(inputs).shape or not np.isfinite(restored).all():
         raise ModelError(f"{name}: returned shape {restored.shape}, or values that are not finite")

@@ -14,12 +14,12 @@ from torch import nn
 from facepipe.datatypes import CANVAS
 from facepipe.errors import InputError
 from facepipe.evaluation.tables import format_cell, markdown_table
-from facepipe.models.networks.fishsrnet import guided_fishsrnet
+from facepipe.models.networks.fishsrnet import load_guided
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeacher
 from facepipe.models.registry import find_model
 from facepipe.models.weights import load_weights, read_weights
-from facepipe.training.degradations import bicubic_downscaled
 from facepipe.training.face_archive import IGNORED, FaceArchive, crop_canvas
+from facepipe.training.reductions import bicubic_downscaled
 
 #: The parts that the paper's map marks: the components of a face, without skin and hair.
 COMPONENTS = ("brows", "eyes", "nose", "mouth")
@@ -29,9 +29,7 @@ BATCH = 16
 def parsing_network(weights: Path | None) -> nn.Module:
     """Load the ParsingNet or teacher in `weights`; None: the ParsingNet of the default restorer."""
     if weights is None:
-        guided = guided_fishsrnet()
-        load_weights(guided, find_model("fishsrnet").paths[0])
-        return guided.parsing
+        return load_guided(find_model("fishsrnet").paths[0]).parsing
     is_teacher = read_weights(weights)[1].get("network") == "parsing-teacher"
     network: nn.Module = ParsingTeacher() if is_teacher else ParsingNet()
     load_weights(network, weights)

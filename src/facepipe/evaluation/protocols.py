@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from facepipe.datatypes import CANVAS, NEIGHBOUR_CHANNELS, Float32
 from facepipe.training.data import fuse_neighbours
 from facepipe.training.degradations import (
-    bicubic_downscaled,
     degrade,
     degrade_sequence,
     draw_degradation,
 )
 from facepipe.training.face_archive import crop_canvas
+from facepipe.training.reductions import bicubic_downscaled
 
 FaceProtocol = Literal["bicubic8", "bicubic4", "blind", "sequence"]
 Rgb = NDArray[np.uint8]

@@ -40,9 +40,9 @@ RESTORERS: tuple[ModelSpec, ...] = (
         files=(
             (
                 "fishsrnet.safetensors",
-                "dd771531faa645987eee7852694befe51af1ab272b9bea45ceb57b4cb7e93618",
+                "8cfac4e858f1872b6ec01f32777a970e27785885a011f2d9a7e1f660391c5c33",
             ),
-            ("fishsrnet.onnx", "57d3c23625076a6b41fd3baa2d2ca543cc1e8b2074d73c7de3508113b4ba5612"),
+            ("fishsrnet.onnx", "d9d71f7f9a8e9075f5472a2e9dba6c79524503b7535d573ccca86e3ec7d9f068"),
         ),
         parameters=3_251_818,
         gmacs=1.20,
@@ -81,7 +81,7 @@ PARSER = ModelSpec(
         RESTORERS[0].files[0],
         (
             "fishsrnet-parse.onnx",
-            "cbba8f959c761f791857120f7be578a75627a15e00314082791c4e3236145e44",
+            "dbf3c513bab38d0716144e2efcb2170a75fa1aa30be6de559f67e2b0669e3e46",
         ),
     ),
     parameters=544_896,

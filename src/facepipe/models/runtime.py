@@ -177,12 +177,10 @@ class TorchRunner:
     ) -> None:
         import torch
 
-        from facepipe.models.networks.fishsrnet import guided_fishsrnet
-        from facepipe.models.weights import load_weights
+        from facepipe.models.networks.fishsrnet import load_guided
 
         torch.set_num_threads(threads)
-        network = guided_fishsrnet()
-        load_weights(network, weights)
+        network = load_guided(weights)
         self._torch = torch
         self._device = torch.device(device)
         network = network.eval().to(self._device)

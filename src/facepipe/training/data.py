@@ -24,13 +24,13 @@ from facepipe.training.degradations import (
     SIDE_FRAMES,
     FaceSequence,
     Rgb,
-    bicubic_downscaled,
     degrade,
     degrade_sequence,
     draw_degradation,
     soften,
 )
 from facepipe.training.face_archive import ALIGNED_SIZE, IGNORED, FaceArchive, crop_canvas
+from facepipe.training.reductions import bicubic_downscaled, draw_crisp, reduced
 
 #: Share of faces whose truth is softened, as most video is soft, by codec; and px of detail it
 #: keeps.
@@ -43,6 +43,9 @@ _GREY_SHARE, _DARK_SHARE = 0.08, 0.08
 _LUMA = np.array([[0.299, 0.587, 0.114]])
 #: Share of sequences that lack neighbour frames on one side.
 _ONE_SIDED_SHARE = 0.15
+
+#: Share of faces whose landmarks are off by more, and how many times as much.
+_WIDE_JITTER_SHARE, _WIDE_JITTER = 0.25, 2.0
 
 _NEIGHBOURS = tuple(k for k in range(SEQUENCE_LENGTH) if k != SIDE_FRAMES)
 
@@ -90,11 +93,13 @@ class _Sample:
 class FaceBatches(Dataset[Batch]):
     """Dataset of `steps` batches, addressed by step.
 
-    `exact_bicubic` is the share of faces reduced to 16 px by plain bicubic; the others get random
-    degradations, a share `sequences` of them with neighbour frames. A share `clean` of all faces is
-    not degraded. With `masks`, only faces that have one are used, and their parts come at
-    `parse_size` px a side; InputError when none has. `shard` (rank, world) takes every world-th
-    face of each batch from number rank on: all processes together see the whole batch.
+    `exact_bicubic` is the share of faces reduced to 16 px by plain bicubic, `crisp` that of crisp
+    and nearly crisp faces (`crisp_large` of these have 48 px and more), `clean` that of faces that
+    are not degraded. The others get random degradations, a share `sequences` of them with neighbour
+    frames. Where shares add up to more than 1, clean counts before exact, exact before crisp. With
+    `masks`, only faces that have one are used, and their parts come at `parse_size` px a side;
+    InputError when none has. `shard` (rank, world) takes every world-th face of each batch from
+    number rank on: all processes together see the whole batch.
     """
 
     def __init__(
@@ -107,6 +112,8 @@ class FaceBatches(Dataset[Batch]):
         exact_bicubic: float,
         sequences: float = 0.0,
         clean: float = 0.0,
+        crisp: float = 0.0,
+        crisp_large: float = 0.5,
         masks: FaceArchive | None = None,
         parse_size: int = 64,
         shard: tuple[int, int] = (0, 1),
@@ -123,6 +130,7 @@ class FaceBatches(Dataset[Batch]):
         self._batch, self._steps, self._seed = batch, steps, seed
         self._exact_bicubic, self._sequences = exact_bicubic, sequences
         self._clean, self._parse_size = clean, parse_size
+        self._crisp, self._crisp_large = crisp, crisp_large
         self._shard = shard
 
     def __len__(self) -> int:
@@ -166,10 +174,14 @@ class FaceBatches(Dataset[Batch]):
 
     def _degrade(self, rng: np.random.Generator, face: Rgb) -> tuple[Rgb, Float32 | None, Rgb]:
         """A degraded canvas, its fused neighbour frames, and the face that is its truth."""
-        if self._clean and rng.random() < self._clean:
+        drawn = rng.random()
+        if drawn < self._clean:
             return crop_canvas(face), None, face
-        if rng.random() < self._exact_bicubic:
+        drawn -= self._clean
+        if drawn < self._exact_bicubic:
             return bicubic_downscaled(crop_canvas(face), 16), None, face
+        if drawn - self._exact_bicubic < self._crisp:
+            return reduced(crop_canvas(face), draw_crisp(rng, self._crisp_large)), None, face
         single = rng.random() >= self._sequences
         video = not single and rng.random() < _VIDEO_SHARE
         degradation = draw_degradation(rng, video=video)
@@ -182,12 +194,12 @@ class FaceBatches(Dataset[Batch]):
         return sequence.canvases[SIDE_FRAMES], neighbours, face
 
 
-def batches(dataset: FaceBatches, *, first: int, workers: int) -> DataLoader[Batch]:
-    """A loader of the batches from step `first` on, in order."""
+def batches(dataset: FaceBatches, *, order: Sequence[int], workers: int) -> DataLoader[Batch]:
+    """A loader of the batches of those numbers, in that order."""
     return DataLoader(
         dataset,
         batch_size=None,
-        sampler=range(first, len(dataset)),
+        sampler=order,
         num_workers=workers,
         worker_init_fn=_single_threaded if workers else None,
         prefetch_factor=6 if workers else None,
@@ -227,11 +239,14 @@ def _jitter(
 ) -> tuple[Rgb, NDArray[np.uint8], NDArray[np.uint8] | None]:
     """A random similarity about the middle: rotation, scale and shift."""
     middle = (ALIGNED_SIZE - 1) / 2
-    warp = cv2.getRotationMatrix2D(
-        (middle, middle), float(rng.normal(0, 4)), float(np.exp(rng.normal(0, 0.07)))
-    )
     # Landmarks detected on faces of 24 px are off by 1.4 to 2.4 canvas px, on others by more.
-    warp[:, 2] = warp[:, 2] + rng.normal(0, 2.5, 2)
+    spread = _WIDE_JITTER if rng.random() < _WIDE_JITTER_SHARE else 1.0
+    warp = cv2.getRotationMatrix2D(
+        (middle, middle),
+        float(rng.normal(0, 4 * spread)),
+        float(np.exp(rng.normal(0, 0.07 * spread))),
+    )
+    warp[:, 2] = warp[:, 2] + rng.normal(0, 2.5 * spread, 2)
     size, nearest = (ALIGNED_SIZE, ALIGNED_SIZE), cv2.INTER_NEAREST
     warped = cv2.warpAffine(face, warp, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     valid = np.asarray(cv2.warpAffine(valid, warp, size, flags=nearest), np.uint8)

@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
-from PIL import Image
 
 from facepipe.datatypes import CANVAS, SEQUENCE_LENGTH
 from facepipe.faces.canvas import resampled
@@ -122,16 +121,6 @@ def _draw_motion(rng: np.random.Generator) -> FaceMotion:
     )
 
 
-def bicubic_downscaled(canvas: Rgb, size: int) -> Rgb:
-    """Reduce the canvas to `size` px by antialiased bicubic, as the papers do, and enlarge it.
-
-    Enlarging uses the kernel with which `faces.restoration.crop` samples a frame.
-    """
-    small = Image.fromarray(canvas).resize((size, size), Image.Resampling.BICUBIC)
-    large = cv2.resize(np.asarray(small), canvas.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    return np.asarray(large, np.uint8)
-
-
 def soften(aligned: Rgb, size: float) -> Rgb:
     """Reduce the detail of a face to that of a canvas of `size` px, as of a soft lens or old video.
 
@@ -185,7 +174,7 @@ def _sample_frames(aligned: Rgb, params: Degradation, numbers: Sequence[int]) ->
     else:
         frames = {k: scene.frame(k) for k in numbers}
     if params.codec == "jpeg":
-        frames = {k: _jpeg_coded(frame, params.quality) for k, frame in frames.items()}
+        frames = {k: jpeg_coded(frame, params.quality) for k, frame in frames.items()}
     return FaceSequence(
         np.stack([scene.canvas(k, frames[k]) for k in numbers]),
         np.stack([scene.canvas_to_frame(k) for k in numbers]),
@@ -315,7 +304,8 @@ def _line_kernel(length: float, angle: float) -> NDArray[np.float32]:
     return np.asarray(kernel / kernel.sum())
 
 
-def _jpeg_coded(image: Rgb, quality: int) -> Rgb:
+def jpeg_coded(image: Rgb, quality: int) -> Rgb:
+    """The image (H, W, 3) RGB after a JPEG of that quality, 0 to 100."""
     _, coded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
     return np.ascontiguousarray(decoded[..., ::-1])

@@ -14,9 +14,11 @@ from onnx.external_data_helper import set_external_data
 
 from facepipe._files import sha256_of, write_bytes
 from facepipe.datatypes import CANVAS
-from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, FishSRNet, GuidedFishSRNet
+from facepipe.models.networks.factory import guided_network
+from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, GuidedFishSRNet
+from facepipe.models.networks.layers import merge_kernels
 from facepipe.models.networks.parsingnet import ParsingNet
-from facepipe.models.weights import load_weights, save_weights
+from facepipe.models.weights import load_weights, read_weights, save_weights
 
 _LARGEST_BATCH = 4096
 
@@ -30,12 +32,14 @@ def export(
     share of `restore`. Where one training started from the other's weights, the mean is better than
     either by the figures of both.
 
-    The second graph only parses. A graph holds no weights: it points into the safetensors file in
-    the same folder, so there is one copy of them. Weights are stored in half precision, which
+    Kernels that were trained side by side are merged. The second graph only parses. A graph holds
+    no weights: it points into the safetensors file in the same folder, so there is one copy of
+    them. Weights are stored in half precision, which
     changes no pixel by a tenth of a code value, and converted to float32 when they are loaded.
     Raises ModelError for weights that do not fit.
     """
-    network = GuidedFishSRNet(ParsingNet(), FishSRNet()).eval()
+    form = read_weights(restore)[1].get("network", "fishsrnet")
+    network = GuidedFishSRNet(ParsingNet(), guided_network(form)).eval()
     sources = {"parsing": load_weights(network.parsing, parsing)}
     if mix is not None:
         sources["mixed"] = load_weights(network.restore, mix) | {"share": f"{share:g}"}
@@ -46,6 +50,8 @@ def export(
         network.restore.load_state_dict(
             {name: torch.lerp(value, other[name], share) for name, value in own.items()}
         )
+    sources["restore"]["network"] = form
+    merge_kernels(network)
     metadata = {f"{part}.{k}": v for part, header in sources.items() for k, v in header.items()}
     save_weights(network, target, metadata, dtype=torch.float16)
     load_weights(network, target)

@@ -20,14 +20,20 @@ from torch.optim.swa_utils import AveragedModel
 from facepipe._files import atomic_write
 from facepipe.configs.training import TrainSettings
 from facepipe.errors import ModelError, UsageError
-from facepipe.models.weights import load_weights, save_weights
-from facepipe.training.data import Batch, FaceBatches, batches
+from facepipe.models.networks.growth import grow
+from facepipe.models.weights import load_weights, read_weights, save_weights
+from facepipe.training.data import Batch, FaceBatches
 from facepipe.training.face_archive import FaceArchive
 from facepipe.training.losses import discriminator_loss
 from facepipe.training.muon import Muon, is_matrix
+from facepipe.training.reuse import reused_batches
 from facepipe.training.tasks import Task, create_task
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
+
+
+#: Passes that a step makes for each face, in forward passes: one forward, two backward.
+_PASSES = 3
 
 
 class Stateful(Protocol):
@@ -40,16 +46,20 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of a run: steps done, mean loss since the last report, faces a second."""
+    """Progress of a run: steps done, and since the last report the mean loss and the speed.
+
+    `gigaflops` counts 10^9 operations a second, two a multiply-accumulate, three passes a face.
+    """
 
     step: int
     steps: int
     loss: float
     learning_rate: float
     faces_per_second: float
+    gigaflops: float
 
     def __str__(self) -> str:
-        rate = f"{self.faces_per_second:.0f} faces/s"
+        rate = f"{self.faces_per_second:.0f} faces/s  {self.gigaflops:.0f} GFLOP/s"
         return f"step {self.step}/{self.steps}  loss {self.loss:.5f}  {rate}"
 
 
@@ -79,12 +89,17 @@ class _Trainer:
         torch.manual_seed(settings.seed)
         self._device = _device(settings.device)
         self._task = create_task(settings)
-        self._settings = settings = with_budget(settings, self._task.gigamacs)
+        self._gigamacs = self._task.gigamacs()
+        self._settings = settings = with_budget(settings, self._gigamacs)
         self._dataset = _dataset(settings, self._task, (self._rank, world))
         self._task.frozen.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._network = self._placed(self._task.network)
         if settings.start_from:
             load_weights(self._network, settings.start_from)
+        if settings.grow_from:
+            learned, _ = read_weights(settings.grow_from)
+            if not grow(self._network, learned):
+                raise ModelError(f"{settings.grow_from}: no layer of {settings.network} is in it")
         average = AveragedModel(self._network, multi_avg_fn=_ramped_ema(settings.ema))
         self._average = average.eval()
         self._optimizers = _optimizers(self._network, settings)
@@ -119,7 +134,13 @@ class _Trainer:
         settings = self._settings
         saved_at = reported_at = time.monotonic()
         total, count = 0.0, 0
-        for loaded in batches(self._dataset, first=self._step, workers=settings.loader_workers):
+        for loaded in reused_batches(
+            self._dataset,
+            first=self._step,
+            workers=settings.loader_workers,
+            times=settings.reuse,
+            seed=settings.seed,
+        ):
             batch = loaded.to(self._device)
             total, count = total + self._update(batch), count + 1
             now = time.monotonic()
@@ -172,7 +193,9 @@ class _Trainer:
 
     def _report(self, loss: float, faces_per_second: float) -> Progress:
         rate = learning_rate(self._settings, self._step)
-        report = Progress(self._step, self._settings.steps, loss, rate, faces_per_second)
+        gigaflops = 2 * _PASSES * self._gigamacs * faces_per_second
+        steps = self._settings.steps
+        report = Progress(self._step, steps, loss, rate, faces_per_second, gigaflops)
         if not self._rank:
             _log(self._settings.out / "log.csv", report)
         return report
@@ -199,8 +222,10 @@ class _Trainer:
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:
-    """Learning rate at `step`: linear warm-up times a cosine decay to a hundredth of the peak."""
+    """Learning rate at `step`: linear warm-up, then constant or a cosine decay to a hundredth."""
     warm = min((step + 1) / max(settings.warmup_steps, 1), 1.0)
+    if settings.schedule == "constant":
+        return settings.learning_rate * warm
     cosine = 0.5 * (1 + math.cos(math.pi * min(step / settings.steps, 1.0)))
     return settings.learning_rate * warm * (0.01 + 0.99 * cosine)
 
@@ -211,14 +236,14 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def with_budget(settings: TrainSettings, gigamacs: Callable[[], float]) -> TrainSettings:
+def with_budget(settings: TrainSettings, gigamacs: float) -> TrainSettings:
     """The settings with as many steps as their compute budget allows, where they have one.
 
-    A step costs three forward passes for each face: one forward, two backward.
+    `gigamacs` are those of one forward pass of one face; a step costs three for each face.
     """
     if settings.petamacs is None:
         return settings
-    steps = settings.petamacs * 1e6 / (3 * gigamacs() * settings.batch)
+    steps = settings.petamacs * 1e6 / (_PASSES * gigamacs * settings.batch)
     return settings.model_copy(update={"steps": max(round(steps), 1)})
 
 
@@ -231,6 +256,8 @@ def _dataset(settings: TrainSettings, task: Task, shard: tuple[int, int]) -> Fac
         exact_bicubic=settings.exact_bicubic,
         sequences=settings.sequences,
         clean=settings.clean,
+        crisp=settings.crisp,
+        crisp_large=settings.crisp_large,
         masks=FaceArchive([settings.masks]) if settings.masks else None,
         parse_size=task.parse_size,
         shard=shard,

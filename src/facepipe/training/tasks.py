@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -18,8 +19,10 @@ from facepipe.models.networks.factory import (
     SMALL,
     FromCanvas,
     guided_network,
+    guided_networks,
     small_network,
 )
+from facepipe.models.networks.fishsrnet import STAGES, FishSRNet
 from facepipe.models.networks.fishsrnet_paper import GuidedPaperFishSRNet, PaperParsingNet
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeacher, parse_of
 from facepipe.models.networks.vgg import VggDistance, find_vgg_weights, load_vgg
@@ -200,6 +203,42 @@ class RestoreTask(_RestorationTask):
         return gigamacs(self.network, canvas, parse) + gigamacs(self._parsing, canvas)
 
 
+class FitTask(RestoreTask):
+    """The stages of a network learn what those of its teacher do, each by itself.
+
+    Each stage gets what enters the teacher's stage, and learns what leaves it. All learn at once,
+    from exact inputs, so that takes minutes; then the whole is trained on faces. The teacher is a
+    FishSRNet; of wider stages the first channels learn, the others get zeros.
+    """
+
+    def __init__(self, settings: TrainSettings, parsing: ParsingNet) -> None:
+        super().__init__(settings, parsing)
+        assert settings.teacher is not None
+        self._teacher = FishSRNet()
+        load_weights(self._teacher, settings.teacher)
+        self.frozen.append(self._teacher.eval().requires_grad_(False))
+        self._seen: dict[str, tuple[Tensor, Tensor]] = {}
+        for name in STAGES:
+            getattr(self._teacher, name).register_forward_hook(partial(self._see, name))
+
+    def _see(self, name: str, _: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
+        self._seen[name] = (given[0], made)
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        with torch.no_grad():
+            self._restored(self._teacher, batch)
+        terms = []
+        for name, (given, made) in self._seen.items():
+            stage = getattr(network, name)
+            width = next(stage.parameters()).shape[0]
+            missing = (0, 0, 0, 0, 0, width - given.shape[1])
+            fitted = stage(functional.pad(given, missing))[:, : made.shape[1]]
+            change = (made - given).float()
+            error = (fitted.float() - made.float()).square().mean()
+            terms.append(error / change.square().mean().clamp(min=1e-8))
+        return torch.stack(terms).mean(), None
+
+
 class SmallTask(_RestorationTask):
     """A network of the papers learns the true canvas from a face of 16x16 px."""
 
@@ -243,14 +282,18 @@ def create_task(settings: TrainSettings) -> Task:
         if settings.network == "parsing-teacher":
             return ParseTask(ParsingTeacher(), CANVAS)
         return ParseTask(ParsingNet(), CANVAS // 2)
-    if settings.network in ("fishsrnet", "fishsrnet-large"):
+    if settings.network in guided_networks():
         if settings.parsing is None:
             raise UsageError(
                 f"training {settings.network} needs `parsing`, the weights of its ParsingNet"
             )
         parsing = ParsingNet()
         load_weights(parsing, settings.parsing)
-        return RestoreTask(settings, parsing)
+        return (FitTask if settings.teacher else RestoreTask)(settings, parsing)
+    if settings.teacher is not None:
+        raise UsageError(
+            f"training {settings.network} takes no `teacher`: {', '.join(guided_networks())} do"
+        )
     return SmallTask(settings)
 
 

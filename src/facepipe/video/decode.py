@@ -18,7 +18,7 @@ from facepipe.video.conform import ParameterSetTracker, conformed, set_tags, tag
 from facepipe.video.containers import is_timed_as_decoded
 from facepipe.video.damage import DecodeReport
 from facepipe.video.demuxers import SOUGHT_BY_POSITION, UNSEEKABLE
-from facepipe.video.headers import header_at, with_header
+from facepipe.video.headers import header_at, with_header, without_header
 from facepipe.video.pixel_formats import colour_of, views, working_format
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.sources import open_source
@@ -185,8 +185,7 @@ class _Decoder:
             if self._parameter_sets is None:
                 self._parameter_sets = self._begin(packet)
             is_new = self._parameter_sets.has_new_header(packet)
-            again = packet.has_sidedata("new_extradata")
-            if self._parameter_sets.has_changed(packet) or is_new or again:
+            if self._parameter_sets.has_changed(packet) or is_new:
                 # New ones make the decoder forget the frames that it has not given out yet.
                 yield from self._decoded(None)
                 depth = max(self._context.reorder_depth, self._reorder_depth)
@@ -194,6 +193,8 @@ class _Decoder:
                 self._restore_reorder_depth(depth)
             if is_new:
                 packet = with_header(self._codec, packet, self._parameter_sets.header)
+            else:  # the same once more, for which the decoder would forget what it holds
+                packet = without_header(packet)
             yield from self._decoded(packet)
         yield from self._decoded(None)
 

@@ -24,7 +24,7 @@ SHIPPED = sorted(RECIPES.rglob("*.toml"))
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid(path: Path) -> None:
     settings = load_recipe(path)
-    assert re.sub("-(natural|first|second)$", "", path.stem) == settings.network
+    assert re.sub("-(natural|first|second|fit)$", "", path.stem) == settings.network
     assert path.name in path.read_text()  # its head gives the command
     others = [p for p in (settings.masks, settings.parsing, settings.start_from) if p]
     assert not any(p.is_absolute() for p in (*settings.faces, settings.out, *others))

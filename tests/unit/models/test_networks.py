@@ -16,9 +16,25 @@ from facepipe.models.networks.factory import (
     small_network,
     small_networks,
 )
-from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, FishSRNet, GuidedFishSRNet
+from facepipe.models.networks.fishsrnet import (
+    INPUT_CHANNELS,
+    STAGES,
+    FishSRNet,
+    GuidedFishSRNet,
+    MergedFishSRNet,
+    guided_fishsrnet,
+)
 from facepipe.models.networks.fishsrnet_paper import PaperFishSRNet, PaperParsingNet
-from facepipe.models.networks.layers import DownModule, ResidualBlock, UpModule, conv
+from facepipe.models.networks.growth import grow
+from facepipe.models.networks.layers import (
+    AttentionUnit,
+    DownModule,
+    MultiScaleConv,
+    ResidualBlock,
+    UpModule,
+    conv,
+    merge_kernels,
+)
 from facepipe.models.networks.msab import MSAB, ChannelMask, MultiScaleUnit, SpatialMask
 from facepipe.models.networks.parsingnet import PARTS, ParsingNet, ParsingTeacher, parse_of
 from facepipe.models.registry import SYSTEMS, System
@@ -111,21 +127,23 @@ def test_parsing_networks_keep_their_shapes() -> None:
         assert PaperParsingNet(maps=2)(images(2, 3, 16, 16)).shape == (2, 2, 16, 16)
 
 
-def test_untrained_fishsrnet_gives_its_input_back() -> None:
+@pytest.mark.parametrize("form", [FishSRNet, MergedFishSRNet])
+def test_untrained_fishsrnet_gives_its_input_back(form: type[FishSRNet]) -> None:
     canvas = images(2, 3, 128, 128)
     with torch.inference_mode():
         parse = torch.softmax(images(2, len(PARTS), 32, 32), 1)
-        assert torch.equal(FishSRNet()(canvas, parse), canvas)
+        assert torch.equal(form()(canvas, parse), canvas)
         seen = images(2, INPUT_CHANNELS, 128, 128)
         seen[:, :3] = canvas * 3 - 1
-        restored, parse = GuidedFishSRNet(ParsingNet(), FishSRNet())(seen)
+        restored, parse = GuidedFishSRNet(ParsingNet(), form())(seen)
     assert torch.equal(restored, (canvas * 3 - 1).clamp(0, 1))
     torch.testing.assert_close(parse.sum(1), torch.ones(2, 32, 32))
 
 
-def test_neighbours_of_zeros_have_no_effect() -> None:
+@pytest.mark.parametrize("form", [FishSRNet, MergedFishSRNet])
+def test_neighbours_of_zeros_have_no_effect(form: type[FishSRNet]) -> None:
     torch.manual_seed(0)
-    network = FishSRNet().eval()
+    network = form().eval()
     with torch.inference_mode():
         for last in zero_layers(network):
             nn.init.normal_(last.weight, std=0.05)
@@ -247,3 +265,83 @@ def test_networks_do_not_depend_on_the_batch() -> None:
         together = network(canvas)
         alone = torch.cat([network(one[None]) for one in canvas])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kernels", "groups"), [((1, 3), 1), ((1, 3, 5, 7), 4), ((5,), 2)])
+def test_kernels_of_several_sizes_are_one_convolution(
+    kernels: tuple[int, ...], groups: int
+) -> None:
+    torch.manual_seed(0)
+    several = MultiScaleConv(8, kernels, groups=groups)
+    nn.init.normal_(several.bias)
+    x = images(2, 8, 12, 12)
+    with torch.inference_mode():
+        apart = [
+            nn.functional.conv2d(x, kernel, padding=kernel.shape[-1] // 2, groups=groups)
+            for kernel in several.kernels
+        ]
+        expected = torch.stack(apart).sum(0) + several.bias[:, None, None]
+        torch.testing.assert_close(several(x), expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(several.merged()(x), expected, atol=1e-5, rtol=0)
+
+
+def test_even_kernels_are_refused() -> None:
+    with pytest.raises(ValueError, match="odd"):
+        MultiScaleConv(8, (2, 3))
+
+
+def test_merged_network_is_smaller_and_gives_the_same() -> None:
+    torch.manual_seed(0)
+    network = MergedFishSRNet().eval()
+    for last in zero_layers(network):
+        nn.init.normal_(last.weight, std=0.02)
+    canvas, parse = images(1, 3, 128, 128), torch.softmax(images(1, 8, 32, 32), 1)
+    with torch.inference_mode():
+        before, size = network(canvas, parse), parameters(network)
+        merge_kernels(network)
+        torch.testing.assert_close(network(canvas, parse), before, atol=1e-5, rtol=0)
+    assert parameters(network) < size
+    assert not any(isinstance(part, MultiScaleConv) for part in network.modules())
+    assert (
+        network.state_dict().keys()
+        == guided_fishsrnet("fishsrnet-merged").restore.state_dict().keys()
+    )
+
+
+def test_attention_masks_depend_on_place_and_on_channel() -> None:
+    torch.manual_seed(0)
+    unit = AttentionUnit(16, (1, 3)).eval()
+    x = images(1, 16, 8, 8)
+    with torch.inference_mode():
+        before = unit(x)
+        nn.init.constant_(unit.spatial.bias, 3)
+        without_place = unit(x)
+        nn.init.constant_(unit.excite.bias, 3)
+        assert not torch.allclose(before, without_place)
+        assert not torch.allclose(without_place, unit(x))
+
+
+def test_grown_network_does_what_the_narrow_one_did() -> None:
+    torch.manual_seed(0)
+    narrow, wide = FishSRNet((8, 16, 32)), FishSRNet((16, 24, 32))
+    for network in (narrow, wide):
+        for name in STAGES:
+            setattr(network, name, nn.Identity())
+        for last in zero_layers(network):
+            nn.init.normal_(last.weight, std=0.05)
+    canvas, parse = images(1, 3, 128, 128), torch.softmax(images(1, 8, 32, 32), 1)
+    copied = grow(wide, narrow.state_dict())
+    assert set(copied) == {name for name, _ in wide.named_parameters()}
+    with torch.inference_mode():
+        torch.testing.assert_close(wide(canvas, parse), narrow(canvas, parse), atol=1e-5, rtol=0)
+
+
+def test_growth_leaves_other_layers_as_they_are() -> None:
+    torch.manual_seed(0)
+    network = MergedFishSRNet()
+    before = {name: p.clone() for name, p in network.named_parameters()}
+    copied = grow(network, FishSRNet().state_dict())
+    assert {"up32.conv.weight", "merge64.weight"} <= set(copied)
+    assert not any(name.startswith(STAGES) for name in copied)
+    after = dict(network.named_parameters())
+    assert all(torch.equal(before[n], after[n]) for n in before if n not in copied)

@@ -18,7 +18,6 @@ from facepipe.training.degradations import (
     FaceMotion,
     _optical_blur,
     _Scene,
-    bicubic_downscaled,
     degrade,
     degrade_sequence,
     draw_degradation,
@@ -190,15 +189,6 @@ def test_a_sequence_needs_frames_on_both_sides(drawn_face: DrawnFace) -> None:
     for reference in (1, 3):
         with pytest.raises(ValueError, match="fewer than 2"):
             degrade_sequence(face, replace(CLEAN, reference=reference))
-
-
-def test_bicubic_downscaling_keeps_flat_areas_and_loses_detail(drawn_face: DrawnFace) -> None:
-    flat = np.full((128, 128, 3), 77, np.uint8)
-    np.testing.assert_array_equal(bicubic_downscaled(flat, 16), flat)
-    canvas = drawn_face(0)[0][INNER]
-    assert bicubic_downscaled(canvas, 16).shape == canvas.shape
-    losses = [error(bicubic_downscaled(canvas, size), canvas) for size in (64, 32, 16)]
-    assert losses == sorted(losses)
 
 
 @pytest.mark.parametrize("codec", VIDEO_CODECS)

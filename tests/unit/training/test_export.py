@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from facepipe.errors import ModelError
-from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, guided_fishsrnet
+from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, MergedFishSRNet, guided_fishsrnet
 from facepipe.models.registry import find_model
 from facepipe.models.runtime import OnnxRunner, TorchRunner, onnx_session
 from facepipe.models.weights import save_weights
@@ -86,3 +86,31 @@ def test_two_trainings_are_mixed(exported: Path) -> None:
     one, mixed = (load_file(p)[key].float() for p in (exported, folder / "mixed.safetensors"))
     expected = 0.75 * one + 0.25 * other.reconstruct.weight
     torch.testing.assert_close(mixed, expected, atol=2e-4, rtol=2e-3)
+
+
+def test_kernels_are_merged_and_the_file_says_so(exported: Path) -> None:
+    folder = exported.parent
+    network = MergedFishSRNet()
+    torch.nn.init.normal_(network.reconstruct.weight, std=0.02)
+    save_weights(network, folder / "several.safetensors", {"network": "fishsrnet-merged"})
+    target = folder / "one.safetensors"
+    export(folder / "parsing.safetensors", folder / "several.safetensors", target)
+    assert not any(".kernels." in name for name in load_file(target))
+    faces = np.random.default_rng(3).random((2, INPUT_CHANNELS, 128, 128), np.float32)
+    ours, _ = OnnxRunner(target.with_suffix(".onnx"), threads=1)(faces)
+    theirs, _ = TorchRunner(target, device="cpu", threads=1)(faces)
+    np.testing.assert_allclose(ours, theirs, atol=2e-5)
+    with torch.inference_mode():
+        canvas = torch.from_numpy(faces[:, :3])
+        parse = torch.from_numpy(OnnxRunner(target.with_suffix(".onnx"), threads=1)(faces)[1])
+        trained = network(canvas, parse, torch.from_numpy(faces[:, 3:])).clamp(0, 1).numpy()
+    np.testing.assert_allclose(ours, trained, atol=2e-3)  # half precision
+
+
+def test_weights_of_a_network_that_is_none_of_ours_are_refused(exported: Path) -> None:
+    folder = exported.parent
+    save_weights(
+        torch.nn.Conv2d(1, 1, 1), folder / "srcnn.safetensors", {"restore.network": "srcnn"}
+    )
+    with pytest.raises(ModelError, match="srcnn"):
+        TorchRunner(folder / "srcnn.safetensors", device="cpu", threads=1)

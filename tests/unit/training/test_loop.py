@@ -12,6 +12,7 @@ from facepipe.configs.training import TrainSettings
 from facepipe.errors import ModelError, UsageError
 from facepipe.evaluation.restorers import load_candidate
 from facepipe.models.networks.factory import small_networks
+from facepipe.models.networks.fishsrnet import FishSRNet
 from facepipe.models.networks.parsingnet import ParsingNet
 from facepipe.models.networks.vgg import find_vgg_weights
 from facepipe.models.weights import read_weights, save_weights
@@ -51,6 +52,7 @@ def recipe(faces_folder: Path, masks_folder: Path, parsing_weights: Path) -> dic
         ("parsingnet", {}),
         ("fishsrnet", {}),
         ("fishsrnet", {"optimizer": "muon"}),
+        ("fishsrnet-merged", {"optimizer": "muon", "reuse": 2, "schedule": "constant"}),
         ("srcnn", {"grid_weight": 1.0}),
         pytest.param(
             "srcnn",
@@ -180,8 +182,11 @@ def test_a_missing_need_of_a_network_is_reported(
 def test_a_budget_buys_steps(recipe: dict[str, Any], tmp_path: Path) -> None:
     settings = TrainSettings(network="srcnn", out=tmp_path, petamacs=2e-5, **recipe)
     # Twenty giga, at three times 1.134 a face, two faces a step.
-    assert with_budget(settings, lambda: 1.134).steps == 3
-    assert [report.steps for report in train(settings)][-1] == 3
+    assert with_budget(settings, 1.134).steps == 3
+    last = list(train(settings))[-1]
+    assert last.steps == 3
+    assert last.gigaflops == pytest.approx(6 * 1.134 * last.faces_per_second, rel=0.01)
+    assert str(last).endswith("GFLOP/s")
 
 
 def test_a_discriminator_is_trained_and_resumed(recipe: dict[str, Any], tmp_path: Path) -> None:
@@ -278,3 +283,63 @@ def test_learning_rate_warms_up_and_decays_to_a_hundredth(recipe: dict[str, Any]
     assert rates[top:] == sorted(rates[top:], reverse=True)
     unwarmed = settings.model_copy(update={"warmup_steps": 0})
     assert learning_rate(unwarmed, 0) == 0.5
+
+
+@pytest.fixture
+def fishsrnet_weights(tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    path = tmp_path / "trained.safetensors"
+    save_weights(FishSRNet(), path, {"network": "fishsrnet"})
+    return path
+
+
+def test_stages_are_fitted_to_those_of_a_teacher(
+    recipe: dict[str, Any], fishsrnet_weights: Path, tmp_path: Path
+) -> None:
+    terms = {"teacher": fishsrnet_weights, "grow_from": fishsrnet_weights, "optimizer": "muon"}
+    settings = TrainSettings(
+        network="fishsrnet-merged",
+        out=tmp_path / "fit",
+        **recipe | terms | {"steps": 12, "warmup_steps": 1, "checkpoint_seconds": 1e6},
+    )
+    losses = [report.loss for report in train(settings)]
+    assert losses[-1] < 0.8 * losses[0]
+    learned, _ = read_weights(settings.out / "fishsrnet-merged.safetensors")
+    given, _ = read_weights(fishsrnet_weights)
+    # Nothing but the stages learns; the other layers begin with the teacher's, and stay.
+    assert torch.equal(learned["up32.conv.weight"], given["up32.conv.weight"])
+    assert torch.equal(learned["entry.weight"][:24], given["entry.weight"])
+
+
+def test_a_teacher_and_growth_need_a_network_that_takes_them(
+    recipe: dict[str, Any], fishsrnet_weights: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="takes no `teacher`"):
+        list(
+            train(TrainSettings(network="srcnn", out=tmp_path, teacher=fishsrnet_weights, **recipe))
+        )
+    with pytest.raises(ModelError, match="no layer of srcnn"):
+        list(
+            train(
+                TrainSettings(network="srcnn", out=tmp_path, grow_from=fishsrnet_weights, **recipe)
+            )
+        )
+
+
+def test_a_constant_learning_rate_stays_where_it_is(recipe: dict[str, Any], tmp_path: Path) -> None:
+    rates = {
+        schedule: [
+            learning_rate(
+                TrainSettings(
+                    network="srcnn",
+                    out=tmp_path,
+                    **recipe | {"steps": 100, "warmup_steps": 10, "schedule": schedule},
+                ),
+                step,
+            )
+            for step in (0, 10, 50, 99)
+        ]
+        for schedule in ("constant", "cosine")
+    }
+    assert rates["constant"] == pytest.approx([1e-4, 1e-3, 1e-3, 1e-3])
+    assert rates["cosine"][-1] < 2e-5

@@ -11,7 +11,7 @@ from torch.nn import functional
 from facepipe.datatypes import CANVAS
 from facepipe.errors import UsageError
 from facepipe.models.networks.baselines import SRCNN, URDGN, VDSR, FSRNet, SPARNet
-from facepipe.models.networks.fishsrnet import FishSRNet, large_fishsrnet
+from facepipe.models.networks.fishsrnet import FishSRNet, MergedFishSRNet, large_fishsrnet
 from facepipe.models.networks.fishsrnet_paper import (
     GuidedPaperFishSRNet,
     PaperFishSRNet,
@@ -68,6 +68,7 @@ _OF_SMALL_FACES: dict[str, Callable[[int], nn.Module]] = {
 }
 _GUIDED: dict[str, Callable[[], FishSRNet]] = {
     "fishsrnet": FishSRNet,
+    "fishsrnet-merged": MergedFishSRNet,
     "fishsrnet-large": large_fishsrnet,
 }
 #: Channels of the paper's networks, and of those that it compares itself with.
@@ -90,10 +91,15 @@ def small_networks() -> tuple[str, ...]:
 
 
 def guided_network(name: str) -> FishSRNet:
-    """Our network `name` (fishsrnet or fishsrnet-large) with random weights.
+    """Our network `name` (one of `guided_networks`) with random weights.
 
     Raises UsageError for another name.
     """
     if name not in _GUIDED:
         raise UsageError(f"network {name!r}: there are {', '.join(_GUIDED)}")
     return _GUIDED[name]()
+
+
+def guided_networks() -> tuple[str, ...]:
+    """The names of our networks, which a ParsingNet guides."""
+    return tuple(_GUIDED)
