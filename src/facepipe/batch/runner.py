@@ -65,14 +65,7 @@ def open_ledger(
     model, _ = check_restorer(settings, here=here)
     shape = "packed" if batch.pack else "unpacked"
     mark = settings_mark(settings, (__version__, FORMAT, shape, *(model.sha256 if model else ())))
-    if ledger.note("mark") not in (None, mark):
-        if not batch.overwrite:
-            raise UsageError(
-                f"{folder}: holds a batch of other settings or another version; --overwrite "
-                "begins it anew, another folder keeps both"
-            )
-        ledger.clear()
-    ledger.set_note("mark", mark)
+    _set_mark(ledger, mark, folder, overwrite=batch.overwrite)
     if batch.address is not None:
         check_address(batch.address)
     skipped: list[Skipped] = []
@@ -92,6 +85,18 @@ def open_ledger(
             + (f"; {len(skipped)} files were skipped: {skipped[0].reason}" if skipped else "")
         )
     return ledger
+
+
+def _set_mark(ledger: Ledger, mark: str, folder: Path, *, overwrite: bool) -> None:
+    """Note with what settings a batch is made. UsageError where it was begun with others."""
+    if ledger.note("mark") not in (None, mark):
+        if not overwrite:
+            raise UsageError(
+                f"{folder}: holds a batch of other settings or another version; --overwrite "
+                "begins it anew, another folder keeps both"
+            )
+        ledger.clear()
+    ledger.set_note("mark", mark)
 
 
 def _locked_ledger(folder: Path, stack: ExitStack) -> Ledger:

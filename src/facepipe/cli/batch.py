@@ -158,19 +158,23 @@ def _print_plan(
     print(f"about {work.core_seconds / 3600:.2f} hours of one core without faces{unknown}")
 
 
-def _print_summary(summary: BatchSummary) -> None:
-    if not summary.worked_on:
-        print("nothing was left to do")
+def _counted(summary: BatchSummary) -> str:
     counts = summary.counts
     states = [
         f"{counts[s].items} {s}" for s in ("done", "passed", "failed", "waiting") if s in counts
     ]
     frames = sum(count.frames for count in counts.values())
     faces = sum(count.faces for count in counts.values())
-    print(
-        f"{summary.folder}: {', '.join(states) or 'no item'}, {summary.skipped} skipped; "
-        f"{frames} frames and photographs, {faces} faces enhanced, {summary.seconds:.1f} s"
+    return (
+        f"{', '.join(states) or 'no item'}, {summary.skipped} skipped; "
+        f"{frames} frames and photographs, {faces} faces enhanced"
     )
+
+
+def _print_summary(summary: BatchSummary) -> None:
+    if not summary.worked_on:
+        print("nothing was left to do")
+    print(f"{summary.folder}: {_counted(summary)}, {summary.seconds:.1f} s")
     if summary.kept or summary.kept_spans:
         print(f"kept from an earlier run: {summary.kept} items, {summary.kept_spans} spans")
     print(f"each item: {summary.folder / 'facepipe-batch.csv'} (and .json)")

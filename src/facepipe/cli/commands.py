@@ -39,14 +39,7 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse options after `--`, where they would be taken as names of files."""
-        flags = {flag for param in self.params for flag in (*param.opts, *param.secondary_opts)}
-        after = args[args.index("--") + 1 :] if "--" in args else []
-        for word in after:
-            if word.startswith("-") and word in flags and not Path(word).exists():
-                raise UsageError(
-                    f"{word} stands after --, where all is taken as a name; options stand before "
-                    f"it: {ctx.command_path} {word} ... -- {after[0]}"
-                )
+        self._check_names(ctx, args[args.index("--") + 1 :] if "--" in args else [])
         try:
             return super().parse_args(ctx, args)
         except _WRONG_WORDS as error:
@@ -57,6 +50,16 @@ class Command(TyperCommand):
                 f"{ctx.command_path} takes one file, and {extra[1]} is one more; "
                 "`facepipe batch FILE... -o FOLDER` takes several"
             ) from error
+
+    def _check_names(self, ctx: Any, names: list[str]) -> None:
+        """Raise UsageError for an option among names of files."""
+        flags = {flag for param in self.params for flag in (*param.opts, *param.secondary_opts)}
+        for word in names:
+            if word.startswith("-") and word in flags and not Path(word).exists():
+                raise UsageError(
+                    f"{word} stands after --, where all is taken as a name; options stand before "
+                    f"it: {ctx.command_path} {word} ... -- {names[0]}"
+                )
 
 
 class Group(TyperGroup):

@@ -108,12 +108,7 @@ def search_turned(task: TurnTask, progress: Progress) -> tuple[tuple[int, float,
 def _likeliest_turn(run: Run) -> int:
     """The way up, in degrees, that shows the surest faces in a few frames; 0: none other does."""
     info, spans = run.plan.info, run.plan.spans
-    possible = [pts for pts in anchors(info) if spans[0].start <= pts < spans[-1].stop]
-    step = max(len(possible) / FRAMES, 1)
-    pts = tuple(possible[int(k * step)] for k in range(min(FRAMES, len(possible))))
-    if len(pts) < LEAST_FRAMES:  # a short video with one keyframe
-        inside = [one for one in info.pts if spans[0].start <= one < spans[-1].stop]
-        pts = tuple(sorted({inside[0], inside[len(inside) // 2], inside[-1]}))
+    pts = _tried_pts(info, spans[0].start, spans[-1].stop)
     task = TurnTask(slim_info(info), pts, run.settings.detect)
     (outcome,) = run.executor.map(search_turned, [task], progress=lambda _: None)
     if outcome.result is None:  # what fails every way up has failed upright, and was reported
@@ -123,6 +118,17 @@ def _likeliest_turn(run: Run) -> int:
     total, count = found[best]
     enough = count >= min(LEAST_FRAMES, len(pts))
     return best if enough and total > 2 * found[0][0] else 0
+
+
+def _tried_pts(info: VideoInfo, start: int, stop: int) -> tuple[int, ...]:
+    """The pts of a few frames all over a part of the video, keyframes if there are enough."""
+    possible = [pts for pts in anchors(info) if start <= pts < stop]
+    step = max(len(possible) / FRAMES, 1)
+    pts = tuple(possible[int(k * step)] for k in range(min(FRAMES, len(possible))))
+    if len(pts) >= LEAST_FRAMES:
+        return pts
+    inside = [one for one in info.pts if start <= one < stop]  # a short video with one keyframe
+    return tuple(sorted({inside[0], inside[len(inside) // 2], inside[-1]}))
 
 
 def _turned(settings: Settings, turn: int) -> Settings:

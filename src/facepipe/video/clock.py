@@ -115,18 +115,23 @@ def describe_clock(clock: Clock) -> tuple[str, ...]:
             f"the clock begins anew at {_places(whole)}; "
             "what follows is joined to what was, all streams alike"
         )
-    for stream in sorted({joint.stream for joint in clock.joints if joint.stream is not None}):
-        alone = [joint for joint in clock.joints if joint.stream == stream]
-        found.append(
-            f"the times of stream {stream} alone begin anew at {_places(alone)}; "
-            "what follows in it is joined to what was"
-        )
+    found += _of_streams(clock.joints)
     if clock.strays:
         found.append(
             f"{clock.strays} packet{'s have' if clock.strays > 1 else ' has'} a time far from "
             "those around; it was worked out from them"
         )
     return tuple(found)
+
+
+def _of_streams(joints: Sequence[ClockJoint]) -> Iterator[str]:
+    """A sentence for each stream whose times alone begin anew."""
+    for stream in sorted({joint.stream for joint in joints if joint.stream is not None}):
+        alone = [joint for joint in joints if joint.stream == stream]
+        yield (
+            f"the times of stream {stream} alone begin anew at {_places(alone)}; "
+            "what follows in it is joined to what was"
+        )
 
 
 def _places(joints: Sequence[ClockJoint]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import av
@@ -169,19 +169,25 @@ def _images(video: WrittenVideo, begin: int) -> Iterator[av.VideoFrame]:
             stream = opened.streams[video.index]
             assert isinstance(stream, av.VideoStream)
             stream.thread_type = "AUTO"
-            if is_sought:
-                try:
-                    opened.seek(begin, stream=stream, backward=True)
-                except av.FFmpegError:
-                    continue
-            images = _decoded(opened, stream)
-            image = next(images, None)
-            if is_sought and (image is None or image.pts is None or image.pts > begin):
-                continue  # it landed too late
-            while image is not None:
-                yield image
-                image = next(images, None)
-        return
+            images = _sought(opened, stream, begin) if is_sought else _decoded(opened, stream)
+            if images is not None:
+                yield from images
+                return
+
+
+def _sought(
+    opened: av.container.InputContainer, stream: av.VideoStream, begin: int
+) -> Iterator[av.VideoFrame] | None:
+    """The frames from the keyframe at pts `begin` on; None where no seek leads there."""
+    try:
+        opened.seek(begin, stream=stream, backward=True)
+    except av.FFmpegError:
+        return None
+    images = _decoded(opened, stream)
+    first = next(images, None)
+    if first is None or first.pts is None or first.pts > begin:
+        return None  # it landed too late
+    return chain([first], images)
 
 
 def _decoded(

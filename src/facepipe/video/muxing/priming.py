@@ -17,8 +17,6 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.packet import Packet
-from av.stream import Stream
 
 from facepipe.video.containers import MATROSKA, Container
 from facepipe.video.sources import demuxed, open_source
@@ -46,24 +44,19 @@ def encoder_delays(
         for stream in opened.streams.audio
         if has_decoder(stream) and codec_name(stream) not in _SELF_DESCRIBING
     ]
-    first = _first_packets(source, audio) if audio else {}
-    begins = {
-        index: packet.pts * Fraction(packet.time_base) - earlier
-        for index, packet in first.items()
-        if packet.pts is not None
-    }
-    return {index: -begin for index, begin in begins.items() if begin < 0}
+    begins = _begins(source, audio) if audio else {}
+    return {index: earlier - begin for index, begin in begins.items() if begin < earlier}
 
 
-def _first_packets(source: Path, indices: Sequence[int]) -> dict[int, Packet[Stream]]:
-    """The first packet that has a time, of each stream of these indices."""
-    found: dict[int, Packet[Stream]] = {}
+def _begins(source: Path, indices: Sequence[int]) -> dict[int, Fraction]:
+    """The time of the first packet that has one, of each stream of these indices, in seconds."""
+    found: dict[int, Fraction] = {}
     # probe has reported what cannot be read
     with open_source(source) as fresh, suppress(av.FFmpegError):
         streams = [fresh.streams[index] for index in indices]
         for packet in islice(demuxed(fresh, *streams), _PACKETS):
             if packet.size and packet.pts is not None:
-                found.setdefault(packet.stream.index, packet)
+                found.setdefault(packet.stream.index, packet.pts * Fraction(packet.time_base))
             if len(found) == len(indices):
                 break
     return found
