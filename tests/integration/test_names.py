@@ -88,7 +88,7 @@ def test_names_that_are_no_files(folder: Path) -> None:
             (3, "symbolic links", ["loop.mp4", "-o", "out.mp4"]),
             (3, "does not exist", ["dangling.mp4", "-o", "out.mp4"]),
             (3, "does not exist", ["in.mp4/x", "-o", "out.mp4"]),
-            (3, "directory", ["folder.mp4", "-o", "out.mp4"]),
+            (3, "is a folder", ["folder.mp4", "-o", "out.mp4"]),
             (3, "File name too long", [long, "-o", "out.mp4"]),
             (4, "too long; allowed are 232", ["in.mp4", "-o", long]),
             (4, "too long; allowed are 232", ["in.mp4", "-o", "x" * 229 + ".mp4"]),

@@ -37,8 +37,10 @@ def head_packets(
     late = set(left)
     packets: Iterator[Packet[Stream]] = timed(opened, info.clock)
     for packet in islice(packets, _MOST_PACKETS if left else 0):
+        if not packet.size:  # one between files has no stream
+            continue
         index = packet.stream.index
-        if packet.size and left.get(index):
+        if left.get(index):
             left[index] -= 1
             late.discard(index)
             yield packet
