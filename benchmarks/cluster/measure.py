@@ -25,7 +25,7 @@ import av
 import numpy as np
 from times import MB, Times
 
-from facepipe._files import sha256_of
+from facepipe._system.files import sha256_of
 from facepipe.batch.event_log import journal
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Part, SpanFaces

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from facepipe._files import IMAGE_SUFFIXES
+from facepipe._system.files import IMAGE_SUFFIXES
 from facepipe.batch.report import BatchSummary
 from facepipe.batch.runner import run_batch
 from facepipe.configs.settings import Settings

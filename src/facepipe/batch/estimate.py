@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facepipe._files import is_address
+from facepipe._system.files import is_address
 from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import FacepipeError
 from facepipe.video.probe import Head, glance

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from facepipe._files import is_address
+from facepipe._system.files import is_address
 from facepipe.batch.archives import Archive, Limits, Member, open_archive
 from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.remote import download

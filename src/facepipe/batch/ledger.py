@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from facepipe._files import is_address, sha256_of
+from facepipe._system.files import is_address, sha256_of
 from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import OutputError
 

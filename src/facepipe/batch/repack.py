@@ -7,7 +7,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from facepipe._files import atomic_write
+from facepipe._system.files import atomic_write
 from facepipe.batch.archives import ArchiveWriter, Member, open_archive
 from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.session import MEMBERS, BatchSession

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from facepipe._files import atomic_write
+from facepipe._system.files import atomic_write
 from facepipe.batch.ledger import Count, Ledger, Row
 from facepipe.batch.session import MEMBERS
 from facepipe.configs.notices import NOTICE

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facepipe import __version__
-from facepipe._locks import HeldError, exclusive
+from facepipe._system.locks import HeldError, exclusive
 from facepipe.batch.event_log import event_log
 from facepipe.batch.images import ImageFeeder
 from facepipe.batch.ledger import FORMAT, Count, Ledger

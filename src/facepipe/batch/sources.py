@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from facepipe._files import IMAGE_SUFFIXES, is_address
-from facepipe._kinds import is_video
+from facepipe._system.files import IMAGE_SUFFIXES, is_address
+from facepipe._system.kinds import is_video
 from facepipe.batch.archives import Limits, Refused, is_archive_name, open_archive
 from facepipe.batch.remote import list_files
 from facepipe.errors import InputError, UsageError

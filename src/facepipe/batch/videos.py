@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from facepipe._files import is_address
+from facepipe._system.files import is_address
 from facepipe.batch.event_log import log_item
 from facepipe.batch.ledger import Row
 from facepipe.batch.remote import downloaded

@@ -96,7 +96,7 @@ def batch(
 
     The same command goes on after a stop.
     """
-    from facepipe._files import is_address
+    from facepipe._system.files import is_address
     from facepipe.batch.runner import run_batch
     from facepipe.batch.session import BatchSettings
 

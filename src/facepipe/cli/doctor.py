@@ -20,7 +20,7 @@ import typer
 from packaging.requirements import Requirement
 
 from facepipe import __version__
-from facepipe._locks import knows_locks
+from facepipe._system.locks import knows_locks
 from facepipe.cli.output import print_error
 from facepipe.cli.streams import CLOSED
 from facepipe.errors import MediaError

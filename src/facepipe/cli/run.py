@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from facepipe._files import is_image
+from facepipe._system.files import is_image
 from facepipe.cli.options import (
     DryRun,
     Input,

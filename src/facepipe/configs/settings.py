@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from facepipe._files import is_there
+from facepipe._system.files import is_there
 from facepipe.configs.fields import Cli, options_of, refusal
 from facepipe.configs.toml import assign, literal, merge, read_toml
 from facepipe.errors import UsageError

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from facepipe._files import is_there
+from facepipe._system.files import is_there
 from facepipe.configs.fields import refusal
 from facepipe.configs.toml import read_toml
 from facepipe.errors import OutputError, UsageError

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from facepipe._files import atomic_write
+from facepipe._system.files import atomic_write
 from facepipe.datatypes import CANVAS, Float32
 from facepipe.errors import InputError, ModelError, UsageError
 from facepipe.evaluation.identity import IdentityMetric, find_identity_weights

@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 import numpy as np
 
-from facepipe._kinds import kind_of_bytes
+from facepipe._system.kinds import kind_of_bytes
 from facepipe.datatypes import Colour, Frame, PixelFormat, Plane
 from facepipe.errors import InputError, MediaError
 from facepipe.images import bmp, codecs, heif

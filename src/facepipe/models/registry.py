@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from facepipe._files import is_there, sha256_of
+from facepipe._system.files import is_there, sha256_of
 from facepipe.errors import ModelError, UsageError
 
 #: A folder that is searched before the package, for weights under the names of the table.

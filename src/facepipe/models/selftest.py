@@ -15,7 +15,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from facepipe._subprocess import report_line, reported_lines
+from facepipe._system.subprocess import report_line, reported_lines
 from facepipe.errors import FacepipeError, ModelError
 from facepipe.models.registry import PARSER, RESTORERS, find_model, verified
 

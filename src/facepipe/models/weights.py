@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from facepipe._files import atomic_write
+from facepipe._system.files import atomic_write
 from facepipe.errors import ModelError
 
 

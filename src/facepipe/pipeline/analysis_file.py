@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from facepipe._files import atomic_write
+from facepipe._system.files import atomic_write
 from facepipe.configs.settings import LimitSettings
 from facepipe.datatypes import Analysis, Damage, Track
 from facepipe.errors import InputError

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from facepipe._files import atomic_write, durable_rename, sha256_of, write_text
-from facepipe._locks import HELD, HeldError, exclusive
+from facepipe._system.files import atomic_write, durable_rename, sha256_of, write_text
+from facepipe._system.locks import HELD, HeldError, exclusive
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import (
     Analysis,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facepipe._files import sha256_of
+from facepipe._system.files import sha256_of
 from facepipe.configs.settings import OutputSettings, Settings
 from facepipe.datatypes import Analysis, Span, VideoInfo
 from facepipe.errors import InputError, OutOfMemoryError, OutputError, UsageError

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe._files import is_there
+from facepipe._system.files import is_there
 from facepipe.configs.settings import ChooseSettings
 from facepipe.datatypes import Float64, Track, VideoInfo
 from facepipe.errors import UsageError

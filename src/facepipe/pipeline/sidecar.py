@@ -22,7 +22,7 @@ from pydantic import (
     model_serializer,
 )
 
-from facepipe._files import write_text
+from facepipe._system.files import write_text
 from facepipe.configs.notices import NOTICE
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Clock, Damage, Part, Track, VideoInfo

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import fsspec
 
-from facepipe._files import is_address, is_there, write_bytes
+from facepipe._system.files import is_address, is_there, write_bytes
 from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
 from facepipe.configs.settings import DetectSettings, Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, Track, VideoInfo

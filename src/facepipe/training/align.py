@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepipe._files import atomic_write
+from facepipe._system.files import atomic_write
 from facepipe.errors import InputError
 from facepipe.faces.canvas import CANVAS_FACE, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.faces.detection.finder import find_faces

@@ -12,7 +12,7 @@ import onnx.utils
 import torch
 from onnx.external_data_helper import set_external_data
 
-from facepipe._files import sha256_of, write_bytes
+from facepipe._system.files import sha256_of, write_bytes
 from facepipe.datatypes import CANVAS
 from facepipe.models.networks.factory import guided_network
 from facepipe.models.networks.fishsrnet import INPUT_CHANNELS, GuidedFishSRNet

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepipe._files import atomic_write
+from facepipe._system.files import atomic_write
 from facepipe.models.networks.parsingnet import ParsingTeacher
 from facepipe.training.face_archive import CLASS_OF_PART, IGNORED, FaceArchive
 

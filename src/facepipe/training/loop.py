@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from facepipe._files import atomic_write
+from facepipe._system.files import atomic_write
 from facepipe.configs.training import TrainSettings
 from facepipe.errors import ModelError, UsageError
 from facepipe.models.networks.growth import grow

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import av
 
-from facepipe._files import FileVersion, remember_sha256, version_of
+from facepipe._system.files import FileVersion, remember_sha256, version_of
 from facepipe.errors import InputError
 
 #: Bytes that are read at once, and kept or forgotten together.

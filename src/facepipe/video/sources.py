@@ -16,8 +16,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from facepipe._files import atomic_write, is_address
-from facepipe._kinds import JPEG_HEAD, kind_of
+from facepipe._system.files import atomic_write, is_address
+from facepipe._system.kinds import JPEG_HEAD, kind_of
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError
 from facepipe.video.demuxers import UNTIMED, readable
 from facepipe.video.pyav.flv import inner_headers

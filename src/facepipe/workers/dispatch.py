@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
-from facepipe._clock import RunningClock
+from facepipe._system.clock import RunningClock
 from facepipe.errors import FacepipeError, WorkerError
 from facepipe.workers.base import Outcome, Result, Task, TaskFunction
 

@@ -16,8 +16,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from facepipe._clock import RunningClock
-from facepipe._files import write_bytes
+from facepipe._system.clock import RunningClock
+from facepipe._system.files import write_bytes
 from facepipe.errors import UsageError, WorkerError
 from facepipe.workers.base import TaskFunction
 from facepipe.workers.dispatch import STALLED_SECONDS, EngineExecutor, WorkerLost

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import get_sampling
 
-from facepipe._files import IMAGE_SUFFIXES
+from facepipe._system.files import IMAGE_SUFFIXES
 from facepipe.errors import InputError, MediaError
 from facepipe.images.still import read_image, write_image
 from facepipe.video.pixel_formats import pixel_format

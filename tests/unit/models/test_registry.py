@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facepipe._files import sha256_of
+from facepipe._system.files import sha256_of
 from facepipe.errors import ModelError, UsageError
 from facepipe.models.registry import PARSER, RESTORERS, WEIGHTS_VARIABLE, find_model, verified
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from facepipe._files import sha256_of
+from facepipe._system.files import sha256_of
 from facepipe.configs.settings import Settings, load_settings
 from facepipe.datatypes import Analysis
 from facepipe.errors import InputError, UsageError

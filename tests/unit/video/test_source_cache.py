@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import pytest
 
-from facepipe._files import sha256_of
+from facepipe._system.files import sha256_of
 from facepipe.errors import InputError
 from facepipe.video import probe, source_cache
 from facepipe.video.source_cache import SourceCache, cached_file, read_once

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from facepipe._files import atomic_write
+from facepipe._system.files import atomic_write
 from facepipe.batch.archives.members import Limits
 from facepipe.batch.archives.names import (
     ARCHIVE_SUFFIXES,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe._files import is_there
+from facepipe._system.files import is_there
 from facepipe.datatypes import Faces
 from facepipe.errors import ModelError
 from facepipe.models.detectors import FLOOR

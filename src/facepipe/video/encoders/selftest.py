@@ -15,7 +15,7 @@ import av
 from av.codec import Codec
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
-from facepipe._subprocess import report_line, reported_lines
+from facepipe._system.subprocess import report_line, reported_lines
 from facepipe.configs.settings import OutputSettings
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import UsageError

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
-from facepipe._clock import RunningClock
+from facepipe._system.clock import RunningClock
 
 #: Seconds after which the clock is read again.
 _POLL_SECONDS = 0.25

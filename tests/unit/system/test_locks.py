@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from facepipe._locks import HELD, HeldError, exclusive, knows_locks
+from facepipe._system.locks import HELD, HeldError, exclusive, knows_locks
 from media import lacking_system
 
 lacking = pytest.mark.skipif(lacking_system.LACKS is not None, reason=str(lacking_system.LACKS))
@@ -19,7 +19,7 @@ lacking = pytest.mark.skipif(lacking_system.LACKS is not None, reason=str(lackin
 HOLD = """
 import os, sys
 from pathlib import Path
-from facepipe._locks import exclusive
+from facepipe._system.locks import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -29,7 +29,7 @@ with exclusive(Path(sys.argv[1])):
 TRY = """
 import sys
 from pathlib import Path
-from facepipe._locks import HeldError, exclusive
+from facepipe._system.locks import HeldError, exclusive
 try:
     with exclusive(Path(sys.argv[1])):
         print("free")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facepipe._clock import LONGEST_STEP, RunningClock
+from facepipe._system.clock import LONGEST_STEP, RunningClock
 
 STEPS = st.lists(st.floats(0, 1e6), max_size=50)
 

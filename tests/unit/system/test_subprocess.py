@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from facepipe._subprocess import reported_lines
+from facepipe._system.subprocess import reported_lines
 
 MODULES = {
     "whole": "report_line('one')\nprint('a driver', end='')\nreport_line('two, é')",
@@ -27,7 +27,7 @@ MODULES = {
 @pytest.fixture(autouse=True)
 def _modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, body in MODULES.items():
-        imports = "from facepipe._subprocess import report_line\n"
+        imports = "from facepipe._system.subprocess import report_line\n"
         (tmp_path / f"{name}.py").write_text(f"{imports}{body}\n")
     given = os.environ.get("PYTHONPATH", "")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), given])))
@@ -56,7 +56,7 @@ def test_patience_ends() -> None:
 
 PATIENT = """
 import sys
-from facepipe._subprocess import reported_lines
+from facepipe._system.subprocess import reported_lines
 print(list(reported_lines("slow", [sys.argv[1]], patience=2.0)), flush=True)
 """
 
@@ -65,7 +65,8 @@ print(list(reported_lines("slow", [sys.argv[1]], patience=2.0)), flush=True)
 def test_a_suspended_process_loses_no_patience(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         "import sys, time\nfrom pathlib import Path\n"
-        "from facepipe._subprocess import report_line\nmark = Path(sys.argv[1])\nmark.touch()\n"
+        "from facepipe._system.subprocess import report_line\n"
+        "mark = Path(sys.argv[1])\nmark.touch()\n"
         "report_line('one')\nwhile not mark.with_name('end').exists():\n    time.sleep(0.05)\n"
         "report_line('two')\n"
     )

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from facepipe._files import atomic_write, durable_rename, is_address, sha256_of, write_bytes
+from facepipe._system.files import atomic_write, durable_rename, is_address, sha256_of, write_bytes
 from facepipe.errors import OutputError
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from facepipe._files import atomic_write
+from facepipe._system.files import atomic_write
 with atomic_write(Path(sys.argv[1])) as partial:
     partial.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from facepipe._kinds import begins_a_video, is_video, kind_of, kind_of_bytes
+from facepipe._system.kinds import begins_a_video, is_video, kind_of, kind_of_bytes
 from media import recorders, synthetic
 
 _MPEG = {"b": "4000000"}

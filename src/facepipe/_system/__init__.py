@@ -1,0 +1,1 @@
+"""The system under facepipe: files, their kinds, locks, child processes, time."""
