@@ -13,7 +13,7 @@ help:
 	@echo "make demo         a small video, enhanced: pictures to look at"
 	@echo "make test         the tests, in parallel"
 	@echo "make proof        all tests, with coverage; none may be skipped"
-	@echo "make conformance  docs/conformance.md: 529 videos, each property held against the source"
+	@echo "make conformance  docs/conformance.md: 701 videos, each property held against the source"
 	@echo "make stress       kills, interrupts, corrupt files"
 	@echo "make lint types contracts"
 
@@ -58,7 +58,7 @@ proof: $(VENV)/.proof
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-# Writes docs/conformance.md: 529 videos, each property held against the source.
+# Writes docs/conformance.md: 701 videos, each property held against the source.
 conformance: $(VENV)/.test
 	$(BIN)/python tests/conformance/matrix.py --markdown docs/conformance.md
 
