@@ -56,6 +56,7 @@ def test_the_pillar_and_the_border_occlude_faces() -> None:
     assert (busy.ground_truth(0).visible == (visibility >= 0.6)).all()
 
 
+@pytest.mark.long
 def test_the_whole_program_is_measured(tmp_path: Path) -> None:
     output = tmp_path / "found.json"
     asked = ["evaluate", "crowd", "--frames", "30", "--count", "2", "--smallest", "20"]

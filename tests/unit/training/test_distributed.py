@@ -49,6 +49,7 @@ def test_workers_share_a_batch(faces_folder: Path) -> None:
     assert torch.equal(whole[1::2], batch((1, 2)))
 
 
+@pytest.mark.long
 def test_two_workers_learn_what_one_does(settings: TrainSettings, tmp_path: Path) -> None:
     list(train(settings))
     train_on_workers(settings.model_copy(update={"out": tmp_path / "two"}), workers=2)
