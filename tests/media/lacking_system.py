@@ -65,5 +65,9 @@ def _library(folder: Path) -> Path:
 
 
 def environment(what: str, folder: Path) -> dict[str, str]:
-    """The environment of a program whose system lacks `what`: "locks" or "semaphores"."""
-    return {**os.environ, "LD_PRELOAD": str(_library(folder)), "LACKS": what}
+    """The environment of a program whose system lacks `what`: "locks" or "semaphores".
+
+    The coverage of such programs is not measured: it goes into a database that needs locks.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
+    return {**kept, "LD_PRELOAD": str(_library(folder)), "LACKS": what}
