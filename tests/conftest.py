@@ -60,9 +60,9 @@ def _be_ordinary() -> None:
 
 
 @pytest.fixture(scope="session")
-def portrait_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def portrait_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two faces of about 24 and 34 px that drift for 40 frames, with sound; made once."""
-    return portraits.film(tmp_path_factory.mktemp("films") / "portraits.mp4")
+    return portraits.video(tmp_path_factory.mktemp("videos") / "portraits.mp4")
 
 
 @pytest.fixture(scope="session")

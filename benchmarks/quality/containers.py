@@ -51,15 +51,15 @@ def _with(*tracks: Track, **how: object) -> Make:
 
 
 def _coloured(path: Path) -> Path:
-    return synthetic.film(path, colour=(2, 9, 9, 16), frames=4)
+    return synthetic.video(path, colour=(2, 9, 9, 16), frames=4)
 
 
 def _close(path: Path) -> Path:
-    return synthetic.film(path, pts=[0, 9, 18, 27], time_base=Fraction(1, 20000))
+    return synthetic.video(path, pts=[0, 9, 18, 27], time_base=Fraction(1, 20000))
 
 
 def _transparent(path: Path) -> Path:
-    return synthetic.film(path, codec="ffv1", pix_fmt="yuva420p", frames=4)
+    return synthetic.video(path, codec="ffv1", pix_fmt="yuva420p", frames=4)
 
 
 def _of_audio(name: str, track: Track) -> Row:
@@ -108,7 +108,7 @@ def rows() -> Iterator[tuple[str, Row]]:
     yield "Other", Row("fonts and other files", _with(font=True))
     yield "Other", Row("cover", _with(cover=True))
     yield "Other", Row("chapters", _with(chapters=True))
-    yield "Other", Row("title of the file", _with(metadata={"title": "A film"}))
+    yield "Other", Row("title of the file", _with(metadata={"title": "A video"}))
     yield "Other", Row("keys of one's own", _with(metadata={"com.example.reel": "7"}))
     titled = Track("ac3", None, metadata={"title": "one"})
     yield "Other", _of_audio("titles of streams", titled)

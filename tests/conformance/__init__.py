@@ -1,1 +1,1 @@
-"""Films of every kind through the whole program, each property held against the source."""
+"""Videos of every kind through the whole program, each property held against the source."""

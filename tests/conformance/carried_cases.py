@@ -20,7 +20,7 @@ _SVT = {"preset": "12", "crf": "20"}
 _VP9 = {"cpu-used": "8", "deadline": "realtime", "crf": "10", "b": "0"}
 _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 _MPEG2 = partial(
-    synthetic.film, codec="mpeg2video", pts=range(8), time_base=Fraction(1, 25),
+    synthetic.video, codec="mpeg2video", pts=range(8), time_base=Fraction(1, 25),
     options={"b": "4000000"},
 )  # fmt: skip
 _LOST = "lost: the user data of its pictures"
@@ -38,8 +38,8 @@ def _spoken(
     codec: str = "libx264", say: Say = _each, *, registered: bool = False, **how: Any
 ) -> Make:
     options = {"libx265": _X265, "libsvtav1": _SVT}.get(codec, {"bf": "2"})
-    film = partial(synthetic.film, codec=codec, options=options, frames=12, **how)
-    return lambda path: with_user_data(path, film, say, registered=registered)
+    video = partial(synthetic.video, codec=codec, options=options, frames=12, **how)
+    return lambda path: with_user_data(path, video, say, registered=registered)
 
 
 def _lost(name: str, make: Make, suffix: str, **how: Any) -> list[Case]:
@@ -48,12 +48,12 @@ def _lost(name: str, make: Make, suffix: str, **how: Any) -> list[Case]:
 
 
 def _boxed(*placed: tuple[Sequence[str], bytes], behind: bytes = b"", **how: Any) -> Make:
-    film = partial(synthetic.film, **({"frames": 8} | how))
-    return lambda path: with_boxes(path, film, *placed, behind=behind)
+    video = partial(synthetic.video, **({"frames": 8} | how))
+    return lambda path: with_boxes(path, video, *placed, behind=behind)
 
 
 def _through(make: Make, via: str = ".mp4") -> Make:
-    """The film by another container: its packets are copied."""
+    """The video by another container: its packets are copied."""
 
     def made(path: Path) -> Path:
         whole = make(path.with_name(f"first{via}"))
@@ -92,7 +92,7 @@ CASES: Sequence[Case] = [
          **_SHOWN),
     Case("registered user data av1", _spoken("libsvtav1", registered=True), ".mkv", settings=AV1,
          lossy=True, **_SHOWN),
-    Case("user data of a film enlarged", _spoken(), scale=2, **_SHOWN),
+    Case("user data of a video enlarged", _spoken(), scale=2, **_SHOWN),
     Case("user data in flv to mkv", _spoken(), ".flv", ".mkv", **_SHOWN),
     *_lost("user data to vp9", _spoken(), ".mp4", settings=VP9),
     Case("user data of mpeg2", lambda path: with_user_data(path, _MPEG2, _each, registered=False),
@@ -104,9 +104,9 @@ CASES: Sequence[Case] = [
     Case("crop in mkv to mov", _through(_CROP), ".mkv", ".mov", shows=("crop",)),
     Case("crop in webm", _through(_boxed((ENTRY, crop(80, 48)), codec="libvpx-vp9", options=_VP9)),
          ".webm", settings=VP9, shows=("crop",)),
-    Case("crop of a film enlarged", _CROP, scale=2, shows=("crop",)),
-    Case("crop of a film enlarged in mkv", _through(_CROP), ".mkv", scale=2, shows=("crop",)),
-    Case("crop of a film that is copied", _CROP, settings=DEFAULT, copied="all", shows=("crop",)),
+    Case("crop of a video enlarged", _CROP, scale=2, shows=("crop",)),
+    Case("crop of a video enlarged in mkv", _through(_CROP), ".mkv", scale=2, shows=("crop",)),
+    Case("crop of a video that is copied", _CROP, settings=DEFAULT, copied="all", shows=("crop",)),
     *refused(Case("crop in mp4 to ts", _CROP, ".mp4", ".ts", shows=("crop",)),
              "mpegts cannot hold the crop", crop="lost: the crop of its frames"),
     Case("sphere in mp4", _SPHERE, shows=("projection",)),
@@ -136,6 +136,6 @@ CASES: Sequence[Case] = [
     *refused(Case("a camera's boxes to mkv", _boxed(*_CAMERA), ".mp4", ".mkv", shows=("boxes",)),
              "matroska cannot hold the XMP data", boxes="lost: the XMP data"),
     Case("user data, some of it copied",
-         lambda path: with_user_data(path, portraits.film, _each, registered=False),
+         lambda path: with_user_data(path, portraits.video, _each, registered=False),
          settings=DEFAULT, **_SHOWN),
 ]  # fmt: skip

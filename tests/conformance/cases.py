@@ -41,16 +41,16 @@ LOSS = 5.0
 
 @dataclass(frozen=True)
 class Case:
-    """A film, and how facepipe is asked to write it.
+    """A video, and how facepipe is asked to write it.
 
-    `make` writes the film to a path that ends in `suffix`; `target` is the suffix of what facepipe
+    `make` writes the video to a path that ends in `suffix`; `target` is the suffix of what facepipe
     writes, None: the same. `settings` are `key=value` as after `--set`; `lossy` says that the
     encoder loses something even where it is asked not to. `limits` gives for a property the words
     with which facepipe announces that it is not kept, `refusal` those with which it may begin to
-    refuse the whole. `shows` names properties that the film must have. `program` is what makes the
-    film where PyAV cannot. `like` makes the film that the target is held against, where the source
-    itself does not show it; `tells` are words that a warning must have. `copied` says how many of
-    the source's packets must be in the target.
+    refuse the whole. `shows` names properties that the video must have. `program` is what makes the
+    video where PyAV cannot. `like` makes the video that the target is held against, where the
+    source itself does not show it; `tells` are words that a warning must have. `copied` says how
+    many of the source's packets must be in the target.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Films that do not go on as they began: sizes, formats, shapes of pixels, colours, fields."""
+"""Videos that do not go on as they began: sizes, formats, shapes of pixels, colours, fields."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _FORMAT = {"pixel format": "all are written as"}
 _CAPTIONED = (Section(), Section(data=captions), Section())
 
 
-def _film(*sections: Section, codec: str = "libx264") -> Make:
+def _video(*sections: Section, codec: str = "libx264") -> Make:
     return lambda path: sectioned(path, *sections, codec=codec)
 
 
 def _grown(name: str, suffix: str, codec: str, settings: tuple[str, ...], **how: object) -> Case:
-    return Case(f"grown {name}", _film(*_SIZES, codec=codec), suffix, settings=settings, **how)  # type: ignore[arg-type]
+    return Case(f"grown {name}", _video(*_SIZES, codec=codec), suffix, settings=settings, **how)  # type: ignore[arg-type]
 
 
 CASES = [
@@ -48,52 +48,52 @@ CASES = [
     _grown("vp9 in webm", ".webm", "libvpx-vp9", VP9),
     _grown("hevc in ts", ".ts", "libx265", X265, lossy=True),
     _grown("mpeg4 in avi to mp4", ".avi", "mpeg4", X264, target=".mp4"),
-    Case("smaller for a while", _film(*_SHRUNK), ".mkv"),
-    Case("smaller for a while, untouched", _film(*_SHRUNK), ".ts", settings=DEFAULT),
-    Case("turned on the way vp8 in webm", _film(*_TURNED, codec="libvpx"), ".webm", settings=VP9,
+    Case("smaller for a while", _video(*_SHRUNK), ".mkv"),
+    Case("smaller for a while, untouched", _video(*_SHRUNK), ".ts", settings=DEFAULT),
+    Case("turned on the way vp8 in webm", _video(*_TURNED, codec="libvpx"), ".webm", settings=VP9,
          limits=_TOLD),
-    Case("turned on the way in mp4", _film(*_TURNED), limits=_TOLD),
-    *(Case(f"4:3 then 16:9 in {s[1:]}", _film(*_WIDER), s, shows=("aspect",))
+    Case("turned on the way in mp4", _video(*_TURNED), limits=_TOLD),
+    *(Case(f"4:3 then 16:9 in {s[1:]}", _video(*_WIDER), s, shows=("aspect",))
       for s in (".ts", ".mp4", ".mkv")),
-    Case("4:3 then 16:9 hevc in ts", _film(*_WIDER, codec="libx265"), ".ts", settings=X265,
+    Case("4:3 then 16:9 hevc in ts", _video(*_WIDER, codec="libx265"), ".ts", settings=X265,
          shows=("aspect",)),
-    *refused(Case("4:3 then 16:9 to ffv1", _film(*_WIDER), ".mp4", settings=FFV1,
+    *refused(Case("4:3 then 16:9 to ffv1", _video(*_WIDER), ".mp4", settings=FFV1,
                   shows=("aspect",)),
              "mp4 cannot hold the pixel aspect ratio", aspect="lost: the pixel aspect ratio"),
-    *(Case(f"progressive then interlaced in {s[1:]}", _film(*_MIXED), s, shows=("fields",))
+    *(Case(f"progressive then interlaced in {s[1:]}", _video(*_MIXED), s, shows=("fields",))
       for s in (".ts", ".mp4", ".mkv")),
-    Case("interlaced then progressive in mp4", _film(*_FIELDED), shows=("fields",)),
-    Case("progressive then interlaced mpeg2", _film(*_MIXED, codec="mpeg2video"), ".ts",
+    Case("interlaced then progressive in mp4", _video(*_FIELDED), shows=("fields",)),
+    Case("progressive then interlaced mpeg2", _video(*_MIXED, codec="mpeg2video"), ".ts",
          shows=("fields",)),
-    Case("interlaced within a group of pictures", _film(_LATE_FIELDS), ".mp4", shows=("fields",)),
-    Case("progressive then interlaced, untouched", _film(*_MIXED), ".ts", settings=DEFAULT,
+    Case("interlaced within a group of pictures", _video(_LATE_FIELDS), ".mp4", shows=("fields",)),
+    Case("progressive then interlaced, untouched", _video(*_MIXED), ".ts", settings=DEFAULT,
          shows=("fields",)),
-    *refused(Case("progressive then interlaced to hevc", _film(*_MIXED), ".ts", settings=X265,
+    *refused(Case("progressive then interlaced to hevc", _video(*_MIXED), ".ts", settings=X265,
                   shows=("fields",)),
              "mpegts cannot hold the interlacing flags", fields="lost: the interlacing flags"),
-    *(Case(f"sdr then hdr hevc in {s[1:]}", _film(*_HDR, codec="libx265"), s, settings=X265,
+    *(Case(f"sdr then hdr hevc in {s[1:]}", _video(*_HDR, codec="libx265"), s, settings=X265,
            limits=_FORMAT, lossy=True) for s in (".mkv", ".ts")),
-    *refused(Case("sdr then hdr hevc in mp4", _film(*_HDR, codec="libx265"), ".mp4", settings=X265,
+    *refused(Case("sdr then hdr hevc in mp4", _video(*_HDR, codec="libx265"), ".mp4", settings=X265,
                   limits=_FORMAT, lossy=True),
              "mp4 cannot hold the colour primaries",
              colour="lost: the colour primaries", pictures="lost: the colour primaries"),
-    Case("sdr then hdr h264", _film(*_HDR), limits=_FORMAT),
-    Case("pq then hlg hevc", _film(Section(pix_fmt="yuv420p10le", colour=PQ),
+    Case("sdr then hdr h264", _video(*_HDR), limits=_FORMAT),
+    Case("pq then hlg hevc", _video(Section(pix_fmt="yuv420p10le", colour=PQ),
          Section(pix_fmt="yuv420p10le", colour=HLG), codec="libx265"), ".mkv", settings=X265,
          lossy=True),
-    *refused(Case("sdr then hdr to ffv1", _film(*_HDR, codec="libx265"), ".mkv", settings=FFV1,
+    *refused(Case("sdr then hdr to ffv1", _video(*_HDR, codec="libx265"), ".mkv", settings=FFV1,
                   limits=_FORMAT),
              "matroska cannot hold the colour primaries",
              colour="lost: the colour primaries", pictures="lost: the colour primaries"),
-    Case("light levels that begin late", _film(*_LIT, codec="libx265"), ".mkv", settings=X265,
+    Case("light levels that begin late", _video(*_LIT, codec="libx265"), ".mkv", settings=X265,
          lossy=True, shows=("light",)),
-    Case("alpha that begins late", _film(Section(pix_fmt="rgb24"), Section(pix_fmt="rgba",
+    Case("alpha that begins late", _video(Section(pix_fmt="rgb24"), Section(pix_fmt="rgba",
          pictures=synthetic.shape), codec="png"), ".mov", ".mkv", FFV1, limits=_FORMAT),
-    *(Case(f"captions that begin late in {s[1:]}", _film(*_CAPTIONED), s, shows=("captions",))
+    *(Case(f"captions that begin late in {s[1:]}", _video(*_CAPTIONED), s, shows=("captions",))
       for s in (".mp4", ".mkv", ".ts")),
-    Case("captions that begin late in mpeg2", _film(*_CAPTIONED, codec="mpeg2video"), ".ts",
+    Case("captions that begin late in mpeg2", _video(*_CAPTIONED, codec="mpeg2video"), ".ts",
          shows=("captions",)),
-    *refused(Case("captions that begin late to vp9", _film(*_CAPTIONED), ".mkv", ".webm", VP9,
+    *refused(Case("captions that begin late to vp9", _video(*_CAPTIONED), ".mkv", ".webm", VP9,
                   shows=("captions",)),
              "webm cannot hold the closed captions", captions="lost: the closed captions"),
 ]  # fmt: skip

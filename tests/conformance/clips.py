@@ -1,6 +1,6 @@
-"""Films with everything that a container can hold: pictures by `synthetic.film`, more beside them.
+"""Videos with everything that a container can hold: frames by `synthetic.video`, more beside them.
 
-`assemble` takes the pictures of one film and adds sounds, captions, data, covers and attachments,
+`assemble` takes the pictures of one video and adds sounds, captions, data, covers and attachments,
 each at its own times.
 """
 
@@ -112,7 +112,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Attached:
-    """A file within the film: fonts, and in Matroska covers."""
+    """A file within the video: fonts, and in Matroska covers."""
 
     name: str = "letters.ttf"
     mime: str = "application/x-truetype-font"
@@ -125,7 +125,7 @@ class Attached:
 
 @dataclass(frozen=True)
 class Cover:
-    """A picture of the film as mp4 and mov keep it: a stream of one packet."""
+    """A picture of the video as mp4 and mov keep it: a stream of one packet."""
 
     def add(self, out: OutputContainer) -> Callable[[], Packets]:
         stream = out.add_mux_stream("mjpeg", width=32, height=32)
@@ -136,7 +136,7 @@ class Cover:
 
 @dataclass(frozen=True)
 class Second:
-    """The pictures of another film as another stream."""
+    """The pictures of another video as another stream."""
 
     make: Callable[[Path], Path]
     disposition: int = 0
@@ -145,12 +145,12 @@ class Second:
     def add(self, out: OutputContainer) -> Callable[[], Packets]:
         with (
             tempfile.TemporaryDirectory() as folder,
-            av.open(str(self.make(Path(folder) / "second.mp4"))) as film,
+            av.open(str(self.make(Path(folder) / "second.mp4"))) as container,
         ):
-            source = film.streams.video[0]
+            source = container.streams.video[0]
             stream = out.add_stream_from_template(source, opaque=True)
             _mark(stream, self.language, self.disposition, None)
-            packets = [packet for packet in film.demux(source) if packet.size]
+            packets = [packet for packet in container.demux(source) if packet.size]
         for packet in packets:
             packet.stream = stream
         return lambda: packets  # type: ignore[return-value]
@@ -161,9 +161,9 @@ Extra = Sound | Captions | Data | Attached | Cover | Second
 
 @dataclass(frozen=True)
 class Marks:
-    """What is said of a film and of its pictures."""
+    """What is said of a video and of its pictures."""
 
-    film: dict[str, str] = field(default_factory=dict)
+    file: dict[str, str] = field(default_factory=dict)
     video: dict[str, str] = field(default_factory=dict)
     disposition: int = 0
     chapters: Sequence[Chapter] = ()
@@ -171,7 +171,7 @@ class Marks:
 
 def assemble(
     path: Path,
-    film: Callable[[Path], Path],
+    video: Callable[[Path], Path],
     *extras: Extra,
     marks: Marks | None = None,
     shift: float = 0.0,
@@ -181,7 +181,7 @@ def assemble(
     before: Sequence[Extra] = (),
     through: str = ".mp4",
 ) -> Path:
-    """Write to `path` the pictures of `film` with `extras` after them and `before` ahead of them.
+    """Write to `path` the pictures of `video` with `extras` after them and `before` ahead of them.
 
     `shift` moves the pictures, in seconds; `retimed` gives each packet (number, pts in ticks) a pts
     of its own; `matrix` sets the display matrix; `options` are the muxer's; `through` is the
@@ -189,7 +189,7 @@ def assemble(
     """
     marks = marks or Marks()
     with tempfile.TemporaryDirectory() as folder:
-        made = film(Path(folder) / f"pictures{through}")
+        made = video(Path(folder) / f"pictures{through}")
         with (
             av.open(str(made)) as given,
             av.open(str(path), "w", container_options=options or {}) as out,
@@ -204,7 +204,7 @@ def assemble(
             if matrix is not None:
                 matrix(stream)
             ready += [extra.add(out) for extra in extras]
-            out.metadata.update(marks.film)
+            out.metadata.update(marks.file)
             if marks.chapters:
                 out.set_chapters([
                     {"id": n, "start": round(begin * 1000), "end": round(end * 1000),

@@ -9,7 +9,7 @@ from typing import Any
 
 from conformance import clips
 from conformance.cases import DEFAULT, VP9, X264, Case, Make
-from conformance.time_cases import film, heard
+from conformance.time_cases import heard, video
 from media.recordings import end_to_end, fragmented, joined, without_head, wrong_time
 
 _COPY_TIMES = {"mpegts_copyts": "1"}
@@ -28,7 +28,7 @@ def _at(seconds: float, frames: int = 20, sound: str = "aac", **how: Any) -> Mak
     """A recording with sound whose clock begins at `seconds`."""
     settings: dict[str, object] = {"options": {"bf": "2", "g": "10"}, **how}
     return heard(
-        film(frames=frames, **settings),
+        video(frames=frames, **settings),
         clips.Sound(sound, 8000 if sound == "aac" else 48000, start=seconds, seconds=frames / 25),
         shift=seconds,
         options=_COPY_TIMES,
@@ -39,7 +39,7 @@ def _at(seconds: float, frames: int = 20, sound: str = "aac", **how: Any) -> Mak
 def _silent(seconds: float, frames: int = 20, **how: Any) -> Make:
     settings: dict[str, object] = {"options": {"bf": "2", "g": "10"}, **how}
     return lambda path: clips.assemble(
-        path, film(frames=frames, **settings), shift=seconds, options=_COPY_TIMES
+        path, video(frames=frames, **settings), shift=seconds, options=_COPY_TIMES
     )
 
 
@@ -63,12 +63,12 @@ def _anew(
 
 
 def _cut(path: Path) -> Path:
-    return without_head(path, make=film(options={"bf": "2", "g": "10"}), packets=4)
+    return without_head(path, make=video(options={"bf": "2", "g": "10"}), packets=4)
 
 
 def _rest(path: Path) -> Path:
     """What `_cut` holds that decodes."""
-    return without_head(path, make=film(options={"bf": "2", "g": "10"}), packets=10)
+    return without_head(path, make=video(options={"bf": "2", "g": "10"}), packets=10)
 
 
 _FRAGMENTED = partial(fragmented, make=_at(0))

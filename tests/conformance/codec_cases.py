@@ -20,9 +20,9 @@ _X26 = {"g": "20", "crf": "12"}
 
 
 def made(codec: str, pix_fmt: str = "yuv420p", **options: str) -> Callable[..., Path]:
-    """A film of that codec at 25 frames a second."""
+    """A video of that codec at 25 frames a second."""
     return partial(
-        synthetic.film,
+        synthetic.video,
         codec=codec,
         pix_fmt=pix_fmt,
         pts=range(FRAMES),
@@ -35,15 +35,15 @@ H264 = made("libx264", **_X26)
 HEVC = made("libx265", **_X26)
 PLAIN_H264 = made("libx264", bf="0", **_X26)  # for containers that keep decoding times alone
 VP8 = made("libvpx", g="20", b="2M", crf="10")
-VP9_FILM = made("libvpx-vp9", **_VP9)
-AV1_FILM = made("libsvtav1", **_AV1)
+VP9_VIDEO = made("libvpx-vp9", **_VP9)
+AV1_VIDEO = made("libsvtav1", **_AV1)
 MPEG1 = made("mpeg1video", bf="2", **_MPEG)
-MPEG2_FILM = made("mpeg2video", bf="2", **_MPEG)
-MPEG4_FILM = made("mpeg4", **_MPEG)
+MPEG2_VIDEO = made("mpeg2video", bf="2", **_MPEG)
+MPEG4_VIDEO = made("mpeg4", **_MPEG)
 MPEG4_B = made("mpeg4", bf="2", **_MPEG)
-MJPEG_FILM = made("mjpeg", "yuvj420p", b="20M")
-PRORES_FILM = made("prores_ks", "yuv422p10le")
-FFV1_FILM = made("ffv1", g="20")
+MJPEG_VIDEO = made("mjpeg", "yuvj420p", b="20M")
+PRORES_VIDEO = made("prores_ks", "yuv422p10le")
+FFV1_VIDEO = made("ffv1", g="20")
 
 
 def _ours(name: str, make: Make, settings: tuple[str, ...], *suffixes: str) -> list[Case]:
@@ -75,20 +75,20 @@ CASES = [
     _moved("h264", H264, X264, ".flv", ".mkv"),
     *_ours("hevc", HEVC, X265, ".mp4", ".mov", ".mkv", ".ts"),
     _moved("hevc", HEVC, X265, ".flv", ".mp4"),
-    *_ours("vp9", VP9_FILM, VP9, ".webm", ".mkv", ".mp4"),
-    *_ours("av1", AV1_FILM, AV1, ".mp4", ".mkv", ".webm"),
-    _moved("av1", AV1_FILM, AV1, ".flv", ".mp4"),
-    *_ours("mpeg2", MPEG2_FILM, X264, ".ts", ".mkv", ".mp4", ".mov"),
-    _moved("mpeg2", MPEG2_FILM, X264, ".avi", ".mkv"),
-    _moved("mpeg2", MPEG2_FILM, X264, ".mpg", ".ts"),
-    *_ours("mpeg4", MPEG4_FILM, X264, ".mp4", ".mov", ".mkv", ".ts"),
-    _moved("mpeg4", MPEG4_FILM, X264, ".avi", ".mkv"),
+    *_ours("vp9", VP9_VIDEO, VP9, ".webm", ".mkv", ".mp4"),
+    *_ours("av1", AV1_VIDEO, AV1, ".mp4", ".mkv", ".webm"),
+    _moved("av1", AV1_VIDEO, AV1, ".flv", ".mp4"),
+    *_ours("mpeg2", MPEG2_VIDEO, X264, ".ts", ".mkv", ".mp4", ".mov"),
+    _moved("mpeg2", MPEG2_VIDEO, X264, ".avi", ".mkv"),
+    _moved("mpeg2", MPEG2_VIDEO, X264, ".mpg", ".ts"),
+    *_ours("mpeg4", MPEG4_VIDEO, X264, ".mp4", ".mov", ".mkv", ".ts"),
+    _moved("mpeg4", MPEG4_VIDEO, X264, ".avi", ".mkv"),
     _moved("mpeg4 with b-frames", MPEG4_B, X264, ".avi", ".mp4"),
-    *_ours("mjpeg", MJPEG_FILM, X264, ".mov", ".mp4", ".mkv"),
-    _moved("mjpeg", MJPEG_FILM, X264, ".avi", ".mp4"),
-    *_ours("prores", PRORES_FILM, PRORES, ".mov", ".mkv"),
-    *_ours("ffv1", FFV1_FILM, FFV1, ".mkv", ".mp4"),
-    _moved("ffv1", FFV1_FILM, FFV1, ".avi", ".mkv"),
+    *_ours("mjpeg", MJPEG_VIDEO, X264, ".mov", ".mp4", ".mkv"),
+    _moved("mjpeg", MJPEG_VIDEO, X264, ".avi", ".mp4"),
+    *_ours("prores", PRORES_VIDEO, PRORES, ".mov", ".mkv"),
+    *_ours("ffv1", FFV1_VIDEO, FFV1, ".mkv", ".mp4"),
+    _moved("ffv1", FFV1_VIDEO, FFV1, ".avi", ".mkv"),
     _moved("vp8", VP8, VP9, ".webm", ".webm"),
     _moved("vp8", VP8, X264, ".webm", ".mkv"),
     _moved("flv1", made("flv", **_MPEG), X264, ".flv", ".mp4"),
@@ -100,29 +100,30 @@ CASES = [
     _moved("h264", H264, X264, ".ts", ".mp4"),
     _moved("h264", H264, X264, ".ts", ".mkv"),
     _moved("hevc", HEVC, X265, ".mkv", ".ts"),
-    _moved("vp9", VP9_FILM, VP9, ".webm", ".mp4"),
+    _moved("vp9", VP9_VIDEO, VP9, ".webm", ".mp4"),
     Case("h264 to webm", H264, ".mp4", ".webm", refusal=f"webm{_NO_ROOM}"),
-    Case("prores to mp4", PRORES_FILM, ".mov", ".mp4", PRORES, refusal=f"mp4{_NO_ROOM}"),
-    Case("ffv1 to mov", FFV1_FILM, ".mkv", ".mov", FFV1, refusal=f"mov{_NO_ROOM}"),
-    Case("vp9 to ts", VP9_FILM, ".webm", ".ts", VP9, refusal=f"mpegts{_NO_ROOM}"),
+    Case("prores to mp4", PRORES_VIDEO, ".mov", ".mp4", PRORES, refusal=f"mp4{_NO_ROOM}"),
+    Case("ffv1 to mov", FFV1_VIDEO, ".mkv", ".mov", FFV1, refusal=f"mov{_NO_ROOM}"),
+    Case("vp9 to ts", VP9_VIDEO, ".webm", ".ts", VP9, refusal=f"mpegts{_NO_ROOM}"),
     Case("by mpeg2video", H264, settings=("output.codec=mpeg2video",),
          refusal="mpeg2video does not open"),
     Case("by mpeg4", H264, settings=("output.codec=mpeg4", "output.options.b=9000000")),
-    Case("by mjpeg", MJPEG_FILM, ".mov", None, ("output.codec=mjpeg", "output.options.b=30000000")),
+    Case("by mjpeg", MJPEG_VIDEO, ".mov", None,
+         ("output.codec=mjpeg", "output.options.b=30000000")),
     _by_default("hevc", HEVC, ".mkv", ".mp4"),
-    _by_default("av1", AV1_FILM, ".mkv", ".mp4"),
-    _by_default("vp9", VP9_FILM, ".webm", ".mkv"),
-    _by_default("ffv1", FFV1_FILM, ".avi", ".mkv"),
-    _by_default("prores", PRORES_FILM, ".mov", ".mkv"),
-    _by_default("mpeg2", MPEG2_FILM, ".ts", ".ts", "is written as h264"),
-    _by_default("mpeg4", MPEG4_FILM, ".avi", ".mp4", "is written as h264"),
-    _by_default("mjpeg", MJPEG_FILM, ".avi", ".mkv", "is written as h264"),
+    _by_default("av1", AV1_VIDEO, ".mkv", ".mp4"),
+    _by_default("vp9", VP9_VIDEO, ".webm", ".mkv"),
+    _by_default("ffv1", FFV1_VIDEO, ".avi", ".mkv"),
+    _by_default("prores", PRORES_VIDEO, ".mov", ".mkv"),
+    _by_default("mpeg2", MPEG2_VIDEO, ".ts", ".ts", "is written as h264"),
+    _by_default("mpeg4", MPEG4_VIDEO, ".avi", ".mp4", "is written as h264"),
+    _by_default("mjpeg", MJPEG_VIDEO, ".avi", ".mkv", "is written as h264"),
     _by_default("vp8", VP8, ".webm", ".webm", "is written as vp9"),
     _by_default("h264", H264, ".mkv", ".webm", "is written as vp9"),
-    _by_default("vp9", VP9_FILM, ".webm", ".ts", "is written as h264"),
-    _by_default("av1", AV1_FILM, ".mp4", ".mov", "is written as h264"),
-    _by_default("prores", PRORES_FILM, ".mov", ".mp4", "is written as h264"),
-    _by_default("ffv1", FFV1_FILM, ".mkv", ".mov", "is written as h264"),
+    _by_default("vp9", VP9_VIDEO, ".webm", ".ts", "is written as h264"),
+    _by_default("av1", AV1_VIDEO, ".mp4", ".mov", "is written as h264"),
+    _by_default("prores", PRORES_VIDEO, ".mov", ".mp4", "is written as h264"),
+    _by_default("ffv1", FFV1_VIDEO, ".mkv", ".mov", "is written as h264"),
     _by_default("png", made("png", "rgb24"), ".mov", ".mkv", "is written as h264"),
     _by_default("gif", made("gif", "rgb8"), ".gif", ".mp4", "is written as ffv1"),
     _never(".avi"),

@@ -1,4 +1,4 @@
-"""Films as they are written when nobody says how: what does not change is copied."""
+"""Videos as they are written when nobody says how: what does not change is copied."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OPEN_GOP = {
 }
 _CLOSED = {"g": "10", "crf": "14", "x265-params": "open-gop=0:log-level=none:pools=1"}
 _UNEVEN = [0, *np.cumsum(np.random.default_rng(5).integers(500, 1600, _FRAMES - 1)).tolist()]
-#: Films that are written with their own codec in their own container.
+#: Videos that are written with their own codec in their own container.
 _WHOLE = (
     *("h264 in mp4", "h264 in mov", "h264 in mkv", "h264 in ts"),
     *("hevc in mp4", "hevc in mkv", "hevc in ts"),
@@ -92,7 +92,7 @@ def _whole() -> Iterator[Case]:
 
 
 def _scene(number: int) -> NDArray[np.uint8]:
-    """A moving gradient, and two faces in the middle of the film."""
+    """A moving gradient, and two faces in the middle of the video."""
     picture = synthetic.picture(number, portraits.WIDTH, portraits.HEIGHT) // 2 + 60
     if number in _SEEN:
         picture = portraits.scene(number)
@@ -110,7 +110,7 @@ def _visited(codec: str = "libx264", pix_fmt: str = "yuv420p", **how: Any) -> Ma
         "options": {"g": "10", "crf": "14"} if codec.startswith("libx26") else {"g": "10"},
         "audio": 1,
     }
-    return partial(synthetic.film, **(settings | how))
+    return partial(synthetic.video, **(settings | how))
 
 
 def _joined(name: str, make: Make, suffix: str, target: str | None = None) -> Case:

@@ -1,4 +1,4 @@
-"""Films with faces, so that pictures are changed on their way through."""
+"""Videos with faces, so that pictures are changed on their way through."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FAST_VP9 = {"cpu-used": "8", "deadline": "realtime", "crf": "10", "b": "0"}
 
 def faces(**how: Any) -> Make:
     """Two faces that drift, with a tone."""
-    return partial(portraits.film, frames=_FRAMES, **how)
+    return partial(portraits.video, frames=_FRAMES, **how)
 
 
 def _quiet(codec: str, pix_fmt: str = "yuv420p", **how: Any) -> Make:
@@ -54,9 +54,9 @@ CASES = [
     _with("in mkv", faces(), ".mkv"),
     _with("in ts", faces(), ".ts"),
     _with("twice as large", faces(), settings=X264, scale=2),
-    _with("lying on their side", partial(portraits.rotated_film), shows=("rotation",)),
+    _with("lying on their side", partial(portraits.rotated_video), shows=("rotation",)),
     *(_with(f"turned by {90 * turns} without a tag",
-            partial(portraits.turned_film, turns=turns, frames=_FRAMES)) for turns in (1, 2, 3)),
+            partial(portraits.turned_video, turns=turns, frames=_FRAMES)) for turns in (1, 2, 3)),
     _with("interlaced", faces(interlaced=True, filters=["setfield=tff"]), shows=("fields",)),
     _with("interlaced bottom first in mkv", faces(interlaced=True, filters=["setfield=bff"]),
           ".mkv", shows=("fields",)),

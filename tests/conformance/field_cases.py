@@ -1,4 +1,4 @@
-"""Films in which a packet is not a picture: fields of H.264 apart, hidden frames of VP9 and AV1."""
+"""Videos in which a packet is not a frame: fields of H.264 apart, hidden frames of VP9 and AV1."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _fields(**how: Any) -> Make:
 
 def _hidden(codec: str, options: dict[str, str]) -> Make:
     return partial(
-        hidden_apart, film=partial(synthetic.film, codec=codec, options=options, frames=48)
+        hidden_apart, video=partial(synthetic.video, codec=codec, options=options, frames=48)
     )
 
 

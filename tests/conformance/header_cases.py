@@ -1,4 +1,4 @@
-"""Films whose codec headers change on the way: other parameter sets, other sample rates."""
+"""Videos whose codec headers change on the way: other parameter sets, other sample rates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from conformance.cases import DEFAULT, X264, X265, Case, Make, refused
 from media import portraits, synthetic
 from media.rejoined import headers_repeated, rejoined
 
-_FRAMES = 50  # of each of two films: spans begin within the second
+_FRAMES = 50  # of each of two videos: spans begin within the second
 _X264 = {"g": "15", "crf": "14", "bf": "2"}
 _X264_OTHER = {"g": "15", "crf": "14", "bf": "0", "x264-params": "cabac=0:asm=0:ref=2"}
 _X265 = {"g": "15", "crf": "14", "x265-params": "log-level=none:pools=1:open-gop=0"}
@@ -21,24 +21,24 @@ _SLOW: dict[str, Any] = {"audio": 1, "audio_rate": 8000}
 
 def _one(**how: Any) -> Make:
     given: dict[str, Any] = {"frames": _FRAMES, "options": _X264}
-    return partial(synthetic.film, **(given | how))
+    return partial(synthetic.video, **(given | how))
 
 
 def _two(second: dict[str, Any], *, through: str = ".mp4", **how: Any) -> Make:
-    """Two films in one; `how` of both, `second` what the second has otherwise."""
-    return partial(rejoined, films=(_one(**how), _one(**(how | second))), through=through)
+    """Two videos in one; `how` of both, `second` what the second has otherwise."""
+    return partial(rejoined, videos=(_one(**how), _one(**(how | second))), through=through)
 
 
 H264 = _two({"options": _X264_OTHER})
 HEVC = _two({"options": _X265_OTHER}, codec="libx265", options=_X265)
 AV1 = _two({"options": _AV1 | {"crf": "30"}}, codec="libsvtav1", options=_AV1)
 HEARD = _two({"options": _X264_OTHER, "audio_rate": 16000}, **_SLOW)
-TWICE = partial(headers_repeated, film=_one(options=_X264_OTHER, audio=1, audio_rate=44100))
-#: Faces in the first film alone: what would be copied is the second.
+TWICE = partial(headers_repeated, video=_one(options=_X264_OTHER, audio=1, audio_rate=44100))
+#: Faces in the first video alone: what would be copied is the second.
 SEEN = partial(
     rejoined,
-    films=(
-        partial(portraits.film, audio=0),
+    videos=(
+        partial(portraits.video, audio=0),
         _one(size=(portraits.WIDTH, portraits.HEIGHT), options=_X264_OTHER),
     ),
 )

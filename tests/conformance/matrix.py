@@ -28,7 +28,7 @@ _SIGNS = {"pass": "✓", "limit": "L", "fail": "✗", "-": ""}
 _ABSENT = Cell("-")
 _HEAD = """# Conformance
 
-Each case is a short film that is made on the spot, written by the real program, and held against
+Each case is a short video that is made on the spot, written by the real program, and held against
 its source, property by property: by PyAV, and by the ffprobe and ffmpeg programs where they are
 installed. `make conformance`, or
 
@@ -40,7 +40,7 @@ makes this page; `--only WORDS` runs the cases whose group or name holds the wor
 case runs in `make test` too, all of them in `.ci/run`.
 
 ✓ is the same as in the source; L differs, and the program said so in the words below the table;
-✗ differs and was not announced; nothing: the film has nothing of the kind. Where the encoder is
+✗ differs and was not announced; nothing: the video has nothing of the kind. Where the encoder is
 asked to lose nothing, "pictures" means that every sample of every picture is equal.
 
 """
@@ -76,13 +76,13 @@ def _say(*lines: str) -> None:
 
 def counts(rows: Sequence[Row]) -> str:
     """How many cases and properties passed, in one sentence each."""
-    films = Counter(row.verdict for row in rows)
+    videos = Counter(row.verdict for row in rows)
     cells = Counter(cell.verdict for row in rows for cell in row.cells.values())
     refused = sum(row.verdict == "limit" and not row.cells for row in rows)
     return (
-        f"{len(rows)} cases: {films['pass']} pass in full, {films['limit'] - refused} with a limit "
-        f"that is announced, {refused} are refused before the work, {films['fail']} fail, "
-        f"{films['skip']} were skipped.\n"
+        f"{len(rows)} cases: {videos['pass']} pass in full, {videos['limit'] - refused} with a "
+        f"limit that is announced, {refused} are refused before the work, {videos['fail']} fail, "
+        f"{videos['skip']} were skipped.\n"
         f"{sum(cells.values()) - cells['-']} properties compared: {cells['pass']} pass, "
         f"{cells['limit']} are announced limits, {cells['fail']} fail."
     )

@@ -1,6 +1,6 @@
 """What must be the same in the target as in the source: one function for each property.
 
-Each returns "" where both are the same, the difference in words, or None where the film has
+Each returns "" where both are the same, the difference in words, or None where the video has
 nothing of the kind.
 """
 
@@ -39,7 +39,7 @@ from conformance.readings import (
     told,
     track_difference,
 )
-from conformance.witness import Film, complaints
+from conformance.witness import Video, complaints
 from media.boxes import boxes_of, crop_of, projection_of
 from media.user_data import user_data_of
 
@@ -61,7 +61,7 @@ class Terms:
 
 #: The same where pictures can only be compared as RGB.
 CONVERTED = 5.0
-Property = Callable[[Film, Film, Terms], Verdict]  # source, target
+Property = Callable[[Video, Video, Terms], Verdict]  # source, target
 
 _SLACK = Fraction(1, 1000)  # lengths are written in the time bases of encoders
 _MOV_KEYS = {"handler_name", "vendor_id"}
@@ -70,7 +70,7 @@ _OLD = ("duration", "encoder")
 _ANEW = (*_OLD, "bps", "number_of_", "_statistics_", "vendor_id", "handler_name")
 
 
-def pts(source: Film, target: Film, terms: Terms) -> Verdict:
+def pts(source: Video, target: Video, terms: Terms) -> Verdict:
     """Every picture at its own time, to the tick of the target's container."""
     ours, theirs = times_of(target), times_of(source)
     if len(ours) != len(theirs):
@@ -79,7 +79,7 @@ def pts(source: Film, target: Film, terms: Terms) -> Verdict:
     return first_off(known, target.video.tick / 2)
 
 
-def clock(source: Film, target: Film, terms: Terms) -> Verdict:
+def clock(source: Video, target: Video, terms: Terms) -> Verdict:
     """Times rise, and begin where they are to begin: see `from_zero`, by which the source went."""
     times = [time for time in times_of(target) if time is not None]
     if not times:
@@ -94,10 +94,10 @@ def clock(source: Film, target: Film, terms: Terms) -> Verdict:
             return f"{name}: the time goes back after {seconds(known[back[0]])}"
     late = begin_of(target) - begin_of(source)
     off = abs(late) > max(target.video.tick, _SLACK)
-    return f"the film begins {seconds(late)} late" if off else ""
+    return f"the video begins {seconds(late)} late" if off else ""
 
 
-def duration(source: Film, target: Film, terms: Terms) -> Verdict:
+def duration(source: Video, target: Video, terms: Terms) -> Verdict:
     """The last picture is shown as long as in the source, where both say how long."""
     theirs, ours = source.video.end, target.video.end
     if theirs is None or ours is None:
@@ -106,13 +106,13 @@ def duration(source: Film, target: Film, terms: Terms) -> Verdict:
     return "" if abs(off) <= max(target.video.tick, _SLACK) else f"ends {seconds(off)} later"
 
 
-def frames(source: Film, target: Film, terms: Terms) -> Verdict:
+def frames(source: Video, target: Video, terms: Terms) -> Verdict:
     """As many pictures decode."""
     ours, theirs = len(target.pictures), len(source.pictures)
     return "" if ours == theirs else f"{ours} pictures instead of {theirs}"
 
 
-def size(source: Film, target: Film, terms: Terms) -> Verdict:
+def size(source: Video, target: Video, terms: Terms) -> Verdict:
     """Width and height, times the scale; of several sizes the largest."""
     theirs = {(w * terms.scale, h * terms.scale) for w, h in (p.size for p in source.pictures)}
     most = max(w * h for w, h in theirs)
@@ -122,7 +122,7 @@ def size(source: Film, target: Film, terms: Terms) -> Verdict:
     return "" if right else f"{ours} instead of {theirs}"
 
 
-def codec(source: Film, target: Film, terms: Terms) -> Verdict:
+def codec(source: Video, target: Video, terms: Terms) -> Verdict:
     """The codec of the pictures, where nobody asked for one."""
     if terms.codec_named:
         return None
@@ -130,13 +130,13 @@ def codec(source: Film, target: Film, terms: Terms) -> Verdict:
     return "" if ours == theirs else f"{ours} instead of {theirs}"
 
 
-def pixel_format(source: Film, target: Film, terms: Terms) -> Verdict:
+def pixel_format(source: Video, target: Video, terms: Terms) -> Verdict:
     """Depth, chroma, colour model and alpha."""
-    ours, theirs = (formats_of(film) for film in (target, source))
+    ours, theirs = (formats_of(video) for video in (target, source))
     return "" if ours == theirs else f"{', '.join(ours)} instead of {', '.join(theirs)}"
 
 
-def pictures(source: Film, target: Film, terms: Terms) -> Verdict:
+def pictures(source: Video, target: Video, terms: Terms) -> Verdict:
     """Each picture looks as it did: no other colours, order or alpha."""
     for number, (one, other) in enumerate(zip(source.frames, target.frames, strict=False)):
         off, exact = difference(one, other, terms.scale)
@@ -145,7 +145,7 @@ def pictures(source: Film, target: Film, terms: Terms) -> Verdict:
     return ""
 
 
-def colour(source: Film, target: Film, terms: Terms) -> Verdict:
+def colour(source: Video, target: Video, terms: Terms) -> Verdict:
     """Range, matrix, primaries, transfer and the place of chroma samples."""
     names = ("range", "matrix", "primaries", "transfer")
     found = []
@@ -162,9 +162,9 @@ def colour(source: Film, target: Film, terms: Terms) -> Verdict:
     return "; ".join(found)
 
 
-def light(source: Film, target: Film, terms: Terms) -> Verdict:
+def light(source: Video, target: Video, terms: Terms) -> Verdict:
     """Mastering display and content light level."""
-    if not any(any(p.light) for film in (source, target) for p in film.pictures):
+    if not any(any(p.light) for video in (source, target) for p in video.pictures):
         return None
     found = []
     for number, read in enumerate((mastering, levels)):
@@ -173,21 +173,21 @@ def light(source: Film, target: Film, terms: Terms) -> Verdict:
         if set(ours) != set(theirs):
             found.append(f"{listed(set(ours))} instead of {listed(set(theirs))}")
     if not found and source.second and target.second:
-        ours_told, theirs_told = (light_told(film) for film in (target, source))
+        ours_told, theirs_told = (light_told(video) for video in (target, source))
         if not theirs_told <= ours_told:
             found.append(f"ffprobe misses {listed(theirs_told - ours_told)} of the stream")
     return "; ".join(found)
 
 
-def aspect(source: Film, target: Film, terms: Terms) -> Verdict:
+def aspect(source: Video, target: Video, terms: Terms) -> Verdict:
     """The shape of a pixel, in each picture."""
     if source.second and target.second:
-        before, after = (shapes_of(film) for film in (source, target))
+        before, after = (shapes_of(video) for video in (source, target))
         if len(set(before)) > 1 and len(source.pictures) == len(target.pictures):
             return (
                 "" if before == after else f"{listed(set(after))} instead of {listed(set(before))}"
             )
-    theirs, ours = (film.aspect or Fraction(1) for film in (source, target))
+    theirs, ours = (video.aspect or Fraction(1) for video in (source, target))
     if theirs == ours == 1:
         return None
     if theirs != ours:
@@ -199,18 +199,18 @@ def aspect(source: Film, target: Film, terms: Terms) -> Verdict:
     return ""
 
 
-def rotation(source: Film, target: Film, terms: Terms) -> Verdict:
+def rotation(source: Video, target: Video, terms: Terms) -> Verdict:
     """The display matrix, number by number."""
-    theirs, ours = ({p.matrix for p in film.pictures} for film in (source, target))
+    theirs, ours = ({p.matrix for p in video.pictures} for video in (source, target))
     if theirs == ours == {b""}:
         return None
     return "" if theirs == ours else f"{matrix_words(ours)} instead of {matrix_words(theirs)}"
 
 
-def fields(source: Film, target: Film, terms: Terms) -> Verdict:
+def fields(source: Video, target: Video, terms: Terms) -> Verdict:
     """Interlacing, the field order of each picture, and fields that are shown twice."""
-    interlaced = any(p.interlaced for film in (source, target) for p in film.pictures)
-    repeats = [repeats_of(film) for film in (source, target)]
+    interlaced = any(p.interlaced for video in (source, target) for p in video.pictures)
+    repeats = [repeats_of(video) for video in (source, target)]
     if not interlaced and not any(map(any, repeats)):
         return None
     if source.first_field != target.first_field:
@@ -220,18 +220,18 @@ def fields(source: Film, target: Film, terms: Terms) -> Verdict:
     return ""
 
 
-def captions(source: Film, target: Film, terms: Terms) -> Verdict:
+def captions(source: Video, target: Video, terms: Terms) -> Verdict:
     """Closed captions that lie in the pictures."""
-    theirs, ours = ([p.captions for p in film.pictures] for film in (source, target))
+    theirs, ours = ([p.captions for p in video.pictures] for video in (source, target))
     if not any(theirs) and not any(ours):
         return None
     words = f"{sum(map(bool, ours))} of {sum(map(bool, theirs))} pictures have their captions"
     return "" if theirs == ours else words
 
 
-def user_data(source: Film, target: Film, terms: Terms) -> Verdict:
+def user_data(source: Video, target: Video, terms: Terms) -> Verdict:
     """What is put beside each picture in its packet, as cars put their telemetry."""
-    theirs, ours = (user_data_of(film.path) for film in (source, target))
+    theirs, ours = (user_data_of(video.path) for video in (source, target))
     if not theirs and not ours:
         return None
     if list(theirs.values()) != list(ours.values()):
@@ -239,26 +239,26 @@ def user_data(source: Film, target: Film, terms: Terms) -> Verdict:
     return first_off(list(zip(ours, theirs, strict=True)), target.video.tick / 2)
 
 
-def crop(source: Film, target: Film, terms: Terms) -> Verdict:
+def crop(source: Video, target: Video, terms: Terms) -> Verdict:
     """What the header cuts off of each picture."""
-    theirs, ours = (crop_of(film.path) for film in (source, target))
+    theirs, ours = (crop_of(video.path) for video in (source, target))
     if not theirs and not ours:
         return None
     scaled = {side: pixels * terms.scale for side, pixels in theirs.items()}
     return "" if ours == scaled else f"{ours} instead of {scaled}"
 
 
-def projection(source: Film, target: Film, terms: Terms) -> Verdict:
+def projection(source: Video, target: Video, terms: Terms) -> Verdict:
     """The sphere that pictures are mapped to, and how two views lie in them."""
-    theirs, ours = (projection_of(film.path) for film in (source, target))
+    theirs, ours = (projection_of(video.path) for video in (source, target))
     if theirs == (b"", None) == ours:
         return None
     return "" if theirs == ours else f"{ours} instead of {theirs}"
 
 
-def boxes(source: Film, target: Film, terms: Terms) -> Verdict:
+def boxes(source: Video, target: Video, terms: Terms) -> Verdict:
     """Boxes that FFmpeg does not know, byte by byte."""
-    theirs, ours = (boxes_of(film.path) for film in (source, target))
+    theirs, ours = (boxes_of(video.path) for video in (source, target))
     if not theirs:
         return None
     if target.path.suffix not in (".mp4", ".mov"):  # there a sphere is said otherwise
@@ -267,7 +267,7 @@ def boxes(source: Film, target: Film, terms: Terms) -> Verdict:
     return f"{', '.join(lost)}: lost or changed" if lost else ""
 
 
-def streams(source: Film, target: Film, terms: Terms) -> Verdict:
+def streams(source: Video, target: Video, terms: Terms) -> Verdict:
     """Every packet of every other stream: payload, time, length, and what decoders are told."""
     if not source.others and not target.others:
         return None
@@ -278,7 +278,7 @@ def streams(source: Film, target: Film, terms: Terms) -> Verdict:
     return "; ".join(said for said in found if said)
 
 
-def sync(source: Film, target: Film, terms: Terms) -> Verdict:
+def sync(source: Video, target: Video, terms: Terms) -> Verdict:
     """How much later than the pictures each other stream begins."""
     found, compared = [], False
     for number, (one, other) in enumerate(zip(source.others, target.others, strict=False)):
@@ -291,9 +291,9 @@ def sync(source: Film, target: Film, terms: Terms) -> Verdict:
     return "; ".join(found) if compared else None
 
 
-def metadata(source: Film, target: Film, terms: Terms) -> Verdict:
-    """What the film and its streams are said to be; the program's own comment may be added."""
-    found = [lost_tags("film", source.metadata, target.metadata, _WRITER_KEYS)]
+def metadata(source: Video, target: Video, terms: Terms) -> Verdict:
+    """What the video and its streams are said to be; the program's own comment may be added."""
+    found = [lost_tags("video", source.metadata, target.metadata, _WRITER_KEYS)]
     known = set(source.metadata.items())
     pairs = zip([source.video, *source.others], [target.video, *target.others], strict=False)
     for number, (one, other) in enumerate(pairs):
@@ -305,25 +305,25 @@ def metadata(source: Film, target: Film, terms: Terms) -> Verdict:
     return "; ".join(said for said in found if said)
 
 
-def languages(source: Film, target: Film, terms: Terms) -> Verdict:
+def languages(source: Video, target: Video, terms: Terms) -> Verdict:
     """The language of each stream."""
     theirs, ours = (
-        [language_of(t) for t in (film.video, *film.others)] for film in (source, target)
+        [language_of(t) for t in (video.video, *video.others)] for video in (source, target)
     )
     if not any(theirs) and not any(ours):
         return None
     return "" if theirs == ours else f"{ours} instead of {theirs}"
 
 
-def dispositions(source: Film, target: Film, terms: Terms) -> Verdict:
+def dispositions(source: Video, target: Video, terms: Terms) -> Verdict:
     """Which streams are the default, forced, for the deaf, ..."""
-    theirs, ours = (dispositions_of(film) for film in (source, target))
+    theirs, ours = (dispositions_of(video) for video in (source, target))
     if theirs == ours == dispositions_of(source, said=False):
         return None
     return "" if theirs == ours else f"{flag_words(ours)} instead of {flag_words(theirs)}"
 
 
-def chapters(source: Film, target: Film, terms: Terms) -> Verdict:
+def chapters(source: Video, target: Video, terms: Terms) -> Verdict:
     """Chapters, to a millisecond, with their titles."""
     if not source.chapters and not target.chapters:
         return None
@@ -336,7 +336,7 @@ def chapters(source: Film, target: Film, terms: Terms) -> Verdict:
     return ""
 
 
-def attachments(source: Film, target: Film, terms: Terms) -> Verdict:
+def attachments(source: Video, target: Video, terms: Terms) -> Verdict:
     """Attached files and covers, byte by byte."""
     if not any((source.attachments, source.covers, target.attachments, target.covers)):
         return None
@@ -346,7 +346,7 @@ def attachments(source: Film, target: Film, terms: Terms) -> Verdict:
     return "" if same else f"{target.attachments} instead of {source.attachments}"
 
 
-def plays(source: Film, target: Film, terms: Terms) -> Verdict:
+def plays(source: Video, target: Video, terms: Terms) -> Verdict:
     """The ffmpeg program decodes all of it without a word, where the source makes it say none."""
     said = target.complaints
     if not said or complaints(source.path):

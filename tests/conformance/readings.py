@@ -1,4 +1,4 @@
-"""What a film shows of itself, made fit to be compared, and differences in words."""
+"""What a video shows of itself, made fit to be compared, and differences in words."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from conformance.witness import Film, Passed, Picture, Track
+from conformance.witness import Passed, Picture, Track, Video
 
 #: What ffprobe says of colours that are left open.
 UNKNOWN = {None, "unknown", "unspecified"}
 _SHOWN_ELSEWHERE = ("language", "alpha_mode", "stereo_mode")  # in properties of their own
 
 
-def times_of(film: Film) -> list[Fraction | None]:
-    """When each picture is shown, None where the film does not say."""
-    shown = [p.pts for p in film.pictures if p.pts is not None]
-    if len(shown) == len(film.pictures):
+def times_of(video: Video) -> list[Fraction | None]:
+    """When each picture is shown, None where the video does not say."""
+    shown = [p.pts for p in video.pictures if p.pts is not None]
+    if len(shown) == len(video.pictures):
         return [*sorted(shown)]  # AVI keeps times of decoding alone
-    packets = sorted(p.pts for p in film.video.packets if p.pts is not None)
-    if len(packets) == len(film.pictures):
+    packets = sorted(p.pts for p in video.video.packets if p.pts is not None)
+    if len(packets) == len(video.pictures):
         return list(packets)
-    return [p.pts for p in film.pictures]
+    return [p.pts for p in video.pictures]
 
 
 def keeps_clock(path: Path) -> bool:
-    """Whether a film in that container begins at whatever time its clock shows."""
+    """Whether a video in that container begins at whatever time its clock shows."""
     return path.suffix in (".ts", ".m2ts", ".nut")
 
 
-def begin_of(film: Film) -> Fraction:
+def begin_of(video: Video) -> Fraction:
     """When the first picture or sound is to be seen or heard."""
-    shown = [time for time in times_of(film) if time is not None]
-    heard = [_heard(t, p) for t in film.others if t.kind in ("audio", "video") for p in t.packets]
+    shown = [time for time in times_of(video) if time is not None]
+    heard = [_heard(t, p) for t in video.others if t.kind in ("audio", "video") for p in t.packets]
     return min([*shown, *(time for time in heard if time is not None)], default=Fraction(0))
 
 
@@ -56,26 +56,26 @@ def _heard(track: Track, packet: Passed) -> Fraction | None:
     return None if packet.pts is None else packet.pts + Fraction(skipped, rate)
 
 
-def from_zero(film: Film, target: Path) -> Film:
-    """The film with the times that it is to have in a target: where no clock is kept, from 0 on.
+def from_zero(video: Video, target: Path) -> Video:
+    """The video with the times that it is to have in a target: where no clock is kept, from 0 on.
 
     What lies before 0 elsewhere than in broadcasts is there to be skipped; what edit lists say is
     meant so.
     """
-    begin = begin_of(film)
-    broadcast = film.path.suffix in (".ts", ".m2ts", ".mpg", ".vob")
-    indexed = film.path.suffix in (".mp4", ".mov") and b"moof" not in film.path.read_bytes()
+    begin = begin_of(video)
+    broadcast = video.path.suffix in (".ts", ".m2ts", ".mpg", ".vob")
+    indexed = video.path.suffix in (".mp4", ".mov") and b"moof" not in video.path.read_bytes()
     if keeps_clock(target) or indexed or not begin or (begin < 0 and not broadcast):
-        return film
-    end = film.video.end
+        return video
+    end = video.video.end
     return replace(
-        film,
-        video=replace(_earlier(film.video, begin), end=None if end is None else end - begin),
-        others=tuple(_earlier(track, begin) for track in film.others),
+        video,
+        video=replace(_earlier(video.video, begin), end=None if end is None else end - begin),
+        others=tuple(_earlier(track, begin) for track in video.others),
         pictures=tuple(
-            replace(p, pts=None if p.pts is None else p.pts - begin) for p in film.pictures
+            replace(p, pts=None if p.pts is None else p.pts - begin) for p in video.pictures
         ),
-        chapters=tuple((max(a - begin, Fraction(0)), b - begin, t) for a, b, t in film.chapters),
+        chapters=tuple((max(a - begin, Fraction(0)), b - begin, t) for a, b, t in video.chapters),
     )
 
 
@@ -93,9 +93,9 @@ def first_off(pairs: Sequence[tuple[Fraction, Fraction]], allowed: Fraction) -> 
     return f"{len(off)} of {len(pairs)} off, number {off[0]} by {seconds(ours - theirs)}"
 
 
-def formats_of(film: Film) -> list[str]:
+def formats_of(video: Video) -> list[str]:
     """What a picture's samples can hold, whatever their order in memory."""
-    return sorted({_holds(p.format) for p in film.pictures})
+    return sorted({_holds(p.format) for p in video.pictures})
 
 
 def _holds(name: str) -> str:
@@ -172,18 +172,18 @@ def colour_tag(picture: Picture, number: int) -> int:
     return 2 if (number, tag) == (1, 0) else tag
 
 
-def colour_keys(film: Film) -> Iterator[str]:
-    """What ffprobe tells of colours in films of that kind."""
-    kinds = [av.VideoFormat(p.format, 64, 64) for p in film.pictures[:1]]
+def colour_keys(video: Video) -> Iterator[str]:
+    """What ffprobe tells of colours in videos of that kind."""
+    kinds = [av.VideoFormat(p.format, 64, 64) for p in video.pictures[:1]]
     if all(kind.is_rgb for kind in kinds):
         return
     yield from ("color_range", "color_space", "color_primaries", "color_transfer")
 
 
-def chroma_moved(source: Film, target: Film) -> list[str]:
+def chroma_moved(source: Video, target: Video) -> list[str]:
     """Where chroma lies now, if it did not lie there."""
-    halved = all("32x32" in formats_of(film)[0] for film in (source, target))
-    after, before = (told(film, "chroma_location") for film in (target, source))
+    halved = all("32x32" in formats_of(video)[0] for video in (source, target))
+    after, before = (told(video, "chroma_location") for video in (target, source))
     if not halved or before in UNKNOWN or after == before:
         return []
     if (before, after) == ("left", None):  # which is what it means
@@ -191,15 +191,15 @@ def chroma_moved(source: Film, target: Film) -> list[str]:
     return [f"chroma lies {after} instead of {before}"]
 
 
-def told(film: Film, key: str) -> object:
+def told(video: Video, key: str) -> object:
     """What ffprobe says of the pictures."""
-    assert film.second is not None
-    return film.second["streams"][0].get(key)
+    assert video.second is not None
+    return video.second["streams"][0].get(key)
 
 
-def light_told(film: Film) -> set[str]:
+def light_told(video: Video) -> set[str]:
     """The kinds of light levels that ffprobe finds in the stream itself."""
-    kinds = told(film, "side_data_list")
+    kinds = told(video, "side_data_list")
     names = (
         {str(kind.get("side_data_type")) for kind in kinds} if isinstance(kinds, list) else set()
     )
@@ -218,22 +218,22 @@ def levels(data: bytes) -> tuple[int, ...]:
     return struct.unpack("=2I", data[:8]) if len(data) >= 8 else ()
 
 
-def repeats_of(film: Film) -> list[int]:
+def repeats_of(video: Video) -> list[int]:
     """For each picture, how many more fields it is shown for; without ffprobe, one for each."""
-    if film.second is None:
-        return [1] * film.repeated
-    return [int(f.get("repeat_pict", 0)) for f in film.second.get("frames", [])]
+    if video.second is None:
+        return [1] * video.repeated
+    return [int(f.get("repeat_pict", 0)) for f in video.second.get("frames", [])]
 
 
-def shapes_of(film: Film) -> list[object]:
+def shapes_of(video: Video) -> list[object]:
     """The shape of the pixels of each picture as ffprobe says it."""
-    assert film.second is not None
-    return [f.get("sample_aspect_ratio") for f in film.second.get("frames", [])]
+    assert video.second is not None
+    return [f.get("sample_aspect_ratio") for f in video.second.get("frames", [])]
 
 
-def field_words(film: Film) -> str:
+def field_words(video: Video) -> str:
     """The first field of each picture by a letter, runs as counts."""
-    said = "".join((name or "p")[0] for name in film.first_field)
+    said = "".join((name or "p")[0] for name in video.first_field)
     return re.sub(r"(.)\1{3,}", lambda m: f"{m[1]}*{len(m[0])}", said)
 
 
@@ -273,9 +273,9 @@ def _same_header(one: Track, other: Track) -> bool:
     return before == after
 
 
-def lead_of(film: Film, track: Track) -> Fraction | None:
+def lead_of(video: Video, track: Track) -> Fraction | None:
     """How much later than the pictures a stream begins, in seconds."""
-    shown = [time for time in times_of(film) if time is not None]
+    shown = [time for time in times_of(video) if time is not None]
     timed = [p.pts for p in track.packets if p.pts is not None]
     return min(timed) - shown[0] if timed and shown else None
 
@@ -300,9 +300,9 @@ def language_of(track: Track) -> str | None:
     return None if given == "und" else given
 
 
-def dispositions_of(film: Film, *, said: bool = True) -> list[Disposition]:
+def dispositions_of(video: Video, *, said: bool = True) -> list[Disposition]:
     """As players take them: of each kind the first is the default where none is said to be."""
-    tracks = [film.video, *film.others]
+    tracks = [video.video, *video.others]
     found = [track.disposition if said else Disposition(0) for track in tracks]
     for kind in {track.kind for track in tracks}:
         which = [n for n, track in enumerate(tracks) if track.kind == kind]

@@ -12,13 +12,13 @@ from media import recorders, synthetic
 _TIMELESS = dict.fromkeys(("pts", "duration", "streams", "sync"), "has no times")
 
 
-def _film(codec: str, **how: Any) -> Make:
+def _video(codec: str, **how: Any) -> Make:
     given: dict[str, Any] = {"time_base": Fraction(1, 25), "pts": range(30)} | how
-    return partial(synthetic.film, codec=codec, **given)
+    return partial(synthetic.video, codec=codec, **given)
 
 
 def _bare(name: str, codec: str, suffix: str, settings: tuple[str, ...] = X264, **how: Any) -> Case:
-    return Case(f"bare {name}", _film(codec, **how), suffix, ".mkv", settings, limits=_TIMELESS)
+    return Case(f"bare {name}", _video(codec, **how), suffix, ".mkv", settings, limits=_TIMELESS)
 
 
 _MPEG = {"b": "4000000", "g": "6", "bf": "2"}
@@ -33,7 +33,7 @@ CASES = [
     _bare("mpeg2", "mpeg2video", ".m2v", options=_MPEG),
     _bare("mpeg4", "mpeg4", ".m4v", options=_MPEG, format="m4v"),
     _bare("av1", "libsvtav1", ".obu", AV1, options={"preset": "11"}),
-    Case("dav", partial(recorders.dhav, make=_film("libx264", options={"bf": "0"})), ".dav",
+    Case("dav", partial(recorders.dhav, make=_video("libx264", options={"bf": "0"})), ".dav",
          ".mkv"),
-    Case("dav with b-frames", partial(recorders.dhav, make=_film("libx264")), ".dav", ".mkv"),
+    Case("dav with b-frames", partial(recorders.dhav, make=_video("libx264")), ".dav", ".mkv"),
 ]  # fmt: skip

@@ -34,7 +34,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A case, and what became of each property; `words` where there was no film to compare."""
+    """A case, and what became of each property; `words` where there was no video to compare."""
 
     case: Case
     verdict: str  # "pass", "limit", "fail" or "skip"
@@ -50,14 +50,14 @@ class Row:
 
 
 def run(case: Case, folder: Path) -> Row:
-    """Make the film in `folder`, enhance it there, and compare."""
+    """Make the video in `folder`, enhance it there, and compare."""
     if case.lacks:
         return Row(case, "skip", f"{case.lacks} is not installed")
     _leave_modules_alone()
     try:
         source = case.make(folder / f"in{case.suffix}")
     except FFmpegError as error:
-        return Row(case, "fail", f"the film cannot be made: {describe(error)}")
+        return Row(case, "fail", f"the video cannot be made: {describe(error)}")
     like = case.like(folder / f"like{case.suffix}") if case.like is not None else source
     programs = Programs(like, play=False)
     target = folder / f"out{case.written}"
@@ -110,7 +110,7 @@ def _with_copies(row: Row, target: Path) -> Row:
 def compare(
     case: Case, source: Programs, target: Path, faces: int, warnings: tuple[str, ...]
 ) -> Row:
-    """Hold two films against each other, property by property."""
+    """Hold two videos against each other, property by property."""
     begun = Programs(target, play=True)
     before = from_zero(look(source.path, source), target)
     try:
@@ -126,7 +126,7 @@ def compare(
         announced = next((w for w in warnings if case.limits.get(name, "\n") in w), None)
         if said is None:
             lost = name in case.shows
-            cells[name] = Cell("fail", "the film does not show it") if lost else Cell("-")
+            cells[name] = Cell("fail", "the video does not show it") if lost else Cell("-")
         elif not said:
             cells[name] = Cell("pass")
         elif announced is not None:

@@ -15,11 +15,11 @@ from conformance.clips import Attached, Captions, Cover, Data, Extra, Marks, Sec
 from media import synthetic
 from media.patches import measured
 
-_FILM = partial(synthetic.film, frames=25)
+_VIDEO = partial(synthetic.video, frames=25)
 _VP9 = {"cpu-used": "8", "deadline": "realtime", "crf": "10", "b": "0"}
-_VP9_FILM = partial(synthetic.film, codec="libvpx-vp9", options=_VP9, frames=25)
-_AVI_FILM = partial(
-    synthetic.film,
+_VP9_VIDEO = partial(synthetic.video, codec="libvpx-vp9", options=_VP9, frames=25)
+_AVI_VIDEO = partial(
+    synthetic.video,
     codec="mpeg4",
     pts=range(25),
     time_base=Fraction(1, 25),
@@ -31,7 +31,7 @@ _PGS = Captions("hdmv_pgs_subtitle", clips.pgs(96, 64), "eng")
 _PNG = Attached("cover.png", "image/png", clips.still("png"))
 _CHAPTERS = Marks(chapters=[(0.0, 0.4, "Beginning"), (0.4, 1.0, "Ende - schön")])
 _TAGS = {
-    "title": "A film - ein Film",
+    "title": "A video - ein Video",
     "artist": "Somebody",
     "comment": "first cut",
     "date": "1999",
@@ -43,8 +43,8 @@ _DEAF = Disposition.hearing_impaired
 _HOMELESS = "fits no container and is left out"
 
 
-def _with(*extras: Extra, film: Make = _FILM, **how: Any) -> Make:
-    return lambda path: assemble(path, film, *extras, **how)
+def _with(*extras: Extra, video: Make = _VIDEO, **how: Any) -> Make:
+    return lambda path: assemble(path, video, *extras, **how)
 
 
 def _heard(name: str, suffix: str, *sounds: Sound, target: str | None = None) -> Case:
@@ -58,9 +58,9 @@ def _read(name: str, suffix: str, *extras: Extra, **how: Any) -> Case:
 
 def _previewed(name: str, suffix: str, *sounds: Sound, **how: Any) -> Case:
     """A small copy of the pictures ahead of them, as cameras write it."""
-    small = partial(synthetic.film, frames=25, size=(48, 32))
+    small = partial(synthetic.video, frames=25, size=(48, 32))
     make = _with(*sounds, before=(Second(small),), **how)
-    return Case(f"preview ahead of the film in {name}", make, suffix, shows=("streams", "sync"))
+    return Case(f"preview ahead of the video in {name}", make, suffix, shows=("streams", "sync"))
 
 
 def _in_transport(*extras: Extra) -> Make:
@@ -74,11 +74,11 @@ def _left_out(case: Case, muxer: str, *beside: str) -> list[Case]:
 
 
 def _in_avi(sound: Sound) -> Make:
-    return _with(sound, film=_AVI_FILM, through=".avi")
+    return _with(sound, video=_AVI_VIDEO, through=".avi")
 
 
 def _sidelong(path: Path) -> Path:
-    return synthetic.film(path, frames=25, codec="libx265")
+    return synthetic.video(path, frames=25, codec="libx265")
 
 
 SOUNDS = [
@@ -94,9 +94,9 @@ SOUNDS = [
     _heard("eac3 5.1", ".mkv", Sound("eac3", **_SURROUND)),
     _heard("opus", ".mkv", Sound("libopus", **_STEREO)),
     _heard("opus", ".mp4", Sound("libopus", **_STEREO)),
-    Case("opus in webm", _with(Sound("libopus", **_STEREO), film=_VP9_FILM), ".webm",
+    Case("opus in webm", _with(Sound("libopus", **_STEREO), video=_VP9_VIDEO), ".webm",
          settings=VP9, shows=("streams", "sync")),
-    Case("vorbis in webm", _with(Sound("vorbis", **_STEREO), film=_VP9_FILM), ".webm",
+    Case("vorbis in webm", _with(Sound("vorbis", **_STEREO), video=_VP9_VIDEO), ".webm",
          settings=VP9, shows=("streams", "sync")),
     _heard("flac", ".mkv", Sound("flac")),
     _heard("flac", ".mp4", Sound("flac")),
@@ -119,7 +119,7 @@ SOUNDS = [
     Case("ac3 in ts to mkv", _in_transport(Sound("ac3", start=1.0, **_STEREO)), ".ts", ".mkv",
          shows=("streams", "sync")),
     *_left_out(Case("flac to ts", _with(Sound("flac")), ".mkv", ".ts"), "mpegts"),
-    *_left_out(Case("aac to webm", _with(Sound(), film=_VP9_FILM), ".mkv", ".webm", VP9), "webm"),
+    *_left_out(Case("aac to webm", _with(Sound(), video=_VP9_VIDEO), ".mkv", ".webm", VP9), "webm"),
     _heard("three sounds", ".mp4", Sound(language="eng"), Sound("ac3", language="deu", **_STEREO),
            Sound(language="fra", title="Commentary")),
     _heard("six sounds", ".mkv", *(Sound(language=x) for x in
@@ -134,7 +134,7 @@ SOUNDS = [
          shows=("streams", "sync")),
     Case("sound ahead of the pictures in ts", _with(before=(Sound(start=1.0),), shift=1.0,
          options={"mpegts_copyts": "1"}), ".ts", shows=("streams", "sync")),
-    Case("no sound", _FILM),
+    Case("no sound", _VIDEO),
 ]  # fmt: skip
 
 CAPTIONS = [
@@ -144,7 +144,7 @@ CAPTIONS = [
     _read("ass", ".mkv", Captions("ass", language="jpn"), Attached()),
     _read("pgs", ".mkv", _PGS),
     _read("webvtt", ".mkv", Captions("webvtt")),
-    Case("webvtt in webm", _with(Captions("webvtt"), film=_VP9_FILM), ".webm", settings=VP9,
+    Case("webvtt in webm", _with(Captions("webvtt"), video=_VP9_VIDEO), ".webm", settings=VP9,
          shows=("streams",)),
     Case("pgs in m2ts", _in_transport(_PGS), ".m2ts", shows=("streams",)),
     Case("dvb subtitles in ts", _in_transport(Captions("dvbsub", [
@@ -154,7 +154,7 @@ CAPTIONS = [
          limits={"streams": "becomes mov_text"}),
     Case("mov_text to mkv", _with(Captions("mov_text", language="deu")), ".mp4", ".mkv",
          limits={"streams": "becomes subrip"}),
-    Case("srt to webm", _with(Captions(), film=_VP9_FILM), ".mkv", ".webm", VP9,
+    Case("srt to webm", _with(Captions(), video=_VP9_VIDEO), ".mkv", ".webm", VP9,
          limits={"streams": "becomes webvtt"}),
     *refused(Case("ass to mp4", _with(Captions("ass")), ".mkv", ".mp4"),
              "mp4 cannot hold the styles and places of stream 1", streams="becomes mov_text"),
@@ -168,7 +168,7 @@ CAPTIONS = [
 REST = [
     *(Case(f"chapters in {s[1:]}", _with(Sound(), marks=_CHAPTERS), s, shows=("chapters",))
       for s in (".mp4", ".mov", ".mkv")),
-    Case("chapters in webm", _with(film=_VP9_FILM, marks=_CHAPTERS), ".webm", settings=VP9,
+    Case("chapters in webm", _with(video=_VP9_VIDEO, marks=_CHAPTERS), ".webm", settings=VP9,
          shows=("chapters",)),
     Case("chapters mkv to mp4", _with(marks=_CHAPTERS), ".mkv", ".mp4", shows=("chapters",)),
     Case("chapters mp4 to mkv", _with(marks=_CHAPTERS), ".mp4", ".mkv", shows=("chapters",)),
@@ -222,20 +222,20 @@ REST = [
     Case("two video streams in mkv", _with(Sound(), Second(_sidelong)), ".mkv",
          shows=("streams", "sync")),
     Case("two video streams in mp4", _with(Second(_sidelong), Sound()), shows=("streams", "sync")),
-    Case("two video streams in ts", _in_transport(Second(_FILM), Sound(start=1.0)), ".ts",
+    Case("two video streams in ts", _in_transport(Second(_VIDEO), Sound(start=1.0)), ".ts",
          shows=("streams",)),
     _previewed("mp4", ".mp4", Sound()),
     _previewed("mov", ".mov", Sound()),
     _previewed("mkv", ".mkv", Sound("flac")),
     _previewed("ts", ".ts", Sound(start=1.0), shift=1.0, options={"mpegts_copyts": "1"}),
     Case("all at once in mkv", _with(Sound("flac", language="eng"), Sound("ac3", **_STEREO),
-         Captions(language="deu"), Captions("ass"), _PGS, Second(_FILM), Attached(), _PNG,
+         Captions(language="deu"), Captions("ass"), _PGS, Second(_VIDEO), Attached(), _PNG,
          marks=Marks(_TAGS, {"language": "jpn"}, 0, _CHAPTERS.chapters)), ".mkv",
          shows=("streams", "sync", "chapters", "attachments", "languages")),
     Case("all at once in mp4", _with(Sound(language="eng"), Sound("ac3", **_STEREO),
          Captions("mov_text", language="deu"), Cover(),
          marks=Marks(_TAGS, {"language": "jpn"}, 0, _CHAPTERS.chapters)),
          shows=("streams", "sync", "chapters", "attachments", "languages")),
-    Case("ffv1 and flac in mkv", _with(Sound("flac"), film=partial(
-        synthetic.film, codec="ffv1", frames=12)), ".mkv", settings=FFV1, shows=("streams",)),
+    Case("ffv1 and flac in mkv", _with(Sound("flac"), video=partial(
+        synthetic.video, codec="ffv1", frames=12)), ".mkv", settings=FFV1, shows=("streams",)),
 ]  # fmt: skip

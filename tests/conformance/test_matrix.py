@@ -61,8 +61,8 @@ def test_names_are_unique_and_properties_exist() -> None:
 )
 def test_a_difference_is_seen(spoil: dict[str, object], told: set[str], tmp_path: Path) -> None:
     base: dict[str, object] = {"frames": 20, "audio": 1, "options": {"qp": "0"}}
-    one = synthetic.film(tmp_path / "one.mp4", **base)  # type: ignore[arg-type]
-    other = synthetic.film(tmp_path / "other.mp4", **(base | spoil))  # type: ignore[arg-type]
+    one = synthetic.video(tmp_path / "one.mp4", **base)  # type: ignore[arg-type]
+    other = synthetic.video(tmp_path / "other.mp4", **(base | spoil))  # type: ignore[arg-type]
     assert not held(one, one).failures
     row = held(one, other)
     found = {name for name, cell in row.cells.items() if cell.verdict == "fail"}
@@ -77,8 +77,8 @@ def test_a_difference_is_seen(spoil: dict[str, object], told: set[str], tmp_path
 
 
 def test_tags_and_their_loss_are_seen(tmp_path: Path) -> None:
-    one = synthetic.film(tmp_path / "one.mkv", metadata={"title": "A film"}, audio=1, frames=8)
-    other = synthetic.film(tmp_path / "other.mkv", audio=1, frames=8)
+    one = synthetic.video(tmp_path / "one.mkv", metadata={"title": "A video"}, audio=1, frames=8)
+    other = synthetic.video(tmp_path / "other.mkv", audio=1, frames=8)
     spoken = tmp_path / "spoken.mkv"
     with av.open(str(one)) as given, av.open(str(spoken), "w") as out:
         pairs = {s.index: out.add_stream_from_template(s, opaque=True) for s in given.streams}
@@ -89,19 +89,19 @@ def test_tags_and_their_loss_are_seen(tmp_path: Path) -> None:
             if packet.size:
                 packet.stream = pairs[packet.stream.index]
                 out.mux_one(packet)
-    assert held(one, other).failures == ["metadata: film's title is None instead of 'A film'"]
+    assert held(one, other).failures == ["metadata: video's title is None instead of 'A video'"]
     told = {said.split(":")[0] for said in held(one, spoken).failures}
     assert told == {"languages", "dispositions"}
 
 
-def test_what_the_film_must_show_is_asked_for(tmp_path: Path) -> None:
+def test_what_the_video_must_show_is_asked_for(tmp_path: Path) -> None:
     one = synthetic.plain(tmp_path / "one.mp4", frames=4)
     case = Case("dull", synthetic.plain, shows=("light", "pts"))
     row = compare(case, Programs(one, play=False), one, 0, ())
-    assert row.failures == ["light: the film does not show it"]
+    assert row.failures == ["light: the video does not show it"]
 
 
 def held(one: Path, other: Path, limits: Mapping[str, str] | None = None, *warnings: str) -> Row:
-    """Two films held against each other, as if the second had been made of the first."""
+    """Two videos held against each other, as if the second had been made of the first."""
     case = Case("spoiled", synthetic.plain, limits=limits or {})
     return compare(case, Programs(one, play=False), other, 0, warnings)

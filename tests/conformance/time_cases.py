@@ -21,7 +21,7 @@ UNEVEN = [0, *np.cumsum(_RNG.integers(100, 2000, 29)).tolist()]  # ticks of 1/12
 UNEVEN_MS = [round(t / 12.8) for t in UNEVEN]
 _MS = Fraction(1, 1000)
 _BASE = Fraction(1, 25)
-_NTSC, _FILM = Fraction(1001, 30000), Fraction(1001, 24000)
+_NTSC, _VIDEO = Fraction(1001, 30000), Fraction(1001, 24000)
 _FAST_VP9 = {"cpu-used": "8", "deadline": "realtime", "crf": "10", "b": "0"}
 _TFF, _BFF = ["setfield=tff"], ["setfield=bff"]
 #: Two frames of every four are made of the fields of two pictures, as on NTSC tape.
@@ -29,13 +29,13 @@ _TELECINE = ["fps=24", "telecine=pattern=23", *_TFF]
 _COPY_TIMES = {"mpegts_copyts": "1"}
 
 
-def film(**how: object) -> Make:
-    """A film of synthetic pictures."""
-    return partial(synthetic.film, **how)  # type: ignore[arg-type]
+def video(**how: object) -> Make:
+    """A video of synthetic pictures."""
+    return partial(synthetic.video, **how)  # type: ignore[arg-type]
 
 
 def heard(make: Make, *sounds: clips.Extra, **how: object) -> Make:
-    """The film with a tone beside it, or with what is given."""
+    """The video with a tone beside it, or with what is given."""
     return lambda path: clips.assemble(path, make, *(sounds or (clips.Sound(),)), **how)  # type: ignore[arg-type]
 
 
@@ -43,17 +43,17 @@ def _interlaced(filters: list[str], codec: str = "libx264", **how: object) -> Ma
     settings: dict[str, object] = {"time_base": _BASE, "pts": range(12), "interlaced": True}
     if codec == "mpeg2video":
         settings["options"] = {"b": "4000000", "g": "6"}
-    return film(codec=codec, filters=filters, **(settings | how))
+    return video(codec=codec, filters=filters, **(settings | how))
 
 
 def _fielded_prores(path: Path) -> Path:
-    return synthetic.film(
+    return synthetic.video(
         path, codec="prores_ks", pix_fmt="yuv422p10le", frames=8, interlaced=True, filters=_TFF
     )
 
 
 def _telecined(codec: str, **options: str) -> Make:
-    return film(
+    return video(
         codec=codec,
         filters=_TELECINE,
         pts=range(0, 80, 5),
@@ -65,14 +65,14 @@ def _telecined(codec: str, **options: str) -> Make:
 
 def _soft_telecined(path: Path) -> Path:
     """Progressive MPEG-2 whose every other picture asks for a field to be shown again."""
-    plain = film(codec="mpeg2video", pts=range(12), time_base=_NTSC, interlaced=True,
+    plain = video(codec="mpeg2video", pts=range(12), time_base=_NTSC, interlaced=True,
                  options={"b": "4000000", "bf": "0"})  # fmt: skip
     return pulldown(path, make=plain)
 
 
 def _doubled(path: Path) -> Path:
     """Each second picture has the pts of the first."""
-    plain = film(options={"bf": "0"})
+    plain = video(options={"bf": "0"})
     return clips.assemble(path, plain, clips.Sound(), retimed=lambda n, t: t - 512 * (n % 2))
 
 
@@ -83,7 +83,7 @@ def _gap(at: int, wide: int, count: int = 30) -> list[int]:
 def _wrapped(path: Path) -> Path:
     """Times that pass the end of what 33 bits hold."""
     begin = 2**33 // 3600 - 12
-    return synthetic.film(
+    return synthetic.video(
         path, pts=range(begin, begin + 30), time_base=_BASE, options={"bf": "0"},
         container_options=_COPY_TIMES,
     )  # fmt: skip
@@ -91,18 +91,18 @@ def _wrapped(path: Path) -> Path:
 
 def _edits(*edits: tuple[int, int]) -> Make:
     """Edits are (length, first) in ms; a first of -1 is a pause."""
-    return partial(edited, make=heard(film(options={"g": "5", "bf": "2"})), edits=edits)
+    return partial(edited, make=heard(video(options={"g": "5", "bf": "2"})), edits=edits)
 
 
 def _turned(degrees: int, **mirrored: bool) -> Make:
     def mark(stream: av.VideoStream) -> None:
         stream.set_display_rotation(degrees, **mirrored)
 
-    return heard(film(frames=12), matrix=mark)
+    return heard(video(frames=12), matrix=mark)
 
 
 def _aspect(codec: str = "libx264", **how: object) -> Make:
-    return film(frames=12, codec=codec, aspect=Fraction(16, 11), **how)
+    return video(frames=12, codec=codec, aspect=Fraction(16, 11), **how)
 
 
 def _rotated(suffix: str, degrees: int) -> Case:
@@ -111,7 +111,7 @@ def _rotated(suffix: str, degrees: int) -> Case:
 
 
 def _sized(width: int, height: int, codec: str, pix_fmt: str = "yuv420p", frames: int = 8) -> Make:
-    return film(size=(width, height), codec=codec, pix_fmt=pix_fmt, frames=frames)
+    return video(size=(width, height), codec=codec, pix_fmt=pix_fmt, frames=frames)
 
 
 def _tiled(number: int) -> NDArray[np.uint8]:
@@ -120,7 +120,7 @@ def _tiled(number: int) -> NDArray[np.uint8]:
 
 
 def _alone(suffix: str, settings: tuple[str, ...] = X264, **how: object) -> Case:
-    make: Callable[[Path], Path] = film(frames=1, **how)
+    make: Callable[[Path], Path] = video(frames=1, **how)
     return Case(f"one frame in {suffix[1:]}", make, suffix, settings=settings)
 
 
@@ -132,37 +132,38 @@ _CHEAP = ("output.codec=libx264", "output.preset=ultrafast", "detect.enlarge=1")
 _WRITTEN = {"pixel format": "is written as"}
 
 TIMES = [
-    *(Case(f"vfr in {s[1:]}", heard(film(pts=UNEVEN)), s) for s in (".mp4", ".mov", ".mkv", ".ts")),
-    Case("vfr mkv to mp4", heard(film(pts=UNEVEN)), ".mkv", ".mp4"),
-    Case("vfr mp4 to mkv", heard(film(pts=UNEVEN)), ".mp4", ".mkv"),
-    Case("vfr hevc in mp4", heard(film(pts=UNEVEN, codec="libx265")), settings=X265),
-    Case("vfr vp9 in webm", film(pts=UNEVEN_MS, time_base=_MS, codec="libvpx-vp9",
+    *(Case(f"vfr in {s[1:]}", heard(video(pts=UNEVEN)), s)
+      for s in (".mp4", ".mov", ".mkv", ".ts")),
+    Case("vfr mkv to mp4", heard(video(pts=UNEVEN)), ".mkv", ".mp4"),
+    Case("vfr mp4 to mkv", heard(video(pts=UNEVEN)), ".mp4", ".mkv"),
+    Case("vfr hevc in mp4", heard(video(pts=UNEVEN, codec="libx265")), settings=X265),
+    Case("vfr vp9 in webm", video(pts=UNEVEN_MS, time_base=_MS, codec="libvpx-vp9",
                                  options=_FAST_VP9), ".webm", settings=VP9),
-    Case("vfr flv to mkv", film(pts=UNEVEN), ".flv", ".mkv"),
-    Case("29.97 frames", film(pts=range(30), time_base=_NTSC)),
-    Case("23.976 frames in mkv", film(pts=range(24), time_base=_FILM), ".mkv"),
-    Case("23.976 frames in ts", film(pts=range(24), time_base=_FILM), ".ts"),
-    Case("59.94 frames in mov", film(pts=range(60), time_base=Fraction(1001, 60000)), ".mov"),
-    Case("5 frames a second", film(pts=range(20), time_base=Fraction(1, 5))),
-    Case("240 frames a second", film(pts=range(60), time_base=Fraction(1, 240))),
-    Case("a frame in ten seconds", film(pts=range(5), time_base=Fraction(10)), ".mkv"),
-    *(Case(f"late video in {s[1:]}", heard(film(), shift=0.85), s)
+    Case("vfr flv to mkv", video(pts=UNEVEN), ".flv", ".mkv"),
+    Case("29.97 frames", video(pts=range(30), time_base=_NTSC)),
+    Case("23.976 frames in mkv", video(pts=range(24), time_base=_VIDEO), ".mkv"),
+    Case("23.976 frames in ts", video(pts=range(24), time_base=_VIDEO), ".ts"),
+    Case("59.94 frames in mov", video(pts=range(60), time_base=Fraction(1001, 60000)), ".mov"),
+    Case("5 frames a second", video(pts=range(20), time_base=Fraction(1, 5))),
+    Case("240 frames a second", video(pts=range(60), time_base=Fraction(1, 240))),
+    Case("a frame in ten seconds", video(pts=range(5), time_base=Fraction(10)), ".mkv"),
+    *(Case(f"late video in {s[1:]}", heard(video(), shift=0.85), s)
       for s in (".mp4", ".mkv", ".ts", ".mov")),
-    Case("late video mkv to mp4", heard(film(), shift=0.85), ".mkv", ".mp4"),
-    Case("starts after an hour", heard(film(), clips.Sound(start=3600.0), shift=3600.0), ".mkv"),
-    Case("starts after an hour in ts", heard(film(), clips.Sound(start=3600.0), shift=3600.0,
+    Case("late video mkv to mp4", heard(video(), shift=0.85), ".mkv", ".mp4"),
+    Case("starts after an hour", heard(video(), clips.Sound(start=3600.0), shift=3600.0), ".mkv"),
+    Case("starts after an hour in ts", heard(video(), clips.Sound(start=3600.0), shift=3600.0,
          options=_COPY_TIMES), ".ts"),
     Case("negative start in mp4", synthetic.negative_start),
     Case("negative start in mov", synthetic.negative_start, ".mov"),
     Case("negative start mp4 to mkv", synthetic.negative_start, ".mp4", ".mkv"),
-    Case("gap of three seconds", heard(film(pts=_gap(15, 38400)))),
-    Case("gap of three seconds in mkv", heard(film(pts=_gap(15, 38400))), ".mkv"),
-    Case("gap of a minute in ts", film(pts=_gap(15, 768000)), ".ts"),
+    Case("gap of three seconds", heard(video(pts=_gap(15, 38400)))),
+    Case("gap of three seconds in mkv", heard(video(pts=_gap(15, 38400))), ".mkv"),
+    Case("gap of a minute in ts", video(pts=_gap(15, 768000)), ".ts"),
     Case("duplicate pts in mkv", _doubled, ".mkv", limits=_TICK),
     Case("duplicate pts mkv to mp4", _doubled, ".mkv", ".mp4", limits=_TICK),
-    Case("missing pts in ts", partial(timeless, make=film(time_base=_BASE, pts=range(30),
+    Case("missing pts in ts", partial(timeless, make=video(time_base=_BASE, pts=range(30),
          options={"bf": "0"})), ".ts"),
-    Case("missing pts in ts with b-frames", partial(timeless, make=film(time_base=_BASE,
+    Case("missing pts in ts with b-frames", partial(timeless, make=video(time_base=_BASE,
          pts=range(30), options={"bf": "2"})), ".ts"),
     Case("clock wraps in ts", _wrapped, ".ts"),
     Case("b-pyramid", synthetic.b_pyramid),
@@ -231,6 +232,6 @@ SHAPES = [
     Case("16x16 hevc", _sized(16, 16, "ffv1"), ".mkv", settings=X265, lossy=True),
     Case("2x2", _sized(2, 2, "ffv1"), ".mkv"),
     Case("tall", _sized(34, 602, "libx264")),
-    Case("7680x4320", film(size=(7680, 4320), frames=2, pictures=_tiled), settings=_CHEAP),
-    Case("twice as large", film(frames=12, aspect=Fraction(16, 11)), scale=2, shows=("aspect",)),
+    Case("7680x4320", video(size=(7680, 4320), frames=2, pictures=_tiled), settings=_CHEAP),
+    Case("twice as large", video(frames=12, aspect=Fraction(16, 11)), scale=2, shows=("aspect",)),
 ]  # fmt: skip

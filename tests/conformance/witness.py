@@ -1,4 +1,4 @@
-"""What a film holds, seen by PyAV and by the ffprobe program, and never by facepipe's own probe."""
+"""What a video holds, seen by PyAV and by the ffprobe program, never by facepipe's own probe."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Track:
     shape: tuple[object, ...]  # what else a decoder is told: rate, layout, size, extradata
     packets: tuple[Passed, ...]
     samples: int | None  # how many sound samples decode
-    end: Fraction | None = None  # of pictures: when the last one is over, where the film says so
+    end: Fraction | None = None  # of pictures: when the last one is over, where the video says so
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Film:
-    """All that a film is."""
+class Video:
+    """All that a video is."""
 
     path: Path
     video: Track
@@ -87,8 +87,8 @@ class Film:
     complaints: str | None  # ffmpeg's, None where it did not play
 
 
-def look(path: Path, programs: Programs) -> Film:
-    """Read and decode all of a film, on which `programs` are at work."""
+def look(path: Path, programs: Programs) -> Video:
+    """Read and decode all of a video, on which `programs` are at work."""
     frames = tuple(decoded(path))
     with av.open(str(path), **_TEXTS) as container:
         main = main_video(container)
@@ -104,7 +104,7 @@ def look(path: Path, programs: Programs) -> Film:
         metadata = dict(container.metadata)
     packets = _packets(path, indices)
     tracks = [_track(path, index, packets[index]) for index in indices]
-    return Film(
+    return Video(
         path=path,
         video=tracks[0],
         pictures=tuple(_picture(frame) for frame in frames),
@@ -124,14 +124,14 @@ def look(path: Path, programs: Programs) -> Film:
 
 def main_video(container: InputContainer) -> av.VideoStream:
     """The largest stream of pictures that is no cover; LookupError where there is none."""
-    films = [stream for stream in container.streams.video if not stream.disposition & _COVER]
-    if not films:
+    videos = [stream for stream in container.streams.video if not stream.disposition & _COVER]
+    if not videos:
         raise LookupError("there is no stream of pictures in it")
-    return max(films, key=lambda stream: stream.width * stream.height)
+    return max(videos, key=lambda stream: stream.width * stream.height)
 
 
 def decoded(path: Path) -> Iterator[av.VideoFrame]:
-    """The pictures of the film."""
+    """The pictures of the video."""
     with av.open(str(path), **_TEXTS) as container:
         main = main_video(container)
         says = {key.lower(): value for key, value in main.metadata.items()}
@@ -321,7 +321,7 @@ def _digest(content: bytes) -> str:
 
 
 class Programs:
-    """The ffprobe and ffmpeg programs at work on a film, beside whatever else is done meanwhile."""
+    """The ffprobe and ffmpeg programs at work on a video while other things are done."""
 
     def __init__(self, path: Path, *, play: bool) -> None:
         self.path = path
@@ -344,7 +344,7 @@ class Programs:
         return account if known else None  # what is newer than the program is not seen by it
 
     def complaints(self) -> str | None:
-        """What ffmpeg said while it played the film; None where it is not installed."""
+        """What ffmpeg said while it played the video; None where it is not installed."""
         return _complaints(self._played)
 
     def end(self) -> None:
@@ -355,7 +355,7 @@ class Programs:
 
 
 def complaints(path: Path) -> str | None:
-    """What the ffmpeg program says while it plays a film; None where it is not installed."""
+    """What the ffmpeg program says while it plays a video; None where it is not installed."""
     return _complaints(_played(path))
 
 

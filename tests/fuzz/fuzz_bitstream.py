@@ -23,9 +23,9 @@ def seeds() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         videos = {
             "avc1": synthetic.plain(Path(folder) / "a.mp4", 4),
-            "annex_b": synthetic.film(Path(folder) / "b.ts", frames=4),
-            "hvc1": synthetic.film(Path(folder) / "c.mp4", codec="libx265", frames=4),
-            "av01": synthetic.film(Path(folder) / "d.mkv", codec="libsvtav1", frames=4),
+            "annex_b": synthetic.video(Path(folder) / "b.ts", frames=4),
+            "hvc1": synthetic.video(Path(folder) / "c.mp4", codec="libx265", frames=4),
+            "av01": synthetic.video(Path(folder) / "d.mkv", codec="libsvtav1", frames=4),
         }
         return {name: parts_of(video) + video.read_bytes()[:3000] for name, video in videos.items()}
 

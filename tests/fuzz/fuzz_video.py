@@ -27,13 +27,13 @@ def seeds() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         there = Path(folder)
         made = {
-            "mp4": synthetic.film(there / "a.mp4", frames=4, size=(32, 32), audio=1),
-            "mkv": synthetic.film(there / "a.mkv", frames=4, size=(32, 32)),
-            "nut": synthetic.film(there / "a.nut", codec="ffv1", frames=2, size=(16, 16)),
-            "avi": synthetic.film(
+            "mp4": synthetic.video(there / "a.mp4", frames=4, size=(32, 32), audio=1),
+            "mkv": synthetic.video(there / "a.mkv", frames=4, size=(32, 32)),
+            "nut": synthetic.video(there / "a.nut", codec="ffv1", frames=2, size=(16, 16)),
+            "avi": synthetic.video(
                 there / "a.avi", codec="mpeg4", pts=range(4), time_base=synthetic.Fraction(1, 25)
             ),
-            "ts": synthetic.film(
+            "ts": synthetic.video(
                 there / "a.ts",
                 codec="mpeg2video",
                 pts=range(4),

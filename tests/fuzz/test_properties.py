@@ -94,8 +94,8 @@ def test_files_of_settings(tmp_path_factory: pytest.TempPathFactory, content: by
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return synthetic.plain(tmp_path_factory.mktemp("film") / "in.mp4", frames=4)
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthetic.plain(tmp_path_factory.mktemp("video") / "in.mp4", frames=4)
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
@@ -131,11 +131,11 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example({"restore.restorer": "a\0.safetensors"})
 @example({"detect.detector": "scrfd", "detect.pack": "x" * 300})
 def test_what_settings_allow_can_be_planned_or_is_refused(
-    film: Path, overrides: dict[str, object]
+    video: Path, overrides: dict[str, object]
 ) -> None:
     with contextlib.suppress(FacepipeError):
         made = load_settings(overrides=overrides)
-        make_plan(film, made, target=film.with_name("out.mkv"))
+        make_plan(video, made, target=video.with_name("out.mkv"))
 
 
 @settings(deadline=None, max_examples=300)

@@ -31,8 +31,8 @@ from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError, UsageError
 from facepipe.pipeline.stills import StillsResult, StillsTask, enhance_stills
 from facepipe.workers.local import LocalExecutor
-from media.portraits import film, portrait
-from media.synthetic import film as plain_film
+from media.portraits import portrait, video
+from media.synthetic import video as plain_video
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture(folder / "a.jpg")
     picture(folder / "sub" / "b.png", 80)
     cv2.imwrite(str(folder / "wall.webp"), np.full((60, 60, 3), 90, np.uint8))
-    film(folder / "sub" / "walk.mp4", frames=20)
-    plain_film(folder / "plain.mp4", frames=10)
-    (folder / "broken.mp4").write_text("no film")
+    video(folder / "sub" / "walk.mp4", frames=20)
+    plain_video(folder / "plain.mp4", frames=10)
+    (folder / "broken.mp4").write_text("no video")
     (folder / "broken.png").write_text("no picture")
     (folder / "notes.txt").write_text("notes")
     with zipfile.ZipFile(folder / "more.zip", "w") as archive:
@@ -166,7 +166,7 @@ def test_a_place_that_cannot_be_written_fails_alone(
 ) -> None:
     for name in ("a.jpg", "b.jpg"):
         picture(tmp_path / "in" / name)
-    film(tmp_path / "in" / "c.mp4", frames=10)
+    video(tmp_path / "in" / "c.mp4", frames=10)
     for name in ("a.jpg", "c.mp4"):
         (tmp_path / "out" / name / "full").mkdir(parents=True)
     batch = BatchSettings(overwrite=True)
@@ -369,7 +369,7 @@ def test_a_video_that_brings_a_fault_of_ours_to_light_stops_no_other(
     tmp_path: Path, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.mp4", "b.mp4"):
-        plain_film(picture(tmp_path / "in" / "c.jpg").with_name(name), frames=5)
+        plain_video(picture(tmp_path / "in" / "c.jpg").with_name(name), frames=5)
     real = videos.enhance
 
     def faulty(source: Path, *args: Any, **how: Any) -> Any:

@@ -39,9 +39,9 @@ def test_help_imports_nothing_heavy() -> None:
     assert "run" in done.stdout
 
 
-def test_run_says_what_it_did(portrait_film: Path, tmp_path: Path) -> None:
+def test_run_says_what_it_did(portrait_video: Path, tmp_path: Path) -> None:
     target = tmp_path / "a name with spaces é.mp4"
-    done = facepipe("run", portrait_film, "-o", target, *QUICK, "--progress", "jsonl")
+    done = facepipe("run", portrait_video, "-o", target, *QUICK, "--progress", "jsonl")
     assert done.returncode == 0, done.stderr
     assert "80 faces of 2 tracks enhanced" in done.stdout
     assert "no evidence" in done.stdout
@@ -53,25 +53,25 @@ def test_run_says_what_it_did(portrait_film: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_quiet_is_quiet_and_a_bar_is_a_bar(portrait_film: Path, tmp_path: Path) -> None:
-    done = facepipe("run", portrait_film, "-o", tmp_path / "a.mp4", *QUICK, "--quiet")
+def test_quiet_is_quiet_and_a_bar_is_a_bar(portrait_video: Path, tmp_path: Path) -> None:
+    done = facepipe("run", portrait_video, "-o", tmp_path / "a.mp4", *QUICK, "--quiet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    done = facepipe("run", portrait_film, "-o", tmp_path / "b.mp4", *QUICK, "--progress", "bar")
+    done = facepipe("run", portrait_video, "-o", tmp_path / "b.mp4", *QUICK, "--progress", "bar")
     assert "render: 100%" in done.stderr
 
 
-def test_analyze_and_render(portrait_film: Path, tmp_path: Path) -> None:
+def test_analyze_and_render(portrait_video: Path, tmp_path: Path) -> None:
     found = tmp_path / "analysis.json"
-    done = facepipe("analyze", portrait_film, "-o", found, "--workers", "1")
+    done = facepipe("analyze", portrait_video, "-o", found, "--workers", "1")
     assert done.returncode == 0, done.stderr
     assert "2 tracks, 2 to enhance" in done.stdout
-    done = facepipe("render", portrait_film, found, "-o", tmp_path / "out.mp4", *QUICK)
+    done = facepipe("render", portrait_video, found, "-o", tmp_path / "out.mp4", *QUICK)
     assert done.returncode == 0, done.stderr
     assert "80 faces" in done.stdout
 
 
-def test_a_dry_run_writes_nothing(portrait_film: Path, tmp_path: Path) -> None:
-    done = facepipe("run", portrait_film, "-o", tmp_path / "out.mp4", "--dry-run", "--scale", "2")
+def test_a_dry_run_writes_nothing(portrait_video: Path, tmp_path: Path) -> None:
+    done = facepipe("run", portrait_video, "-o", tmp_path / "out.mp4", "--dry-run", "--scale", "2")
     assert done.returncode == 0
     assert "480x272" in done.stdout
     assert "copied: stream 1, audio aac" in done.stdout
@@ -86,25 +86,25 @@ def test_a_dry_run_writes_nothing(portrait_film: Path, tmp_path: Path) -> None:
         (["{tmp}", "-o", "{tmp}/out.mp4"], 3, "is a folder"),
         (["{text}", "-o", "{tmp}/out.mp4"], 3, "text.mp4"),
         (["{sound}", "-o", "{tmp}/out.mp4"], 3, "video"),
-        (["{film}", "-o", "{tmp}/no/out.mp4"], 4, "no such folder"),
-        (["{film}", "-o", "{tmp}/out.xyz"], 2, ".xyz"),
-        (["{film}", "-o", "{tmp}/out.mp4", "--scale", "3"], 2, "--scale must be 1, 2 or 4, not 3"),
-        (["{film}", "-o", "{tmp}/out.mp4", "--codec", "libnone"], 2, "libnone"),
-        (["{film}", "-o", "{tmp}/out.mp4", "--set", "detect.scoer=1"], 2, "detect.scoer"),
-        (["{film}", "-o", "{tmp}/out.mp4", "--config", "{tmp}/none.toml"], 2, "none.toml"),
-        (["{film}", "-o", "{tmp}/out.mp4", "--detector", "scrfd", "--pack", "{tmp}/p"], 5, "/p"),
-        (["{film}", "-o", "{tmp}/out.mp4", "--restorer", "{tmp}/w.safetensors"], 5, "w.safe"),
-        (["{film}"], 2, "output"),
-        (["{film}", "-o", "{tmp}/out.mp4", "--colour"], 2, "--colour"),
+        (["{video}", "-o", "{tmp}/no/out.mp4"], 4, "no such folder"),
+        (["{video}", "-o", "{tmp}/out.xyz"], 2, ".xyz"),
+        (["{video}", "-o", "{tmp}/out.mp4", "--scale", "3"], 2, "--scale must be 1, 2 or 4, not 3"),
+        (["{video}", "-o", "{tmp}/out.mp4", "--codec", "libnone"], 2, "libnone"),
+        (["{video}", "-o", "{tmp}/out.mp4", "--set", "detect.scoer=1"], 2, "detect.scoer"),
+        (["{video}", "-o", "{tmp}/out.mp4", "--config", "{tmp}/none.toml"], 2, "none.toml"),
+        (["{video}", "-o", "{tmp}/out.mp4", "--detector", "scrfd", "--pack", "{tmp}/p"], 5, "/p"),
+        (["{video}", "-o", "{tmp}/out.mp4", "--restorer", "{tmp}/w.safetensors"], 5, "w.safe"),
+        (["{video}"], 2, "output"),
+        (["{video}", "-o", "{tmp}/out.mp4", "--colour"], 2, "--colour"),
     ],
 )
 def test_every_mistake_has_one_line_and_its_code(
-    portrait_film: Path, tmp_path: Path, arguments: list[str], code: int, reason: str
+    portrait_video: Path, tmp_path: Path, arguments: list[str], code: int, reason: str
 ) -> None:
     things = tmp_path / "things"
     things.mkdir()
     places = {
-        "film": portrait_film,
+        "video": portrait_video,
         "text": synthetic.text(things / "text.mp4"),
         "sound": synthetic.sound_only(things / "sound.mp4"),
         "tmp": tmp_path,
@@ -117,17 +117,19 @@ def test_every_mistake_has_one_line_and_its_code(
     assert [p.name for p in tmp_path.iterdir()] == ["things"]
 
 
-def test_damaged_weights_are_refused(portrait_film: Path, tmp_path: Path) -> None:
+def test_damaged_weights_are_refused(portrait_video: Path, tmp_path: Path) -> None:
     for name in ("fishsrnet.safetensors", "fishsrnet.onnx"):
         (tmp_path / name).write_bytes(b"damaged")
     environment = os.environ | {"FACEPIPE_WEIGHTS": str(tmp_path)}
-    done = facepipe("run", portrait_film, "-o", tmp_path / "out.mp4", env=environment)
+    done = facepipe("run", portrait_video, "-o", tmp_path / "out.mp4", env=environment)
     assert done.returncode == 5
     assert "sha256" in done.stderr
 
 
-def test_losses_are_listed_before_the_work_and_allowed(portrait_film: Path, tmp_path: Path) -> None:
-    source = synthetic.with_extras(tmp_path / "a.mkv", portrait_film)
+def test_losses_are_listed_before_the_work_and_allowed(
+    portrait_video: Path, tmp_path: Path
+) -> None:
+    source = synthetic.with_extras(tmp_path / "a.mkv", portrait_video)
     target = tmp_path / "b.ts"
     done = facepipe("run", source, "-o", target, *QUICK)
     assert done.returncode == 6
@@ -145,9 +147,9 @@ def test_losses_are_listed_before_the_work_and_allowed(portrait_film: Path, tmp_
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "hangup"])
 def test_a_stopped_run_can_be_resumed(kind: signal.Signals, tmp_path: Path) -> None:
-    film = synthetic.film(tmp_path / "long.mp4", frames=1500, size=(320, 240))
+    video = synthetic.video(tmp_path / "long.mp4", frames=1500, size=(320, 240))
     target = tmp_path / "out.mp4"
-    command = [*FACEPIPE, "run", str(film), "-o", str(target), "--preset", "veryslow"]
+    command = [*FACEPIPE, "run", str(video), "-o", str(target), "--preset", "veryslow"]
     running = subprocess.Popen(
         [*command, "--workers", "1", "--set", "span_seconds=1"],
         stderr=subprocess.PIPE,

@@ -23,7 +23,7 @@ from facepipe.workers.base import Executor, Outcome  # noqa: E402
 from facepipe.workers.local import LocalExecutor  # noqa: E402
 from facepipe.workers.ray_executor import RayExecutor  # noqa: E402
 from facepipe.workers.ray_files import FileServer  # noqa: E402
-from media.portraits import film  # noqa: E402
+from media.portraits import video  # noqa: E402
 
 Progress = Callable[[int], None]
 
@@ -43,7 +43,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return film(tmp_path_factory.mktemp("source") / "walk.mp4", frames=40)
+    return video(tmp_path_factory.mktemp("source") / "walk.mp4", frames=40)
 
 
 def shown(path: Path) -> list[tuple[int, bytes]]:
@@ -135,7 +135,7 @@ def test_a_remote_file_is_read_in_blocks(cluster: Any, source: Path) -> None:
         packets = [[bytes(p) for p in opened.demux(video=0)] for opened in (far, near)]
     assert packets[0] == packets[1]
     with pytest.raises(FileNotFoundError):
-        open_source(server.address("/no/such/film.mp4"))
+        open_source(server.address("/no/such/video.mp4"))
 
 
 def figures(cluster: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Damaged films through the whole program: what decodes is kept, the rest told by range."""
+"""Damaged videos through the whole program: what decodes is kept, the rest told by range."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def settings(**overrides: object) -> Settings:
 
 def keyless(path: Path) -> Path:
     """A transport stream whose first keyframe does not decode, and what refers to it neither."""
-    data = bytearray(synthetic.film(path, frames=60).read_bytes())
+    data = bytearray(synthetic.video(path, frames=60).read_bytes())
     at = data.index(b"\x00\x00\x01\x65") + 4
     data[at : at + 40] = b"\xff" * 40
     path.write_bytes(data)
@@ -37,15 +37,15 @@ def keyless(path: Path) -> Path:
 
 def changing(path: Path) -> Path:
     """A recording whose picture becomes larger after sixty frames."""
-    first = synthetic.film(path.with_name("first.ts"), frames=60)
+    first = synthetic.video(path.with_name("first.ts"), frames=60)
     pts = [512 * (62 + number) for number in range(30)]
-    second = synthetic.film(path.with_name("second.ts"), pts=pts, size=(160, 128))
+    second = synthetic.video(path.with_name("second.ts"), pts=pts, size=(160, 128))
     path.write_bytes(first.read_bytes() + second.read_bytes())
     return path
 
 
 def sound(path: Path) -> int:
-    """How many frames come out of a film in which there is no damage at all."""
+    """How many frames come out of a video in which there is no damage at all."""
     info, report = probe(path), DecodeReport()
     whole = Span(0, info.pts[0], info.pts[-1] + 1)
     frames = sum(1 for _ in decode(info, whole, report=report))
@@ -69,7 +69,7 @@ def test_what_decodes_is_kept_and_the_rest_told(copy: bool, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("target", ["out.mp4", "out.ts", "out.mkv"])
-def test_a_change_of_size_makes_one_film_of_one_size(target: str, tmp_path: Path) -> None:
+def test_a_change_of_size_makes_one_video_of_one_size(target: str, tmp_path: Path) -> None:
     source, made = changing(tmp_path / "a.ts"), tmp_path / target
     summary = enhance(source, made, settings())
     assert summary.frames == sound(made) == 90
@@ -82,7 +82,7 @@ def test_a_change_of_size_makes_one_film_of_one_size(target: str, tmp_path: Path
 
 
 def test_faces_beside_damage_are_enhanced(tmp_path: Path) -> None:
-    source = portraits.film(tmp_path / "a.mp4")
+    source = portraits.video(tmp_path / "a.mp4")
     with av.open(str(source)) as container:
         last = [packet.pos for packet in container.demux(video=0) if packet.size][-3]
     data = bytearray(source.read_bytes())
@@ -141,7 +141,7 @@ def test_strict_input_refuses_what_decoding_finds_and_its_work_is_kept(tmp_path:
     assert sound(target) == 53 - 3
 
 
-def test_a_sound_film_passes_strictly(tmp_path: Path) -> None:
+def test_a_sound_video_passes_strictly(tmp_path: Path) -> None:
     source, target = synthetic.plain(tmp_path / "a.mp4"), tmp_path / "out.mp4"
     done = facepipe("run", source, "-o", target, "--strict-input")
     assert (done.returncode, done.stderr) == (0, "")
@@ -153,16 +153,16 @@ def test_a_dry_run_tells_of_damage(tmp_path: Path) -> None:
     assert "frames are cut off" in done.stdout
 
 
-def test_a_batch_refuses_damaged_films_alone(tmp_path: Path) -> None:
-    films = tmp_path / "films"
-    films.mkdir()
-    synthetic.plain(films / "sound.mp4")
-    (films / "cut.mp4").write_bytes(
+def test_a_batch_refuses_damaged_videos_alone(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    synthetic.plain(videos / "sound.mp4")
+    (videos / "cut.mp4").write_bytes(
         synthetic.truncated(
             tmp_path / "cut.mp4", synthetic.streamable(tmp_path / "whole.mp4")
         ).read_bytes()
     )
-    done = facepipe("batch", films, "-o", tmp_path / "out", "--strict-input", "--progress", "none")
+    done = facepipe("batch", videos, "-o", tmp_path / "out", "--strict-input", "--progress", "none")
     assert done.returncode == 8, done.stderr
     assert "1 passed" in done.stdout
     assert "1 failed" in done.stdout

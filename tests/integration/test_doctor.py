@@ -78,11 +78,11 @@ def test_no_place_for_temporary_files_is_told(tmp_path: Path) -> None:
     assert row.endswith("cannot be written (No such file or directory)")
 
 
-def test_a_run_refuses_an_encoder_that_does_not_work(portrait_film: Path, tmp_path: Path) -> None:
+def test_a_run_refuses_an_encoder_that_does_not_work(portrait_video: Path, tmp_path: Path) -> None:
     found = json.loads(subprocess.run([*DOCTOR, "--json"], capture_output=True, check=True).stdout)
     encoders = [row for row in found["rows"] if row["section"] == "encoders"]
     broken = next(r for r in encoders if r["name"].startswith("h264_") and not r["works"])
-    command = [*DOCTOR[:-1], "run", str(portrait_film), "-o", str(tmp_path / "out.mp4")]
+    command = [*DOCTOR[:-1], "run", str(portrait_video), "-o", str(tmp_path / "out.mp4")]
     done = subprocess.run(
         [*command, "--codec", broken["name"]], capture_output=True, text=True, check=False
     )

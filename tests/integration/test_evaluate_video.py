@@ -20,7 +20,7 @@ SETTINGS = load_settings(overrides={"output.scale": 2})
 @pytest.fixture(scope="module")
 def large_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video in which faces are about 100 and 75 px wide."""
-    return portraits.film(
+    return portraits.video(
         tmp_path_factory.mktemp("large") / "large.mp4",
         frames=10,
         size=(portraits.WIDTH * 3, portraits.HEIGHT * 3),

@@ -42,15 +42,15 @@ def digest(path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two faces for three seconds, at 4 frames a second: three spans."""
     slow = [3200 * number for number in range(12)]
-    path = tmp_path_factory.mktemp("film") / "in.mp4"
-    return portraits.film(path, pts=slow, options={"g": "4", "crf": "16"})
+    path = tmp_path_factory.mktemp("video") / "in.mp4"
+    return portraits.video(path, pts=slow, options={"g": "4", "crf": "16"})
 
 
 @pytest.fixture(scope="module")
-def sizes(film: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+def sizes(video: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     """The largest file that each stage writes, in bytes."""
     target = tmp_path_factory.mktemp("sizes") / "out.mp4"
     found: dict[str, int] = {}
@@ -60,19 +60,19 @@ def sizes(film: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int
             stage = path.name.strip(".").split("-")[0].split(".")[0]
             found[stage] = max(found.get(stage, 0), path.stat().st_size)
 
-    enhance(film, target, quick(), on_event=look)
+    enhance(video, target, quick(), on_event=look)
     return found | {"whole": target.stat().st_size, "report": sidecar_path(target).stat().st_size}
 
 
 @pytest.mark.parametrize("stage", ["fingerprint", "analysis", "faces", "part", "whole"])
 def test_a_disk_that_takes_no_more_at_any_stage(
-    stage: str, film: Path, sizes: dict[str, int], tmp_path: Path
+    stage: str, video: Path, sizes: dict[str, int], tmp_path: Path
 ) -> None:
     """By the largest size that a file may have, which meets any user as a full disk does."""
-    target, before = tmp_path / "out.mp4", digest(film)
+    target, before = tmp_path / "out.mp4", digest(video)
     most = {"fingerprint": 8}.get(stage, sizes.get(stage, 0) - 1)
     done = subprocess.run(
-        [*FACEPIPE, "run", str(film), "-o", str(target), *QUICK],
+        [*FACEPIPE, "run", str(video), "-o", str(target), *QUICK],
         env={k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")},
         capture_output=True,
         text=True,
@@ -83,9 +83,9 @@ def test_a_disk_that_takes_no_more_at_any_stage(
     assert len(done.stderr.strip().splitlines()) == 1
     assert "too large" in done.stderr.lower()
     assert not target.exists()
-    assert digest(film) == before
+    assert digest(video) == before
     assert not list(tmp_path.glob("*.partial*"))
-    again = enhance(film, target, quick())  # with room it goes on from what is kept
+    again = enhance(video, target, quick())  # with room it goes on from what is kept
     assert again.frames == 12
     assert again.resumed == 3 * (stage == "whole")
     assert not (tmp_path / ".out.mp4.facepipe").exists()
@@ -107,9 +107,9 @@ def mounted(options: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kilobytes", [4, 32, 80])
-def test_a_full_disk(kilobytes: int, film: Path, tmp_path: Path) -> None:
+def test_a_full_disk(kilobytes: int, video: Path, tmp_path: Path) -> None:
     where = mounted(f"size={kilobytes}k")
-    run = [*FACEPIPE, "run", str(film), "-o", str(tmp_path / "out.mp4"), *QUICK]
+    run = [*FACEPIPE, "run", str(video), "-o", str(tmp_path / "out.mp4"), *QUICK]
     done = subprocess.run(
         [*where, str(tmp_path), *run], capture_output=True, text=True, check=False
     )
@@ -119,9 +119,9 @@ def test_a_full_disk(kilobytes: int, film: Path, tmp_path: Path) -> None:
     assert set(done.stdout.split()) <= {".", "..", ".out.mp4.facepipe"}, done.stdout
 
 
-def test_a_disk_that_is_only_read(film: Path, tmp_path: Path) -> None:
+def test_a_disk_that_is_only_read(video: Path, tmp_path: Path) -> None:
     where = mounted("size=9m")
-    run = [*FACEPIPE, "run", str(film), "-o", str(tmp_path / "out.mp4"), *QUICK]
+    run = [*FACEPIPE, "run", str(video), "-o", str(tmp_path / "out.mp4"), *QUICK]
     done = subprocess.run(
         [*where, str(tmp_path), *run],
         capture_output=True,
@@ -155,10 +155,10 @@ def replaced(source: Path) -> None:
 @pytest.mark.parametrize("stage", ["analyze", "render"])
 @pytest.mark.parametrize("harm", [removed, truncated, changed, replaced])
 def test_a_source_that_does_not_stay(
-    harm: Callable[[Path], None], stage: str, film: Path, tmp_path: Path
+    harm: Callable[[Path], None], stage: str, video: Path, tmp_path: Path
 ) -> None:
     source, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
-    shutil.copy(film, source)
+    shutil.copy(video, source)
     events: list[Event] = []
 
     def told(event: Event) -> None:
@@ -171,7 +171,7 @@ def test_a_source_that_does_not_stay(
         enhance(source, target, quick(), on_event=told)
     assert not target.exists()
     assert not sidecar_path(target).exists()
-    shutil.copy(film, source)
+    shutil.copy(video, source)
     assert enhance(source, target, quick()).frames == 12  # nothing of the other was kept
 
 
@@ -187,10 +187,10 @@ def running(command: list[str]) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_while_two_workers_render(
-    kind: signal.Signals, film: Path, tmp_path: Path
+    kind: signal.Signals, video: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "out.mp4"
-    command = [*FACEPIPE, "run", str(film), "-o", str(target), *QUICK, "--workers", "2"]
+    command = [*FACEPIPE, "run", str(video), "-o", str(target), *QUICK, "--workers", "2"]
     process = running(command)
     job = tmp_path / ".out.mp4.facepipe"
     deadline = time.monotonic() + 120
@@ -213,23 +213,25 @@ def test_a_signal_while_two_workers_render(
     ]  # fmt: skip
 
 
-def test_a_run_that_was_killed_when_all_was_done_knows_its_film(film: Path, tmp_path: Path) -> None:
-    """Between the film's name and the end there is the job's folder to be cleared up."""
+def test_a_run_that_was_killed_when_all_was_done_knows_its_video(
+    video: Path, tmp_path: Path
+) -> None:
+    """Between the video's name and the end there is the job's folder to be cleared up."""
     target = tmp_path / "out.mp4"
     keeping = pytest.MonkeyPatch()
     keeping.setattr(Job, "remove", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
     with keeping.context(), pytest.raises(KeyboardInterrupt):
-        enhance(film, target, quick())
+        enhance(video, target, quick())
     keeping.undo()
     made = digest(target)
-    assert enhance(film, target, quick()).resumed == 3
+    assert enhance(video, target, quick()).resumed == 3
     assert digest(target) == made
     assert not (tmp_path / ".out.mp4.facepipe").exists()
     with pytest.raises(OutputError, match="exists already"):
-        enhance(film, target, quick())
+        enhance(video, target, quick())
 
 
-def test_a_film_of_another_is_not_taken_for_ones_own(film: Path, tmp_path: Path) -> None:
+def test_a_video_of_another_is_not_taken_for_ones_own(video: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     with open_job(target, "mark") as job:
         (made := job.whole(target)).write_bytes(b"of another")
@@ -237,16 +239,16 @@ def test_a_film_of_another_is_not_taken_for_ones_own(film: Path, tmp_path: Path)
         job.part(Span(0, 0, 1)).with_suffix(".json").write_text("{}")  # so that it is kept
     claim(target, "mark")
     with pytest.raises(OutputError, match="exists already"):
-        enhance(film, target, quick())
+        enhance(video, target, quick())
     assert target.read_bytes() == b"of another"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="this machine bounds address space otherwise")
 @pytest.mark.parametrize("megabytes", [250, 600, 850])
-def test_too_little_memory_is_told(megabytes: int, film: Path, tmp_path: Path) -> None:
+def test_too_little_memory_is_told(megabytes: int, video: Path, tmp_path: Path) -> None:
     target, most = tmp_path / "out.mp4", megabytes << 20
     done = subprocess.run(
-        [*FACEPIPE, "run", str(film), "-o", str(target), *QUICK],
+        [*FACEPIPE, "run", str(video), "-o", str(target), *QUICK],
         capture_output=True,
         text=True,
         check=False,
@@ -262,8 +264,8 @@ def kill_this_worker(task: object, progress: Callable[[int], None]) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_workers_that_all_die_are_an_error_of_ours(film: Path, tmp_path: Path) -> None:
-    """As by the system's own killer, when memory runs out; the film is refused, not half made."""
+def test_workers_that_all_die_are_an_error_of_ours(video: Path, tmp_path: Path) -> None:
+    """As by the system's own killer, when memory runs out; the video is refused, not half made."""
 
     class Deadly(LocalExecutor):
         def map(self, function, tasks, *, progress):  # type: ignore[no-untyped-def]
@@ -273,5 +275,5 @@ def test_workers_that_all_die_are_an_error_of_ours(film: Path, tmp_path: Path) -
         Deadly(1, isolated=True) as executor,
         pytest.raises(FacepipeError, match="a worker process died"),
     ):
-        enhance(film, tmp_path / "out.mp4", quick(), executor=executor)
+        enhance(video, tmp_path / "out.mp4", quick(), executor=executor)
     assert list(tmp_path.iterdir()) == []

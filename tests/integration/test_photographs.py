@@ -208,27 +208,27 @@ def test_more_faces_than_the_limit_are_refused_as_in_videos(tmp_path: Path) -> N
 
 
 def motion_photo(path: Path) -> bytes:
-    """A photograph of a face with a film behind it, which its XMP points to; gives the film."""
-    film = b"\0\0\0\x14ftypisom\0\0\0\0isom" + b"\0\0\0\x10mdatpictures"
+    """A photograph of a face with a video behind it, which its XMP points to; gives the video."""
+    video = b"\0\0\0\x14ftypisom\0\0\0\0isom" + b"\0\0\0\x10mdatpictures"
     xmp = (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
         'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
         'xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" GCamera:MicroVideo="1" '
-        f'GCamera:MicroVideoOffset="{len(film)}"/></rdf:RDF></x:xmpmeta>'
+        f'GCamera:MicroVideoOffset="{len(video)}"/></rdf:RDF></x:xmpmeta>'
     )
     Image.fromarray(photograph()).save(path, quality=95, xmp=xmp.encode())
-    path.write_bytes(path.read_bytes() + film)
-    return film
+    path.write_bytes(path.read_bytes() + video)
+    return video
 
 
-def test_a_film_behind_a_photograph_comes_along_and_is_told(tmp_path: Path) -> None:
+def test_a_video_behind_a_photograph_comes_along_and_is_told(tmp_path: Path) -> None:
     source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
-    film = motion_photo(source)
+    video = motion_photo(source)
     done = enhance(source, target)
     assert done.faces == 1
-    assert done.warnings == ("kept as it was, not enhanced: a film in the same file",)
-    assert target.read_bytes().endswith(b"\xff\xd9" + film)
-    assert f'MicroVideoOffset="{len(film)}"'.encode() in target.read_bytes()
+    assert done.warnings == ("kept as it was, not enhanced: a video in the same file",)
+    assert target.read_bytes().endswith(b"\xff\xd9" + video)
+    assert f'MicroVideoOffset="{len(video)}"'.encode() in target.read_bytes()
     report = json.loads((tmp_path / "out.jpg.facepipe.json").read_text())
     assert report["warnings"] == list(done.warnings)
 
@@ -266,7 +266,7 @@ def test_a_dry_run_says_what_is_lost_and_what_comes_along(tmp_path: Path) -> Non
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "out.jpg: 400x320" in planned.stdout
-    assert "kept as it was, not enhanced: a film in the same file" in planned.stdout
+    assert "kept as it was, not enhanced: a video in the same file" in planned.stdout
     refused = subprocess.run(
         [*command, tmp_path / "in.avif", "-o", tmp_path / "out.avif"],
         capture_output=True, text=True, check=False,

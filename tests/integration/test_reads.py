@@ -34,7 +34,7 @@ def made(make: Callable[..., Path], path: Path, **how: object) -> Path:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize(
-    "make", [synthetic.film, portraits.film, portraits.visit], ids=["copied", "rendered", "both"]
+    "make", [synthetic.video, portraits.video, portraits.visit], ids=["copied", "rendered", "both"]
 )
 def test_a_short_video_is_read_once(make: Callable[..., Path], suffix: str, tmp_path: Path) -> None:
     source = made(make, tmp_path / f"in{suffix}")
@@ -51,7 +51,7 @@ def test_a_long_video_is_read_twice(
     """One that is larger than the cache: once to probe and digest it, once to copy its streams."""
     options = {"crf": "1", "g": "25"}
     how = {"frames": 500, "size": (128, 96), "audio": 1, "audio_rate": 96000}
-    source = made(synthetic.film, tmp_path / f"in{suffix}", options=options, **how)
+    source = made(synthetic.video, tmp_path / f"in{suffix}", options=options, **how)
     # A block of 64 KiB holds as much of it as one of a mebibyte does of a video of three minutes.
     monkeypatch.setattr(source_cache, "BLOCK_BYTES", 2**16)
     assert source.stat().st_size > 48 * source_cache.BLOCK_BYTES

@@ -1,4 +1,4 @@
-"""The whole program on real films: real detector, real weights, real encoder."""
+"""The whole program on real videos: real detector, real weights, real encoder."""
 
 from __future__ import annotations
 
@@ -52,30 +52,30 @@ def packets(path: Path, kind: str) -> list[tuple[int | None, bytes]]:
 
 
 @pytest.fixture(scope="module")
-def enhanced(portrait_film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The portrait film, enhanced at twice the size; made once."""
+def enhanced(portrait_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The portrait video, enhanced at twice the size; made once."""
     target = tmp_path_factory.mktemp("enhanced") / "out.mp4"
-    enhance(portrait_film, target, settings("output.scale=2"))
+    enhance(portrait_video, target, settings("output.scale=2"))
     return target
 
 
-def test_the_film_is_the_same_but_larger(portrait_film: Path, enhanced: Path) -> None:
-    before, after = probe(portrait_film), probe(enhanced)
+def test_the_video_is_the_same_but_larger(portrait_video: Path, enhanced: Path) -> None:
+    before, after = probe(portrait_video), probe(enhanced)
     assert after.pts == before.pts
     assert after.time_base == before.time_base
     assert (after.width, after.height) == (before.width * 2, before.height * 2)
     assert after.pix_fmt == before.pix_fmt
-    assert packets(portrait_film, "audio") == packets(enhanced, "audio")
+    assert packets(portrait_video, "audio") == packets(enhanced, "audio")
 
 
-def test_both_faces_are_found_and_told(portrait_film: Path, enhanced: Path) -> None:
+def test_both_faces_are_found_and_told(portrait_video: Path, enhanced: Path) -> None:
     report = json.loads(sidecar_path(enhanced).read_text())
     tracks = [track for track in report["tracks"] if track["enhance"]]
     assert len(tracks) == 2
     assert report["faces_enhanced"] == 80
     assert report["output"]["frames"] == 40
     assert "no evidence" in report["notice"]
-    assert report["source"]["name"] == portrait_film.name
+    assert report["source"]["name"] == portrait_video.name
     assert set(report["model"]["files"]) == {"fishsrnet.safetensors", "fishsrnet.onnx"}
     assert report["settings"]["output"]["scale"] == 2
     assert not report["passed_through"]
@@ -83,16 +83,16 @@ def test_both_faces_are_found_and_told(portrait_film: Path, enhanced: Path) -> N
         assert "AI-enhanced" in container.metadata["comment"]
 
 
-def test_enhanced_faces_are_nearer_to_the_truth(portrait_film: Path, enhanced: Path) -> None:
-    """The film's pictures are known, so the faces' error can be measured against bicubic's."""
+def test_enhanced_faces_are_nearer_to_the_truth(portrait_video: Path, enhanced: Path) -> None:
+    """The video's pictures are known, so the faces' error can be measured against bicubic's."""
     import cv2
 
     report = json.loads(sidecar_path(enhanced).read_text())
     with av.open(str(enhanced)) as container:
         ours = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
-    with av.open(str(portrait_film)) as container:
+    with av.open(str(portrait_video)) as container:
         small = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
-    pts = probe(portrait_film).pts
+    pts = probe(portrait_video).pts
     errors: dict[str, list[float]] = {"ours": [], "bicubic": []}
     for track in report["tracks"]:
         for knot in track["knots"]:
@@ -107,7 +107,7 @@ def test_enhanced_faces_are_nearer_to_the_truth(portrait_film: Path, enhanced: P
     assert gain > 0.3
 
 
-@pytest.mark.parametrize("make", [portraits.film, portraits.ten_bit_film], ids=["8", "10"])
+@pytest.mark.parametrize("make", [portraits.video, portraits.ten_bit_video], ids=["8", "10"])
 def test_pixels_outside_the_changed_boxes_are_exact(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:
@@ -138,7 +138,7 @@ def test_pixels_outside_the_changed_boxes_are_exact(
 
 def test_hdr_stays_hdr(tmp_path: Path) -> None:
     """Side data and 10 bit are kept, and outside the changed boxes next to nothing changes."""
-    source, target = portraits.hdr_film(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    source, target = portraits.hdr_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
     summary = enhance(source, target, settings("output.quality=archive", "output.crf=12"))
     assert summary.tracks == 2
     before, after = probe(source), probe(target)
@@ -162,36 +162,36 @@ def test_hdr_stays_hdr(tmp_path: Path) -> None:
         assert apart[~untouched].max() > 8
 
 
-def test_analyze_then_render_is_run(portrait_film: Path, tmp_path: Path) -> None:
+def test_analyze_then_render_is_run(portrait_video: Path, tmp_path: Path) -> None:
     whole, halves = tmp_path / "run.mp4", tmp_path / "halves.mp4"
     found = tmp_path / "analysis.json"
-    enhance(portrait_film, whole, settings())
-    analyze(portrait_film, found, settings())
-    render(portrait_film, found, halves, settings())
+    enhance(portrait_video, whole, settings())
+    analyze(portrait_video, found, settings())
+    render(portrait_video, found, halves, settings())
     assert packets(whole, "video") == packets(halves, "video")
 
 
-def test_a_struck_track_stays_the_source(portrait_film: Path, tmp_path: Path) -> None:
+def test_a_struck_track_stays_the_source(portrait_video: Path, tmp_path: Path) -> None:
     found, target = tmp_path / "analysis.json", tmp_path / "out.mp4"
-    analyze(portrait_film, found, settings())
+    analyze(portrait_video, found, settings())
     content = json.loads(found.read_text())
     content["tracks"][0]["enhance"] = False
     found.write_text(json.dumps(content))
-    summary = render(portrait_film, found, target, settings(*LOSSLESS))
+    summary = render(portrait_video, found, target, settings(*LOSSLESS))
     assert (summary.tracks, summary.faces) == (1, 40)
     for track in content["tracks"]:
         track["enhance"] = False
     found.write_text(json.dumps(content))
-    summary = render(portrait_film, found, target, settings(*LOSSLESS), overwrite=True)
+    summary = render(portrait_video, found, target, settings(*LOSSLESS), overwrite=True)
     assert summary.faces == 0
-    for before, after in zip(planes(portrait_film), planes(target), strict=True):
+    for before, after in zip(planes(portrait_video), planes(target), strict=True):
         for a, b in zip(before, after, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
-def test_an_analysis_of_another_film_is_refused(portrait_film: Path, tmp_path: Path) -> None:
+def test_an_analysis_of_another_video_is_refused(portrait_video: Path, tmp_path: Path) -> None:
     found = tmp_path / "analysis.json"
-    analyze(portrait_film, found, settings())
+    analyze(portrait_video, found, settings())
     other = synthetic.plain(tmp_path / "other.mp4")
     with pytest.raises(InputError, match="another video"):
         render(other, found, tmp_path / "out.mp4", settings())
@@ -199,7 +199,7 @@ def test_an_analysis_of_another_film_is_refused(portrait_film: Path, tmp_path: P
 
 
 def test_the_result_does_not_depend_on_spans_or_workers(
-    portrait_film: Path, tmp_path: Path
+    portrait_video: Path, tmp_path: Path
 ) -> None:
     results = []
     for name, assignments in (
@@ -208,9 +208,9 @@ def test_the_result_does_not_depend_on_spans_or_workers(
         ("two", ["span_seconds=0.1", "workers=2"]),
     ):
         target = tmp_path / f"{name}.mp4"
-        enhance(portrait_film, target, settings(*LOSSLESS, *assignments))
+        enhance(portrait_video, target, settings(*LOSSLESS, *assignments))
         found = tmp_path / f"{name}.json"
-        analyze(portrait_film, found, settings(*assignments))
+        analyze(portrait_video, found, settings(*assignments))
         results.append((planes(target), found.read_bytes()))
     for pictures, analysis in results[1:]:
         assert analysis == results[0][1]
@@ -233,19 +233,19 @@ class StopAfter(LocalExecutor):
             yield outcome
 
 
-def test_a_stopped_run_goes_on(portrait_film: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on(portrait_video: Path, tmp_path: Path) -> None:
     target, whole = tmp_path / "out.mp4", tmp_path / "whole.mp4"
     long_spans = settings("span_seconds=0.1")
     with pytest.raises(KeyboardInterrupt):
-        enhance(portrait_film, target, long_spans, executor=StopAfter(3))
+        enhance(portrait_video, target, long_spans, executor=StopAfter(3))
     assert not target.exists()
     assert (tmp_path / ".out.mp4.facepipe").is_dir()
     events: list[Event] = []
-    summary = enhance(portrait_film, target, long_spans, on_event=events.append)
+    summary = enhance(portrait_video, target, long_spans, on_event=events.append)
     assert summary.resumed >= 1
     assert events[-1].done == events[-1].total == 40
     assert not (tmp_path / ".out.mp4.facepipe").exists()
-    enhance(portrait_film, whole, long_spans)
+    enhance(portrait_video, whole, long_spans)
     assert packets(target, "video") == packets(whole, "video")
 
 
@@ -259,7 +259,7 @@ def test_a_stopped_run_goes_on(portrait_film: Path, tmp_path: Path) -> None:
     ],
     ids=lambda make: make.__name__,
 )  # fmt: skip
-def test_films_without_faces_come_out_as_they_are(
+def test_videos_without_faces_come_out_as_they_are(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     source, target = make(tmp_path / "in.mp4"), tmp_path / "out.mp4"
@@ -282,7 +282,7 @@ def test_films_without_faces_come_out_as_they_are(
             np.testing.assert_array_equal(one[:, :visible], other[:, :visible])
 
 
-def test_a_film_without_faces_is_copied(tmp_path: Path) -> None:
+def test_a_video_without_faces_is_copied(tmp_path: Path) -> None:
     source, target = synthetic.two_audios(tmp_path / "in.mp4"), tmp_path / "out.mp4"
     enhance(source, target, settings())
     assert packets(source, "video") == packets(target, "video")
@@ -326,54 +326,54 @@ def test_what_is_copied_does_not_depend_on_spans(tmp_path: Path) -> None:
     assert told[0] == told[1]
 
 
-def test_a_part_of_the_film(portrait_film: Path, tmp_path: Path) -> None:
+def test_a_part_of_the_video(portrait_video: Path, tmp_path: Path) -> None:
     target = tmp_path / "part.mp4"
-    summary = enhance(portrait_film, target, settings(**{"output.start": 0.44, "output.end": 1.0}))
+    summary = enhance(portrait_video, target, settings(**{"output.start": 0.44, "output.end": 1.0}))
     assert summary.frames == 14
     assert probe(target).pts[0] == 0
     with pytest.raises(UsageError, match=r"the video has 1\.56 s"):
-        enhance(portrait_film, tmp_path / "none.mp4", settings(**{"output.start": 30.0}))
+        enhance(portrait_video, tmp_path / "none.mp4", settings(**{"output.start": 30.0}))
 
 
 def test_a_rotated_face_is_found(tmp_path: Path) -> None:
-    source = portraits.rotated_film(tmp_path / "in.mp4")
+    source = portraits.rotated_video(tmp_path / "in.mp4")
     target = tmp_path / "out.mp4"
     summary = enhance(source, target, settings())
     assert summary.tracks == 2
     assert probe(target).rotation == probe(source).rotation != 0
 
 
-def test_tiny_faces_draw_advice(portrait_film: Path, tmp_path: Path) -> None:
-    summary = enhance(portrait_film, tmp_path / "out.mp4", settings())
+def test_tiny_faces_draw_advice(portrait_video: Path, tmp_path: Path) -> None:
+    summary = enhance(portrait_video, tmp_path / "out.mp4", settings())
     assert summary.advice is not None
     assert "--scale" in summary.advice
 
 
 @pytest.mark.parametrize("restorer", ["bicubic", "fishsrnet"])
 def test_no_strength_or_no_restorer_changes_nothing(
-    portrait_film: Path, tmp_path: Path, restorer: str
+    portrait_video: Path, tmp_path: Path, restorer: str
 ) -> None:
     target = tmp_path / "out.mp4"
     enhance(
-        portrait_film,
+        portrait_video,
         target,
         settings(*LOSSLESS, "restore.strength=0", f"restore.restorer={restorer}"),
     )
-    for before, after in zip(planes(portrait_film), planes(target), strict=True):
+    for before, after in zip(planes(portrait_video), planes(target), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_targets_that_cannot_be_are_refused(portrait_film: Path, tmp_path: Path) -> None:
+def test_targets_that_cannot_be_are_refused(portrait_video: Path, tmp_path: Path) -> None:
     existing = tmp_path / "there.mp4"
     existing.write_bytes(b"mine")
     with pytest.raises(OutputError, match="exists already"):
-        enhance(portrait_film, existing, settings())
+        enhance(portrait_video, existing, settings())
     with pytest.raises(OutputError, match="is the source itself"):
-        enhance(portrait_film, portrait_film, settings(), overwrite=True)
+        enhance(portrait_video, portrait_video, settings(), overwrite=True)
     with pytest.raises(OutputError, match="is a directory"):
-        enhance(portrait_film, tmp_path, settings(), overwrite=True)
+        enhance(portrait_video, tmp_path, settings(), overwrite=True)
     with pytest.raises(OutputError, match="no such folder"):
-        enhance(portrait_film, tmp_path / "no" / "out.mp4", settings())
+        enhance(portrait_video, tmp_path / "no" / "out.mp4", settings())
     assert existing.read_bytes() == b"mine"
     assert list(tmp_path.iterdir()) == [existing]
 
@@ -389,19 +389,19 @@ def test_targets_that_cannot_be_are_refused(portrait_film: Path, tmp_path: Path)
     ],
 )
 def test_what_cannot_work_is_refused_before_the_work(
-    portrait_film: Path, tmp_path: Path, assignment: str, told: str
+    portrait_video: Path, tmp_path: Path, assignment: str, told: str
 ) -> None:
     from facepipe.errors import FacepipeError
 
     with pytest.raises(FacepipeError, match=told):
-        enhance(portrait_film, tmp_path / "out.mp4", settings(assignment))
+        enhance(portrait_video, tmp_path / "out.mp4", settings(assignment))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_crf_goes_with_its_encoders_only(portrait_film: Path, tmp_path: Path) -> None:
+def test_crf_goes_with_its_encoders_only(portrait_video: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--crf does not go with ffv1"):
         enhance(
-            portrait_film,
+            portrait_video,
             tmp_path / "out.mkv",
             settings(**{"output.codec": "ffv1", "output.crf": 20.0}),
         )
@@ -410,7 +410,7 @@ def test_crf_goes_with_its_encoders_only(portrait_film: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "make", [synthetic.odd_size, synthetic.gray, synthetic.lossless_rgb], ids=lambda m: m.__name__
 )
-def test_a_lossless_film_stays_lossless_unasked(
+def test_a_lossless_video_stays_lossless_unasked(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     source, target = make(tmp_path / "a.mkv"), tmp_path / "b.mkv"
@@ -424,33 +424,33 @@ def test_a_lossless_film_stays_lossless_unasked(
     assert report["output"]["encoder"] == "ffv1"
 
 
-def test_a_truncated_film_keeps_what_decodes(portrait_film: Path, tmp_path: Path) -> None:
+def test_a_truncated_video_keeps_what_decodes(portrait_video: Path, tmp_path: Path) -> None:
     whole = synthetic.streamable(tmp_path / "whole.mkv")
     source = synthetic.truncated(tmp_path / "cut.mkv", whole)
     summary = enhance(source, tmp_path / "out.mkv", settings())
     assert summary.frames == len(planes(source)) > 5
 
 
-def test_settings_are_defaults_when_none_are_given(portrait_film: Path, tmp_path: Path) -> None:
-    summary = enhance(str(portrait_film), str(tmp_path / "out.mp4"))
+def test_settings_are_defaults_when_none_are_given(portrait_video: Path, tmp_path: Path) -> None:
+    summary = enhance(str(portrait_video), str(tmp_path / "out.mp4"))
     assert replace(summary, seconds=0).frames == 40
 
 
-def test_only_the_faces_that_were_chosen(portrait_film: Path, tmp_path: Path) -> None:
+def test_only_the_faces_that_were_chosen(portrait_video: Path, tmp_path: Path) -> None:
     def reasons(**how: object) -> list[str | None]:
         wanted = load_settings(overrides={f"choose.{key}": value for key, value in how.items()})
-        found = analyze(portrait_film, tmp_path / "found.json", wanted, overwrite=True)
+        found = analyze(portrait_video, tmp_path / "found.json", wanted, overwrite=True)
         return [track.reason for track in found.tracks]
 
     assert reasons() == [None, None]
     assert reasons(largest=1).count("not among the 1 largest") == 1
     half = f"0,0,{portraits.WIDTH / 2},{portraits.HEIGHT}"
     assert reasons(region=half).count("outside --region") == 1
-    analyze(portrait_film, tmp_path / "all.json")
+    analyze(portrait_video, tmp_path / "all.json")
     second = load_settings(overrides={"choose.tracks": "2"})
-    summary = render(portrait_film, tmp_path / "all.json", tmp_path / "two.mp4", second)
+    summary = render(portrait_video, tmp_path / "all.json", tmp_path / "two.mp4", second)
     assert (summary.tracks, summary.refused) == (1, 1)
     wanted = load_settings(overrides={"choose.tracks": "5"})
     with pytest.raises(UsageError, match="no track 5"):
-        render(portrait_film, tmp_path / "all.json", tmp_path / "five.mp4", wanted)
+        render(portrait_video, tmp_path / "all.json", tmp_path / "five.mp4", wanted)
     assert not (tmp_path / "five.mp4").exists()

@@ -25,10 +25,10 @@ FULL = Path("/dev/full")
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A face for a second, at 4 frames a second."""
-    path = tmp_path_factory.mktemp("film") / "in.mp4"
-    return portraits.film(path, pts=[3200 * number for number in range(4)])
+    path = tmp_path_factory.mktemp("video") / "in.mp4"
+    return portraits.video(path, pts=[3200 * number for number in range(4)])
 
 
 def run(
@@ -43,16 +43,16 @@ def run(
 
 @lacking
 @pytest.mark.parametrize("what", ["locks", "semaphores"])
-def test_a_video_and_a_batch_on_a_system_that_lacks(what: str, film: Path, tmp_path: Path) -> None:
+def test_a_video_and_a_batch_on_a_system_that_lacks(what: str, video: Path, tmp_path: Path) -> None:
     env = lacking_system.environment(what, tmp_path)
     target = tmp_path / "out.mp4"
-    done = run("run", film, "-o", target, *QUICK, env=env)
+    done = run("run", video, "-o", target, *QUICK, env=env)
     assert (done.returncode, target.exists()) == (0, True), done.stderr
     assert ("this system has no semaphores" in done.stderr) == (what == "semaphores")
     assert "Traceback" not in done.stderr
     assert not (tmp_path / ".out.mp4.facepipe").exists()
     for _ in range(2):  # the second goes on, and finds nothing left to do
-        done = run("batch", film, "-o", tmp_path / "batch", *QUICK, env=env)
+        done = run("batch", video, "-o", tmp_path / "batch", *QUICK, env=env)
         assert done.returncode == 0, done.stderr
         assert "1 done" in done.stdout
     assert "nothing was left to do" in done.stdout
@@ -85,18 +85,18 @@ def test_doctor_sees_streams_and_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_stop_nothing(closed: str, film: Path, tmp_path: Path) -> None:
+def test_closed_streams_stop_nothing(closed: str, video: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
-    done = run("run", film, "-o", target, *QUICK, shell=closed)
+    done = run("run", video, "-o", target, *QUICK, shell=closed)
     assert done.returncode == 0
     assert len(probe(target).pts) == 4  # and nothing that libraries say is in it
     assert run("run", tmp_path / "none.mp4", "-o", target, shell=closed).returncode == 3
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="this machine has no /dev/full")
-def test_logs_on_a_full_disk_stop_nothing(film: Path, tmp_path: Path) -> None:
+def test_logs_on_a_full_disk_stop_nothing(video: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
-    words = ("run", film, "-o", target, *QUICK, "--progress", "jsonl")
+    words = ("run", video, "-o", target, *QUICK, "--progress", "jsonl")
     assert run(*words, shell=f">{FULL} 2>&1").returncode == 0
     assert target.exists()
     done = run("batch", tmp_path / "out.mp4", "-o", tmp_path / "b", *QUICK, shell=f">{FULL}")
@@ -107,11 +107,11 @@ def test_logs_on_a_full_disk_stop_nothing(film: Path, tmp_path: Path) -> None:
     assert run("models", "list", shell="| true").returncode == 0
 
 
-def test_a_terminal_that_closes_ends_with_its_code(film: Path, tmp_path: Path) -> None:
+def test_a_terminal_that_closes_ends_with_its_code(video: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
     process = subprocess.Popen(
-        [*FACEPIPE, "run", str(film), "-o", str(tmp_path / "out.mp4"), *QUICK],
+        [*FACEPIPE, "run", str(video), "-o", str(tmp_path / "out.mp4"), *QUICK],
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
     )  # fmt: skip
     os.close(theirs)

@@ -24,8 +24,8 @@ def settings(*more: str, profile: str = "balanced") -> Settings:
 
 @pytest.fixture(scope="module")
 def upside_down(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("films") / "upside-down.mp4"
-    return portraits.turned_film(path, turns=2, frames=20)
+    path = tmp_path_factory.mktemp("videos") / "upside-down.mp4"
+    return portraits.turned_video(path, turns=2, frames=20)
 
 
 def test_an_upside_down_video_is_enhanced_and_told(upside_down: Path, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_nothing_is_invented_the_wrong_way_up(
 
 
 def test_an_upright_video_is_searched_once(tmp_path: Path) -> None:
-    source = portraits.film(tmp_path / "in.mp4", frames=12)
+    source = portraits.video(tmp_path / "in.mp4", frames=12)
     done = enhance(source, tmp_path / "out.mp4", settings())
     assert done.tracks == 2
     assert not [one for one in done.warnings if "upright" in one]

@@ -1,1 +1,1 @@
-"""Helpers of the tests: they make films and photographs on the fly, and look at them."""
+"""Helpers of the tests: they make videos and photographs on the fly, and look at them."""

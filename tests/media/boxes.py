@@ -1,4 +1,4 @@
-"""Films of mp4 and mov with boxes that no FFmpeg writes, and what is read of them byte by byte."""
+"""Videos of mp4 and mov with boxes that no FFmpeg writes, and what is read of them byte by byte."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def with_boxes(
     *boxes: tuple[Sequence[str], bytes],
     behind: bytes = b"",
 ) -> Path:
-    """The film with boxes at the end of the first ones of those paths, and bytes `behind` all."""
+    """The video with boxes at the end of the first ones of those paths, and bytes `behind` all."""
     made = make(path).read_bytes()
     for place, content in boxes:
         made = made + content if not place else _inserted(made, 0, place, content)
@@ -91,7 +91,7 @@ def _inserted(data: bytes, head: int, place: Sequence[str], content: bytes) -> b
             inner = _inserted(whole, 8 + _HEADS.get(kind, 0), place[1:], content)
             whole = struct.pack(">I", len(inner)) + inner[4:]
         parts.append(whole)
-    if not done:  # such as user data, which not all films have
+    if not done:  # such as user data, which not all videos have
         inner = _inserted(box(place[0]), 8, place[1:], content)
         parts.append(struct.pack(">I", len(inner)) + inner[4:])
     return b"".join(parts)
@@ -135,8 +135,8 @@ def boxes_of(path: Path) -> dict[str, list[bytes]]:
 def crop_of(path: Path) -> dict[str, int]:
     """How many pixels the header cuts off at each side; nothing where it says none."""
     data = path.read_bytes()
-    with av.open(str(path)) as film:
-        video = film.streams.video[0]
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
         width, height = video.codec_context.width, video.codec_context.height
     if data[:4] == b"\x1a\x45\xdf\xa3":
         header = data[: data.index(b"\x1f\x43\xb6\x75")]
@@ -154,8 +154,8 @@ def crop_of(path: Path) -> dict[str, int]:
 
 def projection_of(path: Path) -> tuple[bytes, int | None]:
     """The sphere's projection, and how two views are packed, by FFmpeg's reading."""
-    with av.open(str(path)) as film:
-        frame = next(film.decode(film.streams.video[0]))
+    with av.open(str(path)) as container:
+        frame = next(container.decode(container.streams.video[0]))
         side: Any = frame.side_data
         stereo = bytes(side[Type.STEREO3D]) if Type.STEREO3D in side else b""
         sphere = bytes(side[Type.SPHERICAL]) if Type.SPHERICAL in side else b""

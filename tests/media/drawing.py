@@ -1,4 +1,4 @@
-"""Pictures of films that are made on the fly: a moving gradient with blocks of seeded noise."""
+"""Pictures of videos that are made on the fly: a moving gradient with blocks of seeded noise."""
 
 from __future__ import annotations
 

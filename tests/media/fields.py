@@ -100,7 +100,7 @@ def field_coded(
     pictures: Callable[[int], NDArray[np.uint8]] | None = None,
     size: tuple[int, int] = (WIDTH, HEIGHT),
 ) -> Path:
-    """A film of 25 frames a second, each two fields but for the numbers in `framed`.
+    """A video of 25 frames a second, each two fields but for the numbers in `framed`.
 
     `apart`: each field in a packet of its own, as tools write them that copy a transport stream.
     """

@@ -17,13 +17,13 @@ _FRAME = (3, 6)  # kinds of open bitstream units that begin a frame of AV1
 _SHOW_FRAME, _SHOW_THE_FIRST = 0x02, b"\x88"
 
 
-def hidden_apart(path: Path, *, film: Callable[[Path], Path]) -> Path:
-    """A film of VP9 or AV1 in Matroska or WebM, each frame of it in a packet.
+def hidden_apart(path: Path, *, video: Callable[[Path], Path]) -> Path:
+    """A video of VP9 or AV1 in Matroska or WebM, each frame of it in a packet.
 
     FFmpeg lets libvpx hide no frame in a single pass: keyframes are hidden here, and shown next.
     """
     with tempfile.TemporaryDirectory() as folder:
-        made = film(Path(folder) / "film.mkv")
+        made = video(Path(folder) / "video.mkv")
         # Left alone, the muxer joins them again.
         options = {"fflags": "-autobsf"}
         with av.open(str(made)) as given, av.open(str(path), "w", container_options=options) as out:

@@ -1,4 +1,4 @@
-"""What no encoder of PyAV's writes: bytes changed in a finished film, or the ffmpeg program's."""
+"""What no encoder of PyAV's writes: bytes changed in a finished video, or the ffmpeg program's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from media import synthetic
 def encoded_by_program(path: Path, *, codec: str, pix_fmt: str, options: Sequence[str]) -> Path:
     """Ten frames by an encoder that the ffmpeg program has and PyAV has not."""
     with tempfile.TemporaryDirectory() as folder:
-        plain = synthetic.film(Path(folder) / "plain.mkv", frames=10, codec="ffv1")
+        plain = synthetic.video(Path(folder) / "plain.mkv", frames=10, codec="ffv1")
         quality = ("-crf", "12", "-b:v", "0")
         call = ["ffmpeg", "-v", "error", "-threads", "2", "-i", str(plain), "-c:v", codec,
                 "-pix_fmt", pix_fmt, *quality, *options, "-y", str(path)]  # fmt: skip

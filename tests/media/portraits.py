@@ -1,4 +1,4 @@
-"""Films of real faces: scikit-image's public-domain portrait, moved over a plain wall."""
+"""Videos of real faces: scikit-image's public-domain portrait, moved over a plain wall."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
-from media.synthetic import film as write_film
+from media.synthetic import video as write_video
 
 WIDTH, HEIGHT = 240, 136
 
@@ -20,7 +20,7 @@ def portrait() -> NDArray[np.uint8]:
 
 
 def scene(number: int, scale: int = 1) -> NDArray[np.uint8]:
-    """RGB (136, 240, 3) times `scale`: frame `number` of the film."""
+    """RGB (136, 240, 3) times `scale`: frame `number` of the video."""
     wall = np.full((HEIGHT * 4, WIDTH * 4, 3), (110, 120, 130), np.uint8)
     for left, top, side, mirrored in ((80, 120, 400, False), (560, 160, 300, True)):
         head = portrait()[:, ::-1] if mirrored else portrait()
@@ -33,8 +33,8 @@ def scene(number: int, scale: int = 1) -> NDArray[np.uint8]:
     return cv2.resize(moved, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
-def film(path: Path, **how: object) -> Path:
-    """40 frames at 25 a second, keyframes every 10, with a tone; `how` as synthetic.film."""
+def video(path: Path, **how: object) -> Path:
+    """40 frames at 25 a second, keyframes every 10, with a tone; `how` as synthetic.video."""
     settings: dict[str, object] = {
         "frames": 40,
         "size": (WIDTH, HEIGHT),
@@ -42,48 +42,50 @@ def film(path: Path, **how: object) -> Path:
         "audio": 1,
         "pictures": scene,
     }
-    return write_film(path, **(settings | how))  # type: ignore[arg-type]
+    return write_video(path, **(settings | how))  # type: ignore[arg-type]
 
 
 def visit(path: Path, **how: object) -> Path:
-    """The film's wall for 50 frames, the two faces for 30, and the wall for 50 again."""
+    """The video's wall for 50 frames, the two faces for 30, and the wall for 50 again."""
 
     def drawn(number: int) -> NDArray[np.uint8]:
         if 50 <= number < 80:
             return scene(number - 50)
         return np.full((HEIGHT, WIDTH, 3), (110, 120, 130), np.uint8) + np.uint8(number % 3)
 
-    return film(path, frames=130, pictures=drawn, **how)
+    return video(path, frames=130, pictures=drawn, **how)
 
 
-def ten_bit_film(path: Path) -> Path:
-    """The film in 10 bit."""
-    return film(path, pix_fmt="yuv420p10le")
+def ten_bit_video(path: Path) -> Path:
+    """The video in 10 bit."""
+    return video(path, pix_fmt="yuv420p10le")
 
 
-def hdr_film(path: Path) -> Path:
-    """The film as HDR10: HEVC of 10 bit, PQ, with mastering display and content light level."""
+def hdr_video(path: Path) -> Path:
+    """The video as HDR10: HEVC of 10 bit, PQ, with mastering display and content light level."""
     display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
     params = f"master-display={display}:max-cll=1000,400:log-level=none:pools=1"
     options = {"x265-params": params, "crf": "10", "preset": "ultrafast"}
-    return film(path, codec="libx265", pix_fmt="yuv420p10le", colour=(1, 9, 9, 16), options=options)
+    return video(
+        path, codec="libx265", pix_fmt="yuv420p10le", colour=(1, 9, 9, 16), options=options
+    )
 
 
-def rotated_film(path: Path) -> Path:
-    """The film lying on its side in the file, with a display matrix that rights it."""
+def rotated_video(path: Path) -> Path:
+    """The video lying on its side in the file, with a display matrix that rights it."""
 
     def lying(number: int) -> NDArray[np.uint8]:
         # A display rotation of 90 degrees turns the coded picture counter-clockwise.
         return np.ascontiguousarray(np.rot90(scene(number), -1))
 
-    return film(path, pictures=lying, size=(HEIGHT, WIDTH), rotation=90)
+    return video(path, pictures=lying, size=(HEIGHT, WIDTH), rotation=90)
 
 
-def turned_film(path: Path, *, turns: int, **how: object) -> Path:
-    """The film turned clockwise by so many quarters, and nothing that says so."""
+def turned_video(path: Path, *, turns: int, **how: object) -> Path:
+    """The video turned clockwise by so many quarters, and nothing that says so."""
 
     def turned(number: int) -> NDArray[np.uint8]:
         return np.ascontiguousarray(np.rot90(scene(number), -turns))
 
     size = (HEIGHT, WIDTH) if turns % 2 else (WIDTH, HEIGHT)
-    return film(path, pictures=turned, size=size, **how)
+    return video(path, pictures=turned, size=size, **how)

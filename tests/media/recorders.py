@@ -1,4 +1,4 @@
-"""Films as recorders export them: bare streams, and the format of Dahua's (DHAV)."""
+"""Videos as recorders export them: bare streams, and the format of Dahua's (DHAV)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _SECONDS_BITS, _MINUTES_BITS, _HOURS_BITS, _DAYS_BITS, _MONTHS_BITS = 6, 6, 5, 5
 
 
 def dhav(path: Path, *, make: Callable[[Path], Path], rate: int = 25) -> Path:
-    """The video of `make`'s film (H.264 in a bare stream) as a .dav file, from 2026-11-30 on."""
+    """The video of `make`'s video (H.264 in a bare stream) as a .dav file, from 2026-11-30 on."""
     bare = make(path.with_suffix(".h264"))
-    with av.open(str(bare)) as film:
-        video = film.streams.video[0]
+    with av.open(str(bare)) as container:
+        video = container.streams.video[0]
         size = video.codec_context.width, video.codec_context.height
-        packets = [(bytes(p), p.is_keyframe) for p in film.demux(video) if p.size]
+        packets = [(bytes(p), p.is_keyframe) for p in container.demux(video) if p.size]
     bare.unlink()
     path.write_bytes(
         b"".join(

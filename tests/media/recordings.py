@@ -39,7 +39,7 @@ def end_to_end(path: Path, *makes: Make) -> Path:
 
 
 def fragmented(path: Path, *, make: Make) -> Path:
-    """The film of `make` as an mp4 in fragments."""
+    """The video of `make` as an mp4 in fragments."""
     made = make(path.with_name(f"whole-{path.name}"))
     with (
         av.open(str(made)) as given,
@@ -81,8 +81,8 @@ def _set_later(data: bytearray, at: int, ticks: int) -> None:
 def without_head(path: Path, *, make: Make, packets: int) -> Path:
     """A transport stream of `make` that begins after so many packets of pictures."""
     data = make(path.with_name(f"all-{path.name}")).read_bytes()
-    with av.open(str(path.with_name(f"all-{path.name}"))) as film:
-        places = [packet.pos for packet in film.demux(video=0) if packet.size]
+    with av.open(str(path.with_name(f"all-{path.name}"))) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
     path.write_bytes(data[places[packets] :])
     return path
 

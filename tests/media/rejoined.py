@@ -1,4 +1,4 @@
-"""Films whose headers change on the way, as editors, recorders and live streams leave them."""
+"""Videos whose headers change on the way, as editors, recorders and live streams leave them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ _AUDIO, _VIDEO = 8, 9  # kinds of tags in FLV
 _CODEC_BITS = {_AUDIO: (0xF0, 0xA0), _VIDEO: (0x0F, 0x07)}  # AAC and H.264 in a tag's first byte
 
 
-def rejoined(path: Path, films: Sequence[Make], through: str = ".mp4") -> Path:
-    """Write films one after the other, each stream going on under the next film's header.
+def rejoined(path: Path, videos: Sequence[Make], through: str = ".mp4") -> Path:
+    """Write videos one after the other, each stream going on under the next video's header.
 
     Those are sample descriptions in mp4 and mov, sequence headers in FLV, and stand in the packets
-    of a transport stream. All films have the same streams; `through` is what they are made in.
+    of a transport stream. All videos have the same streams; `through` is what they are made in.
     """
     with tempfile.TemporaryDirectory() as folder, av.open(str(path), "w") as out:
         streams: list[Stream] = []
         begin = Fraction(0)
-        for number, make in enumerate(films):
+        for number, make in enumerate(videos):
             made = make(Path(folder) / f"{number}{through}")
             begin = _appended(out, made, streams, begin)
     return path
 
 
-def _appended(out: OutputContainer, film: Path, streams: list[Stream], begin: Fraction) -> Fraction:
-    """Write a film's packets from `begin` on, in seconds; where they end."""
-    with av.open(str(film)) as given:
+def _appended(
+    out: OutputContainer, video: Path, streams: list[Stream], begin: Fraction
+) -> Fraction:
+    """Write a video's packets from `begin` on, in seconds; where they end."""
+    with av.open(str(video)) as given:
         waiting = set(range(len(streams)))  # streams that go on under another header
         if not streams:
             for source in given.streams:
@@ -70,10 +72,10 @@ def _put_header(packet: Packet[Stream], header: bytes) -> None:
     packet.set_sidedata(side)
 
 
-def headers_repeated(path: Path, film: Make, every: int = 20) -> Path:
-    """An FLV film that has its sequence headers again every so many tags, as live streams do."""
+def headers_repeated(path: Path, video: Make, every: int = 20) -> Path:
+    """An FLV video that has its sequence headers again every so many tags, as live streams do."""
     with tempfile.TemporaryDirectory() as folder:
-        data = film(Path(folder) / "film.flv").read_bytes()
+        data = video(Path(folder) / "video.flv").read_bytes()
     head, tags = data[:13], list(_tags(data[13:]))
     headers = [tag for tag in tags if _is_header(tag)]
     made = [head]

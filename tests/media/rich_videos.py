@@ -167,7 +167,7 @@ def with_everything(path: Path) -> Path:
             Track("ass", "jpn"),
             Track("hdmv_pgs_subtitle", "spa"),
         ),
-        metadata={"title": "Ä film", "com.example.reel": "7", "artist": "me"},
+        metadata={"title": "Ä video", "com.example.reel": "7", "artist": "me"},
         chapters=True,
         video_metadata={"title": "Picture", "language": "eng"},
         font=True,

@@ -1,4 +1,4 @@
-"""Films that do not go on as they began: sections of one stream, each encoded in its own way."""
+"""Videos that do not go on as they began: sections of one stream, each encoded in its own way."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def progressive_up_to(count: int) -> Callable[[int, bytes], bytes]:
 
 
 def sectioned(path: Path, *sections: Section, codec: str = "libx264") -> Path:
-    """A film of these sections at 25 frames a second; its header is the first one's."""
+    """A video of these sections at 25 frames a second; its header is the first one's."""
     with av.open(str(path), "w") as out:
         first = sections[0]
         stream: Any = out.add_stream(codec, rate=25, options=_options(codec, first))

@@ -25,7 +25,7 @@ TICKS = Fraction(1, 12800)
 STEP = 512  # 25 frames a second in TICKS
 
 
-def film(
+def video(
     path: Path,
     *,
     pts: Sequence[int] | None = None,
@@ -50,7 +50,7 @@ def film(
     pictures: Callable[[int], NDArray[np.uint8]] | None = None,
     filters: Sequence[str] = (),
 ) -> Path:
-    """The common kitchen: a film of `frames` pictures, or of one for each of `pts`.
+    """The common kitchen: a video of `frames` pictures, or of one for each of `pts`.
 
     `pictures` gives RGB or RGBA by number, where it should be others than the gradient; `filters`
     are what FFmpeg does to each before it is encoded, such as "setfield=bff".
@@ -69,24 +69,24 @@ def film(
     with av.open(
         str(path), "w", format=format, container_options=container_options or {}
     ) as container:
-        video = container.add_stream(
+        stream = container.add_stream(
             codec, rate=_rate(times, time_base), options=defaults | (options or {})
         )
-        assert isinstance(video, av.VideoStream)
-        video.width, video.height, video.pix_fmt = *size, pix_fmt
-        video.codec_context.time_base = time_base
-        video.time_base = time_base
-        video.thread_count = 1
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
+        stream.codec_context.time_base = time_base
+        stream.time_base = time_base
+        stream.thread_count = 1
         if interlaced:
-            video.codec_context.flags |= 0x00040000 | 0x20000000  # coded by fields
+            stream.codec_context.flags |= 0x00040000 | 0x20000000  # coded by fields
         if aspect is not None:
-            video.codec_context.sample_aspect_ratio = aspect
+            stream.codec_context.sample_aspect_ratio = aspect
         if colour is not None:
-            context = video.codec_context
+            context = stream.codec_context
             context.color_range, context.colorspace = colour[:2]
             context.color_primaries, context.color_trc = colour[2:]
         if rotation is not None:
-            video.set_display_rotation(rotation)
+            stream.set_display_rotation(rotation)
         sounds = [container.add_stream("aac", rate=audio_rate, layout="mono") for _ in range(audio)]
         for number, sound in enumerate(sounds):
             sound.metadata["language"] = ("eng", "deu", "fra")[number]
@@ -117,8 +117,8 @@ def film(
         for frame in frames_of(drawn, times, time_base, pix_fmt, filters):
             if colour is not None:
                 frame.color_range, frame.colorspace = colour[:2]
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
     return path
 
 
@@ -130,50 +130,50 @@ def _rate(times: Sequence[int], time_base: Fraction) -> Fraction:
 
 def plain(path: Path, frames: int = 30) -> Path:
     """H.264 with B-frames at 25 fps, keyframes every 10 frames, no sound, no tags."""
-    return film(path, frames=frames)
+    return video(path, frames=frames)
 
 
 def vfr(path: Path) -> Path:
     """Uneven steps: a tool that counts frames or trusts a rate moves or doubles pictures."""
     rng = np.random.default_rng(7)
-    return film(path, pts=[0, *np.cumsum(rng.integers(100, 2000, 29)).tolist()], audio=1)
+    return video(path, pts=[0, *np.cumsum(rng.integers(100, 2000, 29)).tolist()], audio=1)
 
 
 def late_video(path: Path) -> Path:
     """The video starts 0.85 s after the sound."""
-    return film(path, pts=[10880 + STEP * n for n in range(25)], audio=1)
+    return video(path, pts=[10880 + STEP * n for n in range(25)], audio=1)
 
 
 def negative_start(path: Path) -> Path:
     """Sound begins before time zero (encoder delay) and so do two pictures, which are skipped."""
-    return film(path, pts=[STEP * (n - 2) for n in range(27)], audio=1, audio_start=-1024)
+    return video(path, pts=[STEP * (n - 2) for n in range(27)], audio=1, audio_start=-1024)
 
 
 def odd_size(path: Path) -> Path:
     """97x65 in 4:2:0 (FFV1 in Matroska): chroma planes are rounded up."""
-    return film(path, size=(97, 65), codec="ffv1", frames=12)
+    return video(path, size=(97, 65), codec="ffv1", frames=12)
 
 
 def rotated(path: Path) -> Path:
     """Coded sideways: the display matrix turns it by 90 degrees."""
-    return film(path, rotation=90, frames=12)
+    return video(path, rotation=90, frames=12)
 
 
 def anamorphic(path: Path) -> Path:
     """Pixels that are not square: 16:11."""
-    return film(path, aspect=Fraction(16, 11), frames=12)
+    return video(path, aspect=Fraction(16, 11), frames=12)
 
 
 def ten_bit(path: Path) -> Path:
     """10-bit H.264, tagged bt2020."""
-    return film(path, pix_fmt="yuv420p10le", colour=(1, 9, 9, 14), frames=15)
+    return video(path, pix_fmt="yuv420p10le", colour=(1, 9, 9, 14), frames=15)
 
 
 def hdr(path: Path) -> Path:
     """10-bit HEVC, PQ, with mastering display and content light level."""
     display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
     params = f"master-display={display}:max-cll=1000,400:log-level=none:pools=1"
-    return film(
+    return video(
         path,
         codec="libx265",
         pix_fmt="yuv420p10le",
@@ -184,13 +184,13 @@ def hdr(path: Path) -> Path:
 
 
 def with_extras(path: Path, source: Path) -> Path:
-    """Another film in Matroska with a font attached and a cover."""
-    with av.open(str(source)) as film, av.open(str(path), "w") as container:
+    """Another video in Matroska with a font attached and a cover."""
+    with av.open(str(source)) as video, av.open(str(path), "w") as container:
         streams = {s.index: container.add_stream_from_template(s, opaque=True)
-                   for s in film.streams}  # fmt: skip
+                   for s in video.streams}  # fmt: skip
         container.add_attachment("letters.ttf", "application/x-truetype-font", b"not a font" * 9)
         container.add_attachment("cover.png", "image/png", _png())
-        for packet in film.demux():
+        for packet in video.demux():
             if packet.size:
                 packet.stream = streams[packet.stream.index]
                 container.mux(packet)
@@ -199,33 +199,33 @@ def with_extras(path: Path, source: Path) -> Path:
 
 def full_range(path: Path) -> Path:
     """Full range, tagged: decoders call it yuvj420p."""
-    return film(path, pix_fmt="yuvj420p", colour=(2, 1, 1, 1), frames=15)
+    return video(path, pix_fmt="yuvj420p", colour=(2, 1, 1, 1), frames=15)
 
 
 def two_audios(path: Path) -> Path:
     """Two AAC tracks in two languages, chapters and tags."""
-    tags = {"title": "A film", "comment": "first cut"}
-    return film(path, audio=2, metadata=tags, chapters=True)
+    tags = {"title": "A video", "comment": "first cut"}
+    return video(path, audio=2, metadata=tags, chapters=True)
 
 
 def subtitled(path: Path) -> Path:
     """Two captions with a gap between them: mov_text in mp4, subrip in Matroska."""
-    return film(path, audio=1, subtitle="mov_text" if path.suffix == ".mp4" else "srt", frames=60)
+    return video(path, audio=1, subtitle="mov_text" if path.suffix == ".mp4" else "srt", frames=60)
 
 
 def one_frame(path: Path) -> Path:
-    """A film of a single picture: no step to learn a rate from."""
-    return film(path, frames=1)
+    """A video of a single picture: no step to learn a rate from."""
+    return video(path, frames=1)
 
 
 def gray(path: Path) -> Path:
     """Luma only (FFV1 in Matroska)."""
-    return film(path, codec="ffv1", pix_fmt="gray", frames=12)
+    return video(path, codec="ffv1", pix_fmt="gray", frames=12)
 
 
 def interlaced(path: Path) -> Path:
     """Coded as fields, top field first."""
-    return film(path, interlaced=True, frames=12, filters=["setfield=tff"])
+    return video(path, interlaced=True, frames=12, filters=["setfield=tff"])
 
 
 def open_gop(path: Path, codec: str = "libx264") -> Path:
@@ -236,20 +236,20 @@ def open_gop(path: Path, codec: str = "libx264") -> Path:
         options["x265-params"] = f"{params}:log-level=none:pools=1"
     else:
         options["x264-params"] = f"{params}:asm=0"
-    return film(path, codec=codec, options=options, frames=40)
+    return video(path, codec=codec, options=options, frames=40)
 
 
 def b_pyramid(path: Path) -> Path:
     """Three levels of B-frames: pictures are reordered far."""
     params = "keyint=12:min-keyint=12:scenecut=0:bframes=5:b-adapt=0:b-pyramid=normal"
-    return film(
+    return video(
         path, options={"bf": "5", "preset": "medium", "x264-params": f"{params}:asm=0"}, frames=48
     )
 
 
 def transport_stream(path: Path) -> Path:
     """MPEG-2 in a transport stream: no index, 90 kHz, times that do not begin at zero."""
-    return film(
+    return video(
         path,
         pts=[35 + n for n in range(40)],
         time_base=Fraction(1, 25),
@@ -265,13 +265,13 @@ def motion_jpeg(path: Path) -> Path:
     """Motion JPEG in AVI: every frame a key, no pts in the file."""
     base = Fraction(1, 25)
     pts = list(range(15))
-    return film(path, codec="mjpeg", pix_fmt="yuvj420p", pts=pts, time_base=base)
+    return video(path, codec="mjpeg", pix_fmt="yuvj420p", pts=pts, time_base=base)
 
 
 def vp9(path: Path) -> Path:
     """VP9 in WebM: hidden reference pictures, times in milliseconds."""
     options = {"cpu-used": "8", "deadline": "realtime", "g": "10"}
-    return film(
+    return video(
         path,
         codec="libvpx-vp9",
         options=options,
@@ -283,7 +283,7 @@ def vp9(path: Path) -> Path:
 def see_through(path: Path) -> Path:
     """VP9 in WebM with alpha: a second picture in each packet, which FFmpeg's decoder leaves."""
     options = {"cpu-used": "8", "deadline": "realtime", "g": "20", "crf": "10", "b": "0"}
-    return film(
+    return video(
         path,
         codec="libvpx-vp9",
         pix_fmt="yuva420p",
@@ -296,7 +296,7 @@ def see_through(path: Path) -> Path:
 
 def lossless_rgb(path: Path) -> Path:
     """FFV1 in Matroska with packed RGB (bgr0)."""
-    return film(path, codec="ffv1", pix_fmt="bgr0", frames=8)
+    return video(path, codec="ffv1", pix_fmt="bgr0", frames=8)
 
 
 def truncated(path: Path, source: Path, share: float = 0.6) -> Path:
@@ -307,8 +307,8 @@ def truncated(path: Path, source: Path, share: float = 0.6) -> Path:
 
 
 def streamable(path: Path) -> Path:
-    """Plain film with its index in front, so that a truncated copy still opens."""
-    return film(path, frames=60, audio=1, container_options={"movflags": "faststart"})
+    """Plain video with its index in front, so that a truncated copy still opens."""
+    return video(path, frames=60, audio=1, container_options={"movflags": "faststart"})
 
 
 def damaged(path: Path, source: Path) -> Path:
@@ -321,8 +321,8 @@ def damaged(path: Path, source: Path) -> Path:
 
 
 def text(path: Path) -> Path:
-    """No film at all, whatever its name says."""
-    path.write_text("This is a letter, not a film.\n" * 20)
+    """No video at all, whatever its name says."""
+    path.write_text("This is a letter, not a video.\n" * 20)
     return path
 
 

@@ -1,4 +1,4 @@
-"""Films whose pictures carry user data: words in brackets, written and read byte by byte."""
+"""Videos whose pictures carry user data: words in brackets, written and read byte by byte."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SLICES = {"h264": range(1, 6), "hevc": range(32)}
 
 
 def with_user_data(path: Path, make: Callable[[Path], Path], say: Say, *, registered: bool) -> Path:
-    """The film with a message in each packet for which `say` has words; it keeps its suffix."""
+    """The video with a message in each packet for which `say` has words; it keeps its suffix."""
     plain = make(path.with_name(f"plain{path.suffix}"))
     with av.open(str(plain)) as given, av.open(str(path), "w") as out:
         pairs = {s.index: out.add_stream_from_template(s, opaque=True) for s in given.streams}

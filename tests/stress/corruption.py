@@ -70,15 +70,15 @@ def make_clips(folder: Path, media: str | None) -> list[Path]:
     for clip in real:
         with suppress(av.FFmpegError, ValueError):
             shorten(clip, folder / clip.name)
-    portraits.film(folder / "faces.mp4", frames=16)
-    portraits.film(folder / "faces.mkv", frames=16)
-    portraits.film(folder / "faces.ts", frames=16)
+    portraits.video(folder / "faces.mp4", frames=16)
+    portraits.video(folder / "faces.mkv", frames=16)
+    portraits.video(folder / "faces.ts", frames=16)
     made = {
         "plain.mp4": partial(synthetic.plain, frames=20),
         "plain.mkv": partial(synthetic.plain, frames=20),
         "fast_start.mp4": synthetic.streamable,
         "fragmented.mp4": partial(
-            synthetic.film, audio=1, container_options={"movflags": "frag_keyframe+empty_moov"}
+            synthetic.video, audio=1, container_options={"movflags": "frag_keyframe+empty_moov"}
         ),
         "vfr.mp4": synthetic.vfr,
         "negative_start.mp4": synthetic.negative_start,
@@ -96,10 +96,10 @@ def make_clips(folder: Path, media: str | None) -> list[Path]:
         "rgb.mkv": synthetic.lossless_rgb,
         "gray.nut": synthetic.gray,
         "mpeg4.avi": partial(
-            synthetic.film, codec="mpeg4", pts=range(20), time_base=Fraction(1, 25)
+            synthetic.video, codec="mpeg4", pts=range(20), time_base=Fraction(1, 25)
         ),
-        "flash.flv": partial(synthetic.film, codec="flv1", frames=20),
-        "prores.mov": partial(synthetic.film, codec="prores_ks", pix_fmt="yuv422p10le", frames=6),
+        "flash.flv": partial(synthetic.video, codec="flv1", frames=20),
+        "prores.mov": partial(synthetic.video, codec="prores_ks", pix_fmt="yuv422p10le", frames=6),
     }
     for name, make in made.items():
         try:

@@ -132,7 +132,7 @@ def main() -> None:
     faults = interrupted = resumed = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        video = portraits.film(folder / "video.mp4", pts=[3200 * n for n in range(12)])
+        video = portraits.video(folder / "video.mp4", pts=[3200 * n for n in range(12)])
         log, target = folder / "stderr.txt", folder / "made" / "out.mp4"
         command = ["run", str(video), "-o", str(target), "--quiet"]
         command += ["--workers", str(options.workers)]

@@ -58,10 +58,10 @@ def make_clips(folder: Path) -> list[tuple[Path, str]]:
     shown: dict[str, Any] = {"pts": slow, "options": {"g": "4"}}
     late = [time + 9999 for time in slow]
     made = [
-        (portraits.film(folder / "faces.mp4", **shown), "made.mp4"),
-        (portraits.film(folder / "faces.mkv", **shown), "made.mkv"),
-        (portraits.film(folder / "faces.mov", **(shown | {"pts": late})), "made.mov"),
-        (synthetic.film(folder / "two.mp4", audio=2, chapters=True, **shown), "made.mp4"),
+        (portraits.video(folder / "faces.mp4", **shown), "made.mp4"),
+        (portraits.video(folder / "faces.mkv", **shown), "made.mkv"),
+        (portraits.video(folder / "faces.mov", **(shown | {"pts": late})), "made.mov"),
+        (synthetic.video(folder / "two.mp4", audio=2, chapters=True, **shown), "made.mp4"),
         (synthetic.transport_stream(folder / "plain.ts"), "made.ts"),
         (synthetic.subtitled(folder / "subtitled.mp4"), "made.mp4"),
         (synthetic.vp9(folder / "plain.webm"), "made.mkv"),
@@ -297,7 +297,7 @@ def by_fork(options: argparse.Namespace, clips: list[tuple[Path, str]], out: Pat
 
 def by_command(options: argparse.Namespace, out: Path) -> Tally:
     tally, rng = Tally(), random.Random(options.seed + 1)
-    source = portraits.film(out / "longer.mp4", frames=60, options={"g": "10"})
+    source = portraits.video(out / "longer.mp4", frames=60, options={"g": "10"})
     target, source_sha256 = out / "command" / "made.mp4", digest(source)
     target.parent.mkdir()
     command = [sys.executable, "-m", "facepipe", "run", str(source), "-o", str(target), "-q"]

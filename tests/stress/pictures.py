@@ -39,12 +39,12 @@ def pictures_of(path: Path, stream: int | None = None, *, keep: bool = False) ->
     found: list[Picture] = []
     kept: list[av.VideoFrame] = []
     clean = True
-    with av.open(str(path), **TEXTS) as film:
-        videos = film.streams.video
-        video = film.streams[stream] if stream is not None else videos[0]
+    with av.open(str(path), **TEXTS) as container:
+        videos = container.streams.video
+        video = container.streams[stream] if stream is not None else videos[0]
         assert isinstance(video, av.VideoStream)
         video.codec_context.thread_count = 1
-        packets = film.demux(video)
+        packets = container.demux(video)
         while True:
             try:
                 packet = next(packets, None)

@@ -188,7 +188,7 @@ def test_the_cluster_grows_within_bounds(cluster: dict[str, Any]) -> None:
     assert groups["gpu"]["replicas"] == 0
 
 
-def test_the_job_finds_its_cluster_and_its_films(
+def test_the_job_finds_its_cluster_and_its_videos(
     cluster: dict[str, Any], job: dict[str, Any], pods: dict[str, Any]
 ) -> None:
     found = documents("kuberay/raycluster.yaml")

@@ -450,7 +450,7 @@ def test_exit_codes_are_those_of_the_readme() -> None:
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the pages name: a video, a photograph, a folder, an archive."""
     folder = tmp_path_factory.mktemp("footage")
-    portraits.film(folder / "input.mp4", frames=8)
+    portraits.video(folder / "input.mp4", frames=8)
     cv2.imwrite(str(folder / "photo.jpg"), portraits.scene(0)[..., ::-1])
     (folder / "footage").mkdir()
     shutil.copy(folder / "input.mp4", folder / "footage/a.mp4")

@@ -133,7 +133,7 @@ class Form:
 class ClockJoint:
     """A place at which a source's clock begins anew, and what follows is joined to what was."""
 
-    seconds: float  # of the film, from its first picture
+    seconds: float  # of the video, from its first picture
     jump: float  # of the clock, in seconds: below 0 where it goes back
     stream: int | None = None  # index of the only stream that is joined there; None: all are
 

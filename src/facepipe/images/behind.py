@@ -1,4 +1,4 @@
-"""What lies behind the image in its file: a film, a gain map, further pictures.
+"""What lies behind the image in its file: a video, a gain map, further pictures.
 
 Telephones append them to a JPEG, after its end of image, or as boxes to a HEIC. They are carried
 over as they are. Where they are found is said in three ways: in an index of pictures (CIPA DC-007,
@@ -61,15 +61,15 @@ def behind_heif(source: bytes) -> bytes:
 def contents(behind: bytes, beside: bytes = b"") -> tuple[str, ...]:
     """What lies there, in words; `beside` is what the image's own metadata say of it."""
     found = []
-    film = behind.find(b"ftyp")
-    pictures = len(_PICTURE.findall(behind, 0, film if film >= 0 else len(behind)))
+    video = behind.find(b"ftyp")
+    pictures = len(_PICTURE.findall(behind, 0, video if video >= 0 else len(behind)))
     if any(mark in behind or mark in beside for mark in _GAIN_MAPS) and pictures:
         found.append("a gain map")
         pictures -= 1
     if pictures:
         found.append("a further picture" if pictures == 1 else f"{pictures} further pictures")
-    if film >= 0:
-        found.append("a film")
+    if video >= 0:
+        found.append("a video")
     return tuple(found) or ((f"{len(behind):,} bytes behind the image",) if behind else ())
 
 

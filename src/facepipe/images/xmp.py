@@ -20,7 +20,7 @@ _DC = "http://purl.org/dc/elements/1.1/"
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
 _XMP = "http://ns.adobe.com/xap/1.0/"
-#: Properties of images and films that lie in the same file, behind a JPEG.
+#: Properties of images and videos that lie in the same file, behind a JPEG.
 _POINTERS = frozenset(
     [
         "http://ns.adobe.com/hdr-gain-map/1.0/",
@@ -29,7 +29,7 @@ _POINTERS = frozenset(
     ]
 )
 _CAMERA = "http://ns.google.com/photos/1.0/camera/"
-_FILMS = ("MotionPhoto", "MicroVideo")
+_VIDEOS = ("MotionPhoto", "MicroVideo")
 _THUMBNAILS, _DESCRIPTION = (_XMP, "Thumbnails"), (_DC, "description")
 _SOURCE = (_IPTC, "DigitalSourceType")
 _EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'.encode()
@@ -56,7 +56,7 @@ def stamped(
     """Mark a packet as a network's work, with `note` as its description and the new size.
 
     All else in `packet` stays, but for its orientation (now `orientation`), thumbnails, and, where
-    the image `is_alone` in its file, pointers to films and further images. What points into the
+    the image `is_alone` in its file, pointers to videos and further images. What points into the
     image moves by `turn`, None: not at all. A description that it has stays, and `note` is left
     out. An empty or malformed packet is replaced by a new one. An empty `note`: nothing is marked,
     and without a packet the result is empty.
@@ -71,7 +71,7 @@ def stamped(
         move_regions(document, turn)
 
     def is_dropped(name: Name) -> bool:
-        points = name[0] in _POINTERS or (name[0] == _CAMERA and name[1].startswith(_FILMS))
+        points = name[0] in _POINTERS or (name[0] == _CAMERA and name[1].startswith(_VIDEOS))
         return name == _THUMBNAILS or (points and is_alone)
 
     for description in descriptions:

@@ -95,7 +95,7 @@ def moved_by(clock: Clock, *, kept: bool) -> Fraction:
     """Seconds by which all times of a target are earlier than the source's.
 
     `kept`: the target keeps such a clock, and only times below zero are counted from the wrap. In
-    others the film begins at 0. What an index says of the begin is meant so, and sound that lies
+    others the video begins at 0. What an index says of the begin is meant so, and sound that lies
     below zero to be skipped by players stays there.
     """
     if clock.indexed:

@@ -89,7 +89,7 @@ class Container:
     #: Whether it keeps the pixel aspect ratio of codecs that have no field for it. The other muxers
     #: take it from the stream, where PyAV cannot set it, and not from the codec's parameters.
     pixel_aspect: bool = False
-    #: Whether a clock that begins anywhere is kept, as in a broadcast. In the others a film begins
+    #: Whether a clock that begins anywhere is kept, as in a broadcast. In the others a video begins
     #: at 0.
     keeps_clock: bool = False
     #: Whether streams and programs have numbers that are kept from file to file.

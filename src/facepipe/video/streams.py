@@ -120,7 +120,7 @@ def is_timecode(stream: Stream) -> bool:
 
 
 def is_still(stream: Stream) -> bool:
-    """Whether a stream of pictures is no film: a cover, or thumbnails."""
+    """Whether a stream of pictures is no video: a cover, or thumbnails."""
     return bool(stream.disposition & _STILLS)
 
 

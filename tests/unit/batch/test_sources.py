@@ -72,9 +72,9 @@ def test_patterns(tmp_path: Path) -> None:
 
 def test_a_manifest_names_sources_and_places(tmp_path: Path) -> None:
     made(tmp_path, "a.jpg", "deep/b.mp4")
-    entry = json.dumps({"source": "deep/b.mp4", "output": "films/other.mp4"})
+    entry = json.dumps({"source": "deep/b.mp4", "output": "videos/other.mp4"})
     (tmp_path / "list.jsonl").write_text(f"# a comment\na.jpg\n\n{entry}\ngone.jpg\n")
-    assert found(tmp_path / "list.jsonl") == {"a.jpg": "image", "films/other.mp4": "video"}
+    assert found(tmp_path / "list.jsonl") == {"a.jpg": "image", "videos/other.mp4": "video"}
     assert skipped(tmp_path / "list.jsonl") == {"gone.jpg": "does not exist"}
 
 
@@ -101,13 +101,13 @@ def test_a_manifest_with_a_wrong_line_is_refused(tmp_path: Path, line: str) -> N
 
 def test_archives_give_their_pictures(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        for name in ("x/one.jpg", "../evil.png", "film.mp4", "notes.txt"):
+        for name in ("x/one.jpg", "../evil.png", "video.mp4", "notes.txt"):
             archive.writestr(name, b"x")
     (tmp_path / "broken.zip").write_bytes(b"no archive")
     assert found(tmp_path) == {"a.zip/x/one.jpg": "image"}
     reasons = skipped(tmp_path)
     assert len(reasons) == 4
-    assert "unpack it first" in reasons["a.zip: film.mp4"]
+    assert "unpack it first" in reasons["a.zip: video.mp4"]
 
 
 def test_what_was_named_must_be_of_use(tmp_path: Path) -> None:

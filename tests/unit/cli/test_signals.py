@@ -108,7 +108,7 @@ def _fail_to_close() -> None:
 
 
 def test_a_callback_of_ffmpeg_ends_first(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    film = synthetic.film(tmp_path / "film.mp4", frames=30)
+    video = synthetic.video(tmp_path / "video.mp4", frames=30)
     packets = 0
 
     class Asked(SourceCache):
@@ -119,13 +119,13 @@ def test_a_callback_of_ffmpeg_ends_first(tmp_path: Path, capfd: pytest.CaptureFi
     @graceful_shutdown()
     def run() -> None:
         nonlocal packets
-        with av.open(Asked(film).open()) as container:  # each read that opens it is asked to end
+        with av.open(Asked(video).open()) as container:  # each read that opens it is asked to end
             packets = sum(1 for packet in container.demux(video=0) if packet.size)
         _work()
 
     with pytest.raises(Interrupted):
         run()
-    assert packets in (0, 30)  # stopped, or whole: never a film that seems to end early
+    assert packets in (0, 30)  # stopped, or whole: never a video that seems to end early
     assert capfd.readouterr().err == ""
 
 

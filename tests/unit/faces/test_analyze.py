@@ -78,14 +78,14 @@ def test_both_sides_of_a_cut_are_detection_frames() -> None:
 
 def test_the_span_cut_changes_nothing() -> None:
     """Cuts inside segments, neighbours an anchor and on one; faces from the real detector."""
-    film_of_faces = [portraits.scene(k) for k in range(40)]
+    video_of_faces = [portraits.scene(k) for k in range(40)]
 
     def images(k: int) -> NDArray[np.uint8]:
         if k < 9:
-            return film_of_faces[k]
+            return video_of_faces[k]
         if k < 20:
-            return np.ascontiguousarray(film_of_faces[k][::-1])
-        return film_of_faces[k]
+            return np.ascontiguousarray(video_of_faces[k][::-1])
+        return video_of_faces[k]
 
     frames = video(images, 40)
     anchors = {pts(0), pts(10), pts(20), pts(30)}

@@ -15,7 +15,7 @@ from facepipe.images.behind import behind_heif, behind_jpeg, contents, jpeg_end
 from facepipe.images.still import read_image
 from media.image_samples import again, double, opened, pillow, pixels, png, sample, stacked
 
-FILM = (
+VIDEO = (
     struct.pack(">I4s4sI4s", 20, b"ftyp", b"isom", 0, b"isom")
     + b"\0\0\0\x10mdat\xff\xd8\xff\xe1film"
 )
@@ -99,13 +99,13 @@ def test_whatever_lies_behind_comes_along(rest: bytes, orientation: int, progres
     assert np.abs(stacked(read_image(written, "again").frame).astype(int) - shown).mean() < 3
 
 
-def test_a_film_and_its_pointers_stay() -> None:
-    source = pillow(pixels(), "jpeg", xmp=GAIN) + FILM
+def test_a_video_and_its_pointers_stay() -> None:
+    source = pillow(pixels(), "jpeg", xmp=GAIN) + VIDEO
     written = again(source)
-    assert written.endswith(FILM)
+    assert written.endswith(VIDEO)
     assert b'MicroVideoOffset="44"' in written
     assert b'Semantic="GainMap"' in written
-    assert read_image(source, "image").details.companions == ("a film",)
+    assert read_image(source, "image").details.companions == ("a video",)
     alone = again(pillow(pixels(), "jpeg", xmp=GAIN))  # nothing is there to point to
     for pointer in (b"MicroVideoOffset", b"GainMap", b'hdr-gain-map/1.0/" hdrgm:Version'):
         assert pointer not in alone
@@ -150,11 +150,11 @@ def test_png_keeps_what_is_true_of_any_pixels() -> None:
 
 
 def test_boxes_behind_an_avif_stay() -> None:
-    tail = struct.pack(">I4s", 8 + len(FILM), b"mpvd") + FILM
+    tail = struct.pack(">I4s", 8 + len(VIDEO), b"mpvd") + VIDEO
     source = sample("avif") + tail
     assert behind_heif(source) == tail
     assert again(source).endswith(tail)
-    assert read_image(source, "image").details.companions == ("a film",)
+    assert read_image(source, "image").details.companions == ("a video",)
     assert behind_heif(sample("avif")) == b""
 
 
@@ -173,5 +173,5 @@ def test_the_end_is_found_behind_thumbnails_and_restarts() -> None:
     source = target.getvalue()
     body = b"Exif\0\0" + sample("jpeg")  # an image within a segment
     whole = source[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + source[2:]
-    assert jpeg_end(whole + FILM) == len(whole)
+    assert jpeg_end(whole + VIDEO) == len(whole)
     assert jpeg_end(whole[:-2]) == len(whole) - 2

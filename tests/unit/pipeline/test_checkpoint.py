@@ -169,7 +169,7 @@ def test_parts_are_kept_with_their_file(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     with open_job(target, "mark") as job:
         part = Part(SPAN, str(job.part(SPAN)), 12, 5, "trouble", ("w",), "a network", DAMAGE)
-        job.part(SPAN).write_bytes(b"film")
+        job.part(SPAN).write_bytes(b"video")
         job.keep_part(part)
         assert job.kept_part(SPAN) is not None
         for lost in (b"fi", b""):  # what a power cut may leave of it
@@ -177,7 +177,7 @@ def test_parts_are_kept_with_their_file(tmp_path: Path) -> None:
             assert job.kept_part(SPAN) is None
         job.part(SPAN).unlink()
         assert job.kept_part(SPAN) is None  # the note without its video
-        job.part(SPAN).write_bytes(b"film")
+        job.part(SPAN).write_bytes(b"video")
     with open_job(target, "mark") as job:
         kept = job.kept_part(SPAN)
         assert kept is not None

@@ -27,7 +27,7 @@ def settings(*more: str) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sectioned(tmp_path_factory.mktemp("late") / "a.mp4", LATE)
 
 
@@ -36,29 +36,29 @@ def flags(path: Path) -> list[bool]:
         return [frame.interlaced_frame for frame in container.decode(container.streams.video[0])]
 
 
-def test_no_header_says_it(film: Path) -> None:
-    info = probe(film)
+def test_no_header_says_it(video: Path) -> None:
+    info = probe(video)
     assert (info.fields, info.places) == ((), ())
-    assert flags(film) == [False] * 12 + [True] * 18
+    assert flags(video) == [False] * 12 + [True] * 18
 
 
-def test_what_would_be_lost_is_refused_before_the_render(film: Path, tmp_path: Path) -> None:
+def test_what_would_be_lost_is_refused_before_the_render(video: Path, tmp_path: Path) -> None:
     events: list[str] = []
     wanted = settings("output.codec=libx265", "output.preset=ultrafast")
     target = tmp_path / "out.mp4"
     with pytest.raises(MediaError, match="mp4 cannot hold the interlacing flags of its frames"):
-        enhance(film, target, wanted, on_event=lambda event: events.append(event.stage))
+        enhance(video, target, wanted, on_event=lambda event: events.append(event.stage))
     assert set(events) == {"analyze"}
     assert not target.exists()
     allowed = settings("output.codec=libx265", "output.preset=ultrafast", "output.allow_loss=true")
-    summary = enhance(film, target, allowed)
+    summary = enhance(video, target, allowed)
     assert [w for w in summary.warnings if w.startswith("lost: the interlacing flags")]
 
 
-def test_an_analysis_says_it_and_render_goes_by_it(film: Path, tmp_path: Path) -> None:
+def test_an_analysis_says_it_and_render_goes_by_it(video: Path, tmp_path: Path) -> None:
     found, target = tmp_path / "analysis.json", tmp_path / "out.mp4"
-    analyze(film, found, settings())
-    pts = probe(film).pts[12]
+    analyze(video, found, settings())
+    pts = probe(video).pts[12]
     assert dict(read_analysis(found).holdings) == {INTERLACING: pts, FIELD_ORDERS["top"]: pts}
-    render(film, found, target, settings("output.preset=ultrafast"))
-    assert flags(target) == flags(film)
+    render(video, found, target, settings("output.preset=ultrafast"))
+    assert flags(target) == flags(video)

@@ -1,4 +1,4 @@
-"""What a run will do, settled before it starts: the encoder that the film gets, and why."""
+"""What a run will do, settled before it starts: the encoder that the video gets, and why."""
 
 from __future__ import annotations
 

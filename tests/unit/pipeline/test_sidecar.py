@@ -27,7 +27,7 @@ from facepipe.pipeline.sidecar import Sidecar, make_sidecar, write_sidecar
 from facepipe.video import EncodeSettings
 
 INFO = VideoInfo(
-    path="/films/in.mp4",
+    path="/videos/in.mp4",
     container="mp4",
     stream_index=0,
     codec="h264",

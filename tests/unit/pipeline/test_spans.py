@@ -1,4 +1,4 @@
-"""Spans cover the film once, whatever their length; anchors depend on the source alone."""
+"""Spans cover the video once, whatever their length; anchors depend on the source alone."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from facepipe.pipeline.spans import (
 
 def info(pts: list[int], keys: list[int], base: Fraction = Fraction(1, 25)) -> VideoInfo:
     return VideoInfo(
-        path="film.mp4", container="mp4", stream_index=0, codec="h264", width=64, height=64,
+        path="video.mp4", container="mp4", stream_index=0, codec="h264", width=64, height=64,
         pix_fmt="yuv420p", time_base=base, pts=tuple(pts), keyframe_pts=tuple(keys), rotation=0,
         sample_aspect_ratio=None, others=(),
     )  # fmt: skip
 
 
 @st.composite
-def films(draw: st.DrawFn) -> VideoInfo:
+def videos(draw: st.DrawFn) -> VideoInfo:
     steps = draw(st.lists(st.integers(1, 40), min_size=1, max_size=120))
     start = draw(st.integers(-100, 100))
     pts = [start + sum(steps[:k]) for k in range(len(steps))]
@@ -36,47 +36,47 @@ def films(draw: st.DrawFn) -> VideoInfo:
     return info(pts, keys)
 
 
-@given(films(), st.floats(0.1, 30))
-def test_spans_cover_every_frame_once(film: VideoInfo, seconds: float) -> None:
-    spans = plan_spans(film, span_seconds=seconds)
-    covered = [p for span in spans for p in film.pts if span.start <= p < span.stop]
-    assert covered == list(film.pts)
-    assert {span.start for span in spans} <= set(anchors(film))
+@given(videos(), st.floats(0.1, 30))
+def test_spans_cover_every_frame_once(video: VideoInfo, seconds: float) -> None:
+    spans = plan_spans(video, span_seconds=seconds)
+    covered = [p for span in spans for p in video.pts if span.start <= p < span.stop]
+    assert covered == list(video.pts)
+    assert {span.start for span in spans} <= set(anchors(video))
     assert [span.index for span in spans] == list(range(len(spans)))
 
 
-@given(films(), st.floats(0.1, 30), st.integers(-150, 1000), st.integers(1, 500))
+@given(videos(), st.floats(0.1, 30), st.integers(-150, 1000), st.integers(1, 500))
 def test_a_window_covers_what_lies_inside(
-    film: VideoInfo, seconds: float, start: int, length: int
+    video: VideoInfo, seconds: float, start: int, length: int
 ) -> None:
-    spans = plan_spans(film, span_seconds=seconds, window=(start, start + length))
-    inside = [p for p in film.pts if start <= p < start + length]
-    assert [p for span in spans for p in film.pts if span.start <= p < span.stop] == inside
+    spans = plan_spans(video, span_seconds=seconds, window=(start, start + length))
+    inside = [p for p in video.pts if start <= p < start + length]
+    assert [p for span in spans for p in video.pts if span.start <= p < span.stop] == inside
 
 
-@given(films())
-def test_anchors_are_a_second_apart(film: VideoInfo) -> None:
-    chosen = anchors(film)
-    assert chosen[0] == film.pts[0]
+@given(videos())
+def test_anchors_are_a_second_apart(video: VideoInfo) -> None:
+    chosen = anchors(video)
+    assert chosen[0] == video.pts[0]
     assert all(b - a >= 25 for a, b in pairwise(chosen))
 
 
 @given(
-    films(),
+    videos(),
     st.floats(0.1, 30),
     st.lists(st.tuples(st.integers(-50, 900), st.integers(0, 90)), max_size=6),
     st.data(),
 )
 def test_copies_are_whole_groups_in_which_nothing_changes(
-    film: VideoInfo, seconds: float, starts: list[tuple[int, int]], data: st.DataObject
+    video: VideoInfo, seconds: float, starts: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    ends = [*film.keyframe_pts[1:], film.pts[-1] + 1]
-    every = list(zip(film.keyframe_pts, ends, strict=True))
+    ends = [*video.keyframe_pts[1:], video.pts[-1] + 1]
+    every = list(zip(video.keyframe_pts, ends, strict=True))
     closed = tuple(group for group in every if data.draw(st.booleans()))
-    film = replace(film, closed_gops=closed)
+    video = replace(video, closed_gops=closed)
     changed = [(first, first + lasting) for first, lasting in starts]
-    spans = with_copies(film, plan_spans(film, span_seconds=seconds), changed)
-    assert [p for s in spans for p in film.pts if s.start <= p < s.stop] == list(film.pts)
+    spans = with_copies(video, plan_spans(video, span_seconds=seconds), changed)
+    assert [p for s in spans for p in video.pts if s.start <= p < s.stop] == list(video.pts)
     assert [s.index for s in spans] == list(range(len(spans)))
     whole = len(spans) == 1
     for span in spans:
@@ -90,11 +90,11 @@ def test_copies_are_whole_groups_in_which_nothing_changes(
     for a, b in closed:
         free = not any(first < b and last >= a for first, last in changed)
         assert not (free and b - a >= 25) or any(s <= a and b <= e for s, e in copied)
-    other = with_copies(film, plan_spans(film, span_seconds=1), changed)
+    other = with_copies(video, plan_spans(video, span_seconds=1), changed)
     assert copied == {(s.start, s.stop) for s in other if s.copied}
 
 
-def test_an_empty_film_has_no_spans() -> None:
+def test_an_empty_video_has_no_spans() -> None:
     assert plan_spans(info([], []), span_seconds=4) == ()
     assert anchors(info([], [])) == ()
 
@@ -104,7 +104,7 @@ def test_streams_of_keyframes_alone_are_cut_by_time() -> None:
     assert [span.stop - span.start for span in spans] == [50] * 5
 
 
-def test_a_short_film_is_cut_finer_for_cores_to_share() -> None:
+def test_a_short_video_is_cut_finer_for_cores_to_share() -> None:
     keys = list(range(0, 500, 25))  # twenty seconds, a keyframe each
     spans = plan_spans(info(list(range(500)), keys), span_seconds=6)
     assert [span.stop - span.start for span in spans] == [75] * 6 + [50]
@@ -112,27 +112,27 @@ def test_a_short_film_is_cut_finer_for_cores_to_share() -> None:
     assert [span.stop - span.start for span in short] == [50, 50]
 
 
-def test_a_film_with_one_keyframe_has_several_spans() -> None:
+def test_a_video_with_one_keyframe_has_several_spans() -> None:
     """So that all cores work on it, and an interrupted run keeps what is finished."""
-    film = info(list(range(25 * 600)), [0])
-    spans = plan_spans(film, span_seconds=6)
+    video = info(list(range(25 * 600)), [0])
+    spans = plan_spans(video, span_seconds=6)
     assert len(spans) == 8
-    assert {span.start for span in spans} <= set(anchors(film))
-    covered = [p for span in spans for p in film.pts if span.start <= p < span.stop]
-    assert covered == list(film.pts)
+    assert {span.start for span in spans} <= set(anchors(video))
+    covered = [p for span in spans for p in video.pts if span.start <= p < span.stop]
+    assert covered == list(video.pts)
 
 
 def test_keyframes_that_are_not_far_apart_are_the_only_places() -> None:
-    film = info(list(range(25 * 120)), [25 * 30 * k for k in range(4)])
-    assert set(anchors(film)) == set(film.keyframe_pts)
+    video = info(list(range(25 * 120)), [25 * 30 * k for k in range(4)])
+    assert set(anchors(video)) == set(video.keyframe_pts)
 
 
 def test_what_is_decoded_for_nothing_has_a_bound() -> None:
-    film = replace(info(list(range(25 * 7200)), [0]), width=3840, height=2160)
-    starts = sorted(anchors(film))
+    video = replace(info(list(range(25 * 7200)), [0]), width=3840, height=2160)
+    starts = sorted(anchors(video))
     assert len(starts) == 1
-    assert longest_seconds(film, plan_spans(film, span_seconds=6)) >= 7200 - 1
-    smaller = replace(film, width=320, height=240)
+    assert longest_seconds(video, plan_spans(video, span_seconds=6)) >= 7200 - 1
+    smaller = replace(video, width=320, height=240)
     starts = sorted(anchors(smaller))
     assert len(starts) > 1
     assert max(starts) * 320 * 240 <= MAX_SKIPPED_PIXELS

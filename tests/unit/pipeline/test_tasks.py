@@ -13,7 +13,7 @@ from facepipe.pipeline.tasks import FACE_WORK, RenderTask, rendering_work
 from facepipe.video import EncodeSettings
 
 VIDEO = VideoInfo(
-    path="film.mp4", container="mp4", stream_index=0, codec="h264", width=64, height=64,
+    path="video.mp4", container="mp4", stream_index=0, codec="h264", width=64, height=64,
     pix_fmt="yuv420p", time_base=Fraction(1, 25), pts=tuple(range(0, 200, 2)), keyframe_pts=(0,),
     rotation=0, sample_aspect_ratio=None, others=(),
 )  # fmt: skip

@@ -29,14 +29,14 @@ def names(folder: Path) -> list[str]:
 
 
 def test_the_new_file_takes_the_place_of_the_old(tmp_path: Path) -> None:
-    target = tmp_path / "film.mp4"
+    target = tmp_path / "video.mp4"
     target.write_bytes(b"old")
     with atomic_write(target) as partial:
-        assert partial.name == ".film.partial.mp4"
+        assert partial.name == ".video.partial.mp4"
         partial.write_bytes(b"new")
         assert target.read_bytes() == b"old"
     assert target.read_bytes() == b"new"
-    assert names(tmp_path) == ["film.mp4"]
+    assert names(tmp_path) == ["video.mp4"]
 
 
 @pytest.mark.parametrize("name", ["mark", "a.tar.gz", ".hidden", "ünï.png"])
@@ -48,7 +48,7 @@ def test_partial_files_are_hidden_and_known_by_their_name(name: str, tmp_path: P
 
 
 def test_an_exception_leaves_the_old_file_alone(tmp_path: Path) -> None:
-    target = tmp_path / "film.mp4"
+    target = tmp_path / "video.mp4"
     target.write_bytes(b"old")
 
     def interrupted() -> None:
@@ -59,35 +59,35 @@ def test_an_exception_leaves_the_old_file_alone(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert target.read_bytes() == b"old"
-    assert names(tmp_path) == ["film.mp4"]
+    assert names(tmp_path) == ["video.mp4"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_a_kill_before_the_rename_leaves_the_old_file(tmp_path: Path) -> None:
-    target = tmp_path / "film.mp4"
+    target = tmp_path / "video.mp4"
     target.write_bytes(b"old")
     killed = subprocess.run([sys.executable, "-c", KILLED, str(target)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert target.read_bytes() == b"old"
-    assert names(tmp_path) == [".film.partial.mp4", "film.mp4"]
+    assert names(tmp_path) == [".video.partial.mp4", "video.mp4"]
     write_bytes(b"new", target)  # what the kill left is replaced by the next writer
     assert target.read_bytes() == b"new"
-    assert names(tmp_path) == ["film.mp4"]
+    assert names(tmp_path) == ["video.mp4"]
 
 
 def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="no limits of processes here")
-    target = tmp_path / "film.mp4"
+    target = tmp_path / "video.mp4"
     target.write_bytes(b"old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
-        with pytest.raises(OutputError, match=r"film\.mp4: cannot be written \(File too large\)"):
+        with pytest.raises(OutputError, match=r"video\.mp4: cannot be written \(File too large\)"):
             write_bytes(bytes(1000), target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert target.read_bytes() == b"old"
-    assert names(tmp_path) == ["film.mp4"]
+    assert names(tmp_path) == ["video.mp4"]
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -99,7 +99,7 @@ def test_a_disk_that_fails_late_is_an_output_error(
 
     monkeypatch.setattr(os if call == "fsync" else Path, call, fails)
     with pytest.raises(OutputError, match="Input/output error"):
-        write_bytes(b"new", tmp_path / "film.mp4")
+        write_bytes(b"new", tmp_path / "video.mp4")
     assert names(tmp_path) == []
 
 
@@ -119,7 +119,7 @@ def test_file_and_folder_reach_the_disk_around_the_rename(
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(Path, "replace", noted_replace)
-    write_bytes(b"new", tmp_path / "film.mp4")
+    write_bytes(b"new", tmp_path / "video.mp4")
     expected = ["fsync file", "rename", "fsync folder"]
     assert steps == (expected[:2] if sys.platform == "win32" else expected)
 

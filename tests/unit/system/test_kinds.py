@@ -137,7 +137,7 @@ def test_videos_are_known_without_their_names(
 ) -> None:
     options = dict(_MPEG) if codec == "mpeg2video" else {}
     options |= {"mpegts_m2ts_mode": "1"} if suffix == ".m2ts" else {}
-    video = synthetic.film(
+    video = synthetic.video(
         tmp_path / f"a{suffix}", codec=codec, format=format, options=options, **_TIMED
     )
     assert kind_of(video) is None

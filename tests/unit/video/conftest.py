@@ -1,4 +1,4 @@
-"""Renders films untouched."""
+"""Renders videos untouched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from media.video_checks import LOSSLESS, Render, at_keyframes, rendered
 
 @pytest.fixture
 def render(tmp_path: Path) -> Render:
-    """Decode, encode and mux a film untouched; what probe says of the result."""
+    """Decode, encode and mux a video untouched; what probe says of the result."""
 
     def run(
         source: Path,

@@ -28,9 +28,9 @@ _COPY_TIMES = {"mpegts_copyts": "1"}
 
 def recording(path: Path, *, start: float = 0.0, frames: int = 12, **how: object) -> Path:
     """Pictures and a tone whose clock begins at `start`."""
-    film = partial(synthetic.film, frames=frames, options={"g": "6", "bf": "2"}, **how)
+    video = partial(synthetic.video, frames=frames, options={"g": "6", "bf": "2"}, **how)
     tone = clips.Sound(start=start, seconds=frames / 25)
-    return clips.assemble(path, film, tone, shift=start, options=_COPY_TIMES)
+    return clips.assemble(path, video, tone, shift=start, options=_COPY_TIMES)
 
 
 def at(start: float, frames: int = 12) -> Make:
@@ -111,22 +111,22 @@ def test_an_ordinary_source_is_not_touched(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_frames_at_uneven_distances_are_no_joints(suffix: str, tmp_path: Path) -> None:
     slides = [0, 9, 18, 4000, 4009, 90000, 90009, 2_000_000, 2_000_009]
-    info = probe(synthetic.film(tmp_path / f"a{suffix}", pts=slides, time_base=Fraction(1, 20000)))
+    info = probe(synthetic.video(tmp_path / f"a{suffix}", pts=slides, time_base=Fraction(1, 20000)))
     assert not info.clock.joints
     assert not info.clock.shifts
 
 
 def test_a_pause_is_kept_where_frames_go_on_across_it(tmp_path: Path) -> None:
     pts = [512 * n + (12800 * 60 if n >= 15 else 0) for n in range(30)]
-    info = probe(synthetic.film(tmp_path / "a.ts", pts=pts))
+    info = probe(synthetic.video(tmp_path / "a.ts", pts=pts))
     assert info.seconds > 60
     assert not info.clock.joints
 
 
 def test_a_stream_alone_that_pauses_is_no_joint(tmp_path: Path) -> None:
     pts = [512 * n + (12800 * 30 if n >= 10 else 0) for n in range(20)]
-    film = partial(synthetic.film, pts=pts, options={"g": "10", "bf": "0"})
-    path = clips.assemble(tmp_path / "a.ts", film, clips.Sound(seconds=31), options=_COPY_TIMES)
+    video = partial(synthetic.video, pts=pts, options={"g": "10", "bf": "0"})
+    path = clips.assemble(tmp_path / "a.ts", video, clips.Sound(seconds=31), options=_COPY_TIMES)
     info = probe(path)
     assert not info.clock.joints
     assert times(info) == raw_times(path)
@@ -151,7 +151,7 @@ def test_a_wrap_is_no_joint(tmp_path: Path) -> None:
     assert len(info.pts) == 12
 
 
-def test_the_clock_of_a_film_begins_with_what_is_heard(tmp_path: Path) -> None:
+def test_the_clock_of_a_video_begins_with_what_is_heard(tmp_path: Path) -> None:
     late = clips.assemble(tmp_path / "a.mkv", synthetic.plain, clips.Sound(start=7.5), shift=8.0)
     assert probe(late).clock.begin == Fraction(15, 2)  # behind the samples that players skip
     assert probe(synthetic.plain(tmp_path / "b.mp4")).clock.begin == 0

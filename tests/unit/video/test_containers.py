@@ -246,7 +246,7 @@ def test_many_audio_packets_in_one_tick_do_not_drift(tmp_path: Path, render: Ren
 def test_the_container_has_the_colour_tags_where_the_codec_has_none(
     tmp_path: Path, render: Render
 ) -> None:
-    source = synthetic.film(tmp_path / "a.mp4", colour=(2, 9, 9, 16), frames=4)
+    source = synthetic.video(tmp_path / "a.mp4", colour=(2, 9, 9, 16), frames=4)
     ffv1 = EncodeSettings("ffv1")
     for suffix, settings in ((".mkv", WEB), (".mp4", WEB), (".mkv", ffv1), (".mp4", ffv1)):
         target = tmp_path / f"b{suffix}"
@@ -277,7 +277,7 @@ def test_a_language_that_quicktime_does_not_know(tmp_path: Path) -> None:
 
 def test_frames_closer_than_a_tick(tmp_path: Path, render: Render) -> None:
     base = Fraction(1, 20000)
-    source = synthetic.film(tmp_path / "a.mp4", pts=[0, 9, 18, 4000, 4009], time_base=base)
+    source = synthetic.video(tmp_path / "a.mp4", pts=[0, 9, 18, 4000, 4009], time_base=base)
     with pytest.raises(MediaError, match=r"times closer than 1 ms: .*use \.mp4"):
         check_target(source, probe(source), tmp_path / "b.mkv", settings=FAST)
     made(source, tmp_path / "b.mkv", render)

@@ -19,7 +19,7 @@ from facepipe.video.shape import shaped
 from media import synthetic
 from media.video_checks import at_keyframes, whole
 
-FILM = range(0, 4000, 40)
+VIDEO = range(0, 4000, 40)
 MS = Fraction(1, 1000)
 
 
@@ -29,16 +29,16 @@ def lost(first: int, last: int, frames: int) -> Damage:
 
 def test_ranges_that_no_sound_frame_parts_are_one() -> None:
     found = [lost(80, 80, 1), lost(120, 160, 2), lost(240, 240, 1), Damage(120, 120, 1, "x")]
-    assert merged(found, FILM) == (
+    assert merged(found, VIDEO) == (
         lost(80, 160, 3), Damage(120, 120, 1, "x"), lost(240, 240, 1)
     )  # fmt: skip
 
 
 def test_what_two_passes_found_is_told_once() -> None:
     one, other = lost(80, 160, 3), lost(120, 200, 3)
-    assert merged([one, one, other], FILM) == (lost(80, 200, 4),)
+    assert merged([one, one, other], VIDEO) == (lost(80, 200, 4),)
     tail = Damage(4000, 9000, 125, "are cut off")
-    assert merged([tail, tail], FILM) == (tail,)
+    assert merged([tail, tail], VIDEO) == (tail,)
 
 
 def test_neighbours_are_one_place_and_few_are_named() -> None:
@@ -62,9 +62,9 @@ def test_a_report_holds_what_it_took() -> None:
     other.refuse(120)
     other.refuse(None)
     report.take(other)
-    assert report.damage(FILM) == (Damage(40, 80, 2, "do not decode"),)
+    assert report.damage(VIDEO) == (Damage(40, 80, 2, "do not decode"),)
     assert report.refused() == {120}
-    assert other.damage(FILM) == ()
+    assert other.damage(VIDEO) == ()
     assert other.refused() == frozenset()
 
 
@@ -76,11 +76,11 @@ def test_strictness_names_the_first_place_and_counts_the_others() -> None:
         refuse_damage("a.ts", [lost(80, 80, 1), lost(2000, 2000, 1)], MS)
 
 
-# Real films, damaged.
+# Real videos, damaged.
 
 
 def decoded(info: VideoInfo) -> tuple[list[int], tuple[Damage, ...]]:
-    """Times that come out of a film and what is told, the same whatever the cuts."""
+    """Times that come out of a video and what is told, the same whatever the cuts."""
     report = DecodeReport()
     times = [frame.pts for frame in decode(info, whole(info), report=report)]
     cut, cut_times = DecodeReport(), []
@@ -100,11 +100,11 @@ def missing(damage: tuple[Damage, ...], *kinds: str) -> int:
 def streams(path: Path) -> Path:
     """Sixty frames, H.264 with B-frames, keyframes every ten, by the suffix of the name."""
     if path.suffix == ".avi":
-        return synthetic.film(
+        return synthetic.video(
             path, frames=60, options={"bf": "0"}, pts=range(60), time_base=Fraction(1, 25)
         )
     options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
-    return synthetic.film(path, frames=60, container_options=options)
+    return synthetic.video(path, frames=60, container_options=options)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi"])
@@ -155,7 +155,7 @@ def test_bytes_that_are_others(how: str, suffix: str, tmp_path: Path) -> None:
 
 
 def test_frames_before_the_first_keyframe(tmp_path: Path) -> None:
-    source = synthetic.film(tmp_path / "a.ts", frames=60)
+    source = synthetic.video(tmp_path / "a.ts", frames=60)
     with av.open(str(source)) as container:
         packets = [p for p in container.demux(video=0) if p.size]
         third, keys = packets[3].pos, [p.pts for p in packets if p.is_keyframe]
@@ -178,9 +178,9 @@ def test_frames_before_the_first_keyframe(tmp_path: Path) -> None:
 
 def test_no_index_in_mp4_is_named_and_in_others_not_needed(tmp_path: Path) -> None:
     for suffix in (".mp4", ".mov"):
-        whole_film = synthetic.plain(tmp_path / f"a{suffix}")
+        whole_video = synthetic.plain(tmp_path / f"a{suffix}")
         with pytest.raises(InputError, match=r"its index \(the moov box\) is missing"):
-            probe(synthetic.truncated(tmp_path / f"b{suffix}", whole_film, 0.7))
+            probe(synthetic.truncated(tmp_path / f"b{suffix}", whole_video, 0.7))
     for suffix in (".avi", ".mkv"):
         source = streams(tmp_path / f"a{suffix}")
         data = source.read_bytes()
@@ -194,7 +194,7 @@ def test_no_index_in_mp4_is_named_and_in_others_not_needed(tmp_path: Path) -> No
 
 
 def joined(path: Path, first: Path, second: Path) -> Path:
-    """Two films in one file, as a recorder writes them whose input changes."""
+    """Two videos in one file, as a recorder writes them whose input changes."""
     path.write_bytes(first.read_bytes() + second.read_bytes())
     return path
 
@@ -202,12 +202,12 @@ def joined(path: Path, first: Path, second: Path) -> Path:
 def later(path: Path, **how: object) -> Path:
     """Thirty frames that follow sixty others."""
     pts = [512 * (62 + number) for number in range(30)]
-    return synthetic.film(path, pts=pts, **how)  # type: ignore[arg-type]
+    return synthetic.video(path, pts=pts, **how)  # type: ignore[arg-type]
 
 
 def changed(tmp_path: Path, wanted: str, **how: object) -> VideoInfo:
-    """A film that goes on as something else after sixty frames, all of which decode unharmed."""
-    first = synthetic.film(tmp_path / "a.ts", frames=60)
+    """A video that goes on as something else after sixty frames, all of which decode unharmed."""
+    first = synthetic.video(tmp_path / "a.ts", frames=60)
     path = joined(tmp_path / "c.ts", first, later(tmp_path / "b.ts", **how))
     info = shaped(probe(path), wanted)
     times, damage = decoded(info)
@@ -256,7 +256,7 @@ def test_other_colours_are_converted_to_the_first(tmp_path: Path) -> None:
             bars[:, 32 * number : 32 * number + 32] = colour
         return bars
 
-    def film(path: Path, pts: list[int], tags: tuple[int, int, int, int]) -> Path:
+    def clip(path: Path, pts: list[int], tags: tuple[int, int, int, int]) -> Path:
         with av.open(str(path), "w") as container:
             video = container.add_stream("libx264", rate=25, options={"crf": "4", "g": "10"})
             video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
@@ -275,8 +275,8 @@ def test_other_colours_are_converted_to_the_first(tmp_path: Path) -> None:
             container.mux(video.encode(None))
         return path
 
-    first = film(tmp_path / "a.ts", [512 * n for n in range(24)], BT709)
-    second = film(tmp_path / "b.ts", [512 * (26 + n) for n in range(20)], BT601_FULL)
+    first = clip(tmp_path / "a.ts", [512 * n for n in range(24)], BT709)
+    second = clip(tmp_path / "b.ts", [512 * (26 + n) for n in range(20)], BT601_FULL)
     kept = shaped(probe(joined(tmp_path / "c.ts", first, second)), "largest")
     assert kept.tags == BT709
     assert kept.warnings[0].startswith("colours are tagged 1/1/1/1, 2/6/6/6 from 1.04 s on")
@@ -294,7 +294,7 @@ def test_other_colours_are_converted_to_the_first(tmp_path: Path) -> None:
 
 
 def test_other_primaries_are_told_and_kept_where_they_can_be(tmp_path: Path) -> None:
-    first = synthetic.film(tmp_path / "a.ts", frames=60, colour=BT709)
+    first = synthetic.video(tmp_path / "a.ts", frames=60, colour=BT709)
     second = later(tmp_path / "b.ts", colour=(1, 1, 9, 14))
     info = shaped(probe(joined(tmp_path / "c.ts", first, second)), "largest")
     assert info.warnings[0].startswith("colours are tagged 1/1/1/1, 1/1/9/14 from 2.48 s on")
@@ -304,14 +304,14 @@ def test_other_primaries_are_told_and_kept_where_they_can_be(tmp_path: Path) -> 
 
 
 def test_mpeg2_loses_no_frame_at_a_change_of_size(tmp_path: Path) -> None:
-    def film(path: Path, start: int, size: tuple[int, int]) -> Path:
-        return synthetic.film(
+    def video(path: Path, start: int, size: tuple[int, int]) -> Path:
+        return synthetic.video(
             path, pts=range(start, start + 30), time_base=Fraction(1, 25), size=size,
             codec="mpeg2video", options={"g": "9", "bf": "2", "b": "800000"},
             container_options={"mpegts_copyts": "1"},
         )  # fmt: skip
 
-    first, second = film(tmp_path / "a.ts", 35, (96, 64)), film(tmp_path / "b.ts", 65, (160, 128))
+    first, second = video(tmp_path / "a.ts", 35, (96, 64)), video(tmp_path / "b.ts", 65, (160, 128))
     info = probe(joined(tmp_path / "c.ts", first, second))
     times, damage = decoded(info)
     assert (len(times), damage) == (60, ())
@@ -319,12 +319,12 @@ def test_mpeg2_loses_no_frame_at_a_change_of_size(tmp_path: Path) -> None:
 
 def _paused(path: Path, **how: object) -> Path:
     pts = [512 * n for n in range(20)] + [512 * (n + 30) for n in range(20, 50)]
-    return synthetic.film(path, pts=pts, audio=1, **how)  # type: ignore[arg-type]
+    return synthetic.video(path, pts=pts, audio=1, **how)  # type: ignore[arg-type]
 
 
 def _edited(path: Path) -> Path:
     """An edit list that shows the first half of what the file holds."""
-    data = bytearray(synthetic.film(path, frames=60).read_bytes())
+    data = bytearray(synthetic.video(path, frames=60).read_bytes())
     at = data.find(b"elst") + 12
     data[at : at + 4] = (int.from_bytes(data[at : at + 4], "big") // 2).to_bytes(4, "big")
     path.write_bytes(data)
@@ -358,7 +358,7 @@ def _padded(path: Path) -> Path:
         (synthetic.lossless_rgb, ".mkv"),
     ],
 )
-def test_sound_films_are_told_nothing_of(
+def test_sound_videos_are_told_nothing_of(
     make: Callable[[Path], Path], suffix: str, tmp_path: Path
 ) -> None:
     info = probe(make(tmp_path / f"a{suffix}"))

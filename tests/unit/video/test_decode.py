@@ -136,8 +136,8 @@ def test_pictures_of_avi_are_timed_by_their_order(parameters: str, tmp_path: Pat
     """AVI tells when packets are decoded: shown at those times, a third of them went lost."""
     how = {"pts": range(45), "time_base": Fraction(1, 25)}
     options = {"preset": "medium", "bf": "3", "x264-params": f"{parameters}:asm=0"}
-    avi = probe(synthetic.film(tmp_path / "a.avi", options=options, **how))  # type: ignore[arg-type]
-    mkv = probe(synthetic.film(tmp_path / "a.mkv", options=options, **how))  # type: ignore[arg-type]
+    avi = probe(synthetic.video(tmp_path / "a.avi", options=options, **how))  # type: ignore[arg-type]
+    mkv = probe(synthetic.video(tmp_path / "a.mkv", options=options, **how))  # type: ignore[arg-type]
     truth = [digest(frame)[1] for frame in decode(mkv, whole(mkv))]
     expected = list(zip(avi.pts, truth, strict=True))
     report = DecodeReport()
@@ -149,12 +149,12 @@ def test_pictures_of_avi_are_timed_by_their_order(parameters: str, tmp_path: Pat
 
 
 def test_pictures_without_a_time_get_the_one_between(tmp_path: Path) -> None:
-    make = partial(synthetic.film, pts=range(30), time_base=Fraction(1, 25))
-    whole_film = probe(make(tmp_path / "a.ts"))
+    make = partial(synthetic.video, pts=range(30), time_base=Fraction(1, 25))
+    whole_video = probe(make(tmp_path / "a.ts"))
     info = probe(patches.timeless(tmp_path / "b.ts", make=make))
-    assert info.pts == whole_film.pts
+    assert info.pts == whole_video.pts
     assert "20 video packets carry no time" in " ".join(info.warnings)
-    expected = digests(tmp_path / "a.ts", whole_film, [whole(whole_film)])
+    expected = digests(tmp_path / "a.ts", whole_video, [whole(whole_video)])
     assert digests(tmp_path / "b.ts", info, [whole(info)]) == expected
     late = Span(1, info.pts[11], info.pts[-1] + 1)
     assert [digest(frame) for frame in decode(info, late, before=2)] == expected[9:]

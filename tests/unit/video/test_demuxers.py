@@ -52,19 +52,19 @@ def test_all_else_is_used_but_what_is_named() -> None:
 
 
 _CLOSED = {"x265-params": "log-level=none:pools=1:open-gop=0"}
-FILMS: dict[str, Callable[[Path], Path]] = {
-    ".264": partial(synthetic.film, **_TIMED),
-    ".265": partial(synthetic.film, codec="libx265", options=_CLOSED, **_TIMED),
-    ".mjpeg": partial(synthetic.film, codec="mjpeg", pix_fmt="yuvj420p", **_TIMED),
-    ".m2v": partial(synthetic.film, codec="mpeg2video", options=_MPEG, **_TIMED),
-    ".dav": partial(recorders.dhav, make=partial(synthetic.film, **_TIMED)),
+VIDEOS: dict[str, Callable[[Path], Path]] = {
+    ".264": partial(synthetic.video, **_TIMED),
+    ".265": partial(synthetic.video, codec="libx265", options=_CLOSED, **_TIMED),
+    ".mjpeg": partial(synthetic.video, codec="mjpeg", pix_fmt="yuvj420p", **_TIMED),
+    ".m2v": partial(synthetic.video, codec="mpeg2video", options=_MPEG, **_TIMED),
+    ".dav": partial(recorders.dhav, make=partial(synthetic.video, **_TIMED)),
 }
 
 
-@pytest.mark.parametrize("suffix", FILMS)
+@pytest.mark.parametrize("suffix", VIDEOS)
 def test_frames_of_any_span_are_those_of_the_whole(suffix: str, tmp_path: Path) -> None:
     """Though packets have no times, or those at which they are decoded."""
-    source = FILMS[suffix](tmp_path / f"a{suffix}")
+    source = VIDEOS[suffix](tmp_path / f"a{suffix}")
     info = probe(source)
     assert len(info.pts) == 60
     step = Fraction(1, 25) / info.time_base
@@ -101,13 +101,13 @@ def test_an_open_group_of_pictures_is_read_from_before_it(
 
 def test_the_rate_is_told(tmp_path: Path) -> None:
     timed = {"time_base": Fraction(1, 10), "pts": range(5)}
-    info = probe(synthetic.film(tmp_path / "a.264", **timed))  # type: ignore[arg-type]
+    info = probe(synthetic.video(tmp_path / "a.264", **timed))  # type: ignore[arg-type]
     assert info.frames_per_second == 10
     assert any("no times" in warning and "10 per second" in warning for warning in info.warnings)
 
 
 def test_a_jpeg_is_no_video_but_many_are(tmp_path: Path) -> None:
-    source = FILMS[".mjpeg"](tmp_path / "a.mjpeg")
+    source = VIDEOS[".mjpeg"](tmp_path / "a.mjpeg")
     content = source.read_bytes()
     (tmp_path / "photo.mp4").write_bytes(content[: content.index(b"\xff\xd9") + 2])
     with pytest.raises(InputError, match=r"is a JPEG image and no video; name it \*\.jpg"):

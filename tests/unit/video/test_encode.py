@@ -118,7 +118,7 @@ def test_scaled_frames(tmp_path: Path, info: VideoInfo) -> None:
 def test_an_open_matrix_is_told_where_enlarging_would_change_the_guess(
     height: int, told: str, info: VideoInfo
 ) -> None:
-    """Players take small films for BT.601 and large ones for BT.709."""
+    """Players take small videos for BT.601 and large ones for BT.709."""
     bt709, number = 1, {"open": 2, "bt601": 6}
     source = replace(info, height=height)
     picture = av.VideoFrame(64, 2 * height, "yuv420p")
@@ -178,7 +178,7 @@ def test_the_same_frames_make_the_same_bytes(tmp_path: Path) -> None:
 def test_colour_tags_pass_unchanged(
     colour: tuple[int, int, int, int], tmp_path: Path, render: Render
 ) -> None:
-    source = synthetic.film(tmp_path / "a.mp4", colour=colour, frames=4)
+    source = synthetic.video(tmp_path / "a.mp4", colour=colour, frames=4)
     render(source, tmp_path / "b.mp4")
     found = []
     for path in (source, tmp_path / "b.mp4"):
@@ -274,7 +274,7 @@ def test_times_before_zero_are_kept_by_a_shift(tmp_path: Path, info: VideoInfo) 
 @pytest.mark.parametrize("first", [0, 7, -512])
 def test_prores_parts_hold_every_tick(first: int, tmp_path: Path) -> None:
     times = [first, 600, 601, 20000]
-    path = synthetic.film(tmp_path / "a.mov", codec="prores_ks", pix_fmt="yuv422p10le", frames=4)
+    path = synthetic.video(tmp_path / "a.mov", codec="prores_ks", pix_fmt="yuv422p10le", frames=4)
     source = probe(path)
     decoded = zip(decode(source, whole(source)), times, strict=True)
     frames = [replace(frame, pts=time) for frame, time in decoded]
@@ -286,7 +286,7 @@ def test_prores_parts_hold_every_tick(first: int, tmp_path: Path) -> None:
 
 
 def test_interlaced_prores_stays_so(tmp_path: Path) -> None:
-    path = synthetic.film(
+    path = synthetic.video(
         tmp_path / "a.mov",
         codec="prores_ks",
         pix_fmt="yuv422p10le",
@@ -314,7 +314,7 @@ def test_alpha_goes_with_vp9(tmp_path: Path) -> None:
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_chroma_stays_where_it_lies(codec: str, tmp_path: Path) -> None:
     options = {"chroma_sample_location": "topleft"}
-    info = probe(synthetic.film(tmp_path / "a.mp4", frames=3, options=options))
+    info = probe(synthetic.video(tmp_path / "a.mp4", frames=3, options=options))
     part = tmp_path / "part.nut"
     encode(
         decode(info, whole(info)),

@@ -49,7 +49,7 @@ def test_both_orders_of_fields_in_one_span(tmp_path: Path) -> None:
     assert order == ["bottom"] * 15 + ["top"] * 15 + [""] * 10
 
 
-def test_a_progressive_film_is_written_as_such(tmp_path: Path) -> None:
+def test_a_progressive_video_is_written_as_such(tmp_path: Path) -> None:
     info = probe(sectioned(tmp_path / "a.ts", Section()))
     part = tmp_path / "part.nut"
     settings = EncodeSettings("libx264", (("preset", "ultrafast"),), "yuv420p")

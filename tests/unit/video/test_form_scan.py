@@ -1,4 +1,4 @@
-"""What a film holds is gathered over all of it: forms, fields, and where frames hold more."""
+"""What a video holds is gathered over all of it: forms, fields, and where frames hold more."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def test_motion_jpeg_tells_its_size_in_every_frame(tmp_path: Path) -> None:
     assert sizes(info) == [(96, 64), (144, 96), (192, 128)]
 
 
-def test_a_film_that_goes_on_as_it_began_has_no_forms(tmp_path: Path) -> None:
-    info = probe(synthetic.film(tmp_path / "a.mp4", frames=60))
+def test_a_video_that_goes_on_as_it_began_has_no_forms(tmp_path: Path) -> None:
+    info = probe(synthetic.video(tmp_path / "a.mp4", frames=60))
     assert (info.forms, info.places, info.fields) == ((), (), ())
 
 

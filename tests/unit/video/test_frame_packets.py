@@ -24,12 +24,12 @@ _AV1 = {"preset": "11", "g": "12"}
 
 def _counts(path: Path) -> tuple[int, int, int]:
     """Packets, packets of one frame each, and frames."""
-    with av.open(str(path)) as film:
-        packets = [packet for packet in film.demux(film.streams.video[0]) if packet.size]
-        whole = list(frame_packets(packets, film.streams.video[0]))
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(container.streams.video[0]) if packet.size]
+        whole = list(frame_packets(packets, container.streams.video[0]))
         assert sum(p.size for p in packets) <= sum(p.size for p in whole) + len(packets) * 2
-    with av.open(str(path)) as film:
-        return len(packets), len(whole), sum(1 for _ in film.decode(video=0))
+    with av.open(str(path)) as container:
+        return len(packets), len(whole), sum(1 for _ in container.decode(video=0))
 
 
 @pytest.mark.parametrize(("suffix", "apart"), [(".ts", False), (".mkv", True), (".mp4", True)])
@@ -52,9 +52,9 @@ def test_two_fields_are_one_frame(
 
 def test_a_field_that_lacks_its_second_stays_alone(tmp_path: Path) -> None:
     path = field_coded(tmp_path / "in.mkv", apart=True, frames=12)
-    with av.open(str(path)) as film:
-        video = film.streams.video[0]
-        packets = [packet for packet in film.demux(video) if packet.size]
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        packets = [packet for packet in container.demux(video) if packet.size]
         del packets[5]  # the second field of the third frame
         whole = list(frame_packets(packets, video))
     assert len(whole) == 12
@@ -65,8 +65,8 @@ def test_a_field_that_lacks_its_second_stays_alone(tmp_path: Path) -> None:
 def test_hidden_frames_go_with_the_next_shown_one(
     codec: str, options: dict[str, str], tmp_path: Path
 ) -> None:
-    film = partial(synthetic.film, codec=codec, options=options, frames=36)
-    apart = hidden_apart(tmp_path / "apart.mkv", film=film)
+    video = partial(synthetic.video, codec=codec, options=options, frames=36)
+    apart = hidden_apart(tmp_path / "apart.mkv", video=video)
     packets, whole, frames = _counts(apart)
     assert packets > whole == frames == 36
     info = probe(apart)
@@ -77,9 +77,9 @@ def test_hidden_frames_go_with_the_next_shown_one(
 
 def test_frames_of_one_packet_each_pass_as_they_are(tmp_path: Path) -> None:
     path = synthetic.interlaced(tmp_path / "in.mp4")
-    with av.open(str(path)) as film:
-        video = film.streams.video[0]
-        packets = [packet for packet in film.demux(video) if packet.size]
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        packets = [packet for packet in container.demux(video) if packet.size]
         assert all(a is b for a, b in zip(packets, frame_packets(packets, video), strict=True))
 
 

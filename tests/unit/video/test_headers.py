@@ -22,9 +22,9 @@ from facepipe.video.headers import (
 from media import synthetic
 from media.rejoined import headers_repeated, rejoined
 
-_FIRST = partial(synthetic.film, frames=20, options={"g": "10", "bf": "2"}, audio=1)
+_FIRST = partial(synthetic.video, frames=20, options={"g": "10", "bf": "2"}, audio=1)
 _SECOND = partial(
-    synthetic.film,
+    synthetic.video,
     frames=20,
     options={"g": "10", "bf": "0", "x264-params": "cabac=0:asm=0"},
     audio=1,
@@ -62,8 +62,8 @@ def test_what_is_decoded_from_the_middle_is_what_is_decoded_from_the_start(
 ) -> None:
     path = rejoined(tmp_path / f"three{suffix}", (_FIRST, _SECOND, _FIRST))
     info = probe(path)
-    with av.open(str(path)) as film:
-        frames = film.decode(film.streams.video[0])
+    with av.open(str(path)) as container:
+        frames = container.decode(container.streams.video[0])
         truth = {frame.pts: frame.to_ndarray()[: info.height, : info.width] for frame in frames}
     assert len(truth) == 60
     for start in (*info.keyframe_pts, info.pts[25]):
@@ -92,8 +92,8 @@ def test_the_same_header_may_say_that_there_is_no_sbr() -> None:
 
 
 def test_a_packet_without_its_header_keeps_all_else(tmp_path: Path) -> None:
-    with av.open(str(rejoined(tmp_path / "two.mp4", (_FIRST, _SECOND)))) as film:
-        packets = [p for p in film.demux(film.streams.video[0]) if new_header(p)]
+    with av.open(str(rejoined(tmp_path / "two.mp4", (_FIRST, _SECOND)))) as container:
+        packets = [p for p in container.demux(container.streams.video[0]) if new_header(p)]
         (packet,) = packets
         bare = without_header(packet)
         assert new_header(bare) is None
@@ -104,8 +104,8 @@ def test_a_packet_without_its_header_keeps_all_else(tmp_path: Path) -> None:
 
 
 def test_decoders_get_a_new_header_where_they_look_for_it(tmp_path: Path) -> None:
-    with av.open(str(_FIRST(tmp_path / "one.mp4"))) as film:
-        packet = next(film.demux(film.streams.video[0]))
+    with av.open(str(_FIRST(tmp_path / "one.mp4"))) as container:
+        packet = next(container.demux(container.streams.video[0]))
     assert bytes(with_header("mpeg4", packet, b"head")) == b"head" + bytes(packet)
     assert bytes(with_header("av1", packet, b"av1Chead")) == b"head" + bytes(packet)
     assert with_header("h264", packet, b"head") is packet

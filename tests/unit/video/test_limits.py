@@ -35,7 +35,7 @@ def test_8k_passes_by_default_and_16_times_as_much_does_not() -> None:
 
 def test_a_header_that_promises_a_huge_picture(tmp_path: Path) -> None:
     """VP8 tells its size in every keyframe; here 16383x16383 in a file of some kilobytes."""
-    path = synthetic.film(
+    path = synthetic.video(
         tmp_path / "a.ivf", codec="libvpx", pts=range(3), time_base=Fraction(1, 25)
     )
     content = bytearray(path.read_bytes())
@@ -47,9 +47,9 @@ def test_a_header_that_promises_a_huge_picture(tmp_path: Path) -> None:
         probe(path)
 
 
-def test_a_film_that_is_too_long(tmp_path: Path) -> None:
+def test_a_video_that_is_too_long(tmp_path: Path) -> None:
     base = Fraction(1, 25)
-    path = synthetic.film(
+    path = synthetic.video(
         tmp_path / "a.mkv", pts=[0, 25, 25 * 7200], time_base=base, options={"bf": "0"}
     )
     with pytest.raises(InputError, match=r"lasts 2 hours .* limits\.hours=N lifts it"):
@@ -57,7 +57,7 @@ def test_a_film_that_is_too_long(tmp_path: Path) -> None:
     assert len(probe(path, LimitSettings(hours=2.01)).pts) == 3
 
 
-def test_a_film_of_too_many_frames(tmp_path: Path) -> None:
+def test_a_video_of_too_many_frames(tmp_path: Path) -> None:
     path = synthetic.plain(tmp_path / "a.mp4", frames=12)
     with pytest.raises(InputError, match=r"more than the 11 frames .* limits\.frames=N lifts it"):
         probe(path, LimitSettings(frames=11))
@@ -67,12 +67,12 @@ def test_a_film_of_too_many_frames(tmp_path: Path) -> None:
 def test_values_beyond_their_bits_are_cut_and_told(tmp_path: Path) -> None:
     """Damage leaves such in pictures of 10 bits, and x264 ends the process at them."""
     path = tmp_path / "a.nut"
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream("rawvideo", rate=25)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25)
         stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p10le"
         for value in (0x8080, 1023):
             frame = av.VideoFrame.from_ndarray(np.full((24, 32), value, np.uint16), "yuv420p10le")
-            film.mux(stream.encode(frame))
+            container.mux(stream.encode(frame))
     info, report = probe(path), DecodeReport()
     frames = list(decode(info, Span(0, info.pts[0], info.pts[-1] + 1), report=report))
     assert [int(plane.max()) for frame in frames for plane in frame.planes] == [1023] * 6

@@ -1,4 +1,4 @@
-"""Probe: exact times, counts and tags, and one clear sentence for what is no film."""
+"""Probe: exact times, counts and tags, and one clear sentence for what is no video."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from media import patches, synthetic
 from media.video_checks import whole
 
 
-def test_a_plain_film(tmp_path: Path) -> None:
+def test_a_plain_video(tmp_path: Path) -> None:
     info = probe(synthetic.plain(tmp_path / "a.mp4"))
     assert info.pts == tuple(range(0, 30 * 512, 512))
     assert info.keyframe_pts == (0, 5120, 10240)
@@ -78,7 +78,7 @@ def test_a_cut_file_is_told_of_and_its_whole_frames_decode(tmp_path: Path) -> No
     assert [f.pts for f in decode(info, whole(info))] == list(info.pts)
 
 
-def test_what_is_no_film_is_refused_in_one_sentence(tmp_path: Path) -> None:
+def test_what_is_no_video_is_refused_in_one_sentence(tmp_path: Path) -> None:
     empty = tmp_path / "empty.mp4"
     empty.touch()
     headless = synthetic.truncated(tmp_path / "cut.mp4", synthetic.plain(tmp_path / "a.mp4"), 0.5)
@@ -90,7 +90,7 @@ def test_what_is_no_film_is_refused_in_one_sentence(tmp_path: Path) -> None:
         synthetic.text(tmp_path / "letter.mp4"): "is a text and no video",
         synthetic.sound_only(tmp_path / "sound.mp4"): "no video stream, but audio",
         synthetic.playlist(tmp_path / "list.m3u8"): "playlist",
-        Path("http://127.0.0.1:9/film.mp4"): "does not exist; .*facepipe batch ADDRESS",
+        Path("http://127.0.0.1:9/video.mp4"): "does not exist; .*facepipe batch ADDRESS",
     }
     for path, words in cases.items():
         with pytest.raises(InputError, match=words) as caught:
@@ -101,8 +101,8 @@ def test_what_is_no_film_is_refused_in_one_sentence(tmp_path: Path) -> None:
 
 def test_a_playlist_cannot_hide_behind_another_name(tmp_path: Path) -> None:
     with pytest.raises(InputError):
-        probe(synthetic.playlist(tmp_path / "film.mp4"))
-    concat = tmp_path / "film.ffconcat"
+        probe(synthetic.playlist(tmp_path / "video.mp4"))
+    concat = tmp_path / "video.ffconcat"
     concat.write_text(f"ffconcat version 1.0\nfile '{synthetic.plain(tmp_path / 'a.mp4')}'\n")
     with pytest.raises(InputError, match="playlist"):
         probe(concat)
@@ -110,17 +110,17 @@ def test_a_playlist_cannot_hide_behind_another_name(tmp_path: Path) -> None:
 
 def test_shared_times_and_repeated_fields_are_told(tmp_path: Path) -> None:
     shared = tmp_path / "shared.mkv"
-    with av.open(str(synthetic.plain(tmp_path / "a.mp4", frames=12))) as film:
-        source = film.streams.video[0]
+    with av.open(str(synthetic.plain(tmp_path / "a.mp4", frames=12))) as container:
+        source = container.streams.video[0]
         with av.open(str(shared), "w") as out:
             stream = out.add_stream_from_template(source, opaque=True)
-            for number, packet in enumerate(p for p in film.demux(source) if p.size):
+            for number, packet in enumerate(p for p in container.demux(source) if p.size):
                 packet.pts = packet.dts = 1024 * (number // 2)
                 packet.stream = stream
                 out.mux_one(packet)
     assert "6 frames have another's time" in " ".join(probe(shared).warnings)
     base = Fraction(1001, 30000)
-    plain = partial(synthetic.film, codec="mpeg2video", pts=range(12), time_base=base)
+    plain = partial(synthetic.video, codec="mpeg2video", pts=range(12), time_base=base)
     assert probe(plain(tmp_path / "b.ts")).warnings == ()
     make = partial(plain, interlaced=True, options={"bf": "0"})
     info = probe(patches.pulldown(tmp_path / "c.ts", make=make))
@@ -130,14 +130,14 @@ def test_shared_times_and_repeated_fields_are_told(tmp_path: Path) -> None:
 def test_where_chroma_lies(tmp_path: Path) -> None:
     top = {"chroma_sample_location": "topleft"}
     base = Fraction(1, 25)
-    films = {  # x265 gives two frames, fewer than it reorders, a dts of no meaning now and then
-        synthetic.film(tmp_path / "a.mp4", frames=2, options=top): "topleft",
-        synthetic.film(tmp_path / "b.mkv", frames=12, codec="libx265", options=top): "topleft",
+    videos = {  # x265 gives two frames, fewer than it reorders, a dts of no meaning now and then
+        synthetic.video(tmp_path / "a.mp4", frames=2, options=top): "topleft",
+        synthetic.video(tmp_path / "b.mkv", frames=12, codec="libx265", options=top): "topleft",
         synthetic.plain(tmp_path / "c.ts", frames=2): "left",
         synthetic.motion_jpeg(tmp_path / "d.avi"): "center",
-        synthetic.film(tmp_path / "e.mpg", codec="mpeg1video", pts=[0, 1], time_base=base): (
+        synthetic.video(tmp_path / "e.mpg", codec="mpeg1video", pts=[0, 1], time_base=base): (
             "center"
         ),
         synthetic.vp9(tmp_path / "f.webm"): None,
     }
-    assert {path: probe(path).chroma_location for path in films} == films
+    assert {path: probe(path).chroma_location for path in videos} == videos

@@ -41,7 +41,7 @@ def watched(path: Path) -> Iterator[Callable[[], bool]]:
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A whole film that nobody named."""
+    """A whole video that nobody named."""
     (tmp_path / "elsewhere").mkdir()
     return synthetic.plain(tmp_path / "elsewhere" / "secret.mp4", frames=3)
 
@@ -195,7 +195,7 @@ def test_what_leads_elsewhere_is_refused_and_not_followed(
     [("a.mp4", outside_data), ("b.mov", alias_data), ("c.mkv", linked_segment)],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_references_in_a_film_are_not_followed(
+def test_references_in_a_video_are_not_followed(
     name: str, make: Make, secret: Path, listener: socket.socket, tmp_path: Path
 ) -> None:
     source = make(tmp_path / name, secret, listener.getsockname()[1])
@@ -207,7 +207,7 @@ def test_references_in_a_film_are_not_followed(
     assert not knocked(listener)
 
 
-def test_a_linked_segment_is_a_film_by_itself(secret: Path, tmp_path: Path) -> None:
+def test_a_linked_segment_is_a_video_by_itself(secret: Path, tmp_path: Path) -> None:
     assert len(probe(linked_segment(tmp_path / "a.mkv", secret, 9)).pts) == 5
 
 

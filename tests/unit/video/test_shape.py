@@ -90,7 +90,7 @@ def test_a_blink_is_no_size() -> None:
     assert shaped(info, "8192x4096").width == 8192
 
 
-def test_a_film_of_one_form_stays_as_it_is() -> None:
+def test_a_video_of_one_form_stays_as_it_is() -> None:
     info = video(form(0, 320, 180))
     for wanted in ("largest", "usual", "source", "320x180"):
         assert shaped(info, wanted) is info

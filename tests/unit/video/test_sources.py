@@ -58,20 +58,20 @@ def _transport_stream(path: Path, first: int, frames: int, *, sound: bool) -> by
 
 
 def test_a_stream_that_begins_midway_hides_no_other(tmp_path: Path) -> None:
-    film = tmp_path / "film.ts"
-    film.write_bytes(
-        _transport_stream(film, 0, 25, sound=False)
-        + _transport_stream(film, 25, 3, sound=True)
-        + _transport_stream(film, 28, 40, sound=False)
+    path = tmp_path / "video.ts"
+    path.write_bytes(
+        _transport_stream(path, 0, 25, sound=False)
+        + _transport_stream(path, 25, 3, sound=True)
+        + _transport_stream(path, 28, 40, sound=False)
     )
-    with open_source(film) as opened:
+    with open_source(path) as opened:
         assert len(opened.streams) == 1
         packets = [packet.size for packet in demuxed(opened)]
     assert len(packets) == 69
     assert packets.index(0) == 68
-    with open_source(film) as opened:
+    with open_source(path) as opened:
         video = opened.streams.video[0]
         assert sum(bool(packet.size) for packet in demuxed(opened, video)) == 68
-    info = probe(film)
+    info = probe(path)
     assert len(info.pts) == 68
     assert last_duration(info, info.pts[-1]) == 3600

@@ -13,12 +13,12 @@ from facepipe.video import probe
 from facepipe.video.probe import glance
 from media import synthetic
 
-SMALL = partial(synthetic.film, frames=5, size=(48, 32))
-FILM = partial(synthetic.film, frames=5)
+SMALL = partial(synthetic.video, frames=5, size=(48, 32))
+VIDEO = partial(synthetic.video, frames=5)
 
 
 def previewed(path: Path) -> Path:
-    return assemble(path, FILM, Sound(seconds=0.2), before=(Second(SMALL), Cover()))
+    return assemble(path, VIDEO, Sound(seconds=0.2), before=(Second(SMALL), Cover()))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
@@ -26,7 +26,7 @@ def test_the_largest_is_taken_and_the_choice_reported(suffix: str, tmp_path: Pat
     if suffix == ".mp4":
         path = previewed(tmp_path / "a.mp4")
     else:
-        path = assemble(tmp_path / f"a{suffix}", FILM, before=(Second(SMALL),))
+        path = assemble(tmp_path / f"a{suffix}", VIDEO, before=(Second(SMALL),))
     info = probe(path)
     assert (info.width, info.height) == (96, 64)
     assert next(s.index for s in info.others if s.kind == "video") == 0
@@ -37,7 +37,7 @@ def test_the_largest_is_taken_and_the_choice_reported(suffix: str, tmp_path: Pat
 
 
 def test_the_first_of_equals_is_taken(tmp_path: Path) -> None:
-    path = assemble(tmp_path / "a.mkv", FILM, Second(FILM))
+    path = assemble(tmp_path / "a.mkv", VIDEO, Second(VIDEO))
     assert probe(path).stream_index == 0
 
 
@@ -53,11 +53,11 @@ def test_a_stream_is_taken_by_its_number(tmp_path: Path) -> None:
 
 
 def test_one_video_needs_no_words(tmp_path: Path) -> None:
-    assert probe(FILM(tmp_path / "a.mp4")).warnings == ()
+    assert probe(VIDEO(tmp_path / "a.mp4")).warnings == ()
 
 
-def test_a_single_large_picture_is_no_film(tmp_path: Path) -> None:
-    large = partial(synthetic.film, frames=1, size=(192, 128))
-    path = assemble(tmp_path / "a.mp4", FILM, before=(Second(large),))
+def test_a_single_large_picture_is_no_video(tmp_path: Path) -> None:
+    large = partial(synthetic.video, frames=1, size=(192, 128))
+    path = assemble(tmp_path / "a.mp4", VIDEO, before=(Second(large),))
     assert (probe(path).stream_index, probe(path).width) == (1, 96)
     assert probe(path, stream=0).width == 192

@@ -28,7 +28,7 @@ def test_decoding_times_rise_and_never_pass_the_showing(pts: list[int]) -> None:
     assert all(dts <= time for dts, time in zip(times, pts, strict=True))
 
 
-def test_decoding_times_of_shuffled_films() -> None:
+def test_decoding_times_of_shuffled_videos() -> None:
     rng = random.Random(1)
     for _ in range(50):
         shown = sorted(rng.sample(range(10000), 60))

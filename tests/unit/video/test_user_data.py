@@ -90,7 +90,7 @@ def test_every_picture_keeps_its_own(
 ) -> None:  # fmt: skip
     source = with_user_data(
         tmp_path / f"in{suffix}",
-        partial(synthetic.film, codec=codec, options=options, frames=12),
+        partial(synthetic.video, codec=codec, options=options, frames=12),
         lambda n: f"{n}" if n % 3 else None,
         registered=registered,
     )
@@ -105,7 +105,7 @@ def test_every_picture_keeps_its_own(
 def test_mpeg2_tells_what_it_has(tmp_path: Path) -> None:
     source = with_user_data(
         tmp_path / "in.mkv",
-        partial(synthetic.film, codec="mpeg2video", pts=range(6), time_base=Fraction(1, 25)),
+        partial(synthetic.video, codec="mpeg2video", pts=range(6), time_base=Fraction(1, 25)),
         lambda n: "here" if n else None,
         registered=False,
     )
@@ -116,7 +116,7 @@ def test_mpeg2_tells_what_it_has(tmp_path: Path) -> None:
 
 def with_second_view(path: Path) -> Path:
     """HEVC in which each picture's slices come a second time, as those of another layer."""
-    plain = synthetic.film(
+    plain = synthetic.video(
         path.with_name("plain.mkv"), codec="libx265", options=_X265, frames=4, size=(96, 64)
     )
     with av.open(str(plain)) as given, av.open(str(path), "w") as out:

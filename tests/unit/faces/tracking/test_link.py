@@ -28,7 +28,7 @@ Seen = tuple[float, float, float, float]  # x, y, size, score
 
 def info(rate: int = 25) -> VideoInfo:
     return VideoInfo(
-        "film", "mp4", 0, "h264", 640, 360, "yuv420p", Fraction(1, rate), (0,), (0,), 0, None, ()
+        "video", "mp4", 0, "h264", 640, 360, "yuv420p", Fraction(1, rate), (0,), (0,), 0, None, ()
     )
 
 

@@ -23,7 +23,7 @@ def check(source: Path, target: Path, settings: EncodeSettings = FAST) -> Compat
 
 
 def test_all_incompatibilities_are_named_at_once_with_what_would_hold_them(tmp_path: Path) -> None:
-    words = synthetic.film(tmp_path / "s.mkv", subtitle="ass", frames=60)
+    words = synthetic.video(tmp_path / "s.mkv", subtitle="ass", frames=60)
     source = synthetic.with_extras(tmp_path / "a.mkv", words)
     info = probe(source)
     with pytest.raises(MediaError) as raised:
@@ -84,7 +84,7 @@ def test_suffixes_and_folders(tmp_path: Path) -> None:
 def test_what_an_encoder_drops_is_a_loss(
     codec: str, pix_fmt: str, lost: list[str], tmp_path: Path
 ) -> None:
-    source = synthetic.film(tmp_path / "a.nut", codec="rawvideo", pix_fmt=pix_fmt, frames=2)
+    source = synthetic.video(tmp_path / "a.nut", codec="rawvideo", pix_fmt=pix_fmt, frames=2)
     found = check(source, tmp_path / "b.mkv", EncodeSettings(codec))
     assert [one.what for one in found.incompatibilities] == lost
     assert all("--codec ffv1" in one.instead for one in found.incompatibilities)

@@ -29,7 +29,7 @@ def options_for(codec: str, **wanted: object) -> tuple[tuple[str, str], ...]:
 def test_better_is_larger_and_nearer_and_the_same_frames_make_the_same_bytes(
     codec: str, tmp_path: Path
 ) -> None:
-    info = probe(synthetic.film(tmp_path / "a.mkv", size=(320, 192), codec="ffv1", frames=40))
+    info = probe(synthetic.video(tmp_path / "a.mkv", size=(320, 192), codec="ffv1", frames=40))
     frames = list(decode(info, whole(info)))
     sizes, errors = [], []
     for quality in QUALITIES:

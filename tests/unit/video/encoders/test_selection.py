@@ -148,7 +148,7 @@ def test_each_codec_goes_round_through_every_container_that_holds_it(
     """What a container's row says is true: held codecs decode, others are refused."""
     encoder = KEPT[codec]
     pix_fmt = "yuv422p10le" if codec == "prores" else "yuv420p"
-    made = synthetic.film(
+    made = synthetic.video(
         tmp_path / "a.mkv", codec=encoder, pix_fmt=pix_fmt, frames=12,
         options={"profile": "lt"} if codec == "prores" else None,
         pts=[40 * number for number in range(12)], time_base=Fraction(1, 1000),

@@ -18,12 +18,12 @@ SETTINGS = EncodeSettings("libx264", (("preset", "ultrafast"),))
 
 
 def late_sound(path: Path) -> Path:
-    """A film of twelve minutes whose sound begins after eleven, beside many captions."""
-    film = partial(synthetic.film, pts=[12800 * 5 * n for n in range(144)])
+    """A video of twelve minutes whose sound begins after eleven, beside many captions."""
+    video = partial(synthetic.video, pts=[12800 * 5 * n for n in range(144)])
     often = [(100 * n, 50, b"word") for n in range(5000)]
     return clips.assemble(
         path,
-        film,
+        video,
         clips.Captions(shown=often),
         clips.Sound(start=660, seconds=1),
         clips.Captions(shown=[(700_000, 300, b"late"), (701_000, 300, b"later")]),

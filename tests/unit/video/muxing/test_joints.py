@@ -20,9 +20,9 @@ from media.rejoined import rejoined
 from media.video_checks import rendered
 
 _X264 = EncodeSettings("libx264", (("crf", "16"), ("preset", "ultrafast")), threads=1)
-_FIRST = partial(synthetic.film, frames=20, options={"g": "10", "bf": "2"})
+_FIRST = partial(synthetic.video, frames=20, options={"g": "10", "bf": "2"})
 _SECOND = partial(
-    synthetic.film, frames=20, options={"g": "10", "bf": "0", "x264-params": "cabac=0:asm=0"}
+    synthetic.video, frames=20, options={"g": "10", "bf": "0", "x264-params": "cabac=0:asm=0"}
 )
 
 
@@ -34,9 +34,9 @@ def _parts(info: VideoInfo, folder: Path, settings: EncodeSettings = _X264) -> l
 
 
 def _video(path: Path) -> WrittenVideo:
-    with av.open(str(path)) as film:
-        video = film.streams.video[0]
-        pts = sorted(p.pts for p in film.demux(video) if p.pts is not None)
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        pts = sorted(p.pts for p in container.demux(video) if p.pts is not None)
         return WrittenVideo(path, video.index, Fraction(video.time_base or 1), tuple(pts))
 
 
@@ -55,7 +55,7 @@ def test_pictures_that_were_copied_under_another_header_are_noticed(
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".mov"])
 def test_joints_that_are_right_pass(suffix: str, tmp_path: Path) -> None:
-    source = synthetic.film(tmp_path / "in.mp4", frames=40)
+    source = synthetic.video(tmp_path / "in.mp4", frames=40)
     info = probe(source)
     settings = joinable_settings(_X264, info)
     target = tmp_path / f"out{suffix}"
@@ -66,7 +66,7 @@ def test_joints_that_are_right_pass(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [0, 19, 20, 39])
 def test_a_damaged_packet_about_a_joint_is_noticed(number: int, tmp_path: Path) -> None:
-    source = synthetic.film(tmp_path / "in.mp4", frames=40)
+    source = synthetic.video(tmp_path / "in.mp4", frames=40)
     info = probe(source)
     settings = joinable_settings(_X264, info)
     target = tmp_path / "out.mp4"
@@ -75,8 +75,10 @@ def test_a_damaged_packet_about_a_joint_is_noticed(number: int, tmp_path: Path) 
     video = _video(target)
     check_joints(video, target, parts, info)
     data = bytearray(target.read_bytes())
-    with av.open(str(target)) as film:
-        packets = [p for p in film.demux(film.streams.video[0]) if p.pts == video.pts[number]]
+    with av.open(str(target)) as container:
+        packets = [
+            p for p in container.demux(container.streams.video[0]) if p.pts == video.pts[number]
+        ]
         at, size = packets[0].pos or 0, packets[0].size
     middle = at + size // 2
     data[middle : at + size] = bytes(255 - byte for byte in data[middle : at + size])
@@ -86,9 +88,9 @@ def test_a_damaged_packet_about_a_joint_is_noticed(number: int, tmp_path: Path) 
 
 
 def test_what_does_not_decode_in_the_source_may_be_copied(tmp_path: Path) -> None:
-    source = synthetic.film(tmp_path / "in.mp4", frames=40, options={"g": "10", "bf": "0"})
-    with av.open(str(source)) as film:
-        packets = list(film.demux(film.streams.video[0]))
+    source = synthetic.video(tmp_path / "in.mp4", frames=40, options={"g": "10", "bf": "0"})
+    with av.open(str(source)) as container:
+        packets = list(container.demux(container.streams.video[0]))
         at, size = packets[39].pos or 0, packets[39].size
     data = bytearray(source.read_bytes())
     data[at + 4 : at + size] = bytes(size - 4)
@@ -102,12 +104,12 @@ def test_what_does_not_decode_in_the_source_may_be_copied(tmp_path: Path) -> Non
 @pytest.mark.parametrize("number", [3, 11])
 def test_damage_that_no_decoder_reports_may_be_copied(number: int, tmp_path: Path) -> None:
     """FFV1 leaves a damaged slice as the memory was: another picture whenever it is decoded."""
-    source = synthetic.film(
+    source = synthetic.video(
         tmp_path / "in.mkv", frames=12, codec="ffv1", pix_fmt="bgr0", options={"g": "12"}
     )
     data = bytearray(source.read_bytes())
-    with av.open(str(source)) as film:
-        packet = [p for p in film.demux(film.streams.video[0]) if p.size][number]
+    with av.open(str(source)) as container:
+        packet = [p for p in container.demux(container.streams.video[0]) if p.size][number]
         at = data.index(bytes(packet)) + packet.size // 2
     data[at : at + 40] = bytes(255 - byte for byte in data[at : at + 40])
     source.write_bytes(data)
@@ -118,8 +120,8 @@ def test_damage_that_no_decoder_reports_may_be_copied(number: int, tmp_path: Pat
 
 
 def test_audio_that_does_not_decode_is_noticed(tmp_path: Path) -> None:
-    source = synthetic.film(tmp_path / "in.mkv", frames=20, audio=1)
-    other = synthetic.film(tmp_path / "other.mkv", frames=20, audio=1, audio_rate=16000)
+    source = synthetic.video(tmp_path / "in.mkv", frames=20, audio=1)
+    other = synthetic.video(tmp_path / "other.mkv", frames=20, audio=1, audio_rate=16000)
     info = probe(source)
     check_audio(source, source, [(1, Written(9, source=1))], info)
     with pytest.raises(MediaError, match=r"stream 1 \(audio\) does not decode"):
@@ -127,9 +129,9 @@ def test_audio_that_does_not_decode_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_missing_packet_is_noticed(tmp_path: Path) -> None:
-    source = synthetic.film(tmp_path / "in.mkv", frames=20)
-    with av.open(str(source)) as film:
-        size = sum(packet.size for packet in film.demux())
+    source = synthetic.video(tmp_path / "in.mkv", frames=20)
+    with av.open(str(source)) as container:
+        size = sum(packet.size for packet in container.demux())
     indices, video = count_back(source, source, [Written(20, size)], 0)
     assert indices == [0]
     assert len(video.pts) == 20

@@ -26,7 +26,7 @@ from media.video_checks import LOSSLESS, Render, packets, rendered, whole
 
 FAST = EncodeSettings("libx264", (("preset", "veryfast"),))
 
-Film = Callable[[Path], Path]
+Video = Callable[[Path], Path]
 
 
 def last_duration(path: Path) -> int | None:
@@ -65,7 +65,7 @@ def one_part(info: VideoInfo, path: Path, span: Span | None = None) -> Part:
     ],
 )
 def test_the_target_is_the_source_but_for_the_video(
-    make: Film, suffix: str, tmp_path: Path, render: Render
+    make: Video, suffix: str, tmp_path: Path, render: Render
 ) -> None:
     source, target = make(tmp_path / f"a{suffix}"), tmp_path / f"b{suffix}"
     # a transport stream begins at its first decoding time, so reordering there would move it
@@ -109,10 +109,10 @@ def test_rotation(suffix: str, tmp_path: Path, render: Render) -> None:
 def test_mirrored_pictures_stay_mirrored(tmp_path: Path, render: Render) -> None:
     plain = synthetic.plain(tmp_path / "p.mp4", frames=3)
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    with av.open(str(plain)) as film, av.open(str(source), "w") as container:
-        stream = container.add_stream_from_template(film.streams.video[0], opaque=True)
+    with av.open(str(plain)) as video, av.open(str(source), "w") as container:
+        stream = container.add_stream_from_template(video.streams.video[0], opaque=True)
         stream.set_display_rotation(0, hflip=True)
-        for packet in film.demux():
+        for packet in video.demux():
             if packet.size:
                 packet.stream = stream
                 container.mux(packet)
@@ -143,20 +143,20 @@ def test_metadata_is_kept_and_ours_appended(suffix: str, tmp_path: Path, render:
     render(source, target, FAST, {"comment": "AI-enhanced"})
     with av.open(str(target)) as container:
         tags = {key.lower(): value for key, value in container.metadata.items()}
-    assert tags["title"] == "A film"
+    assert tags["title"] == "A video"
     assert tags["comment"] == "first cut; AI-enhanced"
 
 
 def test_keys_that_quicktime_does_not_know_are_kept(tmp_path: Path, render: Render) -> None:
     keys = {"composer": "J. S.", "title": "Seven"}
-    source = synthetic.film(tmp_path / "a.mp4", frames=4, metadata=keys)
+    source = synthetic.video(tmp_path / "a.mp4", frames=4, metadata=keys)
     render(source, tmp_path / "b.mov", FAST)
     with av.open(str(tmp_path / "b.mov")) as container:
         assert dict(container.metadata).items() >= keys.items()
 
 
 def test_keys_that_mp4_does_not_know_are_kept(tmp_path: Path, render: Render) -> None:
-    source = synthetic.film(
+    source = synthetic.video(
         tmp_path / "a.mp4",
         frames=4,
         metadata={"com.example.reel": "7", "title": "Seven"},
@@ -182,7 +182,7 @@ def test_fonts_and_covers(tmp_path: Path, render: Render) -> None:
 
 
 def test_what_a_muxer_would_refuse_is_said_before_writing(tmp_path: Path) -> None:
-    sound = synthetic.film(tmp_path / "s.mkv", audio=1, subtitle="ass")
+    sound = synthetic.video(tmp_path / "s.mkv", audio=1, subtitle="ass")
     source = synthetic.with_extras(tmp_path / "a.mkv", sound)
     info = probe(source)
     part = one_part(info, tmp_path / "p.nut")
@@ -307,7 +307,7 @@ def test_mixed_interlacing_still_decodes_whole(tmp_path: Path) -> None:
     """Parts with different parameter sets: each keyframe brings its own."""
     source = synthetic.plain(tmp_path / "a.mp4", frames=20)
     info = probe(source)
-    fields = synthetic.film(tmp_path / "f.mp4", interlaced=True, frames=20)
+    fields = synthetic.video(tmp_path / "f.mp4", interlaced=True, frames=20)
     halves = [Span(0, 0, info.pts[10]), Span(1, info.pts[10], info.pts[19] + 1)]
     parts = [
         rendered(probe(path), span, tmp_path / f"p{span.index}.nut", LOSSLESS)
@@ -333,7 +333,7 @@ def test_hevc_is_tagged_for_every_player(tmp_path: Path, render: Render) -> None
 
 def test_times_finer_than_a_millisecond_are_exact_in_mp4(tmp_path: Path, render: Render) -> None:
     base = Fraction(1, 90000)
-    source = synthetic.film(
+    source = synthetic.video(
         tmp_path / "a.mp4", pts=[12345, 15348, 18351, 21354], time_base=base, audio=1
     )
     assert render(source, tmp_path / "b.mp4", FAST).pts == probe(source).pts
@@ -346,7 +346,7 @@ def test_a_transport_stream_keeps_times_of_reordered_pictures(
     """Three B-frames between others want times before the first picture's."""
     base = Fraction(1, 90000)
     times = [first + 3600 * number for number in range(30)]
-    source = synthetic.film(tmp_path / "a.nut", pts=times, time_base=base, options={"bf": "0"})
+    source = synthetic.video(tmp_path / "a.nut", pts=times, time_base=base, options={"bf": "0"})
     options = (("preset", "medium"), ("bf", "3"), ("x264-params", "b-adapt=0"))
     after = render(source, tmp_path / "b.ts", EncodeSettings("libx264", options))
     assert len(after.pts) == len(times)
@@ -363,8 +363,8 @@ def test_how_long_the_last_frame_lasts(tmp_path: Path) -> None:
     assert lasting(plain, plain.pts[-1]) == 512
     assert lasting(plain, plain.pts[9]) == 512
     assert lasting(plain, plain.pts[-1] + 1) == 511
-    in_ms = {"movie_timescale": "1000"}  # FFmpeg 9 takes the film's own unless told
-    make = partial(synthetic.film, options={"g": "5"}, container_options=in_ms)
+    in_ms = {"movie_timescale": "1000"}  # FFmpeg 9 takes the video's own unless told
+    make = partial(synthetic.video, options={"g": "5"}, container_options=in_ms)
     for number, (edits, expected) in enumerate(
         [([(700, 320)], 256), ([(500, -1), (1000, 0)], 512), ([(400, 320)], 512)]
     ):

@@ -36,22 +36,22 @@ AV1 = EncodeSettings("libsvtav1", (("preset", "12"), ("crf", "20")), threads=1)
 
 def no_b_frames(path: Path) -> Path:
     """What many cameras write: every picture refers to the one before."""
-    return synthetic.film(path, options={"bf": "0", "g": "10"}, frames=40)
+    return synthetic.video(path, options={"bf": "0", "g": "10"}, frames=40)
 
 
 def hevc(path: Path) -> Path:
     params = "keyint=10:min-keyint=10:open-gop=0:bframes=2:log-level=none:pools=1"
-    return synthetic.film(path, codec="libx265", options={"x265-params": params}, frames=40)
+    return synthetic.video(path, codec="libx265", options={"x265-params": params}, frames=40)
 
 
 def av1(path: Path) -> Path:
     options = {"preset": "12", "g": "10", "svtav1-params": "lp=1"}
-    return synthetic.film(path, codec="libsvtav1", options=options, frames=40, size=(128, 96))
+    return synthetic.video(path, codec="libsvtav1", options=options, frames=40, size=(128, 96))
 
 
 def prores(path: Path) -> Path:
     options = {"profile": "standard"}
-    return synthetic.film(
+    return synthetic.video(
         path, codec="prores_ks", pix_fmt="yuv422p10le", options=options, frames=40
     )
 
@@ -59,14 +59,14 @@ def prores(path: Path) -> Path:
 def prores_4444(path: Path) -> Path:
     """ProRes 4444, which FFmpeg reads as 12 bit and writes from 10, keyframes alone."""
     options = {"profile": "4444"}
-    return synthetic.film(
+    return synthetic.video(
         path, codec="prores_ks", pix_fmt="yuv444p10le", options=options, frames=40
     )
 
 
 def vp9(path: Path) -> Path:
     options = {"cpu-used": "8", "deadline": "realtime", "g": "10"}
-    return synthetic.film(path, codec="libvpx-vp9", options=options, frames=40)
+    return synthetic.video(path, codec="libvpx-vp9", options=options, frames=40)
 
 
 def long(path: Path) -> Path:
@@ -74,15 +74,15 @@ def long(path: Path) -> Path:
 
 
 def wide(path: Path) -> Path:
-    return synthetic.film(path, pix_fmt="yuv420p10le", colour=(1, 9, 9, 14), frames=40)
+    return synthetic.video(path, pix_fmt="yuv420p10le", colour=(1, 9, 9, 14), frames=40)
 
 
 def fields(path: Path) -> Path:
-    return synthetic.film(path, interlaced=True, frames=40)
+    return synthetic.video(path, interlaced=True, frames=40)
 
 
 def transport(path: Path) -> Path:
-    return synthetic.film(path, frames=40, audio=1, format="mpegts")
+    return synthetic.video(path, frames=40, audio=1, format="mpegts")
 
 
 def parted(info: VideoInfo, path: Path, settings: EncodeSettings, first: bool) -> list[Part]:
@@ -222,11 +222,11 @@ def pictures(parts: list[Part], info: VideoInfo) -> list[str]:
     """What each part decodes to where it stands alone."""
     found: list[str] = []
     for part in parts:
-        film, span = info, part.span
+        video, span = info, part.span
         if not part.span.copied:
-            film = probe(Path(part.path))
-            span = whole(film)
-        found += [digest(frame)[1] for frame in decode(film, span)]
+            video = probe(Path(part.path))
+            span = whole(video)
+        found += [digest(frame)[1] for frame in decode(video, span)]
     return found
 
 
@@ -277,7 +277,7 @@ def test_every_join_can_be_sought(
         }
 
 
-def test_a_film_in_which_nothing_changes_is_the_same_packets(tmp_path: Path) -> None:
+def test_a_video_in_which_nothing_changes_is_the_same_packets(tmp_path: Path) -> None:
     source = synthetic.two_audios(tmp_path / "a.mp4")
     info = probe(source)
     made = tmp_path / "b.mp4"
@@ -318,7 +318,7 @@ def test_the_obstacle_is_named(tmp_path: Path) -> None:
         assert (found.extent, why in found.why) == (extent, True)
     lossless = EncodeSettings("libx264", (("qp", "0"),), pix_fmt="yuv420p")
     assert smart_render_of(info, lossless, tmp_path / "b.mp4").extent == "whole"
-    exact = probe(synthetic.film(tmp_path / "e.mp4", options={"qp": "0"}, frames=12))
+    exact = probe(synthetic.video(tmp_path / "e.mp4", options={"qp": "0"}, frames=12))
     assert smart_render_of(exact, lossless, tmp_path / "b.mp4").extent == "parts"
     assert smart_render_of(exact, eight, tmp_path / "b.mp4").extent == "whole"
     modern = probe(hevc(tmp_path / "h.mp4"))
@@ -328,7 +328,7 @@ def test_the_obstacle_is_named(tmp_path: Path) -> None:
 
 
 def test_a_source_that_shrank_meanwhile_is_an_error(tmp_path: Path) -> None:
-    source = synthetic.film(
+    source = synthetic.video(
         tmp_path / "a.mp4", frames=40, container_options={"movflags": "faststart"}
     )
     info = probe(source)

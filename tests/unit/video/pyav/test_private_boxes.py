@@ -47,8 +47,8 @@ def put(
 
 
 def quick(path: Path) -> Path:
-    """A film whose index comes first."""
-    return synthetic.film(path, frames=6, audio=1, container_options=FAST)
+    """A video whose index comes first."""
+    return synthetic.video(path, frames=6, audio=1, container_options=FAST)
 
 
 def copied(source: Path, target: Path, **how: int | None) -> Path:
@@ -141,7 +141,7 @@ def test_what_describes_frames_grows_with_them(tmp_path: Path) -> None:
     )  # fmt: skip
     boxes = scaled_boxes(private_boxes(source), 1, 4)
     assert b"FullPanoWidthPixels>384<" in boxes.trak[1][0]
-    target = synthetic.film(tmp_path / "out.mp4", frames=3, size=(384, 256))
+    target = synthetic.video(tmp_path / "out.mp4", frames=3, size=(384, 256))
     put(boxes, source, target, [1])
     assert crop_of(target) == {side: 4 * n for side, n in crop_of(source).items()}
     assert private_boxes(synthetic.plain(tmp_path / "plain.mp4")).names == frozenset()
@@ -151,8 +151,8 @@ def test_what_describes_frames_grows_with_them(tmp_path: Path) -> None:
 def test_a_header_says_the_same_in_every_container(tmp_path: Path) -> None:
     said = {}
     for name, inside in (("crop", crop(80, 48)), ("sphere", sphere()), ("views", views())):
-        film = with_boxes(tmp_path / f"{name}.mp4", synthetic.plain, (ENTRY, inside))
-        with av.open(str(film)) as opened:
+        video = with_boxes(tmp_path / f"{name}.mp4", synthetic.plain, (ENTRY, inside))
+        with av.open(str(video)) as opened:
             said[name] = header_boxes(opened.streams.video[0])
     assert names_of(said["crop"]) == {"the crop of its frames"}
     assert names_of(said["sphere"]) == {"the projection of a sphere", "the stereo layout"}
