@@ -38,6 +38,7 @@ from facepipe.images.codecs import (
     vips_pixels,
 )
 from facepipe.images.containers import EXIF_HEAD, heif_lost, heif_sizes, nclx, with_nclx
+from facepipe.images.thumbnails import thumbnail_side
 
 AVIF_QUALITY = 90
 HEIC_QUALITY = 90
@@ -167,6 +168,7 @@ def _with_companions(
         details,
         behind=behind,
         turned=orientation,
+        thumbnail=thumbnail_side(given_exif.removeprefix(EXIF_HEAD)),
         companions=contents(behind),
         lost=heif_lost(source),
         notes=damaged_exif(given_exif, details.exif),
