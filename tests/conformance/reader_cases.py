@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -76,6 +77,10 @@ def _with(
     )
 
 
+def _tagged(path: Path) -> Path:
+    return _with(Sound(**_STEREO, language="deu"), marks=Marks(_TAGS))(path)
+
+
 def _fragmented(path: Path) -> Path:
     flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
     return _with(Sound(**_STEREO), muxing=flags)(path)
@@ -114,6 +119,11 @@ def _transport(path: Path) -> Path:
     return _with(*sounds, options=options)(path)
 
 
+def _anew(case: Case) -> Case:
+    """The case with every frame encoded."""
+    return replace(case, settings=(*DEFAULT, "output.copy_unchanged=false"), copied="")
+
+
 def _video(name: str, make: Make, suffix: str, target: str | None = None) -> Case:
     return Case(name, make, suffix, target, DEFAULT, faces=True, copied="some")
 
@@ -124,7 +134,7 @@ _UNEVENLY: dict[str, Any] = {
     "rate": None,
 }
 VIDEOS = (
-    _video("h264 in mp4", _with(Sound(**_STEREO, language="deu"), marks=Marks(_TAGS)), ".mp4"),
+    _video("h264 in mp4", _tagged, ".mp4"),
     _video("h264 in mp4 at a variable rate", _with(Sound(**_STEREO), **_UNEVENLY), ".mp4"),
     _video("h264 in fragmented mp4", _fragmented, ".mp4"),
     _video("h264 in mp4 with a place", _located, ".mp4"),
@@ -132,6 +142,8 @@ VIDEOS = (
     _video("h264 in mkv with languages", _languages, ".mkv"),
     _video("vp9 and opus in webm", _opus, ".webm"),
     _video("h264 in ts", _transport, ".ts"),
+    _anew(_video("h264 in mp4, all encoded", _tagged, ".mp4")),
+    _anew(_video("h264 in ts, all encoded", _transport, ".ts")),
 )
 
 
@@ -179,8 +191,10 @@ PHOTOGRAPHS = (
 CASES = (*VIDEOS, *PHOTOGRAPHS)
 
 
-def times_of(path: Path, copied: list[tuple[float, float]], count: int = 20) -> list[float]:
-    """Places to seek to, each in the middle of a frame, in seconds from the first one.
+def times_of(
+    path: Path, copied: list[tuple[float, float]], count: int = 20
+) -> list[tuple[float, int]]:
+    """Places to seek to, in the middles of frames, in seconds from the first one; and these frames.
 
     They are spread over the video, and lie on both sides of where a `copied` stretch begins or
     ends, and 0.3 s before the end. Photographs have one.
@@ -203,4 +217,4 @@ def times_of(path: Path, copied: list[tuple[float, float]], count: int = 20) -> 
     for place in sorted(spread, key=lambda one: one * 7 % 13):
         if len(chosen) < count:
             chosen.add(place)
-    return [float(middles[place]) for place in sorted(chosen)]
+    return [(float(middles[place]), place) for place in sorted(chosen)]

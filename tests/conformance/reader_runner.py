@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ _LOSS = 8.0
 _LATE = 0.03
 _SECONDS = re.compile(r"(-?[\d.]+) s")
 _AT_MOST = "at most: "
+_GENERAL = re.compile(r"^(duration|rate|size)$|tag |(Duration|FrameRate|Width|Height|rate|size)$")
+#: Frames by which a reader may shift a whole video; the source's first frame may be late in it.
+_MOST_SHIFTED = 4
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,17 @@ def run(case: Case, folder: Path) -> Row:
     with ThreadPoolExecutor(2) as both:
         for reader in installed():
             if case.suffix in reader.suffixes and case.written in reader.suffixes:
-                asked = [both.submit(look, reader, path, times) for path in (source, target)]
-                before, after = (one.result() for one in asked)
-                cells[reader.name] = compared(before, after, times)
+                asked = [
+                    both.submit(look, reader, path, [t for t, _ in times])
+                    for path in (source, target)
+                ]
+                cells[reader.name] = compared(
+                    asked[0].result(),
+                    asked[1].result(),
+                    times,
+                    near=reader.near,
+                    same_container=case.suffix == case.written,
+                )
     verdict = "fail" if any(cell.verdict == "fail" for cell in cells.values()) else "pass"
     return Row(case, verdict, cells=cells, warnings=summary.warnings)
 
@@ -77,48 +89,86 @@ def look(reader: Reader, path: Path, times: Sequence[float]) -> Seen:
         return Seen({}, None, (), str(error) or "it fails")
 
 
-def compared(source: Seen, result: Seen, times: Sequence[float]) -> Cell:
-    """Whether a reader sees the same in both; "-": it does not open the source."""
+def compared(
+    source: Seen,
+    result: Seen,
+    times: Sequence[tuple[float, int]],
+    *,
+    near: int = 0,
+    same_container: bool = True,
+) -> Cell:
+    """Whether a reader sees the same in both; "-": it does not open the source.
+
+    `times` are places and the frames that lie there, `near` the frames that may lie between.
+    """
     if source.refused:
         return Cell("-", f"does not open the source: {source.refused}")
     if result.refused:
         return Cell("fail", f"does not open the result: {result.refused}")
     said = [
-        *_frame_words(source.frames or (), result.frames or (), times),
-        *fact_words(source.facts, result.facts),
+        *_frame_words(source.frames or (), result.frames or (), times, near),
+        *fact_words(source.facts if same_container else _common(source, result), result.facts),
         *complaint_words(source.complaints, result.complaints),
     ]
     return Cell("fail", "; ".join(said)) if said else Cell("pass")
 
 
 def _frame_words(
-    source: Sequence[Shown | None], result: Sequence[Shown | None], times: Sequence[float]
+    source: Sequence[Shown | None],
+    result: Sequence[Shown | None],
+    times: Sequence[tuple[float, int]],
+    near: int,
 ) -> Iterator[str]:
-    """Where the result shows another frame than the source does."""
+    """Where the result shows another frame than the source does, by more than `near` frames.
+
+    Where a reader shows a frame of the source that is not there, it is no judge of the result.
+    """
     if not times:  # a photograph
         yield from filter(None, map(_image_words, source, result))
         return
+    shown = [None if one is None else number_of(one) for one in source]
+    judged = _judged(shown, [frame for _, frame in times])
     others = []
-    for time, one, other in zip(times, source, result, strict=False):
-        if one is None:
+    for (time, _), wanted, is_judged, one, other in zip(
+        times, shown, judged, source, result, strict=False
+    ):
+        if not is_judged or wanted is None or one is None:
             continue
-        wanted = number_of(one)
         got = None if other is None else number_of(other)
-        if got != wanted:
+        if got is None or abs(got - wanted) > near:
             others.append(f"{time:.3f} s: {'nothing' if got is None else got} for {wanted}")
-        elif other is not None and one.shape == other.shape:
-            off = float(np.abs(one.astype(int) - other).mean())
-            if off > _LOSS:
-                others.append(f"{time:.3f} s: off by {off:.0f}")
+        elif got == wanted and other is not None and (off := _off(one, other)) > _LOSS:
+            others.append(f"{time:.3f} s: off by {off:.0f}")
     if others:
-        yield f"another frame after {len(others)} of {len(times)} seeks ({', '.join(others[:4])})"
+        yield f"another frame after {len(others)} of {sum(judged)} seeks ({', '.join(others[:4])})"
+
+
+def _judged(shown: Sequence[int | None], frames: Sequence[int]) -> list[bool]:
+    """Where the source's frame is right, but for a shift that is the same everywhere."""
+    shifts = [
+        None if one is None else one - wanted for one, wanted in zip(shown, frames, strict=False)
+    ]
+    counts = Counter(shift for shift in shifts if shift is not None and abs(shift) <= _MOST_SHIFTED)
+    usual = counts.most_common(1)[0][0] if counts else None
+    return [shift is not None and shift == usual for shift in shifts]
+
+
+def _off(one: Shown, other: Shown) -> float:
+    """By how much two frames differ, as a mean of 255; readers may pad what they show."""
+    height, width = (min(pair) for pair in zip(one.shape, other.shape, strict=True))
+    return float(np.abs(one[:height, :width].astype(int) - other[:height, :width]).mean())
 
 
 def _image_words(one: Shown | None, other: Shown | None) -> str:
     if one is None or other is None or one.shape != other.shape:
         return "the image has another shape"
-    off = float(np.abs(one.astype(int) - other).mean())
+    off = _off(one, other)
     return f"the image is off by {off:.0f}" if off > _LOSS else ""
+
+
+def _common(source: Seen, result: Seen) -> Facts:
+    """Facts that do not depend on the container, where both have them."""
+    return {k: v for k, v in source.facts.items() if _GENERAL.search(k) and k in result.facts}
 
 
 def fact_words(source: Facts, result: Facts) -> Iterator[str]:

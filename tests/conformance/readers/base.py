@@ -29,6 +29,8 @@ class Reader(ABC):
     name: str
     #: Suffixes of the videos that are shown to it.
     suffixes: frozenset[str] = CONTAINERS
+    #: Frames by which its seeks may be off.
+    near = 0
 
     @abstractmethod
     def version(self) -> str | None:

@@ -24,6 +24,7 @@ _OWN = frozenset(
             "datetime",
             "comment",
             "container-specific-track-id",
+            "extended-comment",
         ),
     )
 )
