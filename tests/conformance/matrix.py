@@ -135,8 +135,8 @@ def _about_readers() -> Iterator[str]:
         "Each video has a number on every frame and two faces in its middle; the rest is copied. "
         "Each program opens source and result. Players seek to twenty places, the joints among "
         "them, and must show the same frames. All must tell the same tags, times, rates, languages "
-        "and flags, and find nothing wrong that they do not find in the source. Empty: the program "
-        "does not open the source."
+        "and flags, and find nothing wrong that they do not find in the source. L: a difference "
+        "that is known and not mended yet. Empty: the program does not open the source."
     )
     yield ""
     yield from (f"- {name}: {version}" for name, version in versions().items())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -189,6 +189,49 @@ PHOTOGRAPHS = (
     _image("tiff, to be turned", _photograph, ".tif"),
 )  # fmt: skip
 CASES = (*VIDEOS, *PHOTOGRAPHS)
+
+_UNEVEN_NAME, _PLACED = "h264 in mp4 at a variable rate", "h264 in mp4 with a place"
+_FRAGMENTED, _BCP47 = "h264 in fragmented mp4", "h264 in mkv with languages"
+_OPUS, _ANEW = "vp9 and opus in webm", "h264 in mp4, all encoded"
+_LATER, _SEGMENTS = "another frame after", "at most: seconds of a segment"
+#: Differences that are known and not mended: case and reader, and how each begins that stands.
+KNOWN: Mapping[tuple[str, str], str] = {
+    # An encoded stretch tells the ticks of its clock as its frame rate.
+    (_UNEVEN_NAME, "GStreamer"): rf"{_LATER}|duration|stream \d \(video\) rate",
+    ("h264 in mkv to mp4", "GStreamer"): _LATER,
+    (_BCP47, "GStreamer"): _LATER,
+    ("h264 in ts", "GStreamer"): _LATER,
+    ("h264 in ts, all encoded", "GStreamer"): rf"{_LATER}|stream \d \(video\) rate|duration",
+    # The last frame of a video of variable rate lasts as long as most do.
+    (_UNEVEN_NAME, "VLC"): "duration|stream 0",
+    (_UNEVEN_NAME, "mpv"): "duration|rate",
+    (_UNEVEN_NAME, "OpenCV"): "rate",
+    (_UNEVEN_NAME, "MediaInfo"): r"\d \w+ (Duration|FrameRate)",
+    (_UNEVEN_NAME, "ExifTool"): "(QuickTime|Track1):",
+    # A fragmented video is written in one piece.
+    (_FRAGMENTED, "GStreamer"): f"{_LATER}|duration",
+    (_FRAGMENTED, "VLC"): f"{_LATER}|stream 0",
+    (_FRAGMENTED, "MediaSource"): "does not open the result",
+    (_FRAGMENTED, "MediaInfo"): "1 Video Duration",
+    (_FRAGMENTED, "ExifTool"): "(QuickTime|Track1|Track2):",
+    # A place leaves no room for other tags where most players look.
+    (_PLACED, "GStreamer"): "tag ",
+    (_PLACED, "VLC"): "tag ",
+    (_PLACED, "MediaInfo"): "0 General ",
+    (_PLACED, "ExifTool"): "ItemList:|QuickTime:HandlerType",
+    # Languages by BCP 47 and the depth of Opus are not written.
+    (_BCP47, "VLC"): r"stream \d",
+    (_BCP47, "MKVToolNix"): r"track \d \(\w+\) language_ietf",
+    (_BCP47, "MediaInfo"): r"\d \w+ Language",
+    (_OPUS, "MKVToolNix"): r"track \d \(audio\) audio_bits_per_sample",
+    (_OPUS, "MediaInfo"): r"\d Audio BitDepth",
+    (_OPUS, "ExifTool"): "Track2:AudioBitsPerSample",
+    # Keyframes are rarer than in the source, which players of transport streams seek by.
+    **{("h264 in ts, all encoded", name): _LATER for name in ("VLC", "mpv", "OpenCV")},
+    ("h264 in ts", "Shaka Packager"): _SEGMENTS,
+    (_ANEW, "Shaka Packager"): _SEGMENTS,
+    ("h264 in ts, all encoded", "Shaka Packager"): _SEGMENTS,
+}
 
 
 def times_of(

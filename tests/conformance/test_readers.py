@@ -10,9 +10,18 @@ import pytest
 
 from conformance import readers
 from conformance.cases import Case
-from conformance.reader_cases import CASES, drawn, number_of, times_of
-from conformance.reader_runner import Seen, compared, complaint_words, fact_words, look, run
+from conformance.reader_cases import CASES, KNOWN, drawn, number_of, times_of
+from conformance.reader_runner import (
+    Seen,
+    compared,
+    complaint_words,
+    fact_words,
+    look,
+    run,
+    with_known,
+)
 from conformance.readers.base import Reader, ReaderError
+from conformance.runner import Cell
 from media import synthetic
 
 PLAYERS = ("GStreamer", "VLC", "mpv", "Chromium", "OpenCV")
@@ -91,6 +100,19 @@ def test_the_places_are_in_frames_and_beside_joints(tmp_path: Path) -> None:
     for joint in (0.6, 1.4):
         assert {round(joint - 0.02, 2), round(joint + 0.02, 2)} <= {round(t, 2) for t in times}
     assert any(1.6 < time < 1.7 for time in times)
+
+
+def test_only_known_differences_are_limits() -> None:
+    name, reader = "h264 in mp4 with a place", "VLC"
+    assert (name, reader) in KNOWN
+    assert with_known(Cell("fail", "tag title: None for A"), name, reader).verdict == "limit"
+    mixed = Cell("fail", "tag title: None for A; duration: 1.00 s for 2.00 s")
+    assert with_known(mixed, name, reader).verdict == "fail"
+    assert with_known(Cell("fail", "tag title: x"), "h264 in mp4", reader).verdict == "fail"
+    assert with_known(Cell("pass"), name, reader).verdict == "pass"
+    names = {case.name for case in CASES}
+    assert {case for case, _ in KNOWN} <= names
+    assert {reader for _, reader in KNOWN} <= {one.name for one in readers.READERS}
 
 
 def test_facts_that_differ_are_told() -> None:

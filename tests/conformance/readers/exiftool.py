@@ -22,7 +22,7 @@ _LAYOUT = re.compile(
 _TIMES = re.compile(r"Duration$")
 _WIDTHS = re.compile(
     r"Width$|Height$|ImageSize|Orientation|Megapixels|SubjectArea|Region|ColorType|Interlace|Filter|"
-    r"BitsPer|Compression|StripOff|RowsPer|Planar|Predictor|Photometric|SamplesPer"
+    r"BitsPer|Compression|Strip|RowsPer|Planar|Predictor|Photometric|SamplesPer"
 )
 
 

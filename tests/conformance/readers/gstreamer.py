@@ -56,9 +56,10 @@ class GStreamer(Reader):
         found = {"duration": seconds(told["duration"])}
         found |= {f"tag {key}": str(value) for key, value in told["tags"].items() if key in _TAGS}
         for number, stream in enumerate(sorted(told["streams"], key=lambda one: str(one["kind"]))):
-            name = f"stream {number} ({stream.pop('kind')})"
-            tags = {key: value for key, value in stream.pop("tags").items() if key not in _OWN}
-            found |= {f"{name} {key}": str(value) for key, value in (stream | tags).items()}
+            name = f"stream {number} ({stream['kind']})"
+            own = {key: value for key, value in stream.items() if key not in ("kind", "tags")}
+            tags = {key: value for key, value in stream["tags"].items() if key not in _OWN}
+            found |= {f"{name} {key}": str(value) for key, value in (own | tags).items()}
         return found
 
     def frames(self, path: Path, times: Sequence[float]) -> Sequence[Shown | None]:

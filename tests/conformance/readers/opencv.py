@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 
 from conformance.readers.base import Facts, Reader, ReaderError, Shown
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # it decodes from where it may not
 
 
 class OpenCv(Reader):

@@ -19,7 +19,7 @@ class Vlc(Reader):
     """VLC by its library, in a process of its own: it may take that along when it falls."""
 
     name = "VLC"
-    near = 2  # it begins with what its decoder gives first
+    near = 4  # it begins with what its decoder gives first
 
     def version(self) -> str | None:
         library = vlc_player.library()
