@@ -30,11 +30,14 @@ from facepipe.video import (
 )
 from facepipe.video.containers import container_of
 from facepipe.video.damage import refuse_damage
+from facepipe.video.encoders.levels import level_warning, profile_note
+from facepipe.video.encoders.purposes import for_purpose, purpose_notes
 from facepipe.video.encoders.quality import encoder_options_of
 from facepipe.video.encoders.selection import choose_encoder, named_encoder
 from facepipe.video.encoders.selftest import require_usable
 from facepipe.video.encoders.settings import find_encoder
 from facepipe.video.holdings import FIELD_ORDERS, HOLDINGS
+from facepipe.video.keyframes import late_keyframe, with_groups_within
 from facepipe.video.pixel_formats import pixel_format, working_format
 from facepipe.video.probe import check_size
 from facepipe.video.shape import shaped
@@ -157,9 +160,14 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
     """The plan with the encoder, and with what the target's container cannot hold."""
     info, output = plan.info, settings.output
     container_of(target)  # refuses one that is not written, by the target's name
-    encode, notes = _encode_settings(output, info, target)
-    check_encoder(encode, info)
+    output = for_purpose(output, info, target)
     start, stop = plan.spans[0].start, plan.spans[-1].stop
+    if output.keyframes is not None:
+        info = with_groups_within(info, output.keyframes)
+    encode, notes = _encode_settings(output, info, target)
+    if not container_of(target).has_index:
+        encode = replace(encode, keyframes=late_keyframe(info, stop))
+    check_encoder(encode, info)
     places = tuple(pts for pts in info.places if start <= pts < stop)
     codec = find_encoder(encode.codec).canonical_name
     own_tags = container_of(target).holds_own_tags(codec)
@@ -329,9 +337,18 @@ def _encode_settings(
         pix_fmt=output.pix_fmt,
         threads=ENCODER_THREADS,
         scale=output.scale,
+        keyframe_seconds=output.keyframes,
     )
     pix_fmt, changed = output_pix_fmt(encode, info)
-    all_notes = (chosen.note, changed, *notes)
+    codec = find_encoder(chosen.codec).canonical_name
+    all_notes = (
+        chosen.note,
+        changed,
+        *notes,
+        profile_note(info, codec, dict(options)),
+        level_warning(info, codec, output.scale),
+        *purpose_notes(output.purpose, info, output.scale),
+    )
     return replace(encode, pix_fmt=pix_fmt), [note for note in all_notes if note]
 
 

@@ -73,8 +73,9 @@ def test_a_render_takes_the_stream_that_was_analyzed(tmp_path: Path) -> None:
 def test_a_quality_makes_its_options(tmp_path: Path) -> None:
     source = synthetic.plain(tmp_path / "a.mp4")
     told = {q: dict(plan(source, "b.mp4", quality=q).encode.options) for q in ("small", "archive")}
-    assert told == {"small": {"crf": "24"}, "archive": {"crf": "12"}}
-    assert dict(plan(source, "b.mp4", crf=30).encode.options) == {"crf": "30"}
+    of_source = {"profile": "main", "level": "1"}
+    assert told == {"small": of_source | {"crf": "24"}, "archive": of_source | {"crf": "12"}}
+    assert dict(plan(source, "b.mp4", crf=30).encode.options) == of_source | {"crf": "30"}
     by_codec = plan(source, "b.mp4", codec="hevc", quality="small").encode
     assert (by_codec.codec, dict(by_codec.options)) == ("libx265", {"crf": "23"})
 
