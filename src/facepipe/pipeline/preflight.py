@@ -37,7 +37,7 @@ from facepipe.video.encoders.selection import choose_encoder, named_encoder
 from facepipe.video.encoders.selftest import require_usable
 from facepipe.video.encoders.settings import find_encoder
 from facepipe.video.holdings import FIELD_ORDERS, HOLDINGS
-from facepipe.video.keyframes import late_keyframe, with_groups_within
+from facepipe.video.keyframes import keyframes_note, late_keyframe, with_groups_within
 from facepipe.video.pixel_formats import pixel_format, working_format
 from facepipe.video.probe import check_size
 from facepipe.video.shape import shaped
@@ -346,6 +346,7 @@ def _encode_settings(
         changed,
         *notes,
         profile_note(info, codec, dict(options)),
+        keyframes_note(info, codec, output.keyframes),
         level_warning(info, codec, output.scale),
         *purpose_notes(output.purpose, info, output.scale),
     )

@@ -16,6 +16,8 @@ from facepipe.video.timestamps import usual_duration
 
 #: Seconds between keyframes where the source's tell nothing: each of its frames is one.
 USUAL_SECONDS = 2.0
+#: Codecs whose frames refer to others, of those that are written unasked.
+_GROUPING = ("h264", "hevc", "av1", "vp9")
 #: Seconds before the end of a video within which a transport stream has a keyframe: players seek
 #: to a byte there, and find none after it otherwise.
 LAST_SECONDS = 1.0
@@ -34,6 +36,19 @@ def planned_keyframes(info: VideoInfo, span: Span, codec: str, seconds: float | 
         first, stop = bisect_left(own, span.start), bisect_left(own, span.stop)
         return {*frames[:1], *own[first:stop]}
     return set(_every(info, frames, USUAL_SECONDS if seconds is None else seconds))
+
+
+def keyframes_note(info: VideoInfo, codec: str, seconds: float | None) -> str | None:
+    """A sentence where the source has more keyframes than it gets in another codec."""
+    alone = len(info.keyframe_pts) == len(info.pts) > 1
+    if not alone or seconds is not None or _tells_groups(info, codec):
+        return None
+    if Codec(info.codec, "r").intra_only or codec not in _GROUPING:
+        return None
+    return (
+        f"each frame of the source is a keyframe; in {codec} there is one every {USUAL_SECONDS:g} "
+        "s (--keyframes 0 makes each frame one)"
+    )
 
 
 def late_keyframe(info: VideoInfo, stop: int) -> tuple[int, ...]:

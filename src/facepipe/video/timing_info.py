@@ -112,6 +112,8 @@ def _with_timing(unit: bytes, timing: TimingInfo | None) -> bytes:
     elif bits.number(1):
         bits.take(32 + 32 + 1)
     _, after = bits.split()
+    if has_usability and "1" in after[:2]:  # a buffer model counts in the ticks that are stated
+        return unit
     content = before + stated + after.rstrip("0")  # up to the bit that ends it
     content += "0" * (-len(content) % 8)
     data = int(content, 2).to_bytes(len(content) // 8, "big")

@@ -16,6 +16,7 @@ from facepipe.video import EncodeSettings, decode, encode, probe
 from facepipe.video.bitstream import is_random_access
 from facepipe.video.encoders.settings import encoder_options, with_distance
 from facepipe.video.keyframes import (
+    keyframes_note,
     late_keyframe,
     longest_distance,
     planned_keyframes,
@@ -109,6 +110,13 @@ def test_a_source_of_keyframes_alone_says_nothing_to_another_codec(info: VideoIn
     alone = replace(info, keyframe_pts=info.pts)
     assert numbers(info, planned_keyframes(alone, whole(info), "h264", None)) == [*range(40)]
     assert numbers(info, planned_keyframes(alone, whole(info), "hevc", None)) == [0]
+    told = keyframes_note(alone, "hevc", None)
+    assert told is not None
+    assert "one every 2 s" in told
+    assert keyframes_note(alone, "h264", None) is None
+    assert keyframes_note(alone, "hevc", 0) is None
+    assert keyframes_note(alone, "ffv1", None) is None
+    assert keyframes_note(info, "hevc", None) is None
     prores = replace(info, codec="prores")
     assert numbers(info, planned_keyframes(prores, whole(info), "h264", None)) == [0]
 

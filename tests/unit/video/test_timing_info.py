@@ -155,6 +155,12 @@ def test_parameter_sets_keep_all_else(
     assert [*nal_units(again, None)] == [*nal_units(changed, None)]
 
 
+def test_the_ticks_of_a_buffer_model_stay(tmp_path: Path) -> None:
+    how = {"maxrate": "1M", "bufsize": "1M", "nal-hrd": "vbr"}
+    header = header_of(ntsc(tmp_path / "a.nut", options=how))
+    assert with_h264_timing(header, TimingInfo(1, 7)) == header
+
+
 def test_a_parameter_set_without_usability_information_gets_some() -> None:
     # Its id, counts and sizes, then flags: frames only, 8x8, no cropping, no usability information.
     content = "1" + "1" + "011" + "011" + "0" + "1" + "1" + "1" + "1" + "0" + "0"
