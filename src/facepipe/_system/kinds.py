@@ -152,8 +152,15 @@ def begins_a_video(head: bytes) -> bool:
         return False
     if any(head.startswith(begin, at) for at, begin in _VIDEO_HEADS):
         return True
-    if any(head[at : at + 3 * size : size] == b"GGG" for size in _PACKET_SIZES for at in (0, 4)):
-        return True
+    return _is_transport_stream(head) or _is_bare_stream(head)
+
+
+def _is_transport_stream(head: bytes) -> bool:
+    return any(head[at : at + 3 * size : size] == b"GGG" for size in _PACKET_SIZES for at in (0, 4))
+
+
+def _is_bare_stream(head: bytes) -> bool:
+    """Whether these are the first units of H.264 or HEVC without a container."""
     code, _, unit = head[:64].partition(b"\0\0\1")
     if code.strip(b"\0") or not unit or unit[0] & 0x80:
         return False

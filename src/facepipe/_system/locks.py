@@ -7,16 +7,20 @@ import os
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
 from filelock import FileLock, Timeout
 
+from facepipe.errors import OutputError
+
 #: What file systems without locks answer: some of NFS, Lustre and FUSE.
 _NO_LOCKS = frozenset([errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
 #: Suffix of the file that stands for the lock there.
 HELD = ".held"
+#: Name of the file that is locked in a working folder.
+LOCK = "lock"
 
 
 class HeldError(Exception):
@@ -48,6 +52,27 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def locked_folder(folder: Path, busy: str, *, parents: bool = False) -> Iterator[Path]:
+    """Make a working folder, hold its lock, and give the lock's file.
+
+    The folders above are made too with `parents`. Errors: OutputError, with the words `busy` where
+    another process holds the lock.
+    """
+    path = folder / LOCK
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=parents, exist_ok=True)
+            stack.enter_context(exclusive(path))
+        except HeldError as error:
+            raise OutputError(f"{busy} ({error})") from error
+        except OSError as error:
+            raise OutputError(
+                f"{folder}: cannot write there ({error.strerror or error})"
+            ) from error
+        yield path
 
 
 def knows_locks(folder: Path) -> bool:

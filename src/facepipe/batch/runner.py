@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from facepipe import __version__
-from facepipe._system.locks import HeldError, exclusive
+from facepipe._system.locks import locked_folder
 from facepipe.batch.event_log import event_log
 from facepipe.batch.images import ImageFeeder
 from facepipe.batch.ledger import FORMAT, Count, Ledger
@@ -103,18 +103,8 @@ def _set_mark(ledger: Ledger, mark: str, folder: Path, *, overwrite: bool) -> No
 def _locked_ledger(folder: Path, stack: ExitStack) -> Ledger:
     """The ledger of an output folder, which no other run may use until `stack` closes."""
     job = folder / FOLDER
-    try:
-        job.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
-    try:
-        stack.enter_context(exclusive(job / "lock"))
-    except HeldError as error:
-        raise OutputError(
-            f"{folder}: another batch of facepipe is at work there ({error})"
-        ) from error
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot write there ({error.strerror or error})") from error
+    busy = f"{folder}: another batch of facepipe is at work there"
+    stack.enter_context(locked_folder(job, busy, parents=True))
     ledger = Ledger(job / "ledger.sqlite")
     stack.callback(ledger.close)
     return ledger

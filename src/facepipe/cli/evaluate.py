@@ -15,6 +15,7 @@ from facepipe.errors import UsageError
 
 if TYPE_CHECKING:
     from facepipe.evaluation.protocols import FaceProtocol as Degraded
+    from facepipe.evaluation.restorers import Candidate, Cost
     from facepipe.evaluation.tables import Evaluation
 
 evaluate_app = typer.Typer(
@@ -63,22 +64,27 @@ def evaluate_faces(
 
     if sheet and protocol is FaceProtocol.sizes:
         raise UsageError("--sheet draws faces of one protocol; --protocol sizes has no sheet")
-    entrants = {
-        _row_name(name): load_candidate(name, device=device.value, mirrored=mirrored)
+    entrants = [
+        (_row_name(name), load_candidate(name, device=device.value, mirrored=mirrored))
         for name in restorer or ["fishsrnet"]
-    }
-    rows = {name: one.restore for name, one in entrants.items()}
-    costs = {name: one.cost for name, one in entrants.items() if one.cost}
+    ]
+    rows = {name: one.restore for name, one in entrants}
     archive = FaceArchive([faces])
     if protocol is FaceProtocol.sizes:
         _report(evaluate_sizes(archive, rows, limit=limit), output, markdown)
         return
     chosen = cast("Degraded", protocol.value)
+    costs = _costs(entrants)
     result = evaluate(archive, rows, protocol=chosen, costs=costs, limit=limit)
     _report(result, output, markdown)
     if sheet:
         names = result.worst if worst else ()
         write_sheet(sheet, archive, rows, protocol=chosen, names=names)
+
+
+def _costs(entrants: Sequence[tuple[str, Candidate]]) -> dict[str, Cost]:
+    """What each row costs, of those that tell it."""
+    return {name: one.cost for name, one in entrants if one.cost}
 
 
 def _report(

@@ -55,10 +55,8 @@ def graceful_shutdown() -> Iterator[None]:
             raise Interrupted(received[0])
 
     before = {kind: signal.getsignal(kind) for kind in _SIGNALS}
-    # Under nohup a closed terminal is to be ignored.
-    heeded = [kind for kind in _SIGNALS if kind in _SIGNALS[:2] or before[kind] != signal.SIG_IGN]
     try:
-        for kind in heeded:
+        for kind in _heeded():
             signal.signal(kind, handle)
         yield
     except BaseException as error:
@@ -69,6 +67,12 @@ def graceful_shutdown() -> Iterator[None]:
         _alarm_after(0)
         for kind, handler in before.items():
             signal.signal(kind, signal.SIG_IGN if received else handler)
+
+
+def _heeded() -> list[signal.Signals]:
+    """The signals that end this process; a closed terminal is to be ignored under nohup."""
+    always = _SIGNALS[:2]
+    return [k for k in _SIGNALS if k in always or signal.getsignal(k) != signal.SIG_IGN]
 
 
 def _alarm_after(seconds: float) -> None:

@@ -60,15 +60,14 @@ def behind_heif(source: bytes) -> bytes:
 
 def contents(behind: bytes, beside: bytes = b"") -> tuple[str, ...]:
     """What lies there, in words; `beside` is what the image's own metadata say of it."""
-    found = []
-    video = behind.find(b"ftyp")
-    pictures = len(_PICTURE.findall(behind, 0, video if video >= 0 else len(behind)))
-    if any(mark in behind or mark in beside for mark in _GAIN_MAPS) and pictures:
-        found.append("a gain map")
-        pictures -= 1
-    if pictures:
-        found.append("a further picture" if pictures == 1 else f"{pictures} further pictures")
-    if video >= 0:
+    images, begin, _ = behind.partition(b"ftyp")
+    pictures = len(_PICTURE.findall(images))
+    gain_map = pictures > 0 and any(mark in behind or mark in beside for mark in _GAIN_MAPS)
+    further = pictures - gain_map
+    found = ["a gain map"] if gain_map else []
+    if further:
+        found.append("a further picture" if further == 1 else f"{further} further pictures")
+    if begin:
         found.append("a video")
     return tuple(found) or ((f"{len(behind):,} bytes behind the image",) if behind else ())
 

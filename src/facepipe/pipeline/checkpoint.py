@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from facepipe._system.files import atomic_write, durable_rename, sha256_of, write_text
-from facepipe._system.locks import HELD, HeldError, exclusive
+from facepipe._system.locks import HELD, LOCK, locked_folder
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import (
     Analysis,
@@ -41,7 +41,7 @@ _MADE = "made"
 _MARK = "fingerprint"
 #: The file that says which way up faces are looked for.
 _TURN = "turned"
-_LOCKS = ("lock", f"lock{HELD}")
+_LOCKS = (LOCK, f"{LOCK}{HELD}")
 #: Prefix of a measurement's array among the arrays of a span's faces.
 _MEASURED = "measured_"
 
@@ -243,24 +243,8 @@ def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
     a folder in which nothing is finished is removed.
     """
     folder = folder_of(target)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{target.parent}: cannot write there ({error.strerror or error})"
-        ) from error
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(exclusive(folder / "lock"))
-        except HeldError as error:
-            raise OutputError(
-                f"{target}: another run of facepipe is making this file ({error})"
-            ) from error
-        except OSError as error:
-            raise OutputError(
-                f"{folder}: cannot write there ({error.strerror or error})"
-            ) from error
-        job, own = Job(folder), _inode(folder / "lock")
+    with locked_folder(folder, f"{target}: another run of facepipe is making this file") as lock:
+        job, own = Job(folder), _inode(lock)
         try:
             try:
                 _begin(folder, fingerprint)
@@ -269,11 +253,11 @@ def open_job(target: Path, fingerprint: str) -> Iterator[Job]:
             yield job
         finally:
             # Once this job is removed, another run may have made the folder anew: not ours.
-            if _inode(folder / "lock") == own and not job.has_finished_work():
+            if _inode(lock) == own and not job.has_finished_work():
                 job.remove()
     if sys.platform == "win32":  # which deletes no file that is open
         with contextlib.suppress(OSError):
-            (folder / "lock").unlink()
+            lock.unlink()
             folder.rmdir()
 
 

@@ -216,9 +216,7 @@ def make_sidecar(
             frames=sum(part.frames for part in parts),
             width=info.width * settings.output.scale,
             height=info.height * settings.output.scale,
-            encoder=encode.codec if encode else None,
-            encoder_options=dict(encode.options) if encode else None,
-            pixel_format=encode.pix_fmt if encode else None,
+            **_encoder(encode),
         ),
         clock=_clock(info.clock, earlier) if encode else None,
         model=_model(settings, model, parts),
@@ -230,6 +228,17 @@ def make_sidecar(
         damage=_damage(damage, info.time_base),
         warnings=list(dict.fromkeys(warnings)),
     )
+
+
+def _encoder(encode: EncodeSettings | None) -> dict[str, Any]:
+    """The fields that say how the output was encoded; none for photographs."""
+    if encode is None:
+        return {}
+    return {
+        "encoder": encode.codec,
+        "encoder_options": dict(encode.options),
+        "pixel_format": encode.pix_fmt,
+    }
 
 
 def _clock(clock: Clock, earlier: Fraction) -> ClockReport:

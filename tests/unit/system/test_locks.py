@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from facepipe._system.locks import HELD, HeldError, exclusive, knows_locks
+from facepipe._system.locks import HELD, HeldError, exclusive, knows_locks, locked_folder
+from facepipe.errors import OutputError
 from media import lacking_system
 
 lacking = pytest.mark.skipif(lacking_system.LACKS is not None, reason=str(lacking_system.LACKS))
@@ -91,3 +92,22 @@ def test_a_holder_on_another_machine_is_believed(tmp_path: Path) -> None:
     mark.write_text(f"{os.getpid()} {psutil.Process().create_time() - 99} {socket.gethostname()}")
     told = subprocess.run(call, env=given, capture_output=True, text=True, check=True).stdout
     assert told == "free\n"
+
+
+def test_a_working_folder_is_locked_for_one(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    with locked_folder(folder, "busy") as lock:
+        assert lock.is_file()
+        assert lock.parent == folder
+        with pytest.raises(OutputError, match=r"^busy \(another process holds it\)$"):
+            locked_folder(folder, "busy").__enter__()
+    with locked_folder(folder, "busy"):
+        pass
+
+
+def test_the_folders_above_are_made_if_asked(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    with pytest.raises(OutputError, match="b: cannot write there"), locked_folder(folder, "busy"):
+        pass
+    with locked_folder(folder, "busy", parents=True):
+        assert folder.is_dir()
