@@ -76,8 +76,8 @@ def _rates(path: Path) -> set[Fraction]:
         decoder = av.CodecContext.create(stream.codec_context.name, "r")
         assert isinstance(decoder, av.VideoCodecContext)
         decoder.extradata = stream.codec_context.extradata
-        for packet in container.demux(stream):
-            if packet.size and decoder.decode(packet):
+        for packet in container.demux(stream):  # the last one is empty and brings out the rest
+            if decoder.decode(packet if packet.size else None):
                 found.add(decoder.framerate or Fraction(0))
     return found
 
