@@ -171,7 +171,7 @@ def _said(row: Row) -> Iterator[str]:
         yield f"- {row.case.name}: {' '.join(row.words.split())}"
     by_words: dict[str, list[str]] = {}
     for name, cell in row.cells.items():
-        if cell.words:
+        if cell.words and cell.verdict != "-":
             by_words.setdefault(cell.words, []).append(name)
     for words, names in by_words.items():
         yield f"- {row.case.name} ({', '.join(names)}): {words}"

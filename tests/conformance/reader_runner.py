@@ -99,7 +99,7 @@ def look(reader: Reader, path: Path, times: Sequence[float]) -> Seen:
     try:
         return Seen(reader.facts(path), reader.frames(path, times), reader.complaints(path))
     except ReaderError as error:
-        return Seen({}, None, (), str(error) or "it fails")
+        return Seen({}, None, (), str(error).replace(str(path), path.name) or "it fails")
 
 
 def compared(

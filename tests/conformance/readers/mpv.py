@@ -40,7 +40,8 @@ class Mpv(Reader):
     name = "mpv"
 
     def version(self) -> str | None:
-        return first_line("mpv", "--version")
+        said = first_line("mpv", "--version")
+        return said and said.partition(" Copyright")[0]
 
     def facts(self, path: Path) -> Facts:
         with _player(path) as player:

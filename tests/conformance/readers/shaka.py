@@ -34,7 +34,7 @@ class Shaka(Reader):
                 for stream in self._streams(path)
             ]
             listing = Path(folder) / "all.mpd"
-            output_of(_program(), *streams, "--segment_duration", _SEGMENT, "--mpd_output", listing,
+            _run(*streams, "--segment_duration", _SEGMENT, "--mpd_output", listing,
                       "--generate_static_live_mpd")  # fmt: skip
             return _segments(listing)
 
@@ -44,6 +44,14 @@ class Shaka(Reader):
         if not kinds:
             raise ReaderError("no stream is found")
         return [kind.lower() for kind in dict.fromkeys(kinds)]
+
+
+def _run(*arguments: str | Path) -> None:
+    """Package a video; ReaderError without what the packager's log puts before its words."""
+    try:
+        output_of(_program(), *arguments)
+    except ReaderError as error:
+        raise ReaderError(re.sub(r"^E\d+ .*?\] ", "", str(error))) from error
 
 
 def _program() -> str:
