@@ -36,7 +36,6 @@ _TAGS = frozenset(
             "geo-location-latitude",
             "geo-location-longitude",
             "image-orientation",
-            "container-format",
         ),
     )
 )
