@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from conformance.encoding_properties import ENCODING
 from conformance.layout_properties import LAYOUT
 from conformance.readings import (
     UNKNOWN,
@@ -386,5 +387,6 @@ PROPERTIES: Mapping[str, Property] = {
     "chapters": chapters,
     "attachments": attachments,
     "plays": plays,
+    **ENCODING,
     **LAYOUT,
 }

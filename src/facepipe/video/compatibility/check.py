@@ -126,7 +126,6 @@ class _Checker:
         self._source, self._info, self._settings = source, info, settings
         self._folder, self._fragmented = folder, fragmented
         self._others = [s for s in opened.streams if s.index != info.stream_index]
-        self._video = opened.streams[info.stream_index]
         self._before = properties_of(source, info.stream_index)
         if info.forms and not info.own_tags:
             full_range, colour = info.tags[0] == FULL_RANGE, info.tags[1:]
@@ -321,7 +320,7 @@ class _Checker:
             )
 
     def _worked_out(self, container: Container) -> Iterator[str]:
-        pace = frame_pace(self._info, self._video, container)
+        pace = frame_pace(self._info, container)
         if pace.ratio is not None:
             tick, rate = self._info.time_base, pace.ratio / self._info.time_base
             yield f"times that the source rounds to {tick} s are worked out: {rate} frames a second"

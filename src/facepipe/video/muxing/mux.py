@@ -133,8 +133,7 @@ def _write(job: MuxJob, times: CodedTimes, target: Path) -> tuple[list[Written],
     """
     container = job.container
     with open_source(job.video.source) as opened:
-        original = opened.streams[job.video.info.stream_index]
-        pace = frame_pace(job.video.info, original, container)
+        pace = frame_pace(job.video.info, container)
         job = replace(job, pace=pace, headers=track_headers(job.video.source, opened))
         job, schedule, lasting = _scheduled(job, times)
         metadata, options = _metadata_and_options(job, opened)

@@ -7,11 +7,10 @@ Matroska and FLV count in milliseconds, in which no frame of 30000/1001 a second
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from statistics import median_low
 
 import av
 from av.container import InputContainer
@@ -21,12 +20,12 @@ from av.stream import Stream
 from facepipe.datatypes import VideoInfo
 from facepipe.video.containers import Container
 from facepipe.video.streams import codec_name, has_decoder, is_cover
+from facepipe.video.timestamps import constant_rate
 
 _LEAST_TICKS = 10_000  # a second, which time scales have at least
 _MOST_TICKS = 1_000_000
 #: Samples of each packet, where the header does not say how many.
 _USUAL = {"aac": 1024, "mp2": 1152, "mp3": 1152, "ac3": 1536}
-_MANY = 250  # frames by which an unusual rate is known
 _LACED = 32  # packets in one block of Matroska, at most, as programs write it
 _SKIPPED = 4  # bytes of side data that say how many samples are skipped at the start
 #: Seconds of a packet of Opus, by the first five bits of it (RFC 6716, 3.1).
@@ -63,36 +62,17 @@ class FramePace:
         return max(self.at(pts + duration) - self.at(pts), 1 if self.ratio is None else self.step)
 
 
-def frame_pace(info: VideoInfo, stream: Stream, container: Container) -> FramePace:
-    """The pace of a target's frames; `stream` is that of the source, whose header tells a rate."""
+def frame_pace(info: VideoInfo, container: Container) -> FramePace:
+    """The pace of a target's frames."""
     same = FramePace(info.time_base)
     if container.tick is not None and container.tick >= info.time_base:
         return same
     steps = [two - one for one, two in pairwise(info.pts)]
     if not steps or math.gcd(*steps) == min(steps):
         return same  # the source's ticks hold them as they are
-    for rate in _rates(info, steps, stream):
-        pace = _steady(info.pts, info.time_base, rate)
-        if pace is not None:
-            return pace
-    return same
-
-
-def _rates(info: VideoInfo, steps: Sequence[int], stream: Stream) -> Iterator[Fraction]:
-    """Frames a second that a video may have: what is usual, then what its header says.
-
-    FFmpeg makes up a rate where the header has none. By chance, it may fit a few frames.
-    """
-    told = stream.average_rate if isinstance(stream, av.VideoStream) else None
-    usual = 2 * median_low(steps)
-    short = [step for step in steps if 0 < step < usual]  # no frame is missing in them
-    mean = len(short) / (sum(short) * info.time_base) if short else None
-    for rate in (told, mean):
-        if rate:
-            yield Fraction(max(round(rate), 1))
-            yield Fraction(max(round(rate * 1001 / 1000), 1) * 1000, 1001)
-    if told and len(info.pts) >= _MANY:
-        yield Fraction(told)
+    found = constant_rate(info.pts, info.time_base)
+    pace = _steady(info.pts, info.time_base, found[0]) if found is not None else None
+    return pace or same
 
 
 def _steady(pts: Sequence[int], time_base: Fraction, rate: Fraction) -> FramePace | None:
