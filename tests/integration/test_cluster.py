@@ -64,6 +64,7 @@ def test_the_same_video_as_without_a_cluster(
     with LocalExecutor(1) as local:
         expected = made_by(local, source, tmp_path / "local.mp4")
     with RayExecutor("auto", shared=shared) as executor:
+        executor.start()
         assert executor.workers == 2
         assert made_by(executor, source, tmp_path / "ray.mp4") == expected
 
@@ -164,7 +165,7 @@ def test_no_cluster_is_an_error(address: str) -> None:
     if ray.is_initialized():
         ray.shutdown()
     with pytest.raises(UsageError, match="no cluster answers there"):
-        RayExecutor(address)
+        RayExecutor(address).start()
 
 
 def test_a_cluster_without_room_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,5 +175,5 @@ def test_a_cluster_without_room_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(
         WorkerError, match=r"each needs a processor and 947 MiB of memory and 1 of a GPU"
     ):
-        RayExecutor("local", workers=1, gpus=1)
+        RayExecutor("local", workers=1, gpus=1).start()
     assert not ray.is_initialized()

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from facepipe.errors import OutputError
+from facepipe.errors import OutputError, WorkerError
 
 #: Suffixes of the image files that are read and written.
 IMAGE_SUFFIXES = frozenset(
@@ -129,6 +129,24 @@ def remember_sha256(version: FileVersion, digest: str) -> None:
     _SHA256[version] = digest
     while len(_SHA256) > _MAX_DIGESTS:
         _SHA256.popitem(last=False)
+
+
+def check_written(path: Path, size: int, sha256: str | None = None) -> None:
+    """Raise WorkerError unless a file is there with its size and, where given, its SHA-256."""
+    try:
+        found = path.stat().st_size
+        whole = found == size and (sha256 is None or _sha256_now(path) == sha256)
+    except OSError as error:
+        raise WorkerError(
+            f"{path} was reported as written and is not there ({error.strerror or error})"
+        ) from error
+    if not whole:
+        raise WorkerError(f"{path} has another content than was reported as written")
+
+
+def _sha256_now(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_address(name: str) -> bool:

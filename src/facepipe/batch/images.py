@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from facepipe._system.files import is_address
+from facepipe._system.files import check_written, is_address
 from facepipe.batch.archives import Archive, Limits, Member, open_archive
 from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.remote import download
@@ -42,11 +42,14 @@ class ImageFeeder:
     def work(self) -> None:
         """Enhance all waiting images, page by page."""
         stills = self._stills()
-        page = _CHUNK * max(4 * self._session.executor.workers, 8)
-        while some := list(islice(stills, page)):
+        while some := list(islice(stills, self._page())):
             rows = {row.number: row for row, _ in some}
             tasks = [self._task(chunk) for chunk in _chunks([still for _, still in some])]
             self._enhance(tasks, rows)
+
+    def _page(self) -> int:
+        """How many images are taken at once, for as many workers as there are now."""
+        return _CHUNK * max(4 * self._session.executor.workers, 8)
 
     def _task(self, stills: Sequence[Still]) -> StillsTask:
         return StillsTask(
@@ -87,7 +90,17 @@ class ImageFeeder:
         function: TaskFunction[StillsTask, StillsResult],
         tasks: Sequence[StillsTask],
     ) -> Iterator[Outcome[StillsResult]]:
-        return self._session.executor.map(function, tasks, progress=self._session.count)
+        targets = {still.number: still.target for task in tasks for still in task.stills}
+
+        def check(result: StillsResult, thorough: bool) -> None:
+            for still in result.stills:
+                if still.failed is None:
+                    sha256 = still.written_sha256 if thorough else None
+                    check_written(targets[still.number], still.size, sha256)
+
+        return self._session.executor.map(
+            function, tasks, progress=self._session.count, check=check
+        )
 
     def _finish(self, result: StillsResult, rows: dict[int, Row]) -> None:
         """Finish the images of a task; raises OutputError where the disk is full."""

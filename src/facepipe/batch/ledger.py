@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 
 from facepipe._system.files import is_address, sha256_of
@@ -46,6 +46,9 @@ CREATE TABLE IF NOT EXISTS skipped (source TEXT NOT NULL, reason TEXT NOT NULL);
 """
 #: Rows that are read or written at once.
 _PAGE = 2000
+#: Sources that are looked at for samples, how many are taken, and the parts of a path that stand
+#: for a disk or what is like it: `/`, `nas`, `footage`, `2026`.
+_MOST_SEEN, _MOST_SAMPLES, _ROOT_PARTS = 100_000, 32, 4
 #: The run, the time of the file in ns, and the item's number.
 _Seen = tuple[int, int, int]
 
@@ -200,6 +203,20 @@ class Ledger:
             if len(rows) < _PAGE:
                 return
             after = (rows[-1].size, rows[-1].number)
+
+    def samples(self) -> list[str]:
+        """Some sources that wait, from as many folders and disks as possible; no addresses."""
+        found: dict[tuple[object, ...], str] = {}
+        seen: set[str] = set()
+        for row in islice(chain(self.waiting("video"), self.waiting("image")), _MOST_SEEN):
+            folder = os.path.dirname(row.source)  # noqa: PTH120 (a hundred thousand times)
+            if folder in seen or row.member is not None or is_address(row.source):
+                continue
+            seen.add(folder)
+            with suppress(OSError):
+                device = os.stat(folder).st_dev  # noqa: PTH116
+                found.setdefault((device, *Path(folder).parts[:_ROOT_PARTS]), row.source)
+        return list(found.values())[:_MOST_SAMPLES]
 
     def rows(self) -> Iterator[Row]:
         """All items of this run by their number."""

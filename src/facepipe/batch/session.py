@@ -13,7 +13,7 @@ from facepipe.batch.archives import Limits
 from facepipe.batch.ledger import Row
 from facepipe.batch.remote import upload
 from facepipe.configs.settings import Settings
-from facepipe.errors import FacepipeError, OutputError, WorkerError
+from facepipe.errors import FacepipeError, NoWorkersError, OutputError, WorkerError
 from facepipe.images.still import MAX_PIXELS
 from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.workers.base import Executor
@@ -100,12 +100,14 @@ class BatchSession:
     def stop(self) -> None:
         """Start nothing more, and end the tasks that are running."""
         self.stopped.set()
-        self.executor.close()
+        self.executor.stop()
 
     def raise_if_all_fail(self, error: BaseException | None) -> None:
         """Raise what every other item would meet too: the batch is stopped, or the disk is full."""
         if self.stopped.is_set():
-            raise WorkerError("the batch was stopped")
+            raise NoWorkersError("the batch was stopped")
+        if isinstance(error, NoWorkersError):
+            raise error
         if isinstance(error, OutputError | OSError) and self._free() < _FULL:
             raise OutputError(f"{self.folder}: the disk is full ({error})")
 

@@ -136,7 +136,13 @@ def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) ->
         return LocalExecutor(settings.workers or affordable_workers(worker_bytes()), isolated=True)
     from facepipe.workers.ray_executor import RayExecutor
 
-    return RayExecutor(ray, workers=settings.workers, gpus=gpus, shared=shared)
+    return RayExecutor(
+        ray,
+        workers=settings.workers,
+        gpus=gpus,
+        shared=shared,
+        notify=lambda line: print_warnings([line]),
+    )
 
 
 def _print_plan(

@@ -95,6 +95,7 @@ class StillResult:
     faces: int
     seconds: float
     size: int = 0  # bytes written
+    written_sha256: str = ""
     refused: int = 0  # faces found and not enhanced
     advice: str | None = None
     failed: str | None = None
@@ -140,7 +141,10 @@ def pass_stills_through(task: StillsTask, progress: Progress) -> StillsResult:
         content = _content(still)
         write_bytes(content, still.target)
         seconds = time.monotonic() - began
-        results.append(StillResult(still.number, _digest(content), 0, seconds, len(content)))
+        digest = _digest(content)
+        results.append(
+            StillResult(still.number, digest, 0, seconds, size=len(content), written_sha256=digest)
+        )
         progress(1)
     return StillsResult(tuple(results))
 
@@ -250,7 +254,9 @@ def _write_enhanced(
     refused = sum(not track.enhance for track in analysis.tracks)
     lost = notes_of(image) if written is not content else ()
     notes = (*_warnings(image), *analysis.warnings, *lost)
-    result = replace(result, size=len(written), refused=refused, notes=notes)
+    result = replace(
+        result, size=len(written), written_sha256=_digest(written), refused=refused, notes=notes
+    )
     if not faces:
         write_bytes(written, still.target)
         sidecar_path(still.target).unlink(missing_ok=True)  # of an image that is replaced
@@ -263,7 +269,7 @@ def _write_enhanced(
         model=task.model,
         parts=[Part(_SPAN, "", 1, faces, runs_on=runs_on)],
         target=still.target,
-        target_sha256=_digest(written),
+        target_sha256=result.written_sha256,
         notes=notes,
     )
     still.target.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from facepipe._system.files import sha256_of
 from facepipe.configs.settings import DetectSettings, RestoreSettings
 from facepipe.datatypes import Crops, Float32, Frame, Part, Span, SpanFaces, Track, VideoInfo
 from facepipe.faces.analyze import analyze_frames
@@ -204,8 +205,16 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
         return Part(task.span, str(task.target), 0, 0, damage=report.damage(task.info.pts))
     rendered = chain([first], rendered)
     written = encode(rendered, task.target, info=task.info, span=task.span, settings=task.encode)
-    damage = report.damage(task.info.pts)
-    return Part(task.span, str(task.target), written, sum(faces), runs_on=runs_on, damage=damage)
+    return Part(
+        task.span,
+        str(task.target),
+        written,
+        sum(faces),
+        runs_on=runs_on,
+        damage=report.damage(task.info.pts),
+        size=task.target.stat().st_size,
+        sha256=sha256_of(task.target),
+    )
 
 
 def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:
