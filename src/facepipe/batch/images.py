@@ -14,7 +14,7 @@ from facepipe.batch.archives import Archive, Limits, Member, open_archive
 from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.remote import download
 from facepipe.batch.session import BatchSession, refused
-from facepipe.errors import InputError, OutputError
+from facepipe.errors import InputError, OutputError, WorkersLostError
 from facepipe.pipeline.preflight import check_restorer
 from facepipe.pipeline.stills import (
     Still,
@@ -77,7 +77,9 @@ class ImageFeeder:
                 continue
             log.warning("image given up: %s", outcome.error)
             number = task.stills[0].number
-            rows[number] = replace(rows[number], reason=f"restoring failed: {outcome.error}")
+            state = "lost" if isinstance(outcome.error, WorkersLostError) else "passed"
+            reason = f"restoring failed: {outcome.error}"
+            rows[number] = replace(rows[number], state=state, reason=reason)
             failed.append(task)
         if single:
             self._enhance(single, rows)
@@ -115,7 +117,7 @@ class ImageFeeder:
             self._session.raise_if_all_fail(outcome.error)
             return replace(row, state="failed", reason=f"{row.reason}; {outcome.error}")
         (copied,) = outcome.result.stills
-        return replace(_finished(row, copied), state="passed", reason=row.reason)
+        return replace(_finished(row, copied), state=row.state, reason=row.reason)
 
     def _stills(self) -> Iterator[tuple[Row, Still]]:
         """The waiting images; those in archives and at addresses with their content."""

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
 
 from facepipe._system.files import is_address, sha256_of
 from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import OutputError
+from facepipe.pipeline.sidecar import REPORT_SUFFIX
 
 #: Name and version of the ledger's contents: batches of other ones are not resumed.
 FORMAT = "facepipe-ledger/2"
@@ -44,6 +45,8 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS by_state ON items (state, kind, size);
 CREATE TABLE IF NOT EXISTS skipped (source TEXT NOT NULL, reason TEXT NOT NULL);
 """
+#: States of items whose results are there.
+WRITTEN = ("done", "passed", "lost")
 #: Rows that are read or written at once.
 _PAGE = 2000
 #: Sources that are looked at for samples, how many are taken, and the parts of a path that stand
@@ -58,7 +61,8 @@ class Row:
     """An item of the ledger and what became of it.
 
     `kind` is "video" or "image". `state` is waiting, done (enhanced), passed (no face to enhance,
-    or written unchanged) or failed, and `reason` says why. `written` is the result's size in bytes.
+    or written unchanged), lost (written, but not all enhanced, as workers were lost: it is done
+    again) or failed, and `reason` says why. `written` is the result's size in bytes.
     """
 
     number: int
@@ -203,6 +207,27 @@ class Ledger:
             if len(rows) < _PAGE:
                 return
             after = (rows[-1].size, rows[-1].number)
+
+    def waiting_places(self) -> Iterator[tuple[str, set[str]]]:
+        """The folders in which results and reports are to be made, with their names there."""
+        for folder, rows in groupby(self._places(), key=lambda place: place.rpartition("/")[0]):
+            names = {place.rpartition("/")[2] for place in rows}
+            yield folder, names | {f"{name}{REPORT_SUFFIX}" for name in names}
+
+    def _places(self) -> Iterator[str]:
+        """The places of the items that wait, by name."""
+        after = ""
+        while True:
+            with self._lock:
+                found = self._rows.execute(
+                    "SELECT place FROM items WHERE seen = ? AND state = 'waiting' AND place > ?"
+                    f" ORDER BY place LIMIT {_PAGE}",
+                    (self._run(), after),
+                ).fetchall()
+            yield from (place for (place,) in found)
+            if len(found) < _PAGE:
+                return
+            (after,) = found[-1]
 
     def samples(self) -> list[str]:
         """Some sources that wait, from as many folders and disks as possible; no addresses."""

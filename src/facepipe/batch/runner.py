@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facepipe import __version__
+from facepipe._system.files import remove_partials
 from facepipe._system.locks import locked_folder
 from facepipe.batch.event_log import event_log
 from facepipe.batch.images import ImageFeeder
@@ -144,6 +145,8 @@ def run_batch(
         stack.enter_context(event_log(folder / FOLDER / "journal.jsonl"))
         session = BatchSession(folder, settings, batch, executor)
         if waiting:
+            for place, names in ledger.waiting_places():
+                remove_partials(folder / place, names)
             stack.enter_context(_workers(ledger, session))
         total = sum(count.items for count in before.values())
         _work(ledger, session, total, waiting, on_event)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from facepipe.batch.archives import Limits
-from facepipe.batch.ledger import Row
+from facepipe.batch.ledger import WRITTEN, Row
 from facepipe.batch.remote import upload
 from facepipe.configs.settings import Settings
 from facepipe.errors import FacepipeError, NoWorkersError, OutputError, WorkerError
@@ -68,7 +68,7 @@ class BatchSession:
 
     def _deliver(self, row: Row) -> Row:
         """Deliver an item's result and its sidecar; where that fails, so does the item."""
-        if row.state not in ("done", "passed") or (row.member is not None and self.batch.pack):
+        if row.state not in WRITTEN or (row.member is not None and self.batch.pack):
             return row
         target = self.folder / row.place
         try:

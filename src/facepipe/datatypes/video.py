@@ -249,3 +249,4 @@ class Part:
     damage: tuple[Damage, ...] = ()
     size: int = 0  # bytes of a rendered one
     sha256: str = ""
+    lost: bool = False  # written unenhanced because workers were lost: another run may do better

@@ -14,7 +14,13 @@ from typing import TypeVar
 from facepipe._system.files import check_written
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Damage, Part, Span, SpanFaces, VideoInfo
-from facepipe.errors import FacepipeError, NoWorkersError, WorkerError, reason_of
+from facepipe.errors import (
+    FacepipeError,
+    NoWorkersError,
+    WorkerError,
+    WorkersLostError,
+    reason_of,
+)
 from facepipe.faces.tracking.fade import faded
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline.checkpoint import Job
@@ -90,8 +96,11 @@ def analyze_pass(run: Run) -> list[SpanFaces]:
         if faces is None:
             _raise_if_final(outcome.error)
             failures += 1
+            if isinstance(outcome.error, WorkersLostError):
+                run.job.note_unsearched()
             if failures == len(spans):
-                raise WorkerError(f"every span failed: {reason_of(outcome.error)}")
+                kind = WorkersLostError if run.job.unsearched else WorkerError
+                raise kind(f"every span failed: {reason_of(outcome.error)}")
             warning = f"no faces were looked for from pts {span.start}: {reason_of(outcome.error)}"
             found[span.index] = SpanFaces(span=span, detections=(), cuts=(), warnings=(warning,))
             return
@@ -147,11 +156,13 @@ def render_pass(run: Run, analysis: Analysis) -> tuple[list[Part], int]:
             return
         _raise_if_final(outcome.error)
         reason = f"restoring failed twice: {reason_of(outcome.error)}"
-        failed.append(PassThroughTask(tasks[outcome.number], reason))
+        lost = isinstance(outcome.error, WorkersLostError)
+        failed.append(PassThroughTask(tasks[outcome.number], reason, lost))
 
     _work(run, render_span, tasks, keep, "render", run.check_part)
     if failed and len(failed) + len(copied) == len(spans):
-        raise WorkerError(f"every span failed; {failed[0].reason}")
+        kind = WorkersLostError if any(task.lost for task in failed) else WorkerError
+        raise kind(f"every span failed; {failed[0].reason}")
     _pass_through(run, failed, parts)
     return [parts[span.index] for span in spans], resumed
 

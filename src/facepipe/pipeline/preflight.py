@@ -50,7 +50,7 @@ from facepipe.workers.resources import (
 #: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
 ENCODER_THREADS = 2
 #: Bytes of a target's name: disks take 255, and its report's temporary name is longer.
-_LONGEST_NAME = 255 - len("..facepipe.partial.json")
+_LONGEST_NAME = 255 - len("..facepipe.01234567.partial.json")
 #: Length of a span from which on it is worth a note.
 LONG_SPAN_SECONDS = 120.0
 _NOTHING_COPIED = SmartRender("none", "copying is turned off")

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import fsspec
 
-from facepipe._system.files import is_address, is_there, write_bytes
+from facepipe._system.files import is_address, is_there, remove_partials, write_bytes
 from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
 from facepipe.configs.settings import DetectSettings, Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, Track, VideoInfo
@@ -370,6 +370,7 @@ def enhance_image_file(
     """
     _check_files(source, target, overwrite=overwrite)
     model, _ = check_restorer(settings)
+    remove_partials(target.parent, {target.name, sidecar_path(target).name})
     still = Still(0, str(source), target)
     task = StillsTask((still,), target.parent, settings, max_pixels, model)
     (done,) = enhance_stills(task, lambda _: None).stills

@@ -84,6 +84,7 @@ class PassThroughTask:
 
     render: RenderTask
     reason: str
+    lost: bool = False  # because its workers were lost
 
     @property
     def output_folder(self) -> Path:
@@ -220,7 +221,7 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
 def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:
     """Write a span unenhanced: the last resort when rendering it keeps failing."""
     part = render_span(replace(task.render, tracks=()), progress)
-    return replace(part, passed_through=task.reason)
+    return replace(part, passed_through=task.reason, lost=task.lost)
 
 
 def _counted(frames: Iterator[Frame], progress: Progress, span: Span) -> Iterator[Frame]:

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
-from ray._private import auto_init_hook
+from ray._private import auto_init_hook, ray_constants
+from ray._private import utils as ray_utils
 from ray.exceptions import AuthenticationError, RayError
 
 from facepipe.errors import UsageError
@@ -37,6 +38,7 @@ def connect(address: str, workers: int | None, runtime_env: dict[str, Any] | Non
     Raises UsageError where none answers or this process may not.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+    logging.getLogger("ray").setLevel(logging.ERROR)
     # A thread that is late would otherwise connect anew, or start a cluster.
     auto_init_hook.enable_auto_connect = False
     options: dict[str, Any] = {
@@ -88,6 +90,13 @@ class HeadWatch:
         self._patience = allowed / 2
         threading.Thread(target=self._watch, daemon=True, name="head watch").start()
 
+    def is_there(self) -> bool:
+        """Whether the head answers now."""
+        with suppress(OSError):
+            _check_port(self._address, _WATCH_SECONDS)
+            return True
+        return False
+
     def stop(self) -> None:
         """Watch no more."""
         self._stopped.set()
@@ -95,8 +104,7 @@ class HeadWatch:
     def _watch(self) -> None:
         last = time.monotonic()
         while not self._stopped.wait(_WATCH_SECONDS):
-            with suppress(OSError):
-                _check_port(self._address, _WATCH_SECONDS)
+            if self.is_there():
                 last = time.monotonic()
             if time.monotonic() - last > self._patience:
                 self._gone(
@@ -109,13 +117,19 @@ class HeadWatch:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Let Ray not take the signals over that this process answers."""
+    """Let Ray not take the signals over that this process answers.
+
+    Ray installs a handler that prints stacks of C++ and aborts, and one that exits with 15.
+    """
+    ray_constants.RAY_DISABLE_FAILURE_SIGNAL_HANDLER = True  # read when a process joins
+    sets, ray_utils.set_sigterm_handler = ray_utils.set_sigterm_handler, lambda _: None
     here = threading.current_thread() is threading.main_thread()
     kinds = (signal.SIGINT, signal.SIGTERM) if here else ()
     before = {kind: signal.getsignal(kind) for kind in kinds}
     try:
         yield
     finally:
+        ray_utils.set_sigterm_handler = sets
         for kind, handler in before.items():
             if handler is not None:
                 signal.signal(kind, handler)

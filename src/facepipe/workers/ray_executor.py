@@ -54,7 +54,6 @@ class RayExecutor:
         self._pool: WorkerPool | None = None
         self._engine: ActorEngine | None = None
         self._watch: HeadWatch | None = None
-        self._head_is_there = True
         self._starting = threading.Lock()
         self._stopped = False
 
@@ -121,7 +120,8 @@ class RayExecutor:
         self._stopped = True
         if self._pool is not None:
             reason = NoWorkersError("the workers were ended")
-            self._pool.end(reason, head_is_there=self._head_is_there)
+            there = self._watch is not None and self._watch.is_there()
+            self._pool.end(reason, head_is_there=there)
 
     def close(self) -> None:
         """End all workers, and the cluster if it was started here."""
@@ -135,6 +135,5 @@ class RayExecutor:
             disconnect()
 
     def _lose_head(self, reason: str) -> None:
-        self._head_is_there = False
         if self._pool is not None:
             self._pool.end(NoWorkersError(reason), head_is_there=False)

@@ -9,7 +9,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,8 @@ _NODES_SECONDS, _NEW_SECONDS = 5.0, 0.2
 _TRIAL_SECONDS = 180.0
 #: Seconds in which a node's raylet must accept a connection to count as there.
 _RAYLET_SECONDS = 3.0
+#: Seconds that the head may take to end the workers.
+_FAREWELL_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -145,10 +147,17 @@ class WorkerPool:
             with suppress(Exception):
                 worker.handle.leave.remote()  # the head is not needed for it
         if head_is_there:
-            for worker in workers:
-                with suppress(Exception):
-                    ray.kill(worker.handle)
-            self._hint(0)
+            # A head that goes at the same moment would keep this process waiting.
+            rest = threading.Thread(target=self._end_by_head, args=(workers,), daemon=True)
+            rest.start()
+            rest.join(_FAREWELL_SECONDS)
+
+    def _end_by_head(self, workers: Sequence[Worker]) -> None:
+        """Have the head end workers, those too that have not begun, and withdraw what was asked."""
+        for worker in workers:
+            with suppress(Exception):
+                ray.kill(worker.handle)
+        self._hint(0)
 
     def join(self) -> None:
         """Wait until the pool's thread has ended, which may be waiting for the head."""
