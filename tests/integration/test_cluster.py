@@ -160,6 +160,11 @@ def test_what_was_done_is_told_to_prometheus(cluster: Any, source: Path, tmp_pat
     assert "facepipe_task_seconds" in told
 
 
+def test_a_client_of_ray_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match=r"Ray Client holds no workers.*--ray auto"):
+        RayExecutor("ray://127.0.0.1:10001").start()
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "no such place", "127.0.0.1"])
 def test_no_cluster_is_an_error(address: str) -> None:
     if ray.is_initialized():

@@ -17,6 +17,7 @@ from typing import Any
 import ray
 from ray._private import auto_init_hook, ray_constants
 from ray._private import utils as ray_utils
+from ray._private import worker as ray_worker
 from ray.exceptions import AuthenticationError, RayError
 
 from facepipe.errors import UsageError
@@ -24,12 +25,14 @@ from facepipe.workers.resources import LONGEST_SOCKET_FOLDER
 
 #: Seconds in which the cluster's port must accept a connection.
 _CONNECT_SECONDS = 10.0
-#: Seconds between two looks at the head; without an answer for half of what Ray itself waits before
-#: it ends this process, the head counts as gone.
+#: Seconds between two looks at the head; without an answer for a third of what Ray itself waits
+#: before it ends this process, the head counts as gone.
 _WATCH_SECONDS = 2.0
 _HEAD_VARIABLE, _HEAD_SECONDS = "RAY_gcs_rpc_server_reconnect_timeout_s", 60.0
 #: The namespace of what facepipe names in a cluster.
 _NAMESPACE = "facepipe"
+
+log = logging.getLogger(__name__)
 
 
 def connect(address: str, workers: int | None, runtime_env: dict[str, Any] | None = None) -> None:
@@ -61,6 +64,8 @@ def connect(address: str, workers: int | None, runtime_env: dict[str, Any] | Non
             _check_port(address)  # Ray itself would wait for minutes
         with _own_signals(), _own_token(address):
             ray.init(address, **options)
+        # What raylets say, with their last lines, belongs into their logs and not on the terminal.
+        ray_worker.print_to_stdstream = _log_of_raylets
     except AuthenticationError as error:
         raise UsageError(
             f"--ray {address}: this cluster wants a token ({_first_line(error)}); set "
@@ -79,6 +84,12 @@ def disconnect() -> None:
         ray.shutdown()
 
 
+def _log_of_raylets(data: dict[str, Any], *_: object, **__: object) -> None:
+    """Take what Ray would print: a line of the event log is enough."""
+    lines = data.get("lines") or [""]
+    log.info("ray: %s", str(lines[0])[:300])
+
+
 class HeadWatch:
     """Watches the cluster's head from a thread; calls `gone` once, with a sentence, if it is."""
 
@@ -87,7 +98,7 @@ class HeadWatch:
         self._gone = gone
         self._stopped = threading.Event()
         allowed = float(os.environ.get(_HEAD_VARIABLE, _HEAD_SECONDS))
-        self._patience = allowed / 2
+        self._patience = allowed / 3
         threading.Thread(target=self._watch, daemon=True, name="head watch").start()
 
     def is_there(self) -> bool:
