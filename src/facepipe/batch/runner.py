@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from facepipe import __version__
 from facepipe._system.files import remove_partials
@@ -25,11 +25,12 @@ from facepipe.batch.report import BatchSummary, write_reports
 from facepipe.batch.session import FOLDER, MEMBERS, BatchSession, BatchSettings
 from facepipe.batch.sources import UNREAD, Item, Skipped, find_items
 from facepipe.batch.videos import VideoFeeder
-from facepipe.configs.settings import Settings
+from facepipe.configs.settings import Purpose, Settings
 from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.pipeline.checkpoint import settings_mark
 from facepipe.pipeline.fitness import cleared, trial
 from facepipe.pipeline.preflight import check_restorer
+from facepipe.video.encoders.purposes import suffix_for
 from facepipe.workers.base import Executor
 
 _POLL_SECONDS = 0.2
@@ -75,7 +76,7 @@ def open_ledger(
     def new_items() -> Iterator[Item]:
         for found in find_items(sources, batch.limits, exclude=folder):
             if isinstance(found, Item):
-                yield _placed(found, folder, batch)
+                yield _placed(found, folder, batch, settings.output.purpose)
             else:
                 skipped.append(found)
 
@@ -111,8 +112,15 @@ def _locked_ledger(folder: Path, stack: ExitStack) -> Ledger:
     return ledger
 
 
-def _placed(item: Item, folder: Path, batch: BatchSettings) -> Item:
-    """The item with its place; members that are to be packed go to the batch's own folder."""
+def _placed(item: Item, folder: Path, batch: BatchSettings, purpose: Purpose | None) -> Item:
+    """The item with its place; members that are to be packed go to the batch's own folder.
+
+    A video's place has a suffix that suits its purpose.
+    """
+    if item.kind == "video":
+        place = PurePosixPath(item.place)
+        suffix = suffix_for(purpose, place.suffix)
+        item = replace(item, place=str(place.with_suffix(suffix)))
     if item.member is None or not batch.pack:
         return item
     archive = folder / item.place.removesuffix(f"/{item.member}")
