@@ -161,6 +161,8 @@ def test_what_was_done_is_told_to_prometheus(cluster: Any, source: Path, tmp_pat
 
 
 def test_a_client_of_ray_is_refused_by_name() -> None:
+    if ray.is_initialized():
+        ray.shutdown()
     with pytest.raises(UsageError, match=r"Ray Client holds no workers.*--ray auto"):
         RayExecutor("ray://127.0.0.1:10001").start()
 

@@ -31,6 +31,9 @@ _WATCH_SECONDS = 2.0
 _HEAD_VARIABLE, _HEAD_SECONDS = "RAY_gcs_rpc_server_reconnect_timeout_s", 60.0
 #: The namespace of what facepipe names in a cluster.
 _NAMESPACE = "facepipe"
+#: The variable of a cluster's token, and the tokens of clusters that were started here.
+_TOKEN_VARIABLE = "RAY_AUTH_TOKEN"
+_made_token: list[str] = []
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +85,9 @@ def disconnect() -> None:
     """Leave the cluster; end it if it was started here."""
     with _own_signals():
         ray.shutdown()
+    if os.environ.get(_TOKEN_VARIABLE) in _made_token:
+        del os.environ[_TOKEN_VARIABLE]
+        _forget_token()
 
 
 def _log_of_raylets(data: dict[str, Any], *_: object, **__: object) -> None:
@@ -149,13 +155,20 @@ def _own_signals() -> Iterator[None]:
 @contextmanager
 def _own_token(address: str) -> Iterator[None]:
     """Give a cluster that is started here a token of its own, so that none is left in the home."""
-    names = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-    given = any(os.environ.get(name) for name in names)
-    if address != "local" or given or os.environ.get("RAY_AUTH_MODE") == "disabled":
-        yield
-        return
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    given = any(os.environ.get(name) for name in (_TOKEN_VARIABLE, "RAY_AUTH_TOKEN_PATH"))
+    if address == "local" and not given and os.environ.get("RAY_AUTH_MODE") != "disabled":
+        _made_token.append(secrets.token_hex(32))
+        os.environ[_TOKEN_VARIABLE] = _made_token[-1]
+        _forget_token()
     yield
+
+
+def _forget_token() -> None:
+    """Have Ray look again for a token: it may have found another one, or none, before."""
+    with suppress(AttributeError, ImportError):
+        from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _short_folder() -> str | None:
