@@ -65,6 +65,7 @@ class Summary:
     resumed: int  # spans that an earlier run had finished
     advice: str | None
     warnings: tuple[str, ...]
+    lost: bool = False  # not all was enhanced, as workers were lost: the same run makes it whole
 
 
 @dataclass(frozen=True)
@@ -202,9 +203,13 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
             check_unchanged(source, plan.source_sha256)
             write_sidecar(report, sidecar_path(target))
             run.job.deliver(whole, target)
-            run.job.remove()
+            lost = run.job.unsearched or any(part.lost for part in parts)
+            if lost:
+                run.job.keep_for_another_run()
+            else:
+                run.job.remove()
     summary = _summary(request, analysis, parts, report)
-    return replace(summary, resumed=resumed, seconds=time.monotonic() - began)
+    return replace(summary, lost=lost, resumed=resumed, seconds=time.monotonic() - began)
 
 
 def _enhance_image(request: _Request) -> Summary:

@@ -48,7 +48,7 @@ from facepipe.workers.resources import (
 )
 
 #: Bytes of a target's name: disks take 255, and its report's temporary name is longer.
-_LONGEST_NAME = 255 - len("..facepipe.partial.json")
+_LONGEST_NAME = 255 - len("..facepipe.01234567.partial.json")
 #: Length of a span from which on it is worth a note.
 LONG_SPAN_SECONDS = 120.0
 _NOTHING_COPIED = SmartRender("none", "copying is turned off")
