@@ -319,7 +319,7 @@ def test_no_muxer_is_named_outside_its_row() -> None:
     suffix = re.compile(rf"\S*({'|'.join(map(re.escape, READ_SUFFIXES))})")
 
     def is_named(text: object) -> bool:
-        if not isinstance(text, str):
+        if not isinstance(text, str) or text in ("H.264", "H.265"):  # no suffixes
             return False
         return set(text.split(",")) <= names or suffix.fullmatch(text) is not None
 
