@@ -190,6 +190,10 @@ class OutputSettings(_Section):
     dates: Annotated[Literal["source", "now"], Cli("--dates", RUN)] = Field(
         "source", description="date of the files that are written: the source's, or when it is done"
     )
+    fragmented: Annotated[Literal["auto", "yes", "no"], Cli("--fragmented", VIDEO)] = Field(
+        "auto",
+        description="write mp4 and mov in fragments, as streaming needs it; auto: as the source is",
+    )
     start: Annotated[float | None, Cli("--start", SOURCE, default="the first frame")] = Field(
         None, ge=0, le=1e9, description="begin here, seconds from the first frame"
     )
