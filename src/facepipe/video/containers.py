@@ -111,6 +111,8 @@ class Container:
     has_index: bool = True
     #: Whether a stream has no header beside its packets.
     headers_in_packets: bool = False
+    #: Purposes of videos (`--for`) that are written in it.
+    purposes: tuple[str, ...] = ()
     #: Options that the muxer always gets.
     options: tuple[tuple[str, str], ...] = ()
 
@@ -175,6 +177,7 @@ class Container:
 MP4 = Container(
     muxer="mp4",
     suffixes=(".mp4", ".m4v"),
+    purposes=("web",),
     video_codecs=("h264", "hevc", "av1", "vp9", "ffv1"),
     joins=("libx264", "libvpx-vp9"),
     subtitle_codec="mov_text",
@@ -191,6 +194,7 @@ MP4 = Container(
 MOV = Container(
     muxer="mov",
     suffixes=(".mov",),
+    purposes=("edit",),
     video_codecs=("h264", "hevc", "prores"),
     joins=("libx264", "prores_ks"),
     subtitle_codec="mov_text",
@@ -206,6 +210,7 @@ MOV = Container(
 MATROSKA = Container(
     muxer="matroska",
     suffixes=(".mkv",),
+    purposes=("archive",),
     video_codecs=("h264", "hevc", "av1", "vp9", "ffv1", "prores"),
     joins=("libx264", "libx265", "libsvtav1", "libvpx-vp9", "prores_ks"),
     subtitle_codec="subrip",
