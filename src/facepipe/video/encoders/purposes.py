@@ -1,4 +1,4 @@
-"""Purposes of a video (`--for`): codec, pixel format and options; the containers are their rows'."""
+"""Purposes of a video (`--for`): codec, pixel format, options; the containers are in their rows."""
 
 from __future__ import annotations
 
