@@ -119,6 +119,7 @@ def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
         damage=merged([*info.damage, *(d for part in found for d in part.damage)], info.pts),
         stream=info.stream_index,
         holdings=tuple(sorted(held.items())),
+        source_name=Path(info.path).name,
     )
 
 

@@ -157,7 +157,7 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
     """The plan with the encoder, and with what the target's container cannot hold."""
     info, output = plan.info, settings.output
     container_of(target)  # refuses one that is not written, by the target's name
-    encode, notes = _encode_settings(output, info, target)
+    encode, notes = encode_settings(output, info, target)
     check_encoder(encode, info)
     start, stop = plan.spans[0].start, plan.spans[-1].stop
     places = tuple(pts for pts in info.places if start <= pts < stop)
@@ -309,7 +309,7 @@ def _window(info: VideoInfo, output: OutputSettings) -> tuple[int, int] | None:
     return start, stop
 
 
-def _encode_settings(
+def encode_settings(
     output: OutputSettings, info: VideoInfo, target: Path
 ) -> tuple[EncodeSettings, list[str]]:
     """How the video is encoded, and notes on where that differs from the source."""
