@@ -27,16 +27,22 @@ _QUALITIES = (82, 70, 55, 40, 25)
 _LEAST_SIDE = 24
 
 
+def _one_line(value: object) -> object:
+    """A text without control characters, as names of files may hold any; what is HTML stays."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("facepipe.presentation"),
         autoescape=True,
+        finalize=_one_line,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"clock": clock, "tick": tick, "line": printable}
+    environment.filters |= {"clock": clock, "tick": tick}
     environment.globals |= {"NOTICE": NOTICE, "version": __version__}
     return environment
 

@@ -136,8 +136,13 @@ def _views(
     start, stop = plan.spans[0].start, plan.spans[-1].stop
     tracks: tuple[Track, ...] = faded(analysis.tracks, analysis.cuts, info, start, stop)
     frames = [pts for pts in info.pts if start <= pts < stop]
-    moments = telling_moments(tracks, frames, most)
+    moments = telling_moments(_to_show(tracks, looks), frames, most)
     return rendered_views(info, moments, tracks, looks, side=SIDE, executor=executor)
+
+
+def _to_show(tracks: Sequence[Track], looks: Sequence[Look]) -> Sequence[Track]:
+    """The tracks that a sheet is about: looks side by side show nothing of refused ones."""
+    return tracks if len(looks) == 1 else [track for track in tracks if track.enhance]
 
 
 def _of_image(
@@ -160,7 +165,7 @@ def _of_image(
         frame, analysis, _ = enhance_image(image, info, digest, wanted)
         made.append((frame, look.scale))
     assert analysis is not None
-    moments = telling_moments(analysis.tracks, info.pts, most)
+    moments = telling_moments(_to_show(analysis.tracks, looks), info.pts, most)
     views = [view_of(info, moment, image.frame, made, side=SIDE) for moment in moments]
     return _Seen(info, Sample(analysis, 0.0, whole=True)), views
 

@@ -86,7 +86,7 @@ def make_report(document: Document, settings: Settings, *, executor: Executor | 
     return render_page(
         "report.html",
         title=f"Report on {document.source_name or document.path.name}",
-        subtitle=summary(document.tracks),
+        subtitle=summary(document.tracks, done=document.sidecar is not None),
         facts=_facts(document, info),
         notes=_notes(document, shown=bool(views)),
         warnings=document.warnings,

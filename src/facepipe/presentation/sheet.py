@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -64,7 +64,11 @@ def _card_width(sheet: Sheet) -> int:
 
 
 def _card_height(sheet: Sheet) -> int:
-    return sheet.side + 2 * _GAP + (1 + _CAPTION) * _LINE + _GAP
+    return sheet.side + 2 * _GAP + (_label_lines(sheet) + _CAPTION) * _LINE + _GAP
+
+
+def _label_lines(sheet: Sheet) -> int:
+    return max(len(list(_wrapped(label, sheet.side, 12))) for label in sheet.labels)
 
 
 def _draw_card(
@@ -78,16 +82,19 @@ def _draw_card(
     draw.rectangle((x, y, x + _card_width(sheet) - 1, y + _card_height(sheet) - 1), fill=_CARD)
     left, down = x + _GAP, y + _GAP
     for number, label in enumerate(sheet.labels[: 1 + len(view.after)]):
-        _write(draw, (left + number * (sheet.side + _GAP) + 2, down), label, 12, _FAINT)
+        for row, line in enumerate(_wrapped(label, sheet.side, 12)):
+            place = (left + number * (sheet.side + _GAP) + 2, down + row * _LINE)
+            _write(draw, place, line, 12, _FAINT)
+    down += _label_lines(sheet) * _LINE
     for number, pixels in enumerate((view.before, *view.after)):
-        image.paste(Image.fromarray(pixels), (left + number * (sheet.side + _GAP), down + _LINE))
-    caption = (left + 2, down + _LINE + sheet.side + _GAP)
+        image.paste(Image.fromarray(pixels), (left + number * (sheet.side + _GAP), down))
+    caption = (left + 2, down + sheet.side + _GAP)
     _write(draw, caption, title_of(view.moment, view.seconds), 13, _INK)
     if view.moment.track.enhance:
         _write(draw, (caption[0], caption[1] + _LINE), _below(view), 12, _FAINT)
         return
     _write(draw, (caption[0], caption[1] + _LINE), WHY["refused"], 12, _REFUSED)
-    _draw_reason(draw, (left + sheet.side + _GAP + 8, down + _LINE), sheet.side - 12, view)
+    _draw_reason(draw, (left + sheet.side + _GAP + 8, down), sheet.side - 12, view)
 
 
 def _below(view: FaceView) -> str:
@@ -137,7 +144,11 @@ def _writable(text: str) -> str:
 
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+    """Pillow's own font, each letter by itself: as a ligature, `--` is one dash."""
+    font = ImageFont.load_default(size)
+    if isinstance(font, ImageFont.FreeTypeFont):
+        font = font.font_variant(layout_engine=ImageFont.Layout.BASIC)
+    return font
 
 
 def label_image(text: str, size: int) -> Rgb:
@@ -149,8 +160,3 @@ def label_image(text: str, size: int) -> Rgb:
     place = (size / 2 - left, size / 2 - top)
     ImageDraw.Draw(image).text(place, text, fill="white", font=_font(size))
     return np.asarray(image)
-
-
-def joined(images: Sequence[Rgb]) -> Rgb:
-    """Images of one height side by side."""
-    return np.concatenate(images, 1)

@@ -37,8 +37,7 @@ def compared(settings: Settings, comparisons: Sequence[str]) -> tuple[list[str],
             f"{len(combinations)}: {' '.join(comparisons)}"
         )
     labels = [
-        ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in combination)
-        for combination in combinations
+        ", ".join(_label(key, value) for key, value in combination) for combination in combinations
     ]
     return labels, [look_of(_with(settings, combination)) for combination in combinations]
 
@@ -46,6 +45,12 @@ def compared(settings: Settings, comparisons: Sequence[str]) -> tuple[list[str],
 def look_of(settings: Settings) -> Look:
     """How the settings render a face."""
     return Look(settings.restore, settings.output.scale)
+
+
+def _label(key: str, value: str) -> str:
+    """What is written over a look: a restorer's name says what it is."""
+    name = key.rpartition(".")[2]
+    return value if name == "restorer" else f"{name} {value}"
 
 
 def _choices(comparison: str) -> list[tuple[str, str]]:

@@ -42,11 +42,12 @@ def title_of(moment: Moment, seconds: float) -> str:
     return f"track {moment.track.number}  {clock(seconds)}  {moment.size:.0f} px"
 
 
-def summary(tracks: Sequence[Track]) -> str:
-    """What was found: "17 tracks: 5 to enhance, 12 refused"."""
+def summary(tracks: Sequence[Track], *, done: bool = False) -> str:
+    """What was found: "17 tracks: 5 to enhance, 12 refused"; `done`: "5 enhanced"."""
     enhanced = sum(track.enhance for track in tracks)
     refused = len(tracks) - enhanced
-    return f"{counted(len(tracks), 'track')}: {enhanced:,} to enhance, {refused:,} refused"
+    what = "enhanced" if done else "to enhance"
+    return f"{counted(len(tracks), 'track')}: {enhanced:,} {what}, {refused:,} refused"
 
 
 def refused_lines(tracks: Sequence[Track], most: int = 3) -> list[str]:
