@@ -36,7 +36,7 @@ PACKAGE = ROOT / "src/facepipe"
 FOLDERS = ("docs", "benchmarks", "docker", "tests")
 PAGES = sorted([*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))])
 #: Pages whose commands are run, in their order, in one folder.
-RUN = ("README.md", "docs/cluster.md")
+RUN = ("README.md", "docs/cluster.md", "docs/looking.md")
 #: Flags of other programs that pages name by themselves.
 FOREIGN = {"--no-deps", "--metrics-export-port", "--object-store-memory"}
 

@@ -129,7 +129,7 @@ def report(
     """Write a page on an analysis or an output: timeline, faces before and after, reasons."""
     from facepipe.presentation.report import make_report
 
-    check_report(output, overwrite=overwrite)
+    check_report(document, output, overwrite=overwrite)
     given = _read(document, source, settings)
     write_text(make_report(given, settings), output)
     if not quiet:
@@ -209,13 +209,13 @@ def compare(
         print(SHORT_NOTICE)
 
 
-def check_report(output: Path, *, overwrite: bool) -> None:
+def check_report(source: Path, output: Path, *, overwrite: bool) -> None:
     """Refuse the name of a page before the work: another suffix, or a file that is there."""
     from facepipe.pipeline.preflight import check_output
 
     if output.suffix.lower() not in _PAGES:
         raise UsageError(f"{output}: a report is a .html")
-    check_output(output, output, overwrite)
+    check_output(source, output, overwrite)
 
 
 def write_report(output: Path, source: Path, page: Path, settings: Settings) -> bool:

@@ -47,7 +47,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Enhance the faces of INPUT and write the video to OUTPUT, with a report beside it."""
-    _check_report(report, overwrite=overwrite)
+    _check_report(source, report, overwrite=overwrite)
     if not dry_run:
         prepare_workers(settings, source)
     from facepipe.pipeline import api
@@ -113,7 +113,7 @@ def render(
     quiet: Quiet = False,
 ) -> None:
     """Write INPUT to OUTPUT with the faces enhanced that ANALYSIS names."""
-    _check_report(report, overwrite=overwrite)
+    _check_report(source, report, overwrite=overwrite)
     prepare_workers(settings, source)
     from facepipe.pipeline import api
 
@@ -126,12 +126,12 @@ def render(
     _write_report(report, source, output, settings, quiet=quiet)
 
 
-def _check_report(report: Path | None, *, overwrite: bool) -> None:
+def _check_report(source: Path, report: Path | None, *, overwrite: bool) -> None:
     """Refuse the name of a page before the work."""
     if report is not None:
         from facepipe.cli.looking import check_report
 
-        check_report(report, overwrite=overwrite)
+        check_report(source, report, overwrite=overwrite)
 
 
 def _write_report(

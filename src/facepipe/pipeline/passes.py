@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Damage, Part, Span, SpanFaces, VideoInfo
-from facepipe.errors import FacepipeError, WorkerError, reason_of
+from facepipe.errors import FacepipeError, WorkerError, printable, reason_of
 from facepipe.faces.tracking.fade import faded
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline.checkpoint import Job
@@ -119,7 +119,7 @@ def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
         damage=merged([*info.damage, *(d for part in found for d in part.damage)], info.pts),
         stream=info.stream_index,
         holdings=tuple(sorted(held.items())),
-        source_name=Path(info.path).name,
+        source_name=printable(Path(info.path).name),
     )
 
 

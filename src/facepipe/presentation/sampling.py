@@ -17,6 +17,7 @@ import numpy as np
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Span, SpanFaces, VideoInfo
 from facepipe.errors import FacepipeError
+from facepipe.faces.canvas import CANVAS_FACE
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline import api
 from facepipe.pipeline.analysis_file import read_analysis
@@ -30,11 +31,13 @@ from facepipe.workers.base import Executor
 #: Pixels of all frames up to which a video is searched whole: about ten seconds of 640x360.
 WHOLE_PIXELS = 80e6
 #: Pixels that are searched in single frames, and in stretches of a second.
-_LOOK_PIXELS, _STRETCH_PIXELS = 24e6, 150e6
+_LOOK_PIXELS, _STRETCH_PIXELS = 50e6, 300e6
 _LOOKS, _STRETCHES = (6, 24), (2, 8)  # least and most of each
 _STRETCH_SECONDS = 1.0
 #: Frames of a stretch, at most: of a video of a high rate it is shorter.
 _STRETCH_FRAMES = 30
+#: What a face counts that is too large to be enhanced, beside one that is not.
+_TOO_LARGE = 0.2
 
 OnEvent = Callable[[Event], None]
 
@@ -68,7 +71,8 @@ def search_sample(
     stretches = _between(_STRETCH_PIXELS / pixels / length, *_STRETCHES)
     seen = _searched(info, [Span(k, pts, pts + 1) for k, pts in enumerate(looks)], settings,
                      executor, on_event, "look")  # fmt: skip
-    chosen = _most_telling(seen, stretches)
+    largest = settings.detect.max_face or CANVAS_FACE
+    chosen = _most_telling(seen, stretches, largest)
     spans = _spans(info, chosen, length, stop)
     found = _searched(info, spans, settings, executor, on_event, "analyze")
     # A stretch is a shot of its own: what lies between it and the next was not seen.
@@ -151,12 +155,13 @@ def _searched(
     return [found[number] for number in sorted(found)]
 
 
-def _most_telling(seen: Sequence[SpanFaces], count: int) -> list[int]:
+def _most_telling(seen: Sequence[SpanFaces], count: int, largest: float) -> list[int]:
     """The pts of the `count` looks that show most, each further one less like those before it.
 
-    A face counts by its score, less where its size was shown before.
+    A face counts by its score, less where its size was shown before, and little where it is larger
+    than `largest`, so that it is not enhanced.
     """
-    sizes = {one.span.start: _sizes(one) for one in seen}
+    sizes = {one.span.start: _sizes(one, largest) for one in seen}
     chosen: list[int] = []
     shown: dict[int, int] = {}
     while len(chosen) < min(count, len(seen)):
@@ -172,14 +177,15 @@ def _most_telling(seen: Sequence[SpanFaces], count: int) -> list[int]:
     return sorted(chosen)
 
 
-def _sizes(seen: SpanFaces) -> list[tuple[int, float]]:
-    """The faces of a look: their size in steps of half an octave, and their score."""
+def _sizes(seen: SpanFaces, largest: float) -> list[tuple[int, float]]:
+    """The faces of a look: their size in steps of half an octave, and what they count."""
     found = []
     for one in seen.detections:
         sides = one.faces.boxes[:, 2:] - one.faces.boxes[:, :2]
         sizes = np.sqrt(np.maximum(sides.prod(1), 1))
-        found += list(zip(np.rint(2 * np.log2(sizes)).astype(int).tolist(),
-                          one.faces.scores.tolist(), strict=True))  # fmt: skip
+        counts = one.faces.scores * np.where(sizes <= largest, 1.0, _TOO_LARGE)
+        steps = np.rint(2 * np.log2(sizes)).astype(int)
+        found += list(zip(steps.tolist(), counts.tolist(), strict=True))
     return found
 
 
