@@ -123,6 +123,6 @@ def turned(planes: Sequence[Plane], turns: int) -> Planes:
     """Planes turned counter-clockwise by so many quarters."""
     made: list[Plane] = []
     for plane in planes:
-        lying: Plane = plane if turns % 4 == 0 else np.rot90(plane, turns)  # type: ignore[assignment]
+        lying: Plane = plane if turns % 4 == 0 else np.rot90(plane, turns)
         made.append(lying)
     return tuple(made)
