@@ -10,10 +10,12 @@ from conformance import (
     clock_cases,
     codec_cases,
     copy_cases,
+    encoding_cases,
     face_cases,
     field_cases,
     format_cases,
     header_cases,
+    layout_cases,
     recorder_cases,
     stream_cases,
     time_cases,
@@ -33,8 +35,10 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Carried along": carried_cases.CASES,
     "Faces": face_cases.CASES,
     "Copied": copy_cases.CASES,
+    "Encoded for others": encoding_cases.CASES,
     "Headers that change": header_cases.CASES,
     "Packets that are no pictures": field_cases.CASES,
     "Recorders": recorder_cases.CASES,
+    "In other programs' hands": layout_cases.CASES,
 }
 CASES: Sequence[Case] = [case for cases in GROUPS.values() for case in cases]

@@ -15,11 +15,11 @@ from facepipe._system.files import is_image
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Frame, Part, Span, Track, VideoInfo
 from facepipe.errors import InputError, UsageError
+from facepipe.pipeline.encoding import encode_settings
 from facepipe.pipeline.passes import Event
 from facepipe.pipeline.preflight import (
     Plan,
     check_output,
-    encode_settings,
     plan_run,
     translated_errors,
 )
@@ -30,6 +30,7 @@ from facepipe.presentation.moments import telling_tracks
 from facepipe.presentation.planes import Kind, Planes, on_grid, planes_as, turned
 from facepipe.presentation.sheet import label_image
 from facepipe.video import check_target, decode, encode, mux, probe
+from facepipe.video.encoders.purposes import for_purpose
 
 Style = Literal["side", "wipe", "flicker"]
 #: Seconds in which the line of a wipe goes across and back, and in which each video is shown.
@@ -155,7 +156,9 @@ def _write(
     made = replace(
         info, width=whole[0], height=whole[1], forms=(), closed_gops=(), header_size=None
     )
-    encoder, _ = encode_settings(settings.output, made, target)
+    encoder, _ = encode_settings(
+        for_purpose(settings.output, made, target), made, target, span.stop
+    )
     fits = check_target(Path(info.path), info, target, settings=encoder, allow_loss=True)
     total = sum(span.start <= pts < span.stop for pts in info.pts)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from statistics import median_low
@@ -17,6 +17,15 @@ StreamT = TypeVar("StreamT", bound=Stream)
 
 #: Frames per second of a bare stream whose header gives no rate.
 USUAL_RATE = Fraction(25)
+#: Rates that videos have; where times are rounded to ticks, the first one that they fit is meant.
+_RATES = (
+    *(Fraction(rate) for rate in (25, 30, 50, 60, 24, 15, 12, 10, 20, 48, 100, 120)),
+    *(Fraction(rate * 1000, 1001) for rate in (30, 60, 24, 15, 120, 48)),
+)
+#: Ticks no longer than this were not rounded to, where so many frames lie equally far apart.
+_FINE_TICK, _ENOUGH = Fraction(1, 10000), 8
+#: Share of the frames that may be missing at a constant rate.
+_MOST_MISSING = Fraction(1, 10)
 
 
 def with_times(packets: Iterator[Packet[StreamT]]) -> Iterator[Packet[StreamT]]:
@@ -44,11 +53,46 @@ def rate_of(stream: Stream) -> Fraction:
     return Fraction(rate) if rate else USUAL_RATE
 
 
-def decode_times(pts: Sequence[int], earliest: int | None = None) -> list[int]:
+def constant_rate(pts: Sequence[int], time_base: Fraction) -> tuple[Fraction, bool] | None:
+    """Frames per second of frames at a constant rate, and whether no frame of it is missing.
+
+    `pts` are sorted, and may be rounded to ticks, up or down. None: the rate varies, more than a
+    tenth of the frames are missing, or there are fewer than two.
+    """
+    steps = [after - time for time, after in pairwise(pts)]
+    usual = median_low(steps) if steps else 0
+    if usual <= 0 or max(steps) > usual * len(steps):
+        return None
+    count = sum(round(step / usual) for step in steps)
+    if count - len(steps) > len(steps) * _MOST_MISSING:
+        return None
+    mean = count / ((pts[-1] - pts[0]) * time_base)
+    is_exact = time_base <= _FINE_TICK and len(steps) >= _ENOUGH and set(steps) == {usual}
+    rates = (mean,) if is_exact else (*_RATES, mean.limit_denominator(1001), mean)
+    fitting = (rate for rate in rates if _last_number(pts, rate * time_base) == count)
+    rate = next(fitting, None)
+    return None if rate is None else (rate, count == len(steps))
+
+
+def _last_number(pts: Sequence[int], rate: Fraction) -> int | None:
+    """The last frame's number at a rate, of frames per tick; None where a frame is a tick off."""
+    above, below = rate.numerator, rate.denominator
+    last = -1
+    for time in pts:
+        scaled = (time - pts[0]) * above
+        number = (2 * scaled + below) // (2 * below)
+        if number <= last or abs(scaled - number * below) >= above:
+            return None
+        last = number
+    return last
+
+
+def decode_times(pts: Sequence[int], keyframes: Collection[int] = ()) -> list[int]:
     """One dts for each packet, given pts in decoding order: rising, and never above its pts.
 
-    Frames that are shown in another order are decoded ahead of the first pts. Where that would be
-    before `earliest`, the first ones follow each other faster.
+    Frames that are shown in another order are decoded ahead of the first pts: at least as far as
+    any of the `keyframes`, which are pts, is decoded ahead of its own. Edit lists of MP4 tell the
+    first lead alone, and players that seek by decoding times take it for that of every keyframe.
     """
     if not pts:
         return []
@@ -59,20 +103,11 @@ def decode_times(pts: Sequence[int], earliest: int | None = None) -> list[int]:
     times = lead + shown[: len(shown) - delay]
     for at in range(len(times) - 2, -1, -1):  # equal pts would make equal dts
         times[at] = min(times[at], times[at + 1] - 1)
-    return times if earliest is None or times[0] >= earliest else _squeezed(times, pts, earliest)
-
-
-def _squeezed(times: list[int], pts: Sequence[int], earliest: int) -> list[int]:
-    """The same, but none before `earliest`, if there are ticks enough up to the first pts."""
-    count = bisect_right(times, earliest)
-    while count < len(times) and times[count] - earliest < count:
-        count += 1
-    end = times[count] if count < len(times) else earliest + count
-    step = max((end - earliest) / count, 1)
-    times = [round(end - step * (count - at)) for at in range(count)] + times[count:]
-    for at in range(len(times) - 1, -1, -1):
-        after = times[at + 1] - 1 if at + 1 < len(times) else pts[at]
-        times[at] = min(times[at], pts[at], after)
+    needed = max((time - times[at] for at, time in enumerate(pts) if time in keyframes), default=0)
+    if delay and needed > pts[0] - times[0]:
+        begin = pts[0] - needed
+        longer = (times[delay] if delay < len(times) else shown[0]) - begin
+        times[:delay] = [begin + longer * at // delay for at in range(delay)]
     return times
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from facepipe.batch.runner import open_ledger
 from facepipe.batch.session import BatchSettings
-from facepipe.configs.settings import Settings
+from facepipe.configs.settings import Settings, load_settings
 from facepipe.errors import InputError, OutputError
 
 
@@ -37,3 +37,27 @@ def test_one_batch_at_a_time(tmp_path: Path) -> None:
         opened(tmp_path / "a.jpg", tmp_path / "out", stack)
         with ExitStack() as other, pytest.raises(OutputError, match="another batch of facepipe"):
             opened(tmp_path / "a.jpg", tmp_path / "out", other)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "suffixes"),
+    [
+        (None, {".mp4", ".mkv", ".jpg"}),
+        ("web", {".mp4", ".jpg"}),
+        ("edit", {".mov", ".jpg"}),
+    ],
+)
+def test_videos_are_named_by_what_they_are_for(
+    purpose: str | None, suffixes: set[str], tmp_path: Path
+) -> None:
+    names = ("a.mp4", "b.mkv", "c.jpg")
+    (tmp_path / "in").mkdir()
+    for name in names:
+        (tmp_path / "in" / name).write_bytes(b"x")
+    settings = load_settings(overrides={"output.purpose": purpose})
+    with ExitStack() as stack:
+        folder = tmp_path / "out"
+        ledger = open_ledger([str(tmp_path / "in")], folder, settings, BatchSettings(), stack)
+        rows = [*ledger.waiting("video"), *ledger.waiting("image")]
+        assert {Path(row.place).suffix for row in rows} == suffixes
+        assert {Path(row.place).stem for row in rows} == {"a", "b", "c"}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-_FRAGMENT = b"moof"
+_FRAGMENT, _SEGMENT_INDEX = b"moof", b"sidx"
 _FIRST = (b"ftyp", b"wide", b"free", b"skip", b"pnot", b"mdat")
 _INDEX = b"moov"
 _MOST = 10_000  # boxes that are looked at on one level
@@ -50,6 +50,12 @@ def lacks_index(path: Path) -> bool:
 def is_fragmented(file: BinaryIO, size: int) -> bool:
     """Whether an mp4 or mov of `size` bytes has its index in fragments. OSError as the disk."""
     return any(box.kind == _FRAGMENT for box in outermost(file, size))
+
+
+def has_segment_index(file: BinaryIO, size: int) -> bool:
+    """Whether the fragments of a file of `size` bytes are listed in it. OSError as the disk."""
+    kinds = [box.kind for box in outermost(file, size)]
+    return _SEGMENT_INDEX in kinds and _FRAGMENT in kinds
 
 
 def outermost(file: BinaryIO, size: int) -> Iterator[Box]:
