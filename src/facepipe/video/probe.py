@@ -23,6 +23,7 @@ from facepipe.video.clock_scan import ClockScan
 from facepipe.video.conform import tags_of
 from facepipe.video.containers import MATROSKA, MOV, is_indexed, is_timed_as_decoded
 from facepipe.video.damage import merged
+from facepipe.video.demuxers import TICK_A_FRAME
 from facepipe.video.form_scan import FormScan
 from facepipe.video.frame_packets import FramePackets
 from facepipe.video.gaps import Layout
@@ -340,6 +341,8 @@ def _missing_at_end(
     step = usual_duration(times)
     begin = times[-1] + step
     missing = _stated_packets(container, video) - packets
+    if container.format.name in TICK_A_FRAME:
+        missing = min(missing, video.frames - 1 - times[-1])
     if missing > 0:
         end = (video.start_time or 0) + (video.duration or 0) - step
         return [Damage(begin, max(end, begin + (missing - 1) * step), missing, "are cut off")]

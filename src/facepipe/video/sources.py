@@ -140,6 +140,8 @@ def _opened(
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": readable(),
+        # A transport stream may list streams that begin later, in a recording that was joined on.
+        "scan_all_pmts": "1",
     }
     try:
         opened: InputContainer = av.open(

@@ -78,6 +78,18 @@ def test_a_cut_file_is_told_of_and_its_whole_frames_decode(tmp_path: Path) -> No
     assert [f.pts for f in decode(info, whole(info))] == list(info.pts)
 
 
+def test_a_frame_that_avi_leaves_out_is_no_damage(tmp_path: Path) -> None:
+    """FFmpeg leaves out the second frame of most, so that the clock stays that of the sound."""
+    base = Fraction(1, 25)
+    path = synthetic.video(
+        tmp_path / "a.avi", codec="mpeg4", pts=[0, 2, 3, 4, 7, *range(8, 40)], time_base=base
+    )
+    info = probe(path)
+    assert (info.damage, len(info.pts), info.pts[:5]) == ((), 37, (0, 2, 3, 4, 7))
+    cut = probe(synthetic.truncated(tmp_path / "cut.avi", path, 0.6))
+    assert [one.what for one in cut.damage][-1] == "are cut off"
+
+
 def test_what_is_no_video_is_refused_in_one_sentence(tmp_path: Path) -> None:
     empty = tmp_path / "empty.mp4"
     empty.touch()
