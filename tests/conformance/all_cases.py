@@ -14,6 +14,7 @@ from conformance import (
     field_cases,
     format_cases,
     header_cases,
+    order_cases,
     recorder_cases,
     stream_cases,
     time_cases,
@@ -35,6 +36,7 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Copied": copy_cases.CASES,
     "Headers that change": header_cases.CASES,
     "Packets that are no pictures": field_cases.CASES,
+    "Order": order_cases.CASES,
     "Recorders": recorder_cases.CASES,
 }
 CASES: Sequence[Case] = [case for cases in GROUPS.values() for case in cases]

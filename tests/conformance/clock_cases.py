@@ -79,6 +79,8 @@ CASES = [
     _anew("three joined ts of different lengths", ".ts", _at(3), _at(1, 10), _at(0.2, 30)),
     _anew("joined ts without sound", ".ts", _silent(2), _silent(2), target=".mp4"),
     _anew("joined ts, sound from the second on", ".ts", _silent(2), _at(2), target=".mp4"),
+    _anew("joined ts, sound from the second on, to mkv", ".ts", _silent(2), _at(2), target=".mkv",
+          settings=DEFAULT),
     _anew("joined ts, sound in the first alone", ".ts", _at(2), _silent(2)),
     _anew("clock an hour back in ts", ".ts", _at(36000), _at(32400), target=".mp4"),
     _anew("clock an hour ahead in ts", ".ts", _at(32400), _at(36000)),

@@ -28,6 +28,7 @@ from facepipe.video.form_scan import FormScan
 from facepipe.video.frame_packets import FramePackets
 from facepipe.video.gaps import Layout
 from facepipe.video.headers import HeaderScan
+from facepipe.video.order_scan import OrderScan
 from facepipe.video.pixel_formats import pixel_format
 from facepipe.video.pyav.chroma import chroma_location
 from facepipe.video.scan import CodingScan, FirstFrameScan, TimingScan, is_shown
@@ -115,6 +116,7 @@ class SourceScan:
         self._described: tuple[str | None, str | None] | None = None
         self._layout = Layout()
         self._frames: FramePackets[Stream] = FramePackets(self._video)
+        self._order = OrderScan(self._video, most_pixels)
 
     @property
     def video_index(self) -> int:
@@ -147,6 +149,7 @@ class SourceScan:
             return
         self._layout.add(packet.pos, packet.size, packet.pts)
         self._first.feed(packet)
+        self._order.feed(packet)
         for whole in self._frames.feed(packet):
             self._feed_frame(whole)
 
@@ -205,7 +208,13 @@ class SourceScan:
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
-            warnings=(*self._origin(), *self._choice(), *describe_clock(clock), *timing.warnings()),
+            warnings=(
+                *self._origin(),
+                *self._choice(),
+                *describe_clock(clock),
+                *self._order.warnings(),
+                *timing.warnings(),
+            ),
             chroma_location=chroma,
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
@@ -217,15 +226,20 @@ class SourceScan:
             other_sequences=coding.other_sequences(),
             user_data=coding.user_data(),
             has_second_view=coding.has_second_view(),
+            timed_as_decoded=self._is_timed_as_decoded(),
         )
 
     def _groups(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
         """The pts of the keyframes, and the closed groups of pictures."""
         # Packets that are timed as they are decoded do not say which frames a group shows. Nor is a
         # keyframe's time right that shows frames from before it.
-        if is_timed_as_decoded(self._container.format.name, self._coding.codec):
+        if self._is_timed_as_decoded():
             return self._coding.random_access_pts(), ()
         return self._timing.keyframe_pts(), self._coding.closed_gops()
+
+    def _is_timed_as_decoded(self) -> bool:
+        always = is_timed_as_decoded(self._container.format.name, self._coding.codec)
+        return always or self._order.is_timed_as_decoded
 
     def _shape(self) -> tuple[int, int, int, tuple[int, int, int, int]]:
         """Width, height, rotation and tags of the first frame; by the header if none decodes."""
@@ -342,7 +356,7 @@ def _missing_at_end(
     begin = times[-1] + step
     missing = _stated_packets(container, video) - packets
     if container.format.name in TICK_A_FRAME:
-        missing = min(missing, video.frames - 1 - times[-1])
+        missing = min(missing, (video.frames - 1 - times[-1]) // step)
     if missing > 0:
         end = (video.start_time or 0) + (video.duration or 0) - step
         return [Damage(begin, max(end, begin + (missing - 1) * step), missing, "are cut off")]

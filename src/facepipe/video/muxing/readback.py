@@ -72,6 +72,11 @@ def count_back(
 
 
 def _check_counts(target: Path, expected: Sequence[Written], found: Sequence[Written]) -> None:
+    if len(found) > len(expected):
+        raise MediaError(
+            f"{target.name} was not written right: it has {len(found)} streams, "
+            f"{len(expected)} were written"
+        )
     there = [*found, *(Written() for _ in expected)]
     for number, (given, read) in enumerate(zip(expected, there, strict=False)):
         # Some containers cut PCM anew, and some give each packet a head of its own.

@@ -96,7 +96,8 @@ def add_streams(out: OutputContainer, opened: InputContainer, job: MuxJob) -> Ta
     converters: dict[int, SubtitleConverter] = {}
     delays: dict[int, Fraction] = {}
     if job.window is None:
-        delays = encoder_delays(job.video.source, opened, container, job.earlier)
+        clock = job.video.info.clock
+        delays = encoder_delays(job.video.source, opened, container, clock, job.earlier)
     for stream in opened.streams:
         if stream.index == job.video.info.stream_index:
             assert isinstance(stream, av.VideoStream)
