@@ -212,7 +212,7 @@ class SourceScan:
                 *self._origin(),
                 *self._choice(),
                 *describe_clock(clock),
-                *self._order.warnings(),
+                *(() if self._is_usually_timed_so() else self._order.warnings()),
                 *timing.warnings(),
             ),
             chroma_location=chroma,
@@ -237,9 +237,11 @@ class SourceScan:
             return self._coding.random_access_pts(), ()
         return self._timing.keyframe_pts(), self._coding.closed_gops()
 
+    def _is_usually_timed_so(self) -> bool:
+        return is_timed_as_decoded(self._container.format.name, self._coding.codec)
+
     def _is_timed_as_decoded(self) -> bool:
-        always = is_timed_as_decoded(self._container.format.name, self._coding.codec)
-        return always or self._order.is_timed_as_decoded
+        return self._is_usually_timed_so() or self._order.is_timed_as_decoded
 
     def _shape(self) -> tuple[int, int, int, tuple[int, int, int, int]]:
         """Width, height, rotation and tags of the first frame; by the header if none decodes."""

@@ -31,6 +31,7 @@ from facepipe.video.compatibility.trial import TrialMux, TrialMuxer, holdings_at
 from facepipe.video.containers import HOMELESS, SUGGESTED, Container, container_of
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.handover import can_go_on
+from facepipe.video.muxing.readback import first_audio
 from facepipe.video.muxing.subtitles import converted_to, loses_style
 from facepipe.video.pixel_formats import FULL_RANGE
 from facepipe.video.shape import aspect_at
@@ -328,11 +329,17 @@ class _Checker:
         """Streams that a container is known not to take."""
         found = []
         for stream in self._others:
-            written = is_written_by_muxer(stream) or converted_to(stream, container)
+            written = is_written_by_muxer(stream) or self._can_be_converted(stream, container)
             why = None if written else container.refusal(stream)
             if why is not None:
                 found.append(Incompatibility(_named(stream), why, stream=stream.index))
         return found
+
+    def _can_be_converted(self, stream: Stream, container: Container) -> bool:
+        """Whether a stream is converted for a container; audio that does not decode cannot be."""
+        if converted_to(stream, container) is None:
+            return False
+        return stream.type != "audio" or first_audio(self._source, stream.index) is not None
 
 
 def _indices(incompatibilities: Sequence[Incompatibility]) -> list[int]:

@@ -14,6 +14,7 @@ from facepipe.video.compatibility.properties import FileProperties, StreamProper
 from facepipe.video.containers import Container
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.languages import same_language
+from facepipe.video.muxing.sound import is_decoded
 from facepipe.video.muxing.subtitles import TEXT_CODECS
 from facepipe.video.pixel_formats import UNSPECIFIED, working_format
 from facepipe.video.shape import aspect_at
@@ -244,10 +245,11 @@ def _of_twin(
 
 
 def _same_codec(stream: StreamProperties, made: StreamProperties) -> bool:
-    """Whether a copy is of the same codec, or of the container's own codec of text subtitles."""
+    """Whether a copy is of the same codec, or of one that it is converted to on purpose."""
     subtitles = stream.codec in TEXT_CODECS and made.codec in TEXT_CODECS
     layers = {stream.codec, made.codec} <= {"mp2", "mp3"}  # one name in mp4, one decoder
-    return stream.codec == made.codec or subtitles or layers
+    decoded = stream.kind == "audio" and is_decoded(stream.codec, made.codec)
+    return stream.codec == made.codec or subtitles or layers or decoded
 
 
 def _of_stream(stream: StreamProperties, made: StreamProperties, *, first: bool) -> Iterator[str]:

@@ -22,7 +22,7 @@ from facepipe.video.muxing.copy import Copier, shifted_chapters
 from facepipe.video.muxing.extra_boxes import extra_boxes
 from facepipe.video.muxing.joints import check_joints
 from facepipe.video.muxing.options import is_copied, merged_metadata, muxer_options
-from facepipe.video.muxing.readback import Written, check_audio, count_back
+from facepipe.video.muxing.readback import Written, check_audio, count_back, silent
 from facepipe.video.muxing.subtitles import converted_to
 from facepipe.video.muxing.target_streams import MuxJob, add_streams
 from facepipe.video.pyav.mpegts import transport_of
@@ -87,7 +87,9 @@ def write_head(
     video = VideoPackets([part], source, info)
     job = MuxJob(video, container_of(target), leave_out, max_packets=max_packets)
     given, main = _write(job, video.times(), target)
-    count_back(target, target, given, main)
+    indices, _ = count_back(target, target, given, main)
+    for _ in silent(target, list(zip(indices, given, strict=False)), info, max_packets):
+        raise MediaError("its audio does not decode when it is read back")
 
 
 def _check_streams(

@@ -37,7 +37,8 @@ def encoder_delays(
 ) -> dict[int, Fraction]:
     """Seconds before zero at which audio streams begin, by index; those to be written there.
 
-    `earlier` are seconds by which all times of the target are earlier than the source's, by `clock`.
+    `earlier` are seconds by which all times of the target are earlier than those of the source by
+    `clock`.
     """
     if not container.codec_delay or MATROSKA.matches(opened.format.name):
         return {}

@@ -26,6 +26,7 @@ from facepipe.video.muxing.options import (
     tag_colour,
 )
 from facepipe.video.muxing.priming import encoder_delays, with_encoder_delay
+from facepipe.video.muxing.sound import SoundDecoder
 from facepipe.video.muxing.subtitles import SubtitleConverter, converted_to
 from facepipe.video.pixel_formats import side_data
 from facepipe.video.pyav.alpha import has_alpha_mode
@@ -63,13 +64,13 @@ class TargetStreams:
     """The streams of a target that is not started yet.
 
     `original` is the source's video. `copies` are (target, source) by the source's index,
-    `converters` those of its text subtitles that become another codec.
+    `converters` those of its text subtitles and audio that become another codec.
     """
 
     video: av.VideoStream
     original: av.VideoStream
     copies: dict[int, tuple[Stream, Stream]]
-    converters: dict[int, SubtitleConverter]
+    converters: dict[int, SubtitleConverter | SoundDecoder]
 
     @property
     def tracks(self) -> list[int | None]:
@@ -93,7 +94,7 @@ def add_streams(out: OutputContainer, opened: InputContainer, job: MuxJob) -> Ta
     container = job.container
     video: av.VideoStream | None = None
     copies: dict[int, tuple[Stream, Stream]] = {}
-    converters: dict[int, SubtitleConverter] = {}
+    converters: dict[int, SubtitleConverter | SoundDecoder] = {}
     delays: dict[int, Fraction] = {}
     if job.window is None:
         clock = job.video.info.clock
@@ -109,7 +110,8 @@ def add_streams(out: OutputContainer, opened: InputContainer, job: MuxJob) -> Ta
         else:
             codec = converted_to(stream, container)
             if codec is not None:
-                converters[stream.index] = SubtitleConverter(out, stream, codec)
+                convert = SoundDecoder if stream.type == "audio" else SubtitleConverter
+                converters[stream.index] = convert(out, stream, codec)
                 copy: Stream = converters[stream.index].stream
             else:
                 copy = _add_copy(out, stream, container, delays.get(stream.index))
