@@ -22,7 +22,7 @@ from facepipe.errors import FacepipeError, InputError, MediaError, OutputError
 from facepipe.video.demuxers import UNTIMED, readable
 from facepipe.video.pyav.flv import inner_headers
 from facepipe.video.pyav.isobmff import is_fragmented as fragments
-from facepipe.video.pyav.isobmff import lacks_index
+from facepipe.video.pyav.isobmff import lacks_index, ticks_of_indexes
 from facepipe.video.pyav.texts import TEXTS
 from facepipe.video.source_cache import CachedFile, cached_file
 from facepipe.video.streams import is_cover
@@ -103,6 +103,22 @@ def is_fragmented(path: Path) -> bool:
     """Whether the index of a source, an mp4 or mov, is in fragments. Errors: InputError."""
     with _bytes_of(path) as file:
         return fragments(file, path.stat().st_size)
+
+
+def joined_files(path: Path, *, fragmented: bool) -> tuple[str, ...]:
+    """A warning where several files stand behind each other in a source, an mp4 or mov.
+
+    Fragments of further ones are read, by the index of the first. Errors: InputError.
+    """
+    with _bytes_of(path) as file:
+        ticks = ticks_of_indexes(file, path.stat().st_size)
+    if len(ticks) < 2 or (fragmented and all(own == ticks[0] for own in ticks)):
+        return ()
+    which = "two files were" if len(ticks) == 2 else f"{len(ticks)} files were"
+    what = "what follows the first has times of another scale, so that it plays at a wrong rate"
+    if not fragmented:
+        what = "only the first is read; give the others as files of their own"
+    return (f"{which} put one behind the other in it: {what}",)
 
 
 @contextmanager

@@ -34,6 +34,9 @@ from facepipe.video.pyav.header_data import header_boxes, of_one_view, scaled, w
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.streams import codec_name, is_cover
 
+#: In files of that suffix FFmpeg's muxer gives the table of the program this PID, as discs have it.
+_BLU_RAY, _BLU_RAY_TABLE = ".m2ts", 0x100
+
 
 @dataclass(frozen=True)
 class MuxJob:
@@ -205,7 +208,9 @@ def _has_alpha(packets: VideoPackets, original: av.VideoStream) -> bool:
 
 def _keep_id(copy: Stream, stream: Stream, container: Container) -> None:
     if container.program_ids and container.matches(stream.container.format.name):
-        copy.id = stream.id
+        is_blu_ray = copy.container.name.lower().endswith(_BLU_RAY)
+        if not is_blu_ray or stream.id != _BLU_RAY_TABLE:
+            copy.id = stream.id
 
 
 def _attach_cover(out: OutputContainer, source: Path, stream: Stream) -> None:

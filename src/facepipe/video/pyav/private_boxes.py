@@ -12,6 +12,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import BinaryIO, NamedTuple
 
 from facepipe.video.pyav.isobmff import (
@@ -103,7 +104,7 @@ def private_boxes(file: BinaryIO) -> PrivateBoxes:
         return PrivateBoxes(top, uuids=uuids)
     file.seek(moov.begin)
     index = file.read(moov.end - moov.begin)
-    return replace(_within(index, size), top=top, uuids=uuids)
+    return replace(_within(index, moov.header, size), top=top, uuids=uuids)
 
 
 def _is_private(file: BinaryIO, box: Box) -> bool:
@@ -139,9 +140,9 @@ class _Track(NamedTuple):
     entry: tuple[bytes, ...]
 
 
-def _within(index: bytes, size: int) -> PrivateBoxes:
-    """The private boxes of an index."""
-    inner = list(boxes_in(index, 8, len(index)))
+def _within(index: bytes, header: int, size: int) -> PrivateBoxes:
+    """The private boxes of an index, whose own header has so many bytes."""
+    inner = list(boxes_in(index, header, len(index)))
     tracks = _tracks(index, inner)
     own = _unknown(index, inner, _KNOWN_MOOV)
     listed = {one: _listed(one, size) for one in own if one[4:8] == PLACES}
@@ -232,6 +233,15 @@ def without_views(boxes: PrivateBoxes, video: int) -> PrivateBoxes:
     """The boxes where the track `video` has one view only."""
     entry = tuple(one for one in boxes.entries.get(video, ()) if one[4:8] not in VIEWS)
     return replace(boxes, entries={**boxes.entries, video: entry})
+
+
+def crops_nothing(box: bytes, size: tuple[int, int]) -> bool:
+    """Whether a box says a crop that leaves all of frames of that size (width, height)."""
+    if box[4:8] != _CROP or len(box) != _CROP_SIZE:
+        return False
+    numbers = struct.unpack(">8i", box[8:])
+    pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
+    return all(below for _, below in pairs) and [Fraction(*pair) for pair in pairs] == [*size, 0, 0]
 
 
 def with_larger_crop(box: bytes, scale: int) -> bytes:
