@@ -17,6 +17,7 @@ from facepipe.video.muxing.languages import same_language
 from facepipe.video.muxing.sound import is_decoded
 from facepipe.video.muxing.subtitles import TEXT_CODECS
 from facepipe.video.pixel_formats import UNSPECIFIED, working_format
+from facepipe.video.pyav.private_boxes import is_makers_own
 from facepipe.video.shape import aspect_at
 from facepipe.video.user_data import without_place
 
@@ -41,7 +42,8 @@ class Incompatibility:
     `what` names it ("stream 2 (subtitle, hdmv_pgs_subtitle)"), `why` says the cause, `instead` what
     would keep it: suffixes of containers, or options; empty where nothing does. `stream` is the
     index of the stream that is left out, None: no whole stream is lost. `part_of` names what it is
-    a part of, and is lost with.
+    a part of, and is lost with. `is_minor`: a maker's own data, which no other program reads; it is
+    reported, and does not stop a run.
     """
 
     what: str
@@ -49,11 +51,12 @@ class Incompatibility:
     instead: tuple[str, ...] = ()
     stream: int | None = None
     part_of: str | None = None
+    is_minor: bool = False
 
     @property
     def avoidable(self) -> bool:
-        """Whether something would keep it: only then the user is asked."""
-        return bool(self.instead)
+        """Whether something would keep it: only then the user is asked, unless it is minor."""
+        return bool(self.instead) and not self.is_minor
 
 
 def describe(incompatibilities: Sequence[Incompatibility]) -> tuple[str, ...]:
@@ -102,7 +105,7 @@ def differences(
         yield Incompatibility(f"the pixel aspect ratio {before.aspect}", why)
     yield from _of_colour(before, after, why)
     for name in sorted(before.carried - after.carried):
-        yield Incompatibility(name, why)
+        yield Incompatibility(name, why, is_minor=is_makers_own(name))
     if before.interlaced and not after.interlaced:
         yield Incompatibility("the interlacing flags of its frames", why)
     for what in _of_stream(before.video, after.video, first=True):

@@ -54,6 +54,8 @@ _UUIDS = {
     _SPHERICAL: SPHERE,
     bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "the XMP data",
 }
+#: What names of them begin with that only the maker's own programs read, and what tells a place.
+_BOX, _BEHIND, _PLACE = "the box ", "what lies behind its last box", "gps"
 _PIXELS = re.compile(rb"(GSpherical:\w*Pixels>\s*)(\d+)")
 
 
@@ -83,7 +85,7 @@ class PrivateBoxes:
     def names(self) -> frozenset[str]:
         """What they are called, as messages do."""
         found = {
-            _called(box.kind, uuid) if box.header else "what lies behind its last box"
+            _called(box.kind, uuid) if box.header else _BEHIND
             for box, uuid in zip(self.top, self.uuids, strict=True)
         }
         found |= {_named(one, "moov") for one in self.moov}
@@ -259,5 +261,13 @@ def _named(box: bytes, place: str) -> str:
 
 def _called(kind: bytes, uuid: bytes, place: str = "") -> str:
     if kind != b"uuid":
-        return f"the box {place}{kind.decode('latin-1').strip()}"
-    return _UUIDS.get(uuid, f"the box {place}uuid {uuid[:4].hex()}")
+        return f"{_BOX}{place}{kind.decode('latin-1').strip()}"
+    return _UUIDS.get(uuid, f"{_BOX}{place}uuid {uuid[:4].hex()}")
+
+
+def is_makers_own(name: str) -> bool:
+    """Whether something that `PrivateBoxes.names` calls so is read by the maker's programs alone.
+
+    Tables of places are not: they say where a video was made.
+    """
+    return name == _BEHIND or (name.startswith(_BOX) and _PLACE not in name.lower())
