@@ -109,7 +109,7 @@ class SourceScan:
         self._header_size = (context.width, context.height)
         self._packets: Counter[int] = Counter()  # by the stream's index
         self._headers = {
-            stream.index: HeaderScan(header_of(stream))
+            stream.index: HeaderScan(header_of(stream), codec_name(stream))
             for stream in self._streams
             if stream.index != self._video.index
         }
