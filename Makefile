@@ -42,14 +42,17 @@ test: $(VENV)/.test
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadgroup
 
 # The quicker tests with the lowest and with the newest versions that pyproject.toml allows, each in
-# an environment made anew. PyTorch is the one of constraints.txt, which says how to have it small.
+# an environment made anew. PyTorch is the one of constraints.txt, which says how to have it small;
+# so what PyTorch alone does is tested by `make test`.
 test-oldest: PINS := --constraint constraints-oldest.txt
 test-oldest test-newest: test-%:
 	$(PYTHON) -m venv --clear .venv-$*
 	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $$(grep ^torch== constraints.txt)
 	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $(PINS) --editable '.[demo,test]'
 	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps stlpips-pytorch
-	.venv-$*/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup tests/unit tests/integration/test_cli.py
+	.venv-$*/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup \
+		--ignore tests/unit/training --ignore tests/unit/models/test_networks.py \
+		tests/unit tests/integration/test_cli.py
 
 # Every test, the long ones too; none may be skipped, and the coverage is measured.
 proof: $(VENV)/.proof

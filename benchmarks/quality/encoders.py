@@ -22,7 +22,7 @@ import numpy as np
 from facepipe.configs.settings import load_settings
 from facepipe.datatypes import Frame, Plane, Span, VideoInfo
 from facepipe.errors import UsageError
-from facepipe.pipeline.preflight import ENCODER_THREADS
+from facepipe.pipeline.encoding import ENCODER_THREADS
 from facepipe.video import EncodeSettings, check_encoder, decode, encode, probe
 from facepipe.video.encoders.quality import encoder_options_of
 

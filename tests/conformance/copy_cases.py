@@ -119,6 +119,15 @@ def _joined(name: str, make: Make, suffix: str, target: str | None = None) -> Ca
     )
 
 
+def visited(name: str, suffix: str) -> Case:
+    """A video whose header says 12000/1001 frames per second, with faces in its middle."""
+    options = {"g": "10", "crf": "14"}
+    make = _visited(time_base=Fraction(1001, 12000), options=options)
+    return Case(
+        name, make, suffix, None, DEFAULT, faces=True, copied="some", shows=("stated rate",)
+    )
+
+
 _MUTE: dict[str, Any] = {"audio": 0}
 CASES = [
     *_whole(),

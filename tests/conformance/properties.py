@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from conformance.encoding_properties import ENCODING
 from conformance.readings import (
     UNKNOWN,
     begin_of,
@@ -381,4 +382,5 @@ PROPERTIES: Mapping[str, Property] = {
     "chapters": chapters,
     "attachments": attachments,
     "plays": plays,
+    **ENCODING,
 }

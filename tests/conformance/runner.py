@@ -118,7 +118,7 @@ def compare(
     except (LookupError, FFmpegError) as error:
         begun.end()
         return Row(case, "fail", f"the target cannot be read: {error}")
-    named = any(one.startswith("output.codec=") for one in case.settings)
+    named = any(one.startswith(("output.codec=", "output.purpose=")) for one in case.settings)
     terms = Terms(case.scale, case.loss, named)
     cells = {}
     for name, same in PROPERTIES.items():

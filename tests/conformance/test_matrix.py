@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def test_names_are_unique_and_properties_exist() -> None:
         ({"audio_start": 800}, {"streams", "sync"}),
         ({"chapters": True}, {"chapters"}),
         ({"pictures": lambda n: synthetic.picture(n ^ 1)}, {"pictures"}),
+        ({"options": {"qp": "0", "g": "250"}}, {"keyframes"}),
+        ({"options": {"qp": "0", "x264-params": "asm=0:force-cfr=1"}}, {"stated rate"}),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -74,6 +77,20 @@ def test_a_difference_is_seen(spoil: dict[str, object], told: set[str], tmp_path
     assert held(one, other, limits, "it is lost").cells[name].verdict == "limit"
     assert held(one, other, limits, "it is kept").cells[name].verdict == "fail"
     assert held(one, other, {}, "it is lost").cells[name].verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    "more", [{"profile": "high", "8x8dct": "1", "preset": "medium"}, {"level": "4"}]
+)
+def test_a_decoder_that_must_do_more_is_seen(more: dict[str, str], tmp_path: Path) -> None:
+    options = {"crf": "10", "profile": "main", "level": "1"}
+    one = synthetic.video(tmp_path / "one.mp4", frames=20, options=options)
+    other = synthetic.video(tmp_path / "other.mp4", frames=20, options=options | more)
+    said = [words for words in held(one, other).failures if words.startswith("profile")]
+    if "level" in more and shutil.which("ffprobe") is None:
+        pytest.skip("ffprobe is not installed")
+    assert said == ["profile: High instead of Main" if "profile" in more else
+                    "profile: level 40 instead of 10"]  # fmt: skip
 
 
 def test_tags_and_their_loss_are_seen(tmp_path: Path) -> None:

@@ -27,10 +27,11 @@ from facepipe.batch.report import BatchSummary, write_reports
 from facepipe.batch.session import FOLDER, MEMBERS, BatchSession, BatchSettings
 from facepipe.batch.sources import UNREAD, Item, Skipped, find_items
 from facepipe.batch.videos import VideoFeeder
-from facepipe.configs.settings import Settings
+from facepipe.configs.settings import Purpose, Settings
 from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.pipeline.checkpoint import settings_mark
 from facepipe.pipeline.preflight import check_restorer
+from facepipe.video.encoders.purposes import suffix_for
 from facepipe.workers.base import Executor
 
 _POLL_SECONDS = 0.2
@@ -76,7 +77,7 @@ def open_ledger(
     def new_items() -> Iterator[Item]:
         for found in find_items(sources, batch.limits, exclude=folder):
             if isinstance(found, Item):
-                yield _placed(found, folder, batch)
+                yield _placed(found, folder, batch, settings.output.purpose)
             else:
                 skipped.append(found)
 
@@ -115,11 +116,16 @@ def _locked_ledger(folder: Path, stack: ExitStack) -> tuple[Ledger, _Fresh]:
     return ledger, fresh
 
 
-def _placed(item: Item, folder: Path, batch: BatchSettings) -> Item:
+def _placed(item: Item, folder: Path, batch: BatchSettings, purpose: Purpose | None) -> Item:
     """The item with its place; members that are to be packed go to the batch's own folder.
 
-    Others go to a folder named as the archive is without its suffix.
+    Others go to a folder named as the archive is without its suffix. A video's place has a suffix
+    that suits its purpose.
     """
+    if item.kind == "video":
+        place = PurePosixPath(item.place)
+        suffix = suffix_for(purpose, place.suffix)
+        item = replace(item, place=str(place.with_suffix(suffix)))
     if item.member is None:
         return item
     if not batch.pack:

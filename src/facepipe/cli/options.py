@@ -7,6 +7,7 @@ from contextlib import suppress
 from enum import StrEnum
 from functools import wraps
 from inspect import Parameter, Signature, signature
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -123,6 +124,7 @@ def _option(field: FieldInfo, marker: Cli) -> Parameter:
         rich_help_panel=marker.panel,
     )
     name = marker.flag.partition("/")[0].strip("-").replace("-", "_")
+    name += "_" * iskeyword(name)
     return _keyword(name, Annotated[kind, option], None)
 
 

@@ -20,6 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Quality = Literal["visually-lossless", "archive", "small"]
 Speed = Literal["fast", "balanced", "slow"]
+Purpose = Literal["web", "edit", "archive", "device"]
 PROFILES = ("balanced", "fast", "thorough", "strict", "recall")
 
 #: Headings of the command line's help.
@@ -150,6 +151,11 @@ class OutputSettings(_Section):
         description="size of all frames where the video has several: the largest, the one shown "
         "longest, that of its first frame, or one in px; before --scale",
     )
+    purpose: Annotated[Purpose | None, Cli("--for", VIDEO, default="what the source is")] = Field(
+        None,
+        description="what it is for: H.264 in .mp4 for the web, ProRes in .mov to edit, FFV1 in "
+        ".mkv to archive, or the codec, profile and bit rate that play where the source does",
+    )
     codec: Annotated[str, Cli("--codec", VIDEO)] = Field(
         "auto",
         description="FFmpeg's name of an encoder; auto: the source's codec where it can be written",
@@ -166,6 +172,11 @@ class OutputSettings(_Section):
     )
     pix_fmt: Annotated[str | None, Cli("--pix-fmt", VIDEO, default="the source's")] = Field(
         None, description="pixel format"
+    )
+    keyframes: Annotated[
+        float | None, Cli("--keyframes", VIDEO, default="as in the source", metavar="SECONDS")
+    ] = Field(
+        None, ge=0, le=600, description="longest time between two keyframes; 0: each frame is one"
     )
     options: dict[str, str] = Field(default_factory=dict, description="further encoder options")
     copy_unchanged: Annotated[bool, Cli("--copy/--no-copy", VIDEO)] = Field(

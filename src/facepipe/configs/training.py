@@ -86,6 +86,11 @@ class TrainSettings(BaseModel):
     sheet_steps: int = Field(1000, gt=0)
     seed: int = 0
 
+    def check_workers(self, workers: int) -> None:
+        """Raise UsageError where a batch cannot be dealt out to so many workers evenly."""
+        if self.batch % workers:
+            raise UsageError(f"batch {self.batch} cannot be shared by {workers} workers evenly")
+
 
 def load_recipe(path: Path) -> TrainSettings:
     """Read the settings in a TOML recipe. Raises UsageError that names what is wrong with it."""

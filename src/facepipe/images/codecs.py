@@ -79,7 +79,7 @@ class Details:
     icc: bytes = b""
     blocks: tuple[Block, ...] = ()
     tables: tuple[tuple[int, ...], ...] = ()  # JPEG: of each component, 64 values, row by row
-    subsampling: int = 0  # JPEG: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0
+    subsampling: int = 0  # JPEG, AVIF: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0
     progressive: bool = False
     rgb: bool = False  # JPEG: R, G, B are stored as they are
     lossless: bool = False  # WebP

@@ -256,6 +256,9 @@ def riff_lost(chunks: Sequence[Block]) -> tuple[str, ...]:
     return tuple(f"the chunk {name.decode('latin1').strip()}" for name in sorted(names))
 
 
+_AV1_GRAY = 0x10  # in the third byte of the record: no chroma, as alpha is stored
+
+
 def nclx(source: bytes) -> tuple[int, int] | None:
     """Primaries and transfer (code points of H.273) of an AVIF or HEIC file; None: not given."""
     at = _nclx_at(source)
@@ -277,6 +280,20 @@ def heif_sizes(source: bytes) -> tuple[tuple[int, int], ...]:
             sizes.append(struct.unpack_from(">II", source, start + 8))
         start += 4
     return tuple(sizes)
+
+
+def avif_subsampling(source: bytes) -> int:
+    """How an AVIF stores chroma, by the codec's record in it: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0.
+
+    Of several images with chroma, such as tiles, the first counts; 0 where there is none.
+    """
+    start, stop = _meta(source)
+    while (start := source.find(b"av1C", start, stop - 7)) >= 0:
+        flags = source[start + 6]
+        if not flags & _AV1_GRAY:
+            return (flags >> 3 & 1) + (flags >> 2 & 1)
+        start += 4
+    return 0
 
 
 def heif_kind(source: bytes) -> Literal["avif", "heic"] | None:

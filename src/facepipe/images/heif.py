@@ -37,10 +37,18 @@ from facepipe.images.codecs import (
     vips_image,
     vips_pixels,
 )
-from facepipe.images.containers import EXIF_HEAD, heif_lost, heif_sizes, nclx, with_nclx
+from facepipe.images.containers import (
+    EXIF_HEAD,
+    avif_subsampling,
+    heif_lost,
+    heif_sizes,
+    nclx,
+    with_nclx,
+)
 
 AVIF_QUALITY = 90
 HEIC_QUALITY = 90
+_SAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 #: Of libaom, 0..9: at its usual 6 an image takes three times as long and is as large.
 _SPEED = 8
 #: Primaries and transfers that mean sRGB, or what is taken for it.
@@ -71,7 +79,7 @@ def read_avif(source: bytes, allow: Allow) -> Decoded:
 
 
 def write_avif(pixels: Pixels, details: Details) -> bytes:
-    """Encode an AVIF: lossy, with full chroma (4:4:4)."""
+    """Encode an AVIF: lossy, with as much chroma as the source has."""
     if details.bits > 8:
         return _write_deep_avif(pixels, details)
     target = io.BytesIO()
@@ -81,7 +89,7 @@ def write_avif(pixels: Pixels, details: Details) -> bytes:
             target,
             "AVIF",
             quality=AVIF_QUALITY,
-            subsampling="4:4:4",
+            subsampling=_SAMPLINGS[details.subsampling],
             speed=_SPEED,
             icc_profile=details.icc,
             exif=exif,
@@ -154,7 +162,14 @@ def _details(source: bytes, image: pyvips.Image) -> Details:
     refuse_hdr(codes[1] if codes else 0)
     given = blob("exif-data")
     exif, orientation = upright_exif(given)
-    details = Details(bits, exif, blob("xmp-data"), blob("icc-profile-data"), colours=codes)
+    details = Details(
+        bits,
+        exif,
+        blob("xmp-data"),
+        blob("icc-profile-data"),
+        colours=codes,
+        subsampling=avif_subsampling(source),
+    )
     return _with_companions(details, source, given, orientation)
 
 
@@ -198,7 +213,7 @@ def _write_deep_avif(pixels: Pixels, details: Details) -> bytes:
         Q=AVIF_QUALITY,
         bitdepth=details.bits,
         effort=9 - _SPEED,
-        subsample_mode="off",
+        subsample_mode="on" if details.subsampling == 2 else "off",
         keep=keep,
     )
     return encoded + details.behind

@@ -17,6 +17,7 @@ from facepipe.errors import InputError, OutOfMemoryError, OutputError, UsageErro
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
+from facepipe.pipeline.encoding import ENCODER_THREADS, encode_settings
 from facepipe.pipeline.selection import region_of
 from facepipe.pipeline.spans import longest_seconds, plan_spans
 from facepipe.video import (
@@ -24,18 +25,16 @@ from facepipe.video import (
     SmartRender,
     check_encoder,
     check_target,
-    output_pix_fmt,
     probe,
     smart_render_of,
 )
 from facepipe.video.containers import container_of
 from facepipe.video.damage import refuse_damage
-from facepipe.video.encoders.quality import encoder_options_of
-from facepipe.video.encoders.selection import choose_encoder, named_encoder
-from facepipe.video.encoders.selftest import require_usable
+from facepipe.video.encoders.purposes import for_purpose
 from facepipe.video.encoders.settings import find_encoder
 from facepipe.video.holdings import FIELD_ORDERS, HOLDINGS
-from facepipe.video.pixel_formats import pixel_format, working_format
+from facepipe.video.keyframes import with_groups_within
+from facepipe.video.pixel_formats import working_format
 from facepipe.video.probe import check_size
 from facepipe.video.shape import shaped
 from facepipe.video.sources import as_facepipe_error
@@ -47,8 +46,6 @@ from facepipe.workers.resources import (
     worker_bytes,
 )
 
-#: Threads of each encoder. Fixed, because x264's result depends on it and ours must not.
-ENCODER_THREADS = 2
 #: Bytes of a target's name: disks take 255, and its report's temporary name is longer.
 _LONGEST_NAME = 255 - len("..facepipe.partial.json")
 #: Length of a span from which on it is worth a note.
@@ -157,9 +154,12 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
     """The plan with the encoder, and with what the target's container cannot hold."""
     info, output = plan.info, settings.output
     container_of(target)  # refuses one that is not written, by the target's name
-    encode, notes = _encode_settings(output, info, target)
-    check_encoder(encode, info)
+    output = for_purpose(output, info, target)
     start, stop = plan.spans[0].start, plan.spans[-1].stop
+    if output.keyframes is not None:
+        info = with_groups_within(info, output.keyframes)
+    encode, notes = encode_settings(output, info, target, stop)
+    check_encoder(encode, info)
     places = tuple(pts for pts in info.places if start <= pts < stop)
     codec = find_encoder(encode.codec).canonical_name
     own_tags = container_of(target).holds_own_tags(codec)
@@ -307,39 +307,6 @@ def _window(info: VideoInfo, output: OutputSettings) -> tuple[int, int] | None:
     if output.end is not None:
         stop = min(stop, first + round(output.end / info.time_base))
     return start, stop
-
-
-def _encode_settings(
-    output: OutputSettings, info: VideoInfo, target: Path
-) -> tuple[EncodeSettings, list[str]]:
-    """How the video is encoded, and notes on where that differs from the source."""
-    if output.pix_fmt is not None:
-        _check_pix_fmt(output.pix_fmt)
-    named = output.codec != "auto"
-    if named:
-        require_usable(output.codec)
-        chosen = named_encoder(output.codec, info, output.pix_fmt, output.scale)
-    else:
-        asked = info if output.pix_fmt is None else replace(info, pix_fmt=output.pix_fmt)
-        chosen = choose_encoder(asked, target.suffix, output.scale)
-    options, notes = encoder_options_of(output, chosen.codec, chosen.options, named=named)
-    encode = EncodeSettings(
-        codec=chosen.codec,
-        options=options,
-        pix_fmt=output.pix_fmt,
-        threads=ENCODER_THREADS,
-        scale=output.scale,
-    )
-    pix_fmt, changed = output_pix_fmt(encode, info)
-    all_notes = (chosen.note, changed, *notes)
-    return replace(encode, pix_fmt=pix_fmt), [note for note in all_notes if note]
-
-
-def _check_pix_fmt(name: str) -> None:
-    try:
-        pixel_format(name)
-    except InputError as error:
-        raise UsageError(f"--pix-fmt {name}: {error}; use for instance yuv420p") from error
 
 
 def check_unchanged(source: Path, sha256: str) -> None:

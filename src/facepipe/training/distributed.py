@@ -15,8 +15,10 @@ def train_on_workers(settings: TrainSettings, *, workers: int, address: str | No
     `address` is that of the cluster; None starts one on this machine. With CUDA each worker has a
     GPU, else CPU cores. Paths in the recipe must be valid on every node. All workers together see
     the batches that one process would see, so a run may be resumed with another number of them.
-    Raises UsageError without Ray, WorkerError when the training fails.
+    Raises UsageError without Ray, or where a batch cannot be dealt out evenly, and WorkerError when
+    the training fails.
     """
+    settings.check_workers(workers)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     try:

@@ -81,8 +81,7 @@ class _Trainer:
 
     def __init__(self, settings: TrainSettings) -> None:
         self._rank, world = _rank_and_world()
-        if settings.batch % world:
-            raise UsageError(f"batch {settings.batch} cannot be shared by {world} workers evenly")
+        settings.check_workers(world)
         settings.out.mkdir(parents=True, exist_ok=True)
         if settings.threads:
             torch.set_num_threads(settings.threads)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 START = b"\x00\x00\x00\x01"
+_EMULATION = re.compile(rb"\x00\x00(?=[\x00-\x03])")
 START_CODE = re.compile(rb"\x00\x00\x01")
 _H264_SPS, _H264_PPS, _H264_EXTENSION = 7, 8, 20
 _H264_PARAMETER_SETS = (_H264_SPS, _H264_PPS, 13)
@@ -86,6 +87,11 @@ def is_sequence_set(codec: str, unit: bytes) -> bool:
     return nal_type(codec, unit) == (_H264_SPS if codec == "h264" else _HEVC_SPS)
 
 
+def with_emulation_prevention(data: bytes) -> bytes:
+    """The content of a NAL unit, with bytes in between so that no start code lies in it."""
+    return _EMULATION.sub(b"\x00\x00\x03", data)
+
+
 def in_annex_b(units: tuple[bytes, ...]) -> bytes:
     """NAL units after start codes."""
     return b"".join(START + unit for unit in units)
@@ -149,10 +155,15 @@ def _bypasses(bits: Bits) -> bool:
 
 
 class Bits:
-    """Reads the beginning of a NAL unit, its first `size` bytes; past its end it reads zeros."""
+    """Reads the beginning of a NAL unit, its first `size` bytes; past its end it reads zeros.
 
-    def __init__(self, data: bytes, size: int = _HEAD) -> None:
-        plain = data[:size].replace(b"\x00\x00\x03", b"\x00\x00")  # emulation prevention
+    `escaped`: it has emulation prevention, as all NAL units have, and AV1 has not.
+    """
+
+    def __init__(self, data: bytes, size: int = _HEAD, *, escaped: bool = True) -> None:
+        plain = data[:size]
+        if escaped:
+            plain = plain.replace(b"\x00\x00\x03", b"\x00\x00")
         self._bits = "".join(f"{byte:08b}" for byte in plain)
         self._at = 0
 
@@ -160,6 +171,10 @@ class Bits:
         taken = self._bits[self._at : self._at + count].ljust(count, "0")
         self._at += count
         return taken
+
+    def split(self) -> tuple[str, str]:
+        """The bits that were read, and those that are left."""
+        return self._bits[: self._at], self._bits[self._at :]
 
     def number(self, bits: int) -> int:
         """An unsigned number of so many bits."""

@@ -104,6 +104,9 @@ class Container:
     isobmff: bool = False
     #: Codecs of streams whose header may change on the way; of others the first one holds.
     header_changes: tuple[str, ...] = ()
+    #: Whether an index leads players to every keyframe. Without one they seek to a byte, and look
+    #: for a keyframe from there on.
+    has_index: bool = True
     #: Whether a stream has no header beside its packets.
     headers_in_packets: bool = False
     #: Options that the muxer always gets.
@@ -238,6 +241,7 @@ MPEGTS = Container(
     program_ids=True,
     header_changes=("aac", "h264", "hevc"),
     headers_in_packets=True,
+    has_index=False,
     options=(("mpegts_copyts", "1"),),
 )
 NUT = Container(

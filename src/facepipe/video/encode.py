@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -21,10 +21,14 @@ from facepipe.video.encoders.settings import (
     check_encoder,
     configure,
     encoder_options,
+    find_encoder,
     output_pix_fmt,
     part_container,
+    with_distance,
+    with_parameters,
 )
 from facepipe.video.fields import FieldMarks, without_delay
+from facepipe.video.keyframes import longest_distance, planned_keyframes
 from facepipe.video.pixel_formats import (
     BT709_MATRIX,
     LIMITED_RANGE,
@@ -39,6 +43,7 @@ from facepipe.video.pyav.scheduling import kept_scheduling
 from facepipe.video.shape import aspect_at
 from facepipe.video.sources import as_facepipe_error, replacing
 from facepipe.video.streams import codec_name
+from facepipe.video.timing_info import TimingWriter, timing_to_state
 from facepipe.video.user_data import UserDataWriter
 
 __all__ = ["EncodeSettings", "check_encoder", "encode", "output_pix_fmt", "part_shift"]
@@ -68,8 +73,12 @@ def encode(
         raise MediaError(f"span {span.index} (pts {span.start} to {span.stop}) gave no frame")
     if info.forms:
         info = replace(info, sample_aspect_ratio=aspect_at(info, span.start))
+    codec = find_encoder(settings.codec).canonical_name
+    keyframes = planned_keyframes(info, span, codec, settings.keyframe_seconds)
+    keyframes.update(settings.keyframes)
+    settings = with_distance(settings, longest_distance(info, keyframes, span))
     with replacing(target) as temporary:
-        return _write(chain([first], frames), first, temporary, info, settings)
+        return _write(chain([first], frames), first, temporary, info, settings, keyframes)
 
 
 def part_shift(info: VideoInfo) -> int:
@@ -83,6 +92,7 @@ def _write(
     target: Path,
     info: VideoInfo,
     settings: EncodeSettings,
+    keyframes: Collection[int],
 ) -> int:
     pix_fmt, _ = output_pix_fmt(settings, info)
     shift = part_shift(info)
@@ -95,6 +105,7 @@ def _write(
         user_data = UserDataWriter(codec_name(stream))
         given = written = 0
         fields = FieldMarks(stream.codec_context, info.fields)
+        timing = TimingWriter(stream.codec_context, timing_to_state(info, codec_name(stream)))
         last: int | None = None
         packets: list[av.Packet[av.VideoStream]]
         for frame in chain(frames, [None]):
@@ -111,13 +122,14 @@ def _write(
                 encoded.pts = pts
                 encoded.time_base = info.time_base
                 # The decoder's picture type would force the encoder to use the same.
-                encoded.pict_type = PictureType.NONE
+                is_key = frame.pts in keyframes
+                encoded.pict_type = PictureType.I if is_key else PictureType.NONE
                 given += 1
                 packets = _send(stream, fields.prepared(encoded), settings)
             for packet in map(fields.marked, packets):
                 assert packet.pts is not None
                 pts, early = packet.pts, due.popleft()
-                whole = user_data.put(packet, pts)
+                whole = timing.put(user_data.put(packet, pts))
                 whole.dts = (pts if container is MOV else min(early, pts)) + shift
                 whole.pts = pts + shift
                 whole.time_base = info.time_base
@@ -177,6 +189,8 @@ def _options(
     # Parts that cannot differ have no light levels where some frames have none.
     may_differ = info.own_tags or len({form.light for form in info.forms}) < 2
     options = encoder_options(settings, decoded if may_differ else None) | _chroma(info, pix_fmt)
+    if settings.codec == "libx265" and timing_to_state(info, "hevc") is None:
+        options = with_parameters(options, settings.codec, {"vui-timing-info": "0"})
     if settings.codec == "libx264" and len(info.fields) > 1:
         options = without_delay(options)
     return options

@@ -33,7 +33,7 @@ class Field(NamedTuple):
         )
 
 
-class _Sequence(NamedTuple):
+class Sequence(NamedTuple):
     """What a sequence parameter set says of slice headers."""
 
     number_bits: int  # of frame_num
@@ -46,7 +46,7 @@ class FieldParser:
 
     def __init__(self, units: Iterable[bytes], length_size: int | None) -> None:
         """`units` are the header's parameter sets, `length_size` as of `nal_length_size`."""
-        self._sequences: dict[int, _Sequence] = {}
+        self._sequences: dict[int, Sequence] = {}
         self._pictures: dict[int, int] = {}  # a picture parameter set's sequence, by id
         self.length_size = length_size
         for unit in units:
@@ -62,7 +62,7 @@ class FieldParser:
         kind = nal_type("h264", unit)
         if kind == _SPS and len(unit) > 4:
             bits = Bits(unit[1:], _SET_BYTES)
-            number, sequence = _sequence(bits)
+            number, sequence = read_sequence(bits)
             self._sequences[number] = sequence
         elif kind == _PPS:
             bits = Bits(unit[1:], _SET_BYTES)
@@ -90,7 +90,7 @@ class FieldParser:
         return Field(number, bool(bits.number(1)), nal_type("h264", unit) == _IDR)
 
 
-def _sequence(bits: Bits) -> tuple[int, _Sequence]:
+def read_sequence(bits: Bits) -> tuple[int, Sequence]:
     """The id and the content of a sequence parameter set, from its profile on (7.3.2.1.1)."""
     profile = bits.number(8)
     bits.take(16)
@@ -115,7 +115,7 @@ def _sequence(bits: Bits) -> tuple[int, _Sequence]:
     bits.exp_golomb()  # reference frames
     bits.take(1)
     bits.exp_golomb(), bits.exp_golomb()  # size
-    return number, _Sequence(min(number_bits, 16), separate, bool(bits.number(1)))
+    return number, Sequence(min(number_bits, 16), separate, bool(bits.number(1)))
 
 
 def _skip_scaling_lists(bits: Bits, count: int) -> None:

@@ -17,6 +17,15 @@ StreamT = TypeVar("StreamT", bound=Stream)
 
 #: Frames per second of a bare stream whose header gives no rate.
 USUAL_RATE = Fraction(25)
+#: Rates that videos have; where times are rounded to ticks, the first one that they fit is meant.
+_RATES = (
+    *(Fraction(rate) for rate in (25, 30, 50, 60, 24, 15, 12, 10, 20, 48, 100, 120)),
+    *(Fraction(rate * 1000, 1001) for rate in (30, 60, 24, 15, 120, 48)),
+)
+#: Ticks no longer than this were not rounded to, where so many frames lie equally far apart.
+_FINE_TICK, _ENOUGH = Fraction(1, 10000), 8
+#: Share of the frames that may be missing at a constant rate.
+_MOST_MISSING = Fraction(1, 10)
 
 
 def with_times(packets: Iterator[Packet[StreamT]]) -> Iterator[Packet[StreamT]]:
@@ -42,6 +51,40 @@ def rate_of(stream: Stream) -> Fraction:
     """Frames per second of a bare stream, by its header; USUAL_RATE where that says nothing."""
     rate = stream.guessed_rate if isinstance(stream, av.VideoStream) else None
     return Fraction(rate) if rate else USUAL_RATE
+
+
+def constant_rate(pts: Sequence[int], time_base: Fraction) -> tuple[Fraction, bool] | None:
+    """Frames per second of frames at a constant rate, and whether no frame of it is missing.
+
+    `pts` are sorted, and may be rounded to ticks, up or down. None: the rate varies, more than a
+    tenth of the frames are missing, or there are fewer than two.
+    """
+    steps = [after - time for time, after in pairwise(pts)]
+    usual = median_low(steps) if steps else 0
+    if usual <= 0 or max(steps) > usual * len(steps):
+        return None
+    count = sum(round(step / usual) for step in steps)
+    if count - len(steps) > len(steps) * _MOST_MISSING:
+        return None
+    mean = count / ((pts[-1] - pts[0]) * time_base)
+    is_exact = time_base <= _FINE_TICK and len(steps) >= _ENOUGH and set(steps) == {usual}
+    rates = (mean,) if is_exact else (*_RATES, mean.limit_denominator(1001), mean)
+    fitting = (rate for rate in rates if _last_number(pts, rate * time_base) == count)
+    rate = next(fitting, None)
+    return None if rate is None else (rate, count == len(steps))
+
+
+def _last_number(pts: Sequence[int], rate: Fraction) -> int | None:
+    """The last frame's number at a rate, of frames per tick; None where a frame is a tick off."""
+    above, below = rate.numerator, rate.denominator
+    last = -1
+    for time in pts:
+        scaled = (time - pts[0]) * above
+        number = (2 * scaled + below) // (2 * below)
+        if number <= last or abs(scaled - number * below) >= above:
+            return None
+        last = number
+    return last
 
 
 def decode_times(pts: Sequence[int], earliest: int | None = None) -> list[int]:

@@ -10,7 +10,7 @@ import pytest
 from facepipe.batch.archives import ArchiveWriter
 from facepipe.batch.runner import open_ledger
 from facepipe.batch.session import FOLDER, BatchSettings
-from facepipe.configs.settings import Settings
+from facepipe.configs.settings import Settings, load_settings
 from facepipe.errors import InputError, OutputError
 
 
@@ -76,3 +76,27 @@ def test_an_archive_becomes_a_folder_without_its_suffix(tmp_path: Path) -> None:
             "old/sub/a.jpg",
             "taken.zip/sub/a.jpg",
         ]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "suffixes"),
+    [
+        (None, {".mp4", ".mkv", ".jpg"}),
+        ("web", {".mp4", ".jpg"}),
+        ("edit", {".mov", ".jpg"}),
+    ],
+)
+def test_videos_are_named_by_what_they_are_for(
+    purpose: str | None, suffixes: set[str], tmp_path: Path
+) -> None:
+    names = ("a.mp4", "b.mkv", "c.jpg")
+    (tmp_path / "in").mkdir()
+    for name in names:
+        (tmp_path / "in" / name).write_bytes(b"x")
+    settings = load_settings(overrides={"output.purpose": purpose})
+    with ExitStack() as stack:
+        folder = tmp_path / "out"
+        ledger = open_ledger([str(tmp_path / "in")], folder, settings, BatchSettings(), stack)
+        rows = [*ledger.waiting("video"), *ledger.waiting("image")]
+        assert {Path(row.place).suffix for row in rows} == suffixes
+        assert {Path(row.place).stem for row in rows} == {"a", "b", "c"}

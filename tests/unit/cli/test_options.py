@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from keyword import iskeyword
 from typing import Any
 
 import pytest
@@ -34,6 +35,8 @@ GIVEN: dict[str, tuple[list[str], object]] = {
     "restore.device": (["--device", "cpu"], "cpu"),
     "output.scale": (["--scale", "4"], 4),
     "output.size": (["--size", "640x360"], "640x360"),
+    "output.purpose": (["--for", "web"], "web"),
+    "output.keyframes": (["--keyframes", "2"], 2.0),
     "output.codec": (["--codec", "264"], "264"),
     "output.quality": (["--quality", "small"], "small"),
     "output.crf": (["--crf", "18"], 18.0),
@@ -109,6 +112,8 @@ def test_profile_config_and_assignments_arrive(tmp_path: Any) -> None:
         ("--scale", "x", "must be 1, 2 or 4, not 'x'"),
         ("--quality", "best", "must be visually-lossless, archive or small, not 'best'"),
         ("--device", "gpu", "must be auto, cpu or cuda, not 'gpu'"),
+        ("--for", "tv", "must be web, edit, archive or device, not 'tv'"),
+        ("--keyframes", "-1", "must be a number from 0 to 600, not -1"),
         ("--score", "2", "must be a number from 0 to 1, not 2"),
         ("--strength", "nan", "must be a number from 0 to 1, not nan"),
         ("--min-face", "3.5", "must be a number from 4 up, not 3.5"),
@@ -158,4 +163,5 @@ def test_every_parameter_is_an_option_of_settings_or_the_commands_own(command: A
     flags = (marker.flag.partition("/")[0] for _, marker in OPTIONS.values())
     names = {flag.strip("-").replace("-", "_") for flag in flags}
     assert own <= offered
+    names = {name + "_" * iskeyword(name) for name in names}
     assert offered - own <= names | {"profile", "config", "assign"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 
+import av
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -60,6 +61,30 @@ def test_lossy_kinds_stay_close(kind: str, channels: int) -> None:
     after = stacked(read_image(again(source), "again").frame)
     assert after.shape == (64, 96, channels)
     assert np.abs(after - before).mean() < 1.5
+
+
+def av1_format(image: bytes) -> str | None:
+    """The pixel format of an AVIF's first image, as FFmpeg reads it."""
+    with av.open(io.BytesIO(image)) as container:
+        return container.streams.video[0].codec_context.pix_fmt
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize(
+    ("sampling", "name"), [("4:2:0", "yuv420p"), ("4:2:2", "yuv422p"), ("4:4:4", "yuv444p")]
+)
+def test_avif_keeps_its_chroma(sampling: str, name: str, channels: int) -> None:
+    source = pillow(pixels(64, 96, channels), "avif", quality=90, subsampling=sampling)
+    assert av1_format(source) == name
+    assert av1_format(again(source)) == name
+
+
+@pytest.mark.parametrize(("mode", "name"), [("on", "yuv420p10le"), ("off", "yuv444p10le")])
+def test_deep_avif_keeps_its_chroma(mode: str, name: str) -> None:
+    how = {"bitdepth": 10, "Q": 90, "compression": "av1", "subsample_mode": mode}
+    source = vips(pixels(64, 96, 3, 16), "avif", **how)
+    assert av1_format(source) == name
+    assert av1_format(again(source)) == name
 
 
 @pytest.mark.parametrize("bits", [10, 12])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from facepipe._system.files import sha256_of
 from facepipe.configs.settings import Settings, load_settings
 from facepipe.datatypes import Analysis
 from facepipe.errors import InputError, UsageError
+from facepipe.pipeline.encoding import ENCODER_THREADS
 from facepipe.pipeline.preflight import (
-    ENCODER_THREADS,
     Plan,
     as_analyzed,
     check_analyzed,
@@ -73,8 +74,9 @@ def test_a_render_takes_the_stream_that_was_analyzed(tmp_path: Path) -> None:
 def test_a_quality_makes_its_options(tmp_path: Path) -> None:
     source = synthetic.plain(tmp_path / "a.mp4")
     told = {q: dict(plan(source, "b.mp4", quality=q).encode.options) for q in ("small", "archive")}
-    assert told == {"small": {"crf": "24"}, "archive": {"crf": "12"}}
-    assert dict(plan(source, "b.mp4", crf=30).encode.options) == {"crf": "30"}
+    of_source = {"profile": "main", "level": "1"}
+    assert told == {"small": of_source | {"crf": "24"}, "archive": of_source | {"crf": "12"}}
+    assert dict(plan(source, "b.mp4", crf=30).encode.options) == of_source | {"crf": "30"}
     by_codec = plan(source, "b.mp4", codec="hevc", quality="small").encode
     assert (by_codec.codec, dict(by_codec.options)) == ("libx265", {"crf": "23"})
 
@@ -113,3 +115,26 @@ def test_a_source_whose_content_stays_is_the_same(tmp_path: Path) -> None:
     source.chmod(0o600)
     os.utime(source)
     check_unchanged(source, digest)
+
+
+def test_a_transport_stream_gets_a_keyframe_in_its_last_second(tmp_path: Path) -> None:
+    options = {"g": "250", "keyint_min": "250", "sc_threshold": "0"}
+    source = synthetic.video(
+        tmp_path / "a.mp4", pts=range(60), time_base=Fraction(1, 25), options=options
+    )
+    made = plan(source, "b.ts")
+    first, base = made.info.pts[0], made.info.time_base
+    assert [float((pts - first) * base) for pts in made.encode.keyframes] == [1.36]
+    assert plan(source, "b.mkv").encode.keyframes == ()
+    cut = plan(source, "b.ts", end=2.0)
+    assert [float((pts - first) * base) for pts in cut.encode.keyframes] == [0.96]
+
+
+def test_groups_longer_than_asked_for_are_not_copied(tmp_path: Path) -> None:
+    source = synthetic.plain(tmp_path / "a.mp4")
+    info = plan(source, "b.mp4").info
+    seconds = float((info.closed_gops[0][1] - info.closed_gops[0][0]) * info.time_base)
+    kept = plan(source, "b.mp4", keyframes=seconds)
+    assert kept.info.closed_gops == info.closed_gops
+    assert kept.encode.keyframe_seconds == seconds
+    assert plan(source, "b.mp4", keyframes=seconds / 2).info.closed_gops == ()

@@ -62,7 +62,15 @@ def test_two_workers_learn_what_one_does(settings: TrainSettings, tmp_path: Path
     assert list(train(settings.model_copy(update={"out": tmp_path / "two"}))) == []
 
 
-def test_a_training_that_cannot_start_is_reported(settings: TrainSettings, tmp_path: Path) -> None:
-    uneven = settings.model_copy(update={"batch": 3, "out": tmp_path / "uneven"})
-    with pytest.raises((UsageError, WorkerError), match="cannot be shared by 2 workers"):
+def test_a_batch_that_workers_cannot_share_is_refused_at_once(settings: TrainSettings) -> None:
+    uneven = settings.model_copy(update={"batch": 3})
+    with pytest.raises(UsageError, match="batch 3 cannot be shared by 2 workers evenly"):
         train_on_workers(uneven, workers=2)
+    assert not settings.out.exists()
+
+
+@pytest.mark.long
+def test_a_training_that_fails_on_a_worker_is_reported(settings: TrainSettings) -> None:
+    lacking = settings.model_copy(update={"faces": (settings.out / "none",)})
+    with pytest.raises(WorkerError, match=r"the training failed: .*none"):
+        train_on_workers(lacking, workers=2)

@@ -16,6 +16,8 @@ from facepipe.models.runtime import OnnxRunner, TorchRunner, onnx_session
 from facepipe.models.weights import save_weights
 from facepipe.training.export import export
 
+pytestmark = pytest.mark.xdist_group("export")  # one process exports for all
+
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:

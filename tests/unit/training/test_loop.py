@@ -50,9 +50,13 @@ def recipe(faces_folder: Path, masks_folder: Path, parsing_weights: Path) -> dic
     ("network", "terms"),
     [
         ("parsingnet", {}),
-        ("fishsrnet", {}),
         ("fishsrnet", {"optimizer": "muon"}),
-        ("fishsrnet-merged", {"optimizer": "muon", "reuse": 2, "schedule": "constant"}),
+        pytest.param("fishsrnet", {}, marks=pytest.mark.long),
+        pytest.param(
+            "fishsrnet-merged",
+            {"optimizer": "muon", "reuse": 2, "schedule": "constant"},
+            marks=pytest.mark.long,
+        ),
         ("srcnn", {"grid_weight": 1.0}),
         pytest.param(
             "srcnn",

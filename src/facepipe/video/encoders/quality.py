@@ -150,6 +150,9 @@ def encoder_options_of(
         for key in spec.crf:  # the user's own way to say how good
             options.pop(key, None)
     options |= output.options
+    is_lossless = "0" in (options.get("qp"), options.get("crf"))
+    if codec == "libx264" and is_lossless and "profile" not in output.options:
+        options.pop("profile", None)  # lossless H.264 has one of its own
     notes = tuple(f"{complaint}; it was chosen for this video" for complaint in complaints)
     return tuple(sorted(options.items())), notes
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from facepipe.datatypes import PixelFormat, VideoInfo
 from facepipe.errors import UsageError
 from facepipe.video.containers import GENERAL_SUFFIX, Container, container_of
+from facepipe.video.encoders.levels import h264_options
 from facepipe.video.encoders.settings import (
     EncodeSettings,
     find_encoder,
@@ -77,12 +78,12 @@ def choose_encoder(info: VideoInfo, suffix: str, scale: int = 1) -> EncoderChoic
     tried = _candidates([] if own is None else [own], info, container, scale)
     for kept in tried:
         if not any(kept.lost):
-            return EncoderChoice(kept.codec, _forced(kept.codec, info, kept.pix_fmt), None)
+            return EncoderChoice(kept.codec, _forced(kept.codec, info, kept.pix_fmt, scale), None)
     for group in (_USUAL, _LARGE):
         candidates = _candidates(group, info, container, scale)
         best = _best_lossless(candidates)
         if best is not None:
-            return _chosen(best, info, own, container)
+            return _chosen(best, info, own, container, scale)
         tried += candidates
     if not tried:
         raise UsageError(
@@ -91,7 +92,7 @@ def choose_encoder(info: VideoInfo, suffix: str, scale: int = 1) -> EncoderChoic
             "--codec"
         )
     least = min(tried, key=lambda candidate: candidate.lost)  # the first among equals
-    return _chosen(least, info, own, container)
+    return _chosen(least, info, own, container, scale)
 
 
 def _candidates(
@@ -115,7 +116,7 @@ def named_encoder(name: str, info: VideoInfo, pix_fmt: str | None, scale: int = 
     """
     codec = KEPT.get(name, name)
     settings = EncodeSettings(codec, pix_fmt=pix_fmt, scale=scale)
-    return EncoderChoice(codec, _forced(codec, info, output_pix_fmt(settings, info)[0]))
+    return EncoderChoice(codec, _forced(codec, info, output_pix_fmt(settings, info)[0], scale))
 
 
 def _candidate(codec: str, info: VideoInfo, container: Container, scale: int) -> _Candidate | None:
@@ -156,14 +157,19 @@ def _keeps_alpha(codec: str, container: Container) -> bool:
 
 
 def _chosen(
-    chosen: _Candidate, info: VideoInfo, own: str | None, container: Container
+    chosen: _Candidate, info: VideoInfo, own: str | None, container: Container, scale: int
 ) -> EncoderChoice:
-    options = _forced(chosen.codec, info, chosen.pix_fmt)
+    options = _forced(chosen.codec, info, chosen.pix_fmt, scale)
     return EncoderChoice(chosen.codec, options, _why(chosen, info, own, container))
 
 
-def _forced(codec: str, info: VideoInfo, pix_fmt: str) -> tuple[tuple[str, str], ...]:
-    """The profile that ProRes must have: the source's, or one that holds the pixel format."""
+def _forced(codec: str, info: VideoInfo, pix_fmt: str, scale: int) -> tuple[tuple[str, str], ...]:
+    """The profile that ProRes must have: the source's, or one that holds the pixel format.
+
+    Of H.264, the profile and the level.
+    """
+    if codec == "libx264":
+        return h264_options(info, pix_fmt, scale)
     if codec != "prores_ks":
         return ()
     rich = pixel_format(pix_fmt).shift_x == 0

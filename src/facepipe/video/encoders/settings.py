@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 
@@ -31,6 +32,18 @@ _PARAMETERS = {
     "libx265": "x265-params",
     "libsvtav1": "svtav1-params",
 }
+# Encoders that make a keyframe of each frame that is asked for as one, and how many frames lie
+# between two keyframes at most where nothing is asked for. Of others, drivers may know better.
+_HEEDING = (*("libx264", "libx264rgb", "libx265", "libsvtav1", "libvpx", "libvpx-vp9"), *_OLD)
+_USUAL_DISTANCE = 120
+# Options by which frames that are asked for as keyframes are such at which decoding can begin; by
+# the encoder's name, or the end of it.
+_CLOSED_KEYFRAMES = {
+    "libx265": "forced-idr",
+    "nvenc": "forced-idr",
+    "qsv": "forced_idr",
+    "amf": "forced_idr",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,7 @@ class EncodeSettings:
 
     `pix_fmt` None keeps the source's as far as the encoder can; `threads` is fixed so that the
     same frames always give the same bytes; `scale` says how many times larger than the source the
-    frames are.
+    frames are. `keyframe_seconds` is as of `planned_keyframes`, `keyframes` are pts of more.
     """
 
     codec: str = "libx264"
@@ -47,6 +60,8 @@ class EncodeSettings:
     pix_fmt: str | None = None
     threads: int = 2
     scale: int = 1
+    keyframe_seconds: float | None = None
+    keyframes: tuple[int, ...] = ()
 
 
 def check_encoder(settings: EncodeSettings, info: VideoInfo) -> None:
@@ -161,19 +176,40 @@ def configure(
 def encoder_options(settings: EncodeSettings, first: av.VideoFrame | None) -> dict[str, str]:
     """FFmpeg options: the settings' own, bounded threads, and the first frame's HDR levels."""
     options = dict(settings.options)
+    for name in {settings.codec, settings.codec.rpartition("_")[2]} & _CLOSED_KEYFRAMES.keys():
+        options = {_CLOSED_KEYFRAMES[name]: "1"} | options
     if settings.codec in _OLD:
         return {"sc_threshold": str(10**9)} | options
-    key = _PARAMETERS.get(settings.codec)
-    if key is None:
+    if settings.codec not in _PARAMETERS:
         return options
     extra = _own_parameters(settings)
     if first is not None:
         extra |= _light(settings.codec, first)
+    return with_parameters(options, settings.codec, extra)
+
+
+def with_parameters(
+    options: Mapping[str, str], codec: str, extra: Mapping[str, str]
+) -> dict[str, str]:
+    """Options with further parameters of x264, x265 or SVT-AV1, unless they are given already."""
+    key = _PARAMETERS[codec]
     given = options.get(key, "")
     taken = {item.split("=")[0] for item in given.split(":")}
     added = [f"{name}={value}" for name, value in extra.items() if name not in taken]
     joined = ":".join([given, *added] if given else added)
-    return options | {key: joined} if joined else options
+    return {**options, key: joined} if joined else {**options}
+
+
+def with_distance(settings: EncodeSettings, frames: int) -> EncodeSettings:
+    """The settings for keyframes so many frames apart at most, where they are not just asked for.
+
+    Encoders place keyframes of their own where none is asked for in a long time; and those of a
+    device, which may not heed what is asked for, place all of them.
+    """
+    asked = settings.keyframe_seconds is not None and frames > _USUAL_DISTANCE
+    if "g" in dict(settings.options) or not (asked or settings.codec not in _HEEDING):
+        return settings
+    return replace(settings, options=(*settings.options, ("g", str(frames))))
 
 
 def _own_parameters(settings: EncodeSettings) -> dict[str, str]:
