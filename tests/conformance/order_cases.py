@@ -12,7 +12,7 @@ from media.decode_timed import packed, timed_as_decoded
 _H264 = video(options={"bf": "3", "g": "15"}, frames=45)
 _HEVC = video(
     codec="libx265",
-    options={"x265-params": "log-level=none:pools=1:keyint=15"},
+    options={"x265-params": "log-level=none:pools=1:keyint=15:open-gop=0"},
     frames=45,
 )
 _MPEG4 = video(

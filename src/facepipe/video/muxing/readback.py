@@ -67,14 +67,17 @@ def count_back(
         note(joiner.rest())
         base = Fraction(main.time_base or 1)
         video_there = WrittenVideo(written, main.index, base, tuple(sorted(pts)))
-    _check_counts(target, expected, list(found.values()))
+        streams = sum(not is_cover(stream) for stream in kept)  # covers may be attachments
+    _check_counts(target, expected, list(found.values()), streams)
     return list(found), video_there
 
 
-def _check_counts(target: Path, expected: Sequence[Written], found: Sequence[Written]) -> None:
-    if len(found) > len(expected):
+def _check_counts(
+    target: Path, expected: Sequence[Written], found: Sequence[Written], streams: int
+) -> None:
+    if streams > len(expected):
         raise MediaError(
-            f"{target.name} was not written right: it has {len(found)} streams, "
+            f"{target.name} was not written right: it has {streams} streams, "
             f"{len(expected)} were written"
         )
     there = [*found, *(Written() for _ in expected)]
