@@ -30,6 +30,9 @@ from facepipe.video.pyav.texts import TEXTS
 from facepipe.video.sources import as_facepipe_error, open_source, replacing
 from facepipe.video.timestamps import durations
 
+#: Packets of audio of which something is heard, though an encoder's delay is skipped.
+_HEARD = 4
+
 
 def mux(
     parts: Sequence[Part],
@@ -88,7 +91,8 @@ def write_head(
     job = MuxJob(video, container_of(target), leave_out, max_packets=max_packets)
     given, main = _write(job, video.times(), target)
     indices, _ = count_back(target, target, given, main)
-    for _ in silent(target, list(zip(indices, given, strict=False)), info, max_packets):
+    heard = [one for one in zip(indices, given, strict=False) if one[1].packets >= _HEARD]
+    for _ in silent(target, heard, info, max_packets):
         raise MediaError("its audio does not decode when it is read back")
 
 
