@@ -107,7 +107,7 @@ class PreparedExecutor:
     """
 
     workers = 1
-    here = True
+    here = shared = True
 
     def __init__(self, work: ClipWork, parts: Path) -> None:
         self._work, self._parts = work, parts

@@ -57,6 +57,14 @@ class WorkerError(FacepipeError):
     exit_code = 7
 
 
+class WorkersLostError(WorkerError):
+    """A task whose workers died or stalled again and again, for reasons that may lie in them."""
+
+
+class NoWorkersError(WorkerError):
+    """No task can run any more: the workers were ended, or the cluster or all its nodes are."""
+
+
 class OutOfMemoryError(FacepipeError):
     """More memory was needed than there is, or than this process may take."""
 

@@ -15,6 +15,7 @@ from conformance import (
     field_cases,
     format_cases,
     header_cases,
+    layout_cases,
     order_cases,
     recorder_cases,
     stream_cases,
@@ -40,5 +41,6 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Packets that are no pictures": field_cases.CASES,
     "Order": order_cases.CASES,
     "Recorders": recorder_cases.CASES,
+    "In other programs' hands": layout_cases.CASES,
 }
 CASES: Sequence[Case] = [case for cases in GROUPS.values() for case in cases]

@@ -67,6 +67,11 @@ def from_zero(video: Video, target: Path) -> Video:
     indexed = video.path.suffix in (".mp4", ".mov") and b"moof" not in video.path.read_bytes()
     if keeps_clock(target) or indexed or not begin or (begin < 0 and not broadcast):
         return video
+    return moved(video, begin)
+
+
+def moved(video: Video, begin: Fraction) -> Video:
+    """The video whose times are counted from another begin."""
     end = video.video.end
     return replace(
         video,
@@ -77,6 +82,19 @@ def from_zero(video: Video, target: Path) -> Video:
         ),
         chapters=tuple((max(a - begin, Fraction(0)), b - begin, t) for a, b, t in video.chapters),
     )
+
+
+def with_room(video: Video, target: Video) -> Video:
+    """The video as it is to be in a transport stream, which may begin later to fill buffers.
+
+    By whole half seconds, and only where the source's clock begins near 0.
+    """
+    ours, theirs = (min(t for t in times_of(v) if t is not None) for v in (target, video))
+    halves = round(2 * (ours - theirs))
+    is_near = begin_of(video) < 1 and abs(ours - theirs - Fraction(halves, 2)) <= target.video.tick
+    if target.path.suffix not in (".ts", ".m2ts") or halves <= 0 or not is_near:
+        return video
+    return moved(video, -Fraction(halves, 2))
 
 
 def _earlier(track: Track, begin: Fraction) -> Track:
@@ -250,7 +268,8 @@ def track_difference(one: Track, other: Track) -> str:
     times = [(b.pts, a.pts) for a, b in pairs if a.pts is not None and b.pts is not None]
     if len(times) != len(pairs):
         return f"{one.codec}: packets lost or won a time"
-    late = first_off(times, other.tick / 2)
+    # Times of sound that the source has rounded, from the first one on, are counted in samples.
+    late = first_off(times, one.tick if one.tick > other.tick else other.tick / 2)
     if late:
         return f"{one.codec}: {late}"
     if one.kind == "subtitle" and any(

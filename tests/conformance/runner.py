@@ -13,7 +13,7 @@ from av import FFmpegError
 
 from conformance.cases import Case
 from conformance.properties import PROPERTIES, Terms
-from conformance.readings import from_zero
+from conformance.readings import from_zero, with_room
 from conformance.witness import Programs, look
 from facepipe import enhance
 from facepipe.configs.settings import load_settings
@@ -118,6 +118,7 @@ def compare(
     except (LookupError, FFmpegError) as error:
         begun.end()
         return Row(case, "fail", f"the target cannot be read: {error}")
+    before = with_room(before, after)
     named = any(one.startswith(("output.codec=", "output.purpose=")) for one in case.settings)
     terms = Terms(case.scale, case.loss, named)
     cells = {}

@@ -57,6 +57,9 @@ def test_names_are_unique_and_properties_exist() -> None:
         ({"audio_start": 800}, {"streams", "sync"}),
         ({"chapters": True}, {"chapters"}),
         ({"pictures": lambda n: synthetic.picture(n ^ 1)}, {"pictures"}),
+        ({"container_options": {"movflags": "frag_keyframe+empty_moov"}}, {"fragments"}),
+        ({"container_options": {"movflags": "use_metadata_tags"}}, {"title fields"}),
+        ({"pts": [512 * n + 9 * (n % 2) for n in range(20)]}, {"pace"}),
         ({"options": {"qp": "0", "g": "250"}}, {"keyframes"}),
         ({"options": {"qp": "0", "x264-params": "asm=0:force-cfr=1"}}, {"stated rate"}),
     ],
@@ -64,7 +67,7 @@ def test_names_are_unique_and_properties_exist() -> None:
 )
 def test_a_difference_is_seen(spoil: dict[str, object], told: set[str], tmp_path: Path) -> None:
     base: dict[str, object] = {"frames": 20, "audio": 1, "options": {"qp": "0"}}
-    one = synthetic.video(tmp_path / "one.mp4", **base)  # type: ignore[arg-type]
+    one = synthetic.video(tmp_path / "in.mp4", **base)  # type: ignore[arg-type]
     other = synthetic.video(tmp_path / "other.mp4", **(base | spoil))  # type: ignore[arg-type]
     assert not held(one, one).failures
     row = held(one, other)

@@ -125,8 +125,8 @@ def _alone(suffix: str, settings: tuple[str, ...] = X264, **how: object) -> Case
 
 
 _FIELDS = ("fields",)
-_LOST_FLAGS, _LOST_ASPECT = "lost: the interlacing flags", "lost: the pixel aspect ratio"
-LATER = dict.fromkeys(("pts", "duration", "streams"), "in step: mpegts holds")
+_LOST_FLAGS = "lost: the interlacing flags"
+LATER = dict.fromkeys(("pts", "duration", "streams"), "in step: mpegts delivers")
 _TICK = {"pts": "come a tick after it"}
 _CHEAP = ("output.codec=libx264", "output.preset=ultrafast", "detect.enlarge=1")
 _WRITTEN = {"pixel format": "is written as"}
@@ -205,14 +205,15 @@ SHAPES = [
     Case("aspect in mkv", _aspect(), ".mkv", shows=("aspect",)),
     Case("aspect in ts", _aspect(), ".ts", shows=("aspect",)),
     Case("aspect hevc in mov", _aspect("libx265"), ".mov", settings=X265, shows=("aspect",)),
-    *refused(Case("aspect ffv1 in mkv", partial(encoded_by_program, codec="ffv1",
-                  pix_fmt="yuv420p", options=("-vf", "setsar=16/11")), ".mkv", settings=FFV1,
-                  shows=("aspect",), program="ffmpeg"),
-             "matroska cannot hold the pixel aspect ratio", aspect=_LOST_ASPECT),
+    Case("aspect ffv1 in mkv", partial(encoded_by_program, codec="ffv1", pix_fmt="yuv420p",
+         options=("-vf", "setsar=16/11")), ".mkv", settings=FFV1, shows=("aspect",),
+         program="ffmpeg"),
     Case("aspect prores in mov", _aspect("prores_ks", pix_fmt="yuv422p10le"), ".mov",
          settings=PRORES, shows=("aspect",)),
-    *refused(Case("aspect vp9 in webm", _aspect("libvpx-vp9", options=_FAST_VP9), ".webm",
-                  settings=VP9), "webm cannot hold the pixel aspect ratio", aspect=_LOST_ASPECT),
+    Case("aspect vp9 in mp4 to webm", _aspect("libvpx-vp9", options=_FAST_VP9), ".mp4", ".webm",
+         settings=VP9, shows=("aspect",)),
+    Case("aspect vp9 in mp4 to mkv, enlarged", _aspect("libvpx-vp9", options=_FAST_VP9), ".mp4",
+         ".mkv", settings=VP9, scale=2, shows=("aspect",)),
     Case("aspect vp9 in mp4", _aspect("libvpx-vp9", options=_FAST_VP9), settings=VP9,
          shows=("aspect",)),
     *(_rotated(".mp4", degrees) for degrees in (90, 180, 270)),

@@ -19,6 +19,8 @@ from av.packet import Packet
 from av.sidedata.sidedata import Type
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
+from media.samples import is_fragmented, shown_until
+
 _COVER = Disposition.attached_pic
 # PyAV 19 passes texts that are no UTF-8 so by itself.
 _TEXTS: dict[str, Any] = (
@@ -256,7 +258,12 @@ def _end(container: InputContainer, stream: Stream, packets: list[Passed]) -> Fr
     # There packets tell how long they take to decode, and the stream when it ends.
     if stream.duration is None or not stream.time_base:
         return None
-    end = (stream.duration + (stream.start_time or 0)) * stream.time_base
+    whole = Fraction(stream.duration * stream.time_base)
+    end = whole + (stream.start_time or 0) * stream.time_base
+    if is_fragmented(Path(container.name)) and whole > last:
+        end = whole  # there FFmpeg counts from the first decoding time, or from zero
+    # FFmpeg ends where the last packet is decoded, and edits where the last frame has been shown.
+    end = max(end, shown_until(Path(container.name), stream.id) or end)
     return min([end, *(p.pts for p in packets if p.hidden and p.pts is not None and p.pts > last)])
 
 

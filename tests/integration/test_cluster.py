@@ -32,7 +32,7 @@ Progress = Callable[[int], None]
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     made.add_node(num_cpus=1)
     ray.init(made.address, log_to_driver=False, logging_level="error")
@@ -64,6 +64,7 @@ def test_the_same_video_as_without_a_cluster(
     with LocalExecutor(1) as local:
         expected = made_by(local, source, tmp_path / "local.mp4")
     with RayExecutor("auto", shared=shared) as executor:
+        executor.start()
         assert executor.workers == 2
         assert made_by(executor, source, tmp_path / "ray.mp4") == expected
 
@@ -159,12 +160,19 @@ def test_what_was_done_is_told_to_prometheus(cluster: Any, source: Path, tmp_pat
     assert "facepipe_task_seconds" in told
 
 
+def test_a_client_of_ray_is_refused_by_name() -> None:
+    if ray.is_initialized():
+        ray.shutdown()
+    with pytest.raises(UsageError, match=r"Ray Client holds no workers.*--ray auto"):
+        RayExecutor("ray://127.0.0.1:10001").start()
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "no such place", "127.0.0.1"])
 def test_no_cluster_is_an_error(address: str) -> None:
     if ray.is_initialized():
         ray.shutdown()
     with pytest.raises(UsageError, match="no cluster answers there"):
-        RayExecutor(address)
+        RayExecutor(address).start()
 
 
 def test_a_cluster_without_room_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,5 +182,5 @@ def test_a_cluster_without_room_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(
         WorkerError, match=r"each needs a processor and 947 MiB of memory and 1 of a GPU"
     ):
-        RayExecutor("local", workers=1, gpus=1)
+        RayExecutor("local", workers=1, gpus=1).start()
     assert not ray.is_initialized()

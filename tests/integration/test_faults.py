@@ -268,7 +268,7 @@ def test_workers_that_all_die_are_an_error_of_ours(video: Path, tmp_path: Path) 
     """As by the system's own killer, when memory runs out; the video is refused, not half made."""
 
     class Deadly(LocalExecutor):
-        def map(self, function, tasks, *, progress):  # type: ignore[no-untyped-def]
+        def map(self, function, tasks, *, progress, check=None):  # type: ignore[no-untyped-def]
             yield from super().map(kill_this_worker, tasks, progress=progress)
 
     with (

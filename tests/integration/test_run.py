@@ -225,8 +225,8 @@ class StopAfter(LocalExecutor):
         super().__init__(1)
         self.left = outcomes
 
-    def map(self, function, tasks, *, progress):  # type: ignore[no-untyped-def]
-        for outcome in super().map(function, tasks, progress=progress):
+    def map(self, function, tasks, **how):  # type: ignore[no-untyped-def]
+        for outcome in super().map(function, tasks, **how):
             if self.left == 0:
                 raise KeyboardInterrupt
             self.left -= 1

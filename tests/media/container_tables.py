@@ -20,6 +20,7 @@ _FACTS: dict[str, Callable[[Container], str]] = {
     "ticks of time": lambda c: f"1/{c.tick.denominator} s" if c.tick else "the stream's own",
     "times below zero": lambda c: _yes(c.negative_times),
     "a clock that begins anywhere": lambda c: _yes(c.keeps_clock),
+    "delivered ahead of decoding": lambda c: f"{float(c.delivery)} s" if c.delivery else "",
     "equal decoding times": lambda c: _yes(c.equal_times),
     "encoder delay of audio in the header": lambda c: _yes(c.codec_delay),
     "alpha in side data of packets (VP9)": lambda c: _yes(c.block_additions),

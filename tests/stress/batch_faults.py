@@ -85,7 +85,7 @@ def kill_a_worker(rng: random.Random) -> bool:
     actors = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            if "_Worker" in " ".join(process.cmdline()):
+            if "FacepipeWorker" in " ".join(process.cmdline()):
                 actors.append(process)
     if not actors:
         return False

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import secrets
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from facepipe.errors import OutputError
+from facepipe.errors import OutputError, WorkerError
 
 #: Suffixes of the image files that are read and written.
 IMAGE_SUFFIXES = frozenset(
@@ -35,16 +37,16 @@ def is_there(path: Path) -> bool:
 def atomic_write(target: Path) -> Iterator[Path]:
     """Write a file atomically: gives a hidden path in the target's folder, renamed at a clean end.
 
-    The path is `.STEM.partial.SUFFIX`, so that a writer which goes by suffixes writes the right
-    format. The content reaches the disk (fsync) before the rename and the folder's entry after it:
-    a kill or a power cut at any moment leaves the old file or the whole new one. Two writers of one
-    target at a time are the caller's to prevent. After an exception
-    the old file is still there and the partial one is gone.
+    The path is `.STEM.XXXXXXXX.partial.SUFFIX`, so that a writer which goes by suffixes writes the
+    right format; no two writers have the same, as the one that is given up may live on somewhere.
+    The content reaches the disk (fsync) before the rename and the folder's entry after it:
+    a kill or a power cut at any moment leaves the old file or the whole new one. After an exception
+    the old file is still there and the partial one is gone; what a kill leaves, `remove_partials`
+    removes.
     Raises OutputError for every OSError within.
     """
-    partial = target.with_name(f".{target.stem}.partial{target.suffix}")
+    partial = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.partial{target.suffix}")
     try:
-        partial.unlink(missing_ok=True)
         yield partial
         with partial.open("rb+") as written:
             os.fsync(written.fileno())
@@ -54,6 +56,20 @@ def atomic_write(target: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+#: Names of partial files: stem and suffix of what they were to be.
+_PARTIAL = re.compile(r"\.(.+)\.[0-9a-f]{8}\.partial(\.[^.]*)?", re.DOTALL)
+
+
+def remove_partials(folder: Path, targets: Container[str]) -> None:
+    """Remove the partial files that kills have left of `targets`, names in a folder."""
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            found = _PARTIAL.fullmatch(entry.name) if entry.name.startswith(".") else None
+            if found and (found[1] + (found[2] or "")) in targets:
+                with suppress(OSError):
+                    Path(entry.path).unlink()
 
 
 def write_bytes(content: bytes, target: Path) -> None:
@@ -129,6 +145,24 @@ def remember_sha256(version: FileVersion, digest: str) -> None:
     _SHA256[version] = digest
     while len(_SHA256) > _MAX_DIGESTS:
         _SHA256.popitem(last=False)
+
+
+def check_written(path: Path, size: int, sha256: str | None = None) -> None:
+    """Raise WorkerError unless a file is there with its size and, where given, its SHA-256."""
+    try:
+        found = path.stat().st_size
+        whole = found == size and (sha256 is None or _sha256_now(path) == sha256)
+    except OSError as error:
+        raise WorkerError(
+            f"{path} was reported as written and is not there ({error.strerror or error})"
+        ) from error
+    if not whole:
+        raise WorkerError(f"{path} has another content than was reported as written")
+
+
+def _sha256_now(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_address(name: str) -> bool:

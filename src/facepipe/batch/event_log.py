@@ -13,7 +13,7 @@ from pathlib import Path
 
 _item: ContextVar[int] = ContextVar("item")
 #: What a record may hold besides its message: the ids of item and task, and their counts.
-_KEYS = ("item", "source", "task", "stage", "span", "attempt", "frames", "faces")
+_KEYS = ("item", "source", "task", "stage", "span", "node", "attempt", "frames", "faces")
 
 
 class _JsonLines(logging.Formatter):

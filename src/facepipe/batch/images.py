@@ -9,12 +9,12 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from facepipe._system.files import is_address
+from facepipe._system.files import check_written, is_address
 from facepipe.batch.archives import Archive, Limits, Member, open_archive
 from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.remote import download
 from facepipe.batch.session import BatchSession, refused
-from facepipe.errors import InputError, OutputError
+from facepipe.errors import InputError, OutputError, WorkersLostError
 from facepipe.pipeline.preflight import check_restorer
 from facepipe.pipeline.stills import (
     Still,
@@ -42,11 +42,14 @@ class ImageFeeder:
     def work(self) -> None:
         """Enhance all waiting images, page by page."""
         stills = self._stills()
-        page = _CHUNK * max(4 * self._session.executor.workers, 8)
-        while some := list(islice(stills, page)):
+        while some := list(islice(stills, self._page())):
             rows = {row.number: row for row, _ in some}
             tasks = [self._task(chunk) for chunk in _chunks([still for _, still in some])]
             self._enhance(tasks, rows)
+
+    def _page(self) -> int:
+        """How many images are taken at once, for as many workers as there are now."""
+        return _CHUNK * max(4 * self._session.executor.workers, 8)
 
     def _task(self, stills: Sequence[Still]) -> StillsTask:
         return StillsTask(
@@ -74,7 +77,9 @@ class ImageFeeder:
                 continue
             log.warning("image given up: %s", outcome.error)
             number = task.stills[0].number
-            rows[number] = replace(rows[number], reason=f"restoring failed: {outcome.error}")
+            state = "lost" if isinstance(outcome.error, WorkersLostError) else "passed"
+            reason = f"restoring failed: {outcome.error}"
+            rows[number] = replace(rows[number], state=state, reason=reason)
             failed.append(task)
         if single:
             self._enhance(single, rows)
@@ -87,7 +92,17 @@ class ImageFeeder:
         function: TaskFunction[StillsTask, StillsResult],
         tasks: Sequence[StillsTask],
     ) -> Iterator[Outcome[StillsResult]]:
-        return self._session.executor.map(function, tasks, progress=self._session.count)
+        targets = {still.number: still.target for task in tasks for still in task.stills}
+
+        def check(result: StillsResult, thorough: bool) -> None:
+            for still in result.stills:
+                if still.failed is None:
+                    sha256 = still.written_sha256 if thorough else None
+                    check_written(targets[still.number], still.size, sha256)
+
+        return self._session.executor.map(
+            function, tasks, progress=self._session.count, check=check
+        )
 
     def _finish(self, result: StillsResult, rows: dict[int, Row]) -> None:
         """Finish the images of a task; raises OutputError where the disk is full."""
@@ -102,7 +117,7 @@ class ImageFeeder:
             self._session.raise_if_all_fail(outcome.error)
             return replace(row, state="failed", reason=f"{row.reason}; {outcome.error}")
         (copied,) = outcome.result.stills
-        return replace(_finished(row, copied), state="passed", reason=row.reason)
+        return replace(_finished(row, copied), state=row.state, reason=row.reason)
 
     def _stills(self) -> Iterator[tuple[Row, Still]]:
         """The waiting images; those in archives and at addresses with their content."""

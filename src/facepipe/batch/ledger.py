@@ -12,12 +12,13 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
 
 from facepipe._system.files import is_address, sha256_of
 from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import OutputError
+from facepipe.pipeline.sidecar import REPORT_SUFFIX
 
 #: Name and version of the ledger's contents: batches of other ones are not resumed.
 FORMAT = "facepipe-ledger/2"
@@ -44,8 +45,13 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS by_state ON items (state, kind, size);
 CREATE TABLE IF NOT EXISTS skipped (source TEXT NOT NULL, reason TEXT NOT NULL);
 """
+#: States of items whose results are there.
+WRITTEN = ("done", "passed", "lost")
 #: Rows that are read or written at once.
 _PAGE = 2000
+#: Sources that are looked at for samples, how many are taken, and the parts of a path that stand
+#: for a disk or what is like it: `/`, `nas`, `footage`, `2026`.
+_MOST_SEEN, _MOST_SAMPLES, _ROOT_PARTS = 100_000, 32, 4
 #: The run, the time of the file in ns, and the item's number.
 _Seen = tuple[int, int, int]
 
@@ -55,7 +61,8 @@ class Row:
     """An item of the ledger and what became of it.
 
     `kind` is "video" or "image". `state` is waiting, done (enhanced), passed (no face to enhance,
-    or written unchanged) or failed, and `reason` says why. `written` is the result's size in bytes.
+    or written unchanged), lost (written, but not all enhanced, as workers were lost: it is done
+    again) or failed, and `reason` says why. `written` is the result's size in bytes.
     """
 
     number: int
@@ -200,6 +207,41 @@ class Ledger:
             if len(rows) < _PAGE:
                 return
             after = (rows[-1].size, rows[-1].number)
+
+    def waiting_places(self) -> Iterator[tuple[str, set[str]]]:
+        """The folders in which results and reports are to be made, with their names there."""
+        for folder, rows in groupby(self._places(), key=lambda place: place.rpartition("/")[0]):
+            names = {place.rpartition("/")[2] for place in rows}
+            yield folder, names | {f"{name}{REPORT_SUFFIX}" for name in names}
+
+    def _places(self) -> Iterator[str]:
+        """The places of the items that wait, by name."""
+        after = ""
+        while True:
+            with self._lock:
+                found = self._rows.execute(
+                    "SELECT place FROM items WHERE seen = ? AND state = 'waiting' AND place > ?"
+                    f" ORDER BY place LIMIT {_PAGE}",
+                    (self._run(), after),
+                ).fetchall()
+            yield from (place for (place,) in found)
+            if len(found) < _PAGE:
+                return
+            (after,) = found[-1]
+
+    def samples(self) -> list[str]:
+        """Some sources that wait, from as many folders and disks as possible; no addresses."""
+        found: dict[tuple[object, ...], str] = {}
+        seen: set[str] = set()
+        for row in islice(chain(self.waiting("video"), self.waiting("image")), _MOST_SEEN):
+            folder = os.path.dirname(row.source)  # noqa: PTH120 (a hundred thousand times)
+            if folder in seen or row.member is not None or is_address(row.source):
+                continue
+            seen.add(folder)
+            with suppress(OSError):
+                device = os.stat(folder).st_dev  # noqa: PTH116
+                found.setdefault((device, *Path(folder).parts[:_ROOT_PARTS]), row.source)
+        return list(found.values())[:_MOST_SAMPLES]
 
     def rows(self) -> Iterator[Row]:
         """All items of this run by their number."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from facepipe._system.files import atomic_write
-from facepipe.batch.ledger import Count, Ledger, Row
+from facepipe.batch.ledger import WRITTEN, Count, Ledger, Row
 from facepipe.batch.session import MEMBERS
 from facepipe.configs.notices import NOTICE
 
@@ -33,6 +33,10 @@ class BatchSummary:
     @property
     def failed(self) -> int:
         return self.counts["failed"].items if "failed" in self.counts else 0
+
+    @property
+    def lost(self) -> int:
+        return self.counts["lost"].items if "lost" in self.counts else 0
 
 
 def write_reports(ledger: Ledger, summary: BatchSummary) -> tuple[Path, Path]:
@@ -76,7 +80,9 @@ def _entry(row: Row) -> dict[str, object]:
     return {
         "source": row.source,
         "member": row.member or "",
-        "output": row.place.removeprefix(f"{MEMBERS}/") if row.state in ("done", "passed") else "",
+        "output": row.place.removeprefix(f"{MEMBERS}/")
+        if row.state in WRITTEN and row.written
+        else "",
         "state": row.state,
         "reason": row.reason,
         "frames": row.frames,

@@ -10,12 +10,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from facepipe import __version__
+from facepipe._system.files import remove_partials
 from facepipe._system.locks import locked_folder
 from facepipe.batch.archives.names import ARCHIVE_SUFFIXES, without_archive_suffix
 from facepipe.batch.event_log import event_log
@@ -30,6 +31,7 @@ from facepipe.batch.videos import VideoFeeder
 from facepipe.configs.settings import Purpose, Settings
 from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.pipeline.checkpoint import settings_mark
+from facepipe.pipeline.fitness import cleared, trial
 from facepipe.pipeline.preflight import check_restorer
 from facepipe.video.encoders.purposes import suffix_for
 from facepipe.workers.base import Executor
@@ -192,6 +194,10 @@ def run_batch(
         waiting = before["waiting"].items if "waiting" in before else 0
         stack.enter_context(event_log(folder / FOLDER / "journal.jsonl"))
         session = BatchSession(folder, settings, batch, executor)
+        if waiting:
+            for place, names in ledger.waiting_places():
+                remove_partials(folder / place, names)
+            stack.enter_context(_workers(ledger, session))
         total = sum(count.items for count in before.values())
         _work(ledger, session, total, waiting, on_event)
         if batch.pack:
@@ -212,22 +218,38 @@ def run_batch(
         return summary
 
 
+@contextmanager
+def _workers(ledger: Ledger, session: BatchSession) -> Iterator[None]:
+    """Get the workers; those of other machines show first that they can do this batch."""
+    executor = session.executor
+    if executor.here:
+        executor.start()
+        yield
+        return
+    job = session.folder / FOLDER
+    with cleared(job):
+        shared = job if executor.shared else None
+        executor.start(trial(session.settings, ledger.samples(), shared))
+        yield
+
+
 def _work(
     ledger: Ledger, session: BatchSession, total: int, waiting: int, on_event: OnBatchEvent | None
 ) -> None:
     """Work on all waiting items in threads, and record their results; ends all threads."""
     videos = VideoFeeder(ledger.waiting("video", largest_first=True))
     waiting_videos = ledger.count(kind="video").get("waiting", Count(0, 0, 0, 0)).items
-    # One more than workers, so that none is idle while a video's parts are joined.
-    count = min(session.executor.workers + 1, waiting_videos)
-    threads = ThreadPoolExecutor(count + 1, thread_name_prefix="facepipe")
-    feeders = [threads.submit(videos.work, session) for _ in range(count)]
-    feeders.append(threads.submit(ImageFeeder(ledger, session).work))
+    threads = ThreadPoolExecutor(waiting_videos + 1, thread_name_prefix="facepipe")
+    feeders = [threads.submit(ImageFeeder(ledger, session).work)]
     finished = faces = 0
     try:
         while finished < waiting:
             if on_event:
                 on_event(BatchEvent(total - waiting + finished, total, session.frames, faces))
+            # One more than workers, so that none is idle while a video's parts are joined. A
+            # cluster may grow meanwhile.
+            while len(feeders) - 1 < min(session.executor.workers + 1, waiting_videos):
+                feeders.append(threads.submit(videos.work, session))
             over = _all_done(feeders)
             rows = session.finished(_POLL_SECONDS)
             if over and not rows:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from facepipe.batch.archives import Limits
-from facepipe.batch.ledger import Row
+from facepipe.batch.ledger import WRITTEN, Row
 from facepipe.batch.remote import upload
 from facepipe.configs.settings import Settings
-from facepipe.errors import FacepipeError, OutputError, WorkerError
+from facepipe.errors import FacepipeError, NoWorkersError, OutputError, WorkerError
 from facepipe.images.still import MAX_PIXELS
 from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.workers.base import Executor
@@ -68,7 +68,7 @@ class BatchSession:
 
     def _deliver(self, row: Row) -> Row:
         """Deliver an item's result and its sidecar; where that fails, so does the item."""
-        if row.state not in ("done", "passed") or (row.member is not None and self.batch.pack):
+        if row.state not in WRITTEN or (row.member is not None and self.batch.pack):
             return row
         target = self.folder / row.place
         try:
@@ -100,12 +100,14 @@ class BatchSession:
     def stop(self) -> None:
         """Start nothing more, and end the tasks that are running."""
         self.stopped.set()
-        self.executor.close()
+        self.executor.stop()
 
     def raise_if_all_fail(self, error: BaseException | None) -> None:
         """Raise what every other item would meet too: the batch is stopped, or the disk is full."""
         if self.stopped.is_set():
-            raise WorkerError("the batch was stopped")
+            raise NoWorkersError("the batch was stopped")
+        if isinstance(error, NoWorkersError):
+            raise error
         if isinstance(error, OutputError | OSError) and self._free() < _FULL:
             raise OutputError(f"{self.folder}: the disk is full ({error})")
 

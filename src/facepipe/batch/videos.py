@@ -15,7 +15,7 @@ from facepipe.batch.event_log import log_item
 from facepipe.batch.ledger import Row
 from facepipe.batch.remote import downloaded
 from facepipe.batch.session import BatchSession, seconds_since
-from facepipe.errors import FacepipeError
+from facepipe.errors import FacepipeError, WorkersLostError
 from facepipe.pipeline.api import enhance
 from facepipe.pipeline.passes import Event
 
@@ -73,12 +73,13 @@ def _enhance(row: Row, session: BatchSession) -> Row:
         known = isinstance(error, FacepipeError | OSError)
         log.warning("video failed: %s", error, exc_info=not known)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
-        return replace(row, state="failed", reason=reason, seconds=seconds_since(began))
+        state = "lost" if isinstance(error, WorkersLostError) else "failed"
+        return replace(row, state=state, reason=reason, seconds=seconds_since(began))
     session.count(0, kept_spans=summary.resumed)
     log.info("video done", extra={"frames": summary.frames, "faces": summary.faces})
     return replace(
         row,
-        state="done" if summary.faces else "passed",
+        state="lost" if summary.lost else "done" if summary.faces else "passed",
         reason="; ".join(summary.warnings) or ("" if summary.faces else "no face was enhanced"),
         sha256=summary.source_sha256,
         written=written,

@@ -117,7 +117,7 @@ def batch(
         summary = run_batch(sources, folder, settings, executor, batch=wanted, on_event=on_event)
     if not quiet:
         _print_summary(summary)
-    if summary.failed or summary.unread:
+    if summary.failed or summary.lost or summary.unread:
         raise typer.Exit(ITEMS_FAILED)
 
 
@@ -136,7 +136,13 @@ def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) ->
         return LocalExecutor(settings.workers or affordable_workers(worker_bytes()), isolated=True)
     from facepipe.workers.ray_executor import RayExecutor
 
-    return RayExecutor(ray, workers=settings.workers, gpus=gpus, shared=shared)
+    return RayExecutor(
+        ray,
+        workers=settings.workers,
+        gpus=gpus,
+        shared=shared,
+        notify=lambda line: print_warnings([line]),
+    )
 
 
 def _print_plan(
@@ -161,7 +167,9 @@ def _print_plan(
 def _counted(summary: BatchSummary) -> str:
     counts = summary.counts
     states = [
-        f"{counts[s].items} {s}" for s in ("done", "passed", "failed", "waiting") if s in counts
+        f"{counts[s].items} {s}"
+        for s in ("done", "passed", "lost", "failed", "waiting")
+        if s in counts
     ]
     frames = sum(count.frames for count in counts.values())
     faces = sum(count.faces for count in counts.values())
@@ -180,5 +188,7 @@ def _print_summary(summary: BatchSummary) -> None:
     print(f"each item: {summary.folder / 'facepipe-batch.csv'} (and .json)")
     if summary.unread:
         print_error(f"{summary.unread} folders or files cannot be read")
+    if summary.lost:
+        print_error(f"{summary.lost} items lost their workers; the same command does them again")
     if summary.failed:
         print_error(f"{summary.failed} items failed")

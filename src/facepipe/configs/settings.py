@@ -187,6 +187,10 @@ class OutputSettings(_Section):
     allow_loss: Annotated[bool, Cli("--allow-loss", VIDEO)] = Field(
         False, description="go on without what the output cannot hold"
     )
+    fragmented: Annotated[Literal["auto", "yes", "no"], Cli("--fragmented", VIDEO)] = Field(
+        "auto",
+        description="write mp4 and mov in fragments, as streaming needs it; auto: as the source is",
+    )
     start: Annotated[float | None, Cli("--start", SOURCE, default="the first frame")] = Field(
         None, ge=0, le=1e9, description="begin here, seconds from the first frame"
     )

@@ -249,3 +249,6 @@ class Part:
     warnings: tuple[str, ...] = ()
     runs_on: str = ""  # the runtime that restored its faces, and its device
     damage: tuple[Damage, ...] = ()
+    size: int = 0  # bytes of a rendered one
+    sha256: str = ""
+    lost: bool = False  # written unenhanced because workers were lost: another run may do better

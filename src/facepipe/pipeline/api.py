@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from facepipe import __version__
@@ -44,8 +45,7 @@ from facepipe.pipeline.sidecar import (
     write_sidecar,
 )
 from facepipe.pipeline.turning import analyze_video
-from facepipe.video import earlier_by, mux, probe
-from facepipe.video.containers import container_of
+from facepipe.video import mux, probe
 from facepipe.video.source_cache import read_once
 from facepipe.workers.base import Executor
 from facepipe.workers.local import LocalExecutor
@@ -65,6 +65,7 @@ class Summary:
     resumed: int  # spans that an earlier run had finished
     advice: str | None
     warnings: tuple[str, ...]
+    lost: bool = False  # not all was enhanced, as workers were lost: the same run makes it whole
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
             check_damage(plan, [one for part in parts for one in part.damage], settings)
 
             whole = run.job.whole(target)
-            _mux(plan, parts, whole)
+            earlier = _mux(plan, parts, whole)
 
             report = make_sidecar(
                 info=plan.info,
@@ -197,14 +198,18 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
                 target=target,
                 target_sha256=sha256_of(whole),
                 notes=plan.notes,
-                earlier=earlier_by(info, container_of(target), plan.window),
+                earlier=earlier,
             )
             check_unchanged(source, plan.source_sha256)
             write_sidecar(report, sidecar_path(target))
             run.job.deliver(whole, target)
-            run.job.remove()
+            lost = run.job.unsearched or any(part.lost for part in parts)
+            if lost:
+                run.job.keep_for_another_run()
+            else:
+                run.job.remove()
     summary = _summary(request, analysis, parts, report)
-    return replace(summary, resumed=resumed, seconds=time.monotonic() - began)
+    return replace(summary, lost=lost, resumed=resumed, seconds=time.monotonic() - began)
 
 
 def _enhance_image(request: _Request) -> Summary:
@@ -299,12 +304,12 @@ def _accepted(given: Analysis, plan: Plan, settings: Settings) -> Analysis:
     return replace(given, tracks=choose(given.tracks, settings.choose, plan.info))
 
 
-def _mux(plan: Plan, parts: Sequence[Part], whole: Path) -> None:
-    """Write the parts and the source's other streams to `whole`."""
+def _mux(plan: Plan, parts: Sequence[Part], whole: Path) -> Fraction:
+    """Write the parts and the other streams to `whole`; seconds by which its times are earlier."""
     written = [part for part in parts if part.frames]
     if not written:
         raise InputError(f"{plan.info.path}: not one frame decodes")
-    mux(
+    return mux(
         written,
         Path(plan.info.path),
         plan.info,
@@ -313,4 +318,5 @@ def _mux(plan: Plan, parts: Sequence[Part], whole: Path) -> None:
         metadata={"comment": CONTAINER_TAG},
         window=plan.window,
         leave_out=plan.leave_out,
+        fragmented=plan.fragmented,
     )

@@ -39,6 +39,8 @@ from facepipe.video.containers import PART_SUFFIX
 #: The file with the sha256 of the finished output, while that gets its name.
 _MADE = "made"
 _MARK = "fingerprint"
+#: The file that says that faces were not looked for everywhere, as workers were lost.
+_UNSEARCHED = "unsearched"
 #: The file that says which way up faces are looked for.
 _TURN = "turned"
 _LOCKS = (LOCK, f"{LOCK}{HELD}")
@@ -101,7 +103,7 @@ class Job:
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
         path = self.part(span)
-        if not good or part.span != span or size != _size(path):
+        if not good or part.lost or part.span != span or size != _size(path):
             return None
         # The folder may have been moved with its video.
         return replace(part, path=str(path))
@@ -197,6 +199,25 @@ class Job:
     def has_finished_work(self) -> bool:
         """Whether a later run could go on with what is here."""
         return any(self.folder.glob("part-*.json")) or any(self.folder.glob("faces-*.npz"))
+
+    def note_unsearched(self) -> None:
+        """Note that workers were lost that looked for faces: the analysis is not whole."""
+        write_text("", self.folder / _UNSEARCHED)
+
+    @property
+    def unsearched(self) -> bool:
+        """Whether workers were lost that looked for faces."""
+        return (self.folder / _UNSEARCHED).exists()
+
+    def keep_for_another_run(self) -> None:
+        """Keep what was finished, of a video that another run may make better.
+
+        Where the search for faces was not whole, what followed from it is made anew.
+        """
+        if self.unsearched:
+            for path in (self.analysis, *self.folder.glob("part-*")):
+                path.unlink(missing_ok=True)
+            (self.folder / _UNSEARCHED).unlink()
 
     def remove(self) -> None:
         """Delete the folder and all in it; last what says whose it is, should this be cut short."""

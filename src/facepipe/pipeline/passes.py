@@ -11,9 +11,16 @@ from pathlib import Path
 from threading import Thread
 from typing import TypeVar
 
+from facepipe._system.files import check_written
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Damage, Part, Span, SpanFaces, VideoInfo
-from facepipe.errors import FacepipeError, WorkerError, reason_of
+from facepipe.errors import (
+    FacepipeError,
+    NoWorkersError,
+    WorkerError,
+    WorkersLostError,
+    reason_of,
+)
 from facepipe.faces.tracking.fade import faded
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline.checkpoint import Job
@@ -33,7 +40,7 @@ from facepipe.pipeline.tasks import (
 )
 from facepipe.video import joinable_settings
 from facepipe.video.damage import merged, refuse_damage
-from facepipe.workers.base import Executor, Outcome
+from facepipe.workers.base import Check, Executor, Outcome
 
 Result = TypeVar("Result")
 
@@ -60,6 +67,12 @@ class Run:
     executor: Executor
     on_event: OnEvent | None = None
 
+    def check_part(self, part: Part, thorough: bool) -> None:
+        """Raise WorkerError where a rendered part is not in the job as its worker wrote it."""
+        if part.frames:
+            sha256 = part.sha256 if thorough else None
+            check_written(self.job.part(part.span), part.size, sha256)
+
 
 def analyze_pass(run: Run) -> list[SpanFaces]:
     """Detect the faces of every span; spans that the job has kept are not searched again."""
@@ -83,8 +96,11 @@ def analyze_pass(run: Run) -> list[SpanFaces]:
         if faces is None:
             _raise_if_final(outcome.error)
             failures += 1
+            if isinstance(outcome.error, WorkersLostError):
+                run.job.note_unsearched()
             if failures == len(spans):
-                raise WorkerError(f"every span failed: {reason_of(outcome.error)}")
+                kind = WorkersLostError if run.job.unsearched else WorkerError
+                raise kind(f"every span failed: {reason_of(outcome.error)}")
             warning = f"no faces were looked for from pts {span.start}: {reason_of(outcome.error)}"
             found[span.index] = SpanFaces(span=span, detections=(), cuts=(), warnings=(warning,))
             return
@@ -140,11 +156,13 @@ def render_pass(run: Run, analysis: Analysis) -> tuple[list[Part], int]:
             return
         _raise_if_final(outcome.error)
         reason = f"restoring failed twice: {reason_of(outcome.error)}"
-        failed.append(PassThroughTask(tasks[outcome.number], reason))
+        lost = isinstance(outcome.error, WorkersLostError)
+        failed.append(PassThroughTask(tasks[outcome.number], reason, lost))
 
-    _work(run, render_span, tasks, keep, "render")
+    _work(run, render_span, tasks, keep, "render", run.check_part)
     if failed and len(failed) + len(copied) == len(spans):
-        raise WorkerError(f"every span failed; {failed[0].reason}")
+        kind = WorkersLostError if any(task.lost for task in failed) else WorkerError
+        raise kind(f"every span failed; {failed[0].reason}")
     _pass_through(run, failed, parts)
     return [parts[span.index] for span in spans], resumed
 
@@ -171,7 +189,10 @@ def _render_tasks(
 
 def _pass_through(run: Run, failed: Sequence[PassThroughTask], parts: dict[int, Part]) -> None:
     """Write spans whose faces could not be restored as they are."""
-    for outcome in run.executor.map(pass_through_span, failed, progress=lambda _: None):
+    made = run.executor.map(
+        pass_through_span, failed, progress=lambda _: None, check=run.check_part
+    )
+    for outcome in made:
         if outcome.result is None:
             span = failed[outcome.number].render.span
             raise WorkerError(
@@ -225,6 +246,7 @@ def _work(
     tasks: Sequence[Task],
     keep: Callable[[Outcome[Result]], None],
     stage: str,
+    check: Check | None = None,
 ) -> None:
     """Run all tasks and report how many frames are done.
 
@@ -241,7 +263,7 @@ def _work(
             run.on_event(Event(stage, min(done, total), total))
 
     progress(0)
-    for outcome in run.executor.map(function, tasks, progress=progress):
+    for outcome in run.executor.map(function, tasks, progress=progress, check=check):
         check_unchanged(Path(info.path), run.plan.source_sha256)
         keep(outcome)
 
@@ -252,5 +274,7 @@ def _frames_within(info: VideoInfo, span: Span) -> int:
 
 def _raise_if_final(error: BaseException | None) -> None:
     """Raise an error that every other span would meet too; a lost worker is none."""
+    if isinstance(error, NoWorkersError):
+        raise error
     if isinstance(error, FacepipeError) and not isinstance(error, WorkerError):
         raise error

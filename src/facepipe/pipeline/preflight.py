@@ -25,6 +25,7 @@ from facepipe.video import (
     SmartRender,
     check_encoder,
     check_target,
+    is_to_be_fragmented,
     probe,
     smart_render_of,
 )
@@ -47,7 +48,7 @@ from facepipe.workers.resources import (
 )
 
 #: Bytes of a target's name: disks take 255, and its report's temporary name is longer.
-_LONGEST_NAME = 255 - len("..facepipe.partial.json")
+_LONGEST_NAME = 255 - len("..facepipe.01234567.partial.json")
 #: Length of a span from which on it is worth a note.
 LONG_SPAN_SECONDS = 120.0
 _NOTHING_COPIED = SmartRender("none", "copying is turned off")
@@ -68,6 +69,7 @@ class Plan:
     workers: int = 1
     leave_out: tuple[int, ...] = ()  # indices of streams that the target does not hold
     smart_render: SmartRender = _NOTHING_COPIED
+    fragmented: bool = False  # whether an mp4 or mov is written in fragments
     source_sha256: str = ""  # empty: not known
     holdings: frozenset[str] = frozenset()  # what frames are known to hold besides pixels
 
@@ -164,12 +166,14 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
     codec = find_encoder(encode.codec).canonical_name
     own_tags = container_of(target).holds_own_tags(codec)
     info = replace(info, places=places, own_tags=own_tags)
+    fragmented = is_to_be_fragmented(output.fragmented, info, target)
     compatibility = check_target(
         Path(info.path),
         info,
         target,
         settings=replace(encode, pix_fmt=output.pix_fmt),
         allow_loss=output.allow_loss,
+        fragmented=fragmented,
     )
     check_restorer(settings, here=here)
     return replace(
@@ -179,6 +183,7 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
         notes=(*plan.notes, *notes, *compatibility.notes),
         leave_out=compatibility.leave_out,
         holdings=compatibility.holdings,
+        fragmented=fragmented,
         smart_render=smart_render_of(info, encode, target)
         if output.copy_unchanged
         else _NOTHING_COPIED,
@@ -235,6 +240,7 @@ def with_holdings(plan: Plan, analysis: Analysis, settings: Settings, target: Pa
         target,
         settings=replace(plan.encode, pix_fmt=settings.output.pix_fmt),
         allow_loss=settings.output.allow_loss,
+        fragmented=plan.fragmented,
     )
     notes = dict.fromkeys((*plan.notes, *compatibility.notes))
     return replace(plan, info=info, notes=tuple(notes), holdings=compatibility.holdings)

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import fsspec
 
-from facepipe._system.files import is_address, is_there, write_bytes
+from facepipe._system.files import is_address, is_there, remove_partials, write_bytes
 from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
 from facepipe.configs.settings import DetectSettings, Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, Track, VideoInfo
@@ -95,6 +95,7 @@ class StillResult:
     faces: int
     seconds: float
     size: int = 0  # bytes written
+    written_sha256: str = ""
     refused: int = 0  # faces found and not enhanced
     advice: str | None = None
     failed: str | None = None
@@ -140,7 +141,10 @@ def pass_stills_through(task: StillsTask, progress: Progress) -> StillsResult:
         content = _content(still)
         write_bytes(content, still.target)
         seconds = time.monotonic() - began
-        results.append(StillResult(still.number, _digest(content), 0, seconds, len(content)))
+        digest = _digest(content)
+        results.append(
+            StillResult(still.number, digest, 0, seconds, size=len(content), written_sha256=digest)
+        )
         progress(1)
     return StillsResult(tuple(results))
 
@@ -250,7 +254,9 @@ def _write_enhanced(
     refused = sum(not track.enhance for track in analysis.tracks)
     lost = notes_of(image) if written is not content else ()
     notes = (*_warnings(image), *analysis.warnings, *lost)
-    result = replace(result, size=len(written), refused=refused, notes=notes)
+    result = replace(
+        result, size=len(written), written_sha256=_digest(written), refused=refused, notes=notes
+    )
     if not faces:
         write_bytes(written, still.target)
         sidecar_path(still.target).unlink(missing_ok=True)  # of an image that is replaced
@@ -263,7 +269,7 @@ def _write_enhanced(
         model=task.model,
         parts=[Part(_SPAN, "", 1, faces, runs_on=runs_on)],
         target=still.target,
-        target_sha256=_digest(written),
+        target_sha256=result.written_sha256,
         notes=notes,
     )
     still.target.parent.mkdir(parents=True, exist_ok=True)
@@ -364,6 +370,7 @@ def enhance_image_file(
     """
     _check_files(source, target, overwrite=overwrite)
     model, _ = check_restorer(settings)
+    remove_partials(target.parent, {target.name, sidecar_path(target).name})
     still = Still(0, str(source), target)
     task = StillsTask((still,), target.parent, settings, max_pixels, model)
     (done,) = enhance_stills(task, lambda _: None).stills

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from facepipe._system.files import sha256_of
 from facepipe.configs.settings import DetectSettings, RestoreSettings
 from facepipe.datatypes import Crops, Float32, Frame, Part, Span, SpanFaces, Track, VideoInfo
 from facepipe.faces.analyze import analyze_frames
@@ -83,6 +84,7 @@ class PassThroughTask:
 
     render: RenderTask
     reason: str
+    lost: bool = False  # because its workers were lost
 
     @property
     def output_folder(self) -> Path:
@@ -204,14 +206,22 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
         return Part(task.span, str(task.target), 0, 0, damage=report.damage(task.info.pts))
     rendered = chain([first], rendered)
     written = encode(rendered, task.target, info=task.info, span=task.span, settings=task.encode)
-    damage = report.damage(task.info.pts)
-    return Part(task.span, str(task.target), written, sum(faces), runs_on=runs_on, damage=damage)
+    return Part(
+        task.span,
+        str(task.target),
+        written,
+        sum(faces),
+        runs_on=runs_on,
+        damage=report.damage(task.info.pts),
+        size=task.target.stat().st_size,
+        sha256=sha256_of(task.target),
+    )
 
 
 def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:
     """Write a span unenhanced: the last resort when rendering it keeps failing."""
     part = render_span(replace(task.render, tracks=()), progress)
-    return replace(part, passed_through=task.reason)
+    return replace(part, passed_through=task.reason, lost=task.lost)
 
 
 def _counted(frames: Iterator[Frame], progress: Progress, span: Span) -> Iterator[Frame]:

@@ -5,9 +5,9 @@ from facepipe.video.compatibility.differences import Incompatibility
 from facepipe.video.damage import DecodeReport
 from facepipe.video.decode import decode
 from facepipe.video.encode import EncodeSettings, check_encoder, encode, output_pix_fmt
+from facepipe.video.muxing.fragments import is_to_be_fragmented
 from facepipe.video.muxing.mux import mux
 from facepipe.video.muxing.smart_render import SmartRender, joinable_settings, smart_render_of
-from facepipe.video.muxing.target_streams import earlier_by
 from facepipe.video.probe import probe
 
 __all__ = [
@@ -19,8 +19,8 @@ __all__ = [
     "check_encoder",
     "check_target",
     "decode",
-    "earlier_by",
     "encode",
+    "is_to_be_fragmented",
     "joinable_settings",
     "mux",
     "output_pix_fmt",

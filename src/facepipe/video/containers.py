@@ -30,6 +30,7 @@ _TRANSPORT_CODECS = (
     *("aac", "aac_latm", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus", "pcm_bluray"),
     *("dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "klv", "timed_id3", "bin_data"),
 )
+_DELIVERY = Fraction(7, 10)  # what FFmpeg's own program takes, below the second that T-STD allows
 _MOV_KEYS = (
     *("title", "artist", "album", "date", "encoder", "comment", "genre", "copyright", "location"),
     *("creation_time", "timecode", "language"),
@@ -80,14 +81,15 @@ class Container:
     negative_times: bool = False
     #: Whether packets of one stream may have equal decoding times.
     equal_times: bool = False
-    #: Whether no decoding time may lie below zero: one that does would move all streams.
-    dts_from_zero: bool = False
+    #: Seconds by which packets are delivered ahead of their decoding times, as buffers need it. No
+    #: delivery may be before time zero.
+    delivery: Fraction = Fraction(0)
     #: Whether a stream's header says how many samples of audio players skip (CodecDelay).
     codec_delay: bool = False
     #: Whether packets have room for further data (BlockAdditions), such as the alpha of VP9.
     block_additions: bool = False
-    #: Whether it keeps the pixel aspect ratio of codecs that have no field for it. The other muxers
-    #: take it from the stream, where PyAV cannot set it, and not from the codec's parameters.
+    #: Whether it keeps the pixel aspect ratio of codecs that have no field for it. The muxers of
+    #: the others take it from the stream, where PyAV cannot set it.
     pixel_aspect: bool = False
     #: Whether a clock that begins anywhere is kept, as in a broadcast. In the others a video begins
     #: at 0.
@@ -102,6 +104,8 @@ class Container:
     needs_layout: bool = False
     #: Whether FFmpeg writes it with the mov muxer: ISO base media files.
     isobmff: bool = False
+    #: Whether FFmpeg writes it with the Matroska muxer: EBML.
+    ebml: bool = False
     #: Codecs of streams whose header may change on the way; of others the first one holds.
     header_changes: tuple[str, ...] = ()
     #: Whether an index leads players to every keyframe. Without one they seek to a byte, and look
@@ -215,6 +219,8 @@ MATROSKA = Container(
     codec_delay=True,
     block_additions=True,
     pcm=True,
+    pixel_aspect=True,
+    ebml=True,
 )
 WEBM = Container(
     muxer="webm",
@@ -226,6 +232,8 @@ WEBM = Container(
     equal_times=True,
     codec_delay=True,
     block_additions=True,
+    pixel_aspect=True,
+    ebml=True,
 )
 MPEGTS = Container(
     muxer="mpegts",
@@ -236,13 +244,18 @@ MPEGTS = Container(
     data=True,
     timecode=None,
     tick=Fraction(1, 90000),
-    dts_from_zero=True,
+    delivery=_DELIVERY,
     keeps_clock=True,
     program_ids=True,
     header_changes=("aac", "h264", "hevc"),
     headers_in_packets=True,
     has_index=False,
-    options=(("mpegts_copyts", "1"),),
+    options=(
+        *(("mpegts_copyts", "1"), ("pcr_period", "20")),
+        ("max_delay", str(round(_DELIVERY * 10**6))),
+        # A PES packet for each packet of sound: of several in one, only the first has a time.
+        ("pes_payload_size", "0"),
+    ),
 )
 NUT = Container(
     muxer="nut",

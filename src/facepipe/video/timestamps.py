@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from statistics import median_low
@@ -87,11 +87,12 @@ def _last_number(pts: Sequence[int], rate: Fraction) -> int | None:
     return last
 
 
-def decode_times(pts: Sequence[int], earliest: int | None = None) -> list[int]:
+def decode_times(pts: Sequence[int], keyframes: Collection[int] = ()) -> list[int]:
     """One dts for each packet, given pts in decoding order: rising, and never above its pts.
 
-    Frames that are shown in another order are decoded ahead of the first pts. Where that would be
-    before `earliest`, the first ones follow each other faster.
+    Frames that are shown in another order are decoded ahead of the first pts: at least as far as
+    any of the `keyframes`, which are pts, is decoded ahead of its own. Edit lists of MP4 tell the
+    first lead alone, and players that seek by decoding times take it for that of every keyframe.
     """
     if not pts:
         return []
@@ -102,20 +103,11 @@ def decode_times(pts: Sequence[int], earliest: int | None = None) -> list[int]:
     times = lead + shown[: len(shown) - delay]
     for at in range(len(times) - 2, -1, -1):  # equal pts would make equal dts
         times[at] = min(times[at], times[at + 1] - 1)
-    return times if earliest is None or times[0] >= earliest else _squeezed(times, pts, earliest)
-
-
-def _squeezed(times: list[int], pts: Sequence[int], earliest: int) -> list[int]:
-    """The same, but none before `earliest`, if there are ticks enough up to the first pts."""
-    count = bisect_right(times, earliest)
-    while count < len(times) and times[count] - earliest < count:
-        count += 1
-    end = times[count] if count < len(times) else earliest + count
-    step = max((end - earliest) / count, 1)
-    times = [round(end - step * (count - at)) for at in range(count)] + times[count:]
-    for at in range(len(times) - 1, -1, -1):
-        after = times[at + 1] - 1 if at + 1 < len(times) else pts[at]
-        times[at] = min(times[at], pts[at], after)
+    needed = max((time - times[at] for at, time in enumerate(pts) if time in keyframes), default=0)
+    if delay and needed > pts[0] - times[0]:
+        begin = pts[0] - needed
+        longer = (times[delay] if delay < len(times) else shown[0]) - begin
+        times[:delay] = [begin + longer * at // delay for at in range(delay)]
     return times
 
 

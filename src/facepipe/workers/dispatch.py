@@ -9,20 +9,25 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, TypeVar
 
 from facepipe._system.clock import RunningClock
-from facepipe.errors import FacepipeError, WorkerError
-from facepipe.workers.base import Outcome, Result, Task, TaskFunction
+from facepipe.errors import FacepipeError, NoWorkersError, WorkersLostError
+from facepipe.workers.base import Check, Outcome, Result, Task, TaskFunction
 
 #: Attempts at a task that raises, before its error becomes the outcome.
 ATTEMPTS = 2
+#: Attempts that a task may lose for reasons that lie in a node for sure.
+_MAX_FAULTS = 8
+#: Attempts that a task may lose before it began, which is no reason to give it up: a bound all the
+#: same.
+_MAX_UNBEGUN = 100
 #: Seconds without a finished frame after which a worker counts as stalled. Only time in which this
 #: process ran counts: a run that was suspended goes on where it was.
 STALLED_SECONDS = 300.0
-#: Seconds before the first retry; each further one waits twice as long.
-_BACKOFF = 0.25
+#: Seconds before the first retry; each further one waits twice as long, up to the most.
+_BACKOFF, _MOST_BACKOFF = 0.25, 30.0
 _POLL_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
@@ -31,7 +36,18 @@ Handle = TypeVar("Handle")
 
 
 class WorkerLost(Exception):  # noqa: N818
-    """A worker ended before its task did, for a reason that is not known to lie in the task."""
+    """A worker ended before its task did, for a reason that is not known to lie in the task.
+
+    `begun`: it had begun the task, and its node is still there.
+    """
+
+    def __init__(self, reason: str, *, begun: bool = True) -> None:
+        super().__init__(reason)
+        self.begun = begun
+
+
+class NodeFault(Exception):  # noqa: N818
+    """A task failed for a reason that lies in its node for sure; another node may do it."""
 
 
 class Engine(Protocol[Handle]):
@@ -40,8 +56,13 @@ class Engine(Protocol[Handle]):
     #: How many workers a task may lose before it is given up.
     max_lost_workers: int
 
-    def begin(self, function: TaskFunction[Any, Any], task: Any) -> Handle | None:
-        """Start a task; None where no worker is free now."""
+    def begin(
+        self, function: TaskFunction[Any, Any], task: Any, avoid: frozenset[str] = frozenset()
+    ) -> Handle | None:
+        """Start a task, on none of the nodes `avoid` if there is another; None: not now.
+
+        Raises NoWorkersError where none can be started any more.
+        """
         ...
 
     def ended(self, handles: Sequence[Handle], seconds: float) -> Sequence[Handle]:
@@ -52,11 +73,23 @@ class Engine(Protocol[Handle]):
         """Frames that a task has done since the last call."""
         ...
 
-    def result(self, handle: Handle) -> Any:
-        """What an ended task returned; raises what it raised, or WorkerLost.
+    def result(self, handle: Handle, check: Check | None = None) -> Any:
+        """What an ended task returned; raises what it or `check` raised, WorkerLost or NodeFault.
 
         Frees its worker; call it once for every task.
         """
+        ...
+
+    def node(self, handle: Handle) -> str:
+        """The node that a task runs on; empty for this machine."""
+        ...
+
+    def others(self, nodes: frozenset[str]) -> bool:
+        """Whether there is a node besides these."""
+        ...
+
+    def blame(self, node: str, error: BaseException) -> None:
+        """Count a failure of `node`: another one did the task that failed there."""
         ...
 
     def abandon(self, handle: Handle) -> None:
@@ -86,12 +119,24 @@ class EngineExecutor:
         tasks: Sequence[Task],
         *,
         progress: Callable[[int], None],
+        check: Check | None = None,
     ) -> Iterator[Outcome[Result]]:
         """Run `function` on every task; see Executor and `dispatch`."""
-        return dispatch(self._engine, function, tasks, progress=progress, patience=self._patience)
+        return dispatch(
+            self._engine,
+            function,
+            tasks,
+            progress=progress,
+            check=check,
+            patience=self._patience,
+        )
+
+    def stop(self) -> None:
+        """End all workers at once; what they had not finished is lost."""
+        self._engine.close()
 
     def close(self) -> None:
-        """End all workers at once; what they had not finished is lost."""
+        """The same."""
         self._engine.close()
 
 
@@ -99,24 +144,40 @@ class EngineExecutor:
 class _Attempts:
     """Failed attempts at one task, and when the next one is due."""
 
-    errors: int = 0
+    errors: dict[str, BaseException] = field(default_factory=dict)  # the last one of each node
+    raised: int = 0
     lost_workers: int = 0
+    unbegun: int = 0
+    faults: int = 0
+    avoid: set[str] = field(default_factory=set)  # nodes on which it failed
     due: float = 0.0  # of time.monotonic()
 
     @property
     def count(self) -> int:
-        return self.errors + self.lost_workers
+        return self.raised + self.lost_workers + self.unbegun + self.faults
 
-    def should_retry(self, error: BaseException, max_lost_workers: int) -> bool:
-        """Note a failed attempt; whether another one may succeed."""
+    def should_retry(self, error: BaseException, node: str, engine: Engine[Any]) -> bool:
+        """Note an attempt that failed on `node`; whether another one may succeed."""
+        if isinstance(error, NoWorkersError):
+            return False
         if isinstance(error, WorkerLost):
-            self.lost_workers += 1
-            retry = self.lost_workers < max_lost_workers
+            self.lost_workers += error.begun
+            self.unbegun += not error.begun
+            retry = self.lost_workers < engine.max_lost_workers and self.unbegun < _MAX_UNBEGUN
+        elif isinstance(error, NodeFault):
+            self.faults += 1
+            self.avoid.add(node)
+            retry = self.faults < _MAX_FAULTS
         else:
-            self.errors += 1
-            # What facepipe itself refuses (a bad option, damaged weights) is refused again.
-            retry = self.errors < ATTEMPTS and not isinstance(error, FacepipeError)
-        self.due = time.monotonic() + _BACKOFF * 2 ** (self.count - 1)
+            self.raised += 1
+            self.errors[node] = error
+            self.avoid.add(node)
+            # What facepipe itself refuses (a bad option, damaged weights) is refused again, but for
+            # what one node alone lacks.
+            again = not isinstance(error, FacepipeError) or engine.others(frozenset(self.avoid))
+            retry = self.raised < ATTEMPTS and again
+        waited = 0.0 if self.count == self.unbegun == 1 else _BACKOFF * 2 ** (self.count - 1)
+        self.due = time.monotonic() + min(waited, _MOST_BACKOFF)
         return retry
 
 
@@ -125,6 +186,7 @@ class _Running:
     """A task on a worker; `last_heartbeat` is when its last frame was reported."""
 
     number: int
+    node: str
     last_heartbeat: float  # of a RunningClock, seconds
     stalled: bool = False
 
@@ -135,13 +197,14 @@ def dispatch(
     tasks: Sequence[Task],
     *,
     progress: Callable[[int], None],
+    check: Check | None = None,
     patience: float = STALLED_SECONDS,
 ) -> Iterator[Outcome[Result]]:
     """Run `function` on every task, in their order as far as workers are free.
 
-    A task that raises is tried twice. One whose worker dies, or reports no frame for `patience`
-    seconds, is tried as often as the engine allows. Each retry waits a little longer. Seconds in
-    which this process was suspended do not count.
+    A task that raises is tried twice, the second time on another node where there is one. One whose
+    worker dies, or reports no frame for `patience` seconds, is tried as often as the engine allows.
+    Each retry waits a little longer. Seconds in which this process was suspended do not count.
     """
     clock = RunningClock()
     waiting = list(range(len(tasks)))
@@ -158,7 +221,7 @@ def dispatch(
             for handle in ended:
                 run = running.pop(handle)
                 ids = _ids(function, run.number, tasks[run.number])
-                outcome = _outcome(engine, handle, run, attempts[run.number], patience, ids)
+                outcome = _outcome(engine, handle, run, attempts[run.number], patience, check, ids)
                 if outcome is None:
                     waiting.insert(0, run.number)
                 else:
@@ -183,12 +246,16 @@ def _start_due(
     """Start the waiting tasks that are due, as long as a worker is free."""
     now = time.monotonic()
     for number in [number for number in waiting if attempts[number].due <= now]:
-        handle = engine.begin(function, tasks[number])
+        avoid = frozenset(attempts[number].avoid)
+        handle = engine.begin(function, tasks[number], avoid)
+        if handle is None and avoid:  # a worker may be free that others can have
+            continue
         if handle is None:
             return
-        log.info("task begun", extra=_ids(function, number, tasks[number]))
+        node = engine.node(handle)
+        log.info("task begun", extra=_ids(function, number, tasks[number]) | _named(node))
         waiting.remove(number)
-        running[handle] = _Running(number, clock.seconds())
+        running[handle] = _Running(number, node, clock.seconds())
 
 
 def _outcome(
@@ -197,17 +264,26 @@ def _outcome(
     run: _Running,
     attempts: _Attempts,
     patience: float,
+    check: Check | None,
     ids: dict[str, object],
 ) -> Outcome[Any] | None:
     """What became of a task whose run has ended; None: it is to be tried again."""
     try:
-        outcome = Outcome(run.number, engine.result(handle))
-        log.info("task done", extra=ids)
+        outcome = Outcome(run.number, engine.result(handle, check))
+    except NoWorkersError:
+        raise
     except Exception as error:  # whatever a task raises becomes its outcome
-        retry = attempts.should_retry(error, engine.max_lost_workers)
+        if run.stalled and isinstance(error, WorkerLost):
+            error.begun = True
+        retry = attempts.should_retry(error, run.node, engine)
         ids["attempt"] = attempts.count
-        log.warning("%s: %s", "tried again" if retry else "given up", error, extra=ids)
+        said = "tried again" if retry else "given up"
+        log.warning("%s: %s", said, error, extra=ids | _named(run.node))
         return None if retry else Outcome(run.number, None, _final(error, run.stalled, patience))
+    log.info("task done", extra=ids | _named(run.node))
+    for node, earlier in attempts.errors.items():
+        if node != run.node:
+            engine.blame(node, earlier)
     return outcome
 
 
@@ -216,6 +292,10 @@ def _ids(function: TaskFunction[Task, Result], number: int, task: object) -> dic
     ids: dict[str, object] = {"stage": function.__name__, "task": number}
     span = getattr(task, "span", None)
     return ids if span is None else ids | {"span": span.index}
+
+
+def _named(node: str) -> dict[str, object]:
+    return {"node": node} if node else {}
 
 
 def _collect_progress(
@@ -237,9 +317,9 @@ def _collect_progress(
 
 
 def _final(error: BaseException, stalled: bool, patience: float) -> BaseException:
-    """The error of an outcome: a lost worker becomes a WorkerError."""
-    if not isinstance(error, WorkerLost):
+    """The error of an outcome: a lost worker becomes a WorkersLostError, as does a bad node."""
+    if not isinstance(error, WorkerLost | NodeFault):
         return error
     if stalled:
-        return WorkerError(f"no frame came for {patience:g} s, and so again elsewhere")
-    return WorkerError(str(error))
+        return WorkersLostError(f"no frame came for {patience:g} s, and so again elsewhere")
+    return WorkersLostError(str(error))

@@ -19,8 +19,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
-from facepipe.errors import FacepipeError, WorkerError, reason_of
-from facepipe.workers.base import Outcome, Result, Task, TaskFunction
+from facepipe.errors import FacepipeError, NoWorkersError, WorkerError, reason_of
+from facepipe.workers.base import Check, Outcome, Result, Task, TaskFunction, Trial
 from facepipe.workers.dispatch import ATTEMPTS, STALLED_SECONDS, EngineExecutor, WorkerLost
 from facepipe.workers.forkserver import contexts
 from facepipe.workers.resources import has_semaphores, return_memory, usable_cores
@@ -36,6 +36,7 @@ class LocalExecutor(EngineExecutor):
     """
 
     here = True
+    shared = True
 
     def __init__(
         self,
@@ -45,10 +46,18 @@ class LocalExecutor(EngineExecutor):
         patience: float = STALLED_SECONDS,
     ) -> None:
         alone = not has_semaphores()
-        self.workers = 1 if alone else workers or usable_cores()
-        self._in_process = alone or (self.workers == 1 and not isolated)
+        self._workers = 1 if alone else workers or usable_cores()
+        self._in_process = alone or (self._workers == 1 and not isolated)
         self._one_at_a_time = threading.Lock()  # detectors and restorers are not for threads
-        super().__init__(ProcessEngine(self.workers), patience)
+        super().__init__(ProcessEngine(self._workers), patience)
+
+    @property
+    def workers(self) -> int:
+        """How many there are."""
+        return self._workers
+
+    def start(self, trial: Trial | None = None) -> None:
+        """Nothing: they are this machine, and begin when they are needed."""
 
     def map(
         self,
@@ -56,15 +65,16 @@ class LocalExecutor(EngineExecutor):
         tasks: Sequence[Task],
         *,
         progress: Callable[[int], None],
+        check: Check | None = None,
     ) -> Iterator[Outcome[Result]]:
         """Run `function` on every task, in this process or in others; see Executor."""
         if self._in_process:
             for number, task in enumerate(tasks):
                 with self._one_at_a_time:
-                    outcome = _run_in_process(function, number, task, progress)
+                    outcome = _run_in_process(function, number, task, progress, check)
                 yield outcome
             return
-        yield from super().map(function, tasks, progress=progress)
+        yield from super().map(function, tasks, progress=progress, check=check)
 
 
 class ProcessEngine:
@@ -82,11 +92,16 @@ class ProcessEngine:
         self._reported = [0] * workers  # frames of each worker that `frames` has returned
         self._closed = False
 
-    def begin(self, function: TaskFunction[Any, Any], task: Any) -> Future[Any] | None:
+    def begin(
+        self,
+        function: TaskFunction[Any, Any],
+        task: Any,
+        avoid: frozenset[str] = frozenset(),  # noqa: ARG002
+    ) -> Future[Any] | None:
         """Start a task on a free worker; see Engine."""
         with self._lock:
             if self._closed:
-                raise WorkerError("the workers were ended")
+                raise NoWorkersError("the workers were ended")
             if not self._free:
                 return None
             number = self._free.pop(0)
@@ -110,10 +125,13 @@ class ProcessEngine:
         before, self._reported[number] = self._reported[number], int(self._done[number])
         return self._reported[number] - before
 
-    def result(self, handle: Future[Any]) -> Any:
+    def result(self, handle: Future[Any], check: Check | None = None) -> Any:
         """What the task returned or raised; see Engine."""
         try:
-            return handle.result()
+            result = handle.result()
+            if check is not None:
+                check(result, False)
+            return result
         except (BrokenProcessPool, CancelledError) as error:
             with self._lock:
                 self._discard_pool(self._busy[handle])
@@ -121,6 +139,17 @@ class ProcessEngine:
         finally:
             with self._lock:
                 self._free.append(self._busy.pop(handle))
+
+    def node(self, handle: Future[Any]) -> str:  # noqa: ARG002
+        """This machine; see Engine."""
+        return ""
+
+    def others(self, nodes: frozenset[str]) -> bool:  # noqa: ARG002
+        """There is no other machine; see Engine."""
+        return False
+
+    def blame(self, node: str, error: BaseException) -> None:
+        """Nobody is to blame; see Engine."""
 
     def abandon(self, handle: Future[Any]) -> None:
         """Kill the worker; see Engine."""
@@ -176,11 +205,15 @@ def _run_in_process(
     number: int,
     task: Task,
     progress: Callable[[int], None],
+    check: Check | None,
 ) -> Outcome[Result]:
     """Run one task here, and once more if it raises."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return Outcome(number, function(task, progress))
+            result = function(task, progress)
+            if check is not None:
+                check(result, False)
+            return Outcome(number, result)
         except Exception as error:  # whatever a task raises becomes its outcome
             if attempt == ATTEMPTS or isinstance(error, FacepipeError):
                 return Outcome(number, None, error)

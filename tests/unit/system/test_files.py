@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from facepipe._system.files import atomic_write, durable_rename, is_address, sha256_of, write_bytes
+from facepipe._system.files import (
+    atomic_write,
+    durable_rename,
+    is_address,
+    remove_partials,
+    sha256_of,
+    write_bytes,
+)
 from facepipe.errors import OutputError
 
 KILLED = """
@@ -32,7 +40,7 @@ def test_the_new_file_takes_the_place_of_the_old(tmp_path: Path) -> None:
     target = tmp_path / "video.mp4"
     target.write_bytes(b"old")
     with atomic_write(target) as partial:
-        assert partial.name == ".video.partial.mp4"
+        assert re.fullmatch(r"\.video\.[0-9a-f]{8}\.partial\.mp4", partial.name)
         partial.write_bytes(b"new")
         assert target.read_bytes() == b"old"
     assert target.read_bytes() == b"new"
@@ -69,9 +77,21 @@ def test_a_kill_before_the_rename_leaves_the_old_file(tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, str(target)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert target.read_bytes() == b"old"
-    assert names(tmp_path) == [".video.partial.mp4", "video.mp4"]
-    write_bytes(b"new", target)  # what the kill left is replaced by the next writer
-    assert target.read_bytes() == b"new"
+    assert len(names(tmp_path)) == 2
+    remove_partials(tmp_path, {"other.mp4"})
+    assert len(names(tmp_path)) == 2
+    remove_partials(tmp_path, {"video.mp4"})
+    assert names(tmp_path) == ["video.mp4"]
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    """A worker that was given up may live on, and write what another one writes again."""
+    target = tmp_path / "video.mp4"
+    with atomic_write(target) as one, atomic_write(target) as other:
+        one.write_bytes(b"first")
+        other.write_bytes(b"second")
+        assert one != other
+    assert target.read_bytes() == b"first"  # which was renamed last
     assert names(tmp_path) == ["video.mp4"]
 
 

@@ -32,6 +32,7 @@ from facepipe.video.compatibility.trial import TrialMux, TrialMuxer, holdings_at
 from facepipe.video.containers import HOMELESS, SUGGESTED, Container, container_of
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.handover import can_go_on
+from facepipe.video.muxing.pace import frame_pace
 from facepipe.video.muxing.readback import first_audio
 from facepipe.video.muxing.subtitles import converted_to, loses_style
 from facepipe.video.pixel_formats import FULL_RANGE
@@ -87,6 +88,7 @@ def check_target(
     *,
     settings: EncodeSettings,
     allow_loss: bool = False,
+    fragmented: bool = False,
 ) -> Compatibility:
     """How `source` goes into `target`; raise before hours of work if something would be lost.
 
@@ -99,7 +101,7 @@ def check_target(
     if not target.absolute().parent.is_dir():
         raise OutputError(f"the folder of {target} does not exist; make it first")
     with tempfile.TemporaryDirectory() as folder, open_source(source) as opened:
-        checker = _Checker(source, opened, info, settings, Path(folder))
+        checker = _Checker(source, opened, info, settings, Path(folder), fragmented=fragmented)
         suffix = target.suffix.lower()
         compatibility = checker.check(suffix)
         refused = [one for one in compatibility.incompatibilities if one.avoidable]
@@ -122,9 +124,11 @@ class _Checker:
         info: VideoInfo,
         settings: EncodeSettings,
         folder: Path,
+        *,
+        fragmented: bool,
     ) -> None:
         self._source, self._info, self._settings = source, info, settings
-        self._folder = folder
+        self._folder, self._fragmented = folder, fragmented
         self._others = [s for s in opened.streams if s.index != info.stream_index]
         self._before = properties_of(source, info.stream_index)
         if info.forms and not info.own_tags:
@@ -245,6 +249,7 @@ class _Checker:
             *self._conversions(container),
             *self._delay(written.late, container),
             *self._new_clock(written.earlier),
+            *self._worked_out(container),
         )
         return Compatibility(tuple(found), changes, self._before.holdings)
 
@@ -303,9 +308,12 @@ class _Checker:
 
     def _delay(self, late: float, container: Container) -> Iterator[str]:
         if late > float(max(container.tick or 0, self._info.time_base)):
+            why = "holds no times below zero"
+            if container.delivery:
+                why = "delivers packets before their time comes"
             yield (
                 f"all streams begin {late:.3f} s later or a little more, in step: "
-                f"{container.muxer} holds no times below zero"
+                f"{container.muxer} {why}"
             )
 
     def _new_clock(self, earlier: float) -> Iterator[str]:
@@ -317,6 +325,12 @@ class _Checker:
                 "all streams are moved alike"
             )
 
+    def _worked_out(self, container: Container) -> Iterator[str]:
+        pace = frame_pace(self._info, container)
+        if pace.ratio is not None:
+            tick, rate = self._info.time_base, pace.ratio / self._info.time_base
+            yield f"times that the source rounds to {tick} s are worked out: {rate} frames a second"
+
     def _trial_muxer(self, settings: EncodeSettings, place: int | None = None) -> TrialMuxer | None:
         """None where another encoder than the chosen one refuses the video's frames."""
         key = settings.codec, place
@@ -324,6 +338,7 @@ class _Checker:
             self._muxers[key] = None
             try:
                 made = TrialMuxer(self._source, self._info, settings, self._folder, place)
+                made.fragmented = self._fragmented
                 self._muxers[key] = made
             except MediaError:
                 if settings is self._settings:

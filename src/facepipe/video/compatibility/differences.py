@@ -256,7 +256,10 @@ def _same_codec(stream: StreamProperties, made: StreamProperties) -> bool:
 
 
 def _of_stream(stream: StreamProperties, made: StreamProperties, *, first: bool) -> Iterator[str]:
-    if stream.language and not same_language(stream.language, made.language or ""):
+    tag = stream.language_tag or ""
+    if "-" in tag and tag != made.language_tag:
+        yield f"the language {tag}"
+    elif stream.language and not same_language(stream.language, made.language or ""):
         yield f"the language {stream.language}"
     implied = _IMPLIED | (Disposition.default if first else 0)  # the first is one anyway
     for disposition in stream.dispositions & ~made.dispositions & ~implied:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,6 +17,7 @@ from av.stream import Disposition, Stream
 from facepipe.video.conform import tags_of
 from facepipe.video.containers import MOV, MPEGTS
 from facepipe.video.holdings import INTERLACING, holdings_of
+from facepipe.video.muxing.track_headers import track_headers
 from facepipe.video.pixel_formats import FULL_RANGE, side_data
 from facepipe.video.pyav.header_data import header_boxes, names_of
 from facepipe.video.pyav.mpegts import Transport, transport_of
@@ -45,6 +46,7 @@ class StreamProperties:
     dispositions: Disposition
     keys: frozenset[str]  # of its metadata, in lower case, without the language
     layout: str | None  # of channels
+    language_tag: str | None = None  # by BCP 47, which may tell a country or a script
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,9 @@ def properties_of(path: Path, video_index: int) -> FileProperties:
         transport = _transport_of(path, opened)
         keys = _file_keys(opened) | transport.names.keys()
         chapters = _chapters(opened)
-        streams = _other_streams(opened, video_index)
-        own = _stream_properties(video)
+        tags = track_headers(path, opened).tags
+        streams = _other_streams(opened, video_index, tags)
+        own = _stream_properties(video, tags)
         described = names_of(header_boxes(video))
         private = _private_boxes(path, opened)
         aspect = Fraction(video.sample_aspect_ratio or 1)
@@ -143,9 +146,11 @@ def _transport_of(path: Path, opened: InputContainer) -> Transport:
     return found or Transport(0, 0, ())
 
 
-def _other_streams(opened: InputContainer, video_index: int) -> tuple[StreamProperties, ...]:
+def _other_streams(
+    opened: InputContainer, video_index: int, tags: Mapping[int, str]
+) -> tuple[StreamProperties, ...]:
     return tuple(
-        _stream_properties(stream)
+        _stream_properties(stream, tags)
         for stream in opened.streams
         if stream.index != video_index and not is_written_by_muxer(stream)
     )
@@ -203,7 +208,7 @@ def _display_matrix(frame: av.VideoFrame | None) -> tuple[int, ...]:
     return tuple(memoryview(data[:36]).cast("i")) if data else _UPRIGHT
 
 
-def _stream_properties(stream: Stream) -> StreamProperties:
+def _stream_properties(stream: Stream, tags: Mapping[int, str]) -> StreamProperties:
     keys = {"title" if key == "name" else key for key in _keys(stream.metadata)}
     language = stream.metadata.get("language", "und")
     layout = None
@@ -217,6 +222,7 @@ def _stream_properties(stream: Stream) -> StreamProperties:
         dispositions=Disposition(stream.disposition),
         keys=frozenset(keys - {"language", "timecode", "creation_time"}),
         layout=layout,
+        language_tag=tags.get(stream.index),
     )
 
 

@@ -44,7 +44,10 @@ class TrialMux:
 
 
 class TrialMuxer:
-    """Writes a few frames of one source, by one encoder, to any container."""
+    """Writes a few frames of one source, by one encoder, to any container.
+
+    `fragmented` says whether an mp4 or mov is written in fragments.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class TrialMuxer:
         MediaError where the encoder refuses them.
         """
         self._source, self._info, self._folder = source, info, folder
+        self.fragmented = False
         with open_source(source) as opened:
             self._videos = [stream.index for stream in opened.streams if is_video(stream)]
         begin = 0 if place is None else bisect_left(info.pts, place)
@@ -91,6 +95,7 @@ class TrialMuxer:
                     target,
                     leave_out=leave_out,
                     max_packets=_PACKETS,
+                    fragmented=self.fragmented,
                 )
             return self._kept(target, leave_out)
         except OutputError:

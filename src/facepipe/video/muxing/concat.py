@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import av
 from av.packet import Packet, PacketSideData, packet_sidedata_type_from_literal
@@ -26,10 +26,17 @@ from facepipe.video.encode import part_shift
 from facepipe.video.frame_packets import frame_packets
 from facepipe.video.headers import without_header
 from facepipe.video.sources import open_source
-from facepipe.video.timestamps import decode_times, usual_duration
+from facepipe.video.timestamps import usual_duration
 
 _ANNEX_B = ("h264", "hevc")
 _ALPHA: Literal["matroska_block_additional"] = "matroska_block_additional"
+
+
+class CodedTimes(NamedTuple):
+    """The pts of packets in decoding order, and those of keyframes among them."""
+
+    pts: list[int]
+    keyframes: frozenset[int]
 
 
 class VideoPackets:
@@ -70,29 +77,33 @@ class VideoPackets:
         with av.open(str(self.sample.absolute())) as container:
             return max(container.streams.video[0].width // self.info.width, 1)
 
-    def times(self) -> list[int]:
-        """The pts of every packet, in decoding order and the source's time base.
+    def times(self) -> CodedTimes:
+        """The pts of every packet in the source's time base.
 
         Those of copied packets are known from `info`: only the parts are read.
         """
         found: list[int] = []
+        keyframes: set[int] = set()
         for part in self._parts:
             span = part.span
             if span.copied:
                 found += [pts for pts in self.info.coded_pts if span.start <= pts < span.stop]
-            else:
-                found += [pts for pts, _ in _part_packets(Path(part.path), self.info)]
-        return found
+                keyframes.update(t for t in self.info.keyframe_pts if span.start <= t < span.stop)
+                continue
+            for pts, packet in _part_packets(Path(part.path), self.info):
+                found.append(pts)
+                keyframes.update([pts] if packet.is_keyframe else [])
+        return CodedTimes(found, frozenset(keyframes))
 
     def timed(
-        self, times: Sequence[int], durations: Mapping[int, int], earliest: int | None = None
+        self, schedule: Iterable[tuple[int, int]], durations: Mapping[int, int], base: Fraction
     ) -> Iterator[Packet[Stream]]:
-        """The packets with the target's times; `durations` by pts, `earliest` as `decode_times`."""
-        schedule = iter(zip(times, decode_times(times, earliest), strict=True))
+        """The packets with the target's pts and dts, `durations` by pts, in ticks of `base`."""
+        times = iter(schedule)
         for _, packet, part in self._read():
-            pts, dts = next(schedule)
+            pts, dts = next(times)
             whole = self._with_parameter_sets(packet, part)
-            whole.time_base = self.info.time_base
+            whole.time_base = base
             whole.pts, whole.dts, whole.duration = pts, dts, durations[pts]
             yield whole
 

@@ -16,6 +16,7 @@ from av.stream import Stream
 from facepipe.video.clock import timed
 from facepipe.video.muxing.handover import HeaderHandover
 from facepipe.video.muxing.head import head_packets
+from facepipe.video.muxing.pace import SoundPace, sound_base
 from facepipe.video.muxing.target_streams import MuxJob, TargetStreams
 from facepipe.video.streams import codec_name, header_of, is_cover
 
@@ -36,11 +37,17 @@ class Copier:
         self._window = job.window
         self._info = job.video.info
         self._earlier = job.earlier
-        self._container = job.container
+        self.container = job.container
         self._max_packets = job.max_packets
         self._last_dts: dict[int, int] = {}
         self._last_pts: dict[int, int] = {}
         self._begun: Counter[int] = Counter()
+        self._paces = {
+            index: SoundPace(source, base)
+            for index, (_, source) in streams.copies.items()
+            if index not in streams.converters
+            and (base := sound_base(source, job.container)) is not None
+        }
         self._headers = {
             index: HeaderHandover(codec_name(source), header_of(source), job.container)
             for index, (_, source) in streams.copies.items()
@@ -61,6 +68,8 @@ class Copier:
                 continue
             converter = self._converters.get(source.index)
             for made in converter.packets(headed) if converter else [headed]:
+                if source.index in self._paces:
+                    self._paces[source.index].place(made)
                 self._set_duration(made, source)
                 self._order(made, source, target)
                 made.stream = target
@@ -130,7 +139,7 @@ class Copier:
         Video before the window is needed to decode what follows, from a keyframe on, and copied
         where the container can hide it before time zero.
         """
-        can_be_hidden = self._container.negative_times
+        can_be_hidden = self.container.negative_times
         if time >= stop:
             return False
         if source.type == "video":
@@ -168,18 +177,20 @@ class Copier:
             return
         last = self._last_dts.get(source.index)
         due = _rescaled(packet.dts, packet.time_base, base)
-        lowest = None if last is None else last + (not self._container.equal_times)
+        lowest = None if last is None else last + (not self.container.equal_times)
         if lowest is not None and due < lowest:
-            _rescale(packet, base)
+            rescale(packet, base)
             packet.dts = due = lowest
             packet.pts = None if packet.pts is None else max(packet.pts, due)
         self._last_dts[source.index] = due
 
 
-def _rescale(packet: Packet[Stream], base: Fraction) -> None:
-    """Give a packet's pts and duration in another time base."""
+def rescale(packet: Packet[Stream], base: Fraction) -> None:
+    """Give a packet's times and duration in another time base."""
     if packet.pts is not None:
         packet.pts = _rescaled(packet.pts, packet.time_base, base)
+    if packet.dts is not None:
+        packet.dts = _rescaled(packet.dts, packet.time_base, base)
     if packet.duration:
         packet.duration = _rescaled(packet.duration, packet.time_base, base)
     packet.time_base = base

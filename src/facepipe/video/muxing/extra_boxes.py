@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from facepipe.video.containers import MOV
 from facepipe.video.muxing.target_streams import MuxJob, TargetStreams
 from facepipe.video.pyav.copied_boxes import copy_private_boxes
 from facepipe.video.pyav.header_data import header_boxes, scaled
+from facepipe.video.pyav.own_keys import keys_box
 from facepipe.video.pyav.private_boxes import (
     PrivateBoxes,
     private_boxes,
@@ -30,18 +31,26 @@ class ExtraBoxes:
     boxes: PrivateBoxes
     source: Path
     tracks: Sequence[int | None]
+    languages: Sequence[str | None]  # of those tracks, by BCP 47
     largest: int | None
 
     def put_into(self, target: Path) -> None:
         """Put them into a target that is written whole. Errors: OSError as the disk does."""
-        if self.boxes:
+        if self.boxes or any(self.languages):
+            tracks = list(zip(self.tracks, self.languages, strict=True))
             with open_bytes(self.source) as given:
-                copy_private_boxes(self.boxes, given, target, self.tracks, largest=self.largest)
+                copy_private_boxes(self.boxes, given, target, tracks, largest=self.largest)
 
 
-def extra_boxes(job: MuxJob, opened: InputContainer, streams: TargetStreams) -> ExtraBoxes:
-    """What a target needs beside what FFmpeg writes: nothing where it is no mp4 or mov."""
+def extra_boxes(
+    job: MuxJob, opened: InputContainer, streams: TargetStreams, keys: Mapping[str, str]
+) -> ExtraBoxes:
+    """What a target needs beside what FFmpeg writes: nothing where it is no mp4 or mov.
+
+    `keys` are those of the metadata that FFmpeg's muxer has no field for.
+    """
     boxes, video = PrivateBoxes(), streams.original
+    languages: list[str | None] = []
     one_view = job.video.info.has_second_view and job.video.sample is not None
     if job.container.isobmff:
         scale = job.video.scale
@@ -54,5 +63,8 @@ def extra_boxes(job: MuxJob, opened: InputContainer, streams: TargetStreams) -> 
             boxes = replace(boxes, entries=entries)
         if one_view:
             boxes = without_views(boxes, video.id)
+        stored = keys_box(keys, quicktime=job.container is MOV)
+        boxes = replace(boxes, moov=(*boxes.moov, *([stored] if stored else [])))
+        languages = job.headers.tags_of(streams.sources)
     largest = None if job.max_packets is None else _LARGEST_OF_TRIAL
-    return ExtraBoxes(boxes, job.video.source, streams.tracks, largest)
+    return ExtraBoxes(boxes, job.video.source, streams.tracks, languages, largest)

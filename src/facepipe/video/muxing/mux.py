@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -17,18 +18,28 @@ from facepipe.datatypes import Part, VideoInfo
 from facepipe.errors import MediaError, OutputError
 from facepipe.video.containers import MPEGTS, Container, container_of
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
-from facepipe.video.muxing.concat import VideoPackets, last_duration
+from facepipe.video.muxing.blocks import block_lags, sort_by_block_time
+from facepipe.video.muxing.concat import CodedTimes, VideoPackets, last_duration
 from facepipe.video.muxing.copy import Copier, shifted_chapters
 from facepipe.video.muxing.extra_boxes import extra_boxes
+from facepipe.video.muxing.fragments import fragment_flags
 from facepipe.video.muxing.joints import check_joints
-from facepipe.video.muxing.options import is_copied, merged_metadata, muxer_options
+from facepipe.video.muxing.options import is_copied, merged_metadata, muxer_options, own_keys
+from facepipe.video.muxing.pace import frame_pace, sound_lengths
 from facepipe.video.muxing.readback import Written, check_audio, count_back, silent
 from facepipe.video.muxing.subtitles import converted_to
-from facepipe.video.muxing.target_streams import MuxJob, add_streams
+from facepipe.video.muxing.target_streams import MuxJob, TargetStreams, add_streams, room_ahead
+from facepipe.video.muxing.track_headers import (
+    put_track_headers,
+    shape_for_header,
+    track_headers,
+)
 from facepipe.video.pyav.mpegts import transport_of
+from facepipe.video.pyav.pes import packing_options
 from facepipe.video.pyav.texts import TEXTS
 from facepipe.video.sources import as_facepipe_error, open_source, replacing
-from facepipe.video.timestamps import durations
+from facepipe.video.streams import codec_name
+from facepipe.video.timestamps import decode_times, durations
 
 #: Packets of audio of which something is heard, though an encoder's delay is skipped.
 _HEARD = 4
@@ -44,13 +55,17 @@ def mux(
     metadata: Mapping[str, str],
     window: tuple[int, int] | None = None,
     leave_out: Collection[int] = (),
-) -> None:
+    fragmented: bool = False,
+) -> Fraction:
     """Write the parts' video in place of the source's, and copy every other stream.
+
+    Returns seconds by which all times of the target are earlier than the source's.
 
     `parts` cover the video in order; those whose span is copied stand for the source's own packets.
     `metadata` is added to the container's keys, appended where the source has one. `window` is
     the half-open pts range that was rendered when the user trims: other streams are cut to it and
-    it starts at 0. `leave_out` are indices of source streams not to be copied.
+    it starts at 0. `leave_out` are indices of source streams not to be copied. `fragmented`: an mp4
+    or mov is written in fragments, each from a keyframe on.
 
     The target appears under its name only when it is whole and was read back. Errors: UsageError
     for an unknown suffix, MediaError for what the container refuses or counts that disagree,
@@ -64,14 +79,15 @@ def mux(
     video = VideoPackets(parts, source, info)
     times = video.times()
     expected = sum(part.frames for part in parts)
-    if len(times) != expected:
-        raise MediaError(f"the parts hold {len(times)} frames, {expected} were expected")
-    job = MuxJob(video, container, leave_out, metadata, window)
+    if len(times.pts) != expected:
+        raise MediaError(f"the parts hold {len(times.pts)} frames, {expected} were expected")
+    job = MuxJob(video, container, leave_out, metadata, window, fragmented=fragmented)
     with replacing(target) as temporary:
-        given, main = _write(job, times, temporary)
+        given, main, earlier = _write(job, times, temporary)
         indices, written = count_back(temporary, target, given, main)
         check_audio(temporary, target, list(zip(indices, given, strict=False)), info)
         check_joints(written, target, parts, info)
+    return earlier
 
 
 def write_head(
@@ -82,14 +98,17 @@ def write_head(
     *,
     leave_out: Collection[int],
     max_packets: int,
+    fragmented: bool = False,
 ) -> None:
     """Write a target of one part with the first packets, `max_packets` of each other stream.
 
     Errors: as `mux`, and FFmpegError or ValueError where the container refuses a stream.
     """
     video = VideoPackets([part], source, info)
-    job = MuxJob(video, container_of(target), leave_out, max_packets=max_packets)
-    given, main = _write(job, video.times(), target)
+    job = MuxJob(
+        video, container_of(target), leave_out, max_packets=max_packets, fragmented=fragmented
+    )
+    given, main, _ = _write(job, video.times(), target)
     indices, _ = count_back(target, target, given, main)
     heard = [one for one in zip(indices, given, strict=False) if one[1].packets >= _HEARD]
     for _ in silent(target, heard, info, max_packets):
@@ -112,19 +131,20 @@ def _check_streams(
                 raise MediaError(f"{muxer} cannot hold stream {stream.index} ({why}); leave it out")
 
 
-def _write(job: MuxJob, times: Sequence[int], target: Path) -> tuple[list[Written], int]:
-    """Write the target, `times` of its frames; what each stream was given, and which is the video.
+def _write(job: MuxJob, times: CodedTimes, target: Path) -> tuple[list[Written], int, Fraction]:
+    """Write the target, `times` of its frames.
 
-    Streams come as `count_back` counts them.
+    Returns what each stream was given, as `count_back` counts them, which of them is the video, and
+    seconds by which all times are earlier than the source's.
     """
-    info, container = job.video.info, job.container
-    start = round(job.earlier / info.time_base)
-    last = last_duration(info, max(times))
-    times = [time - start for time in times]
-    lasting = durations(times, last)
-    earliest = min(0, *times) if container.dts_from_zero else None
+    container = job.container
     with open_source(job.video.source) as opened:
+        pace = frame_pace(job.video.info, container)
+        job = replace(job, pace=pace, headers=track_headers(job.video.source, opened))
+        job, schedule, lasting = _scheduled(job, times)
         metadata, options = _metadata_and_options(job, opened)
+        if job.fragmented and container.isobmff:
+            options["movflags"] = fragment_flags(job)
         out: OutputContainer = av.open(
             str(target),
             "w",
@@ -137,8 +157,10 @@ def _write(job: MuxJob, times: Sequence[int], target: Path) -> tuple[list[Writte
             out.metadata.update(metadata)
             out.set_chapters(shifted_chapters(opened.chapters(), job))
             _start(out, container)
-            packets = job.video.timed(times, lasting, earliest)
-            written = _interleave(out, streams.video, packets, Copier(opened, streams, job))
+            packets = job.video.timed(schedule, lasting, job.pace.time_base)
+            lead = (schedule[0][0] - schedule[0][1]) * job.pace.time_base
+            lags = block_lags(streams, container, lead)
+            written = _interleave(out, streams, packets, Copier(opened, streams, job), lags)
         except BaseException:
             # Closing writes an index; without the file it gives up at once.
             with suppress(OSError):
@@ -148,11 +170,32 @@ def _write(job: MuxJob, times: Sequence[int], target: Path) -> tuple[list[Writte
             raise
         order, main = streams.order, streams.order.index(streams.video.index)
         origins = {copy.index: source.index for copy, source in streams.copies.values()}
-        extra = extra_boxes(job, opened, streams)
+        extra = extra_boxes(job, opened, streams, own_keys(metadata, container))
+        sources, main_source = streams.sources, streams.original.index
+        codec, aspect = codec_name(streams.video), job.video.info.sample_aspect_ratio
+        shape = shape_for_header(codec, aspect, container)
         out.close()  # PyAV 19 forgets the streams then
         extra.put_into(target)
+        if container.ebml:
+            put_track_headers(job.headers, target, sources, main_source, shape)
         given = (replace(written.get(i, Written()), source=origins.get(i)) for i in order)
-        return list(given), main
+        return list(given), main, job.earlier
+
+
+def _scheduled(
+    job: MuxJob, times: CodedTimes
+) -> tuple[MuxJob, list[tuple[int, int]], dict[int, int]]:
+    """The job with room ahead of its first packet; pts and dts of frames, and durations by pts."""
+    info, pace = job.video.info, job.pace
+    last = max(times.pts)
+    pts = [pace.at(time) for time in times.pts]
+    keyframes = {pace.at(time) for time in times.keyframes} if job.container.isobmff else ()
+    dts = decode_times(pts, keyframes)
+    job = replace(job, room=room_ahead(job, (min(pts) - dts[0]) * pace.time_base))
+    start = round(job.earlier / pace.time_base)
+    schedule = [(one - start, other - start) for one, other in zip(pts, dts, strict=True)]
+    shown = [one for one, _ in schedule]
+    return job, schedule, durations(shown, pace.lasting(last, last_duration(info, last)))
 
 
 def _metadata_and_options(
@@ -164,9 +207,11 @@ def _metadata_and_options(
     transport = transport_of(job.video.source) if is_transport else None
     if transport is not None:
         metadata = transport.names | metadata
-    options = muxer_options(job.container, job.video.info, opened, metadata)
+    options = muxer_options(job.container, job.pace.time_base, opened)
     if transport is not None and job.container.program_ids:
         options |= transport.options
+        if not any(other.headers for other in job.video.info.others):
+            options |= packing_options(job.video.source, sound_lengths(opened))
     return metadata, options
 
 
@@ -179,14 +224,17 @@ def _start(out: OutputContainer, container: Container) -> None:
 
 def _interleave(
     out: OutputContainer,
-    video: av.VideoStream,
+    streams: TargetStreams,
     packets: Iterator[Packet[Stream]],
     copier: Copier,
+    lags: Mapping[int, int],
 ) -> dict[int, Written]:
-    """Write both sources of packets in the order of their decoding times."""
+    """Write both sources of packets in the order of their decoding times, less `lags` by index."""
     written: dict[int, Written] = {}
-    for packet in heapq.merge(_bound(packets, video), copier.packets(), key=_seconds):
+    for packet in heapq.merge(_bound(packets, streams.video), copier.packets(), key=_seconds):
         written.setdefault(packet.stream.index, Written()).count(packet)
+        if lags:
+            sort_by_block_time(packet, lags)
         out.mux_one(packet)
     return written
 

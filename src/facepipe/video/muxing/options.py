@@ -14,6 +14,7 @@ from facepipe.datatypes import VideoInfo
 from facepipe.video.containers import Container
 from facepipe.video.encode import written_tags
 from facepipe.video.muxing.languages import mov_language
+from facepipe.video.muxing.pace import sound_base
 from facepipe.video.pixel_formats import UNSPECIFIED
 from facepipe.video.streams import is_cover, is_timecode, is_written_by_muxer
 
@@ -31,36 +32,50 @@ def is_copied(stream: Stream, leave_out: Collection[int]) -> bool:
 
 
 def muxer_options(
-    container: Container, info: VideoInfo, opened: InputContainer, metadata: Mapping[str, str]
+    container: Container, time_base: Fraction, opened: InputContainer
 ) -> dict[str, str]:
-    """Options with which the muxer keeps times as they are, and keys that it would drop."""
+    """Options with which the muxer keeps times as they are; `time_base` is the video's."""
     options = dict(container.options)
     if container.isobmff:
-        options["movflags"] = _movflags(container, opened, metadata)
-        options |= _timescales(info, opened)
+        options["movflags"] = "+faststart"
+        options |= _timescales(time_base, opened, container)
         if any(is_timecode(stream) for stream in opened.streams):
             options["write_tmcd"] = "1"
     return options
 
 
-def _movflags(container: Container, opened: InputContainer, metadata: Mapping[str, str]) -> str:
-    fields = container.metadata_keys or ()
-    own_keys = any(key.lower() not in fields for key in metadata)
-    # With free-form keys, that muxer writes no cover; a cover is worth more.
-    if own_keys and not any(is_cover(stream) for stream in opened.streams):
-        return "+faststart+use_metadata_tags"
-    return "+faststart"
+def own_keys(metadata: Mapping[str, str], container: Container) -> dict[str, str]:
+    """The keys that FFmpeg's muxer has no field for in an mp4 or mov.
+
+    FFmpeg gives a value with a language twice, once with the language behind the key.
+    """
+    fields = container.metadata_keys
+    if fields is None:
+        return {}
+    lower = {key.lower(): value for key, value in metadata.items()}
+
+    def is_known(key: str, value: str) -> bool:
+        base = key.rpartition("-")[0]
+        return key in fields or (base in fields and lower.get(base) == value)
+
+    found = {key: value for key, value in metadata.items() if not is_known(key.lower(), value)}
+    # FFmpeg makes a track of it, which the file itself does not tell.
+    with_code = {key: value for key, value in metadata.items() if key.lower() == "timecode"}
+    return found | with_code if found else {}
 
 
-def _timescales(info: VideoInfo, opened: InputContainer) -> dict[str, str]:
+def _timescales(
+    time_base: Fraction, opened: InputContainer, container: Container
+) -> dict[str, str]:
     options = {}
     videos = [s for s in opened.streams if s.type == "video" and not is_cover(s)]
-    if len(videos) == 1 and info.time_base.numerator == 1:
-        options["video_track_timescale"] = str(info.time_base.denominator)
+    if len(videos) == 1 and time_base.numerator == 1:
+        options["video_track_timescale"] = str(time_base.denominator)
     # Start offsets are stored in the file's own time scale; its default of 1 ms rounds them.
-    scale = info.time_base.denominator
+    scale = time_base.denominator
     for stream in opened.streams:
-        common = math.lcm(scale, (stream.time_base or Fraction(1)).denominator)
+        base = sound_base(stream, container) or stream.time_base or Fraction(1)
+        common = math.lcm(scale, base.denominator)
         scale = common if common <= _LARGEST_TIMESCALE else scale
     return options | {"movie_timescale": str(min(scale, _LARGEST_TIMESCALE))}
 
@@ -68,12 +83,12 @@ def _timescales(info: VideoInfo, opened: InputContainer) -> dict[str, str]:
 def copied_time_base(
     stream: Stream, opened: InputContainer, container: Container
 ) -> Fraction | None:
-    """The source's time base, made finer where the mov muxer needs it.
+    """The source's time base, made finer where the mov muxer needs it; of sound, its samples.
 
     That muxer compares the end of a subtitle with other streams' times as bare numbers, and cuts
     subtitles short in a text track whose ticks are longer than the others'.
     """
-    base = stream.time_base
+    base = sound_base(stream, container) or stream.time_base
     if not base or not container.isobmff or stream.type != "subtitle":
         return base
     bases = [s.time_base.denominator for s in opened.streams if s.time_base]

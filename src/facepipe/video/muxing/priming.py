@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import islice
@@ -21,12 +21,12 @@ from av.container import InputContainer
 from facepipe.datatypes import Clock
 from facepipe.video.clock import timed
 from facepipe.video.containers import MATROSKA, Container
+from facepipe.video.pyav.ebml import CLUSTER, SEGMENT, TRACKS, elements, wide_element
 from facepipe.video.sources import open_source
 from facepipe.video.streams import codec_name, has_decoder
 
 _PACKETS = 1000  # among which the first one of each stream is looked for
-_SEGMENT, _TRACKS, _ENTRY = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae"
-_CLUSTER, _TIME, _BLOCK = b"\x1f\x43\xb6\x75", b"\xe7", b"\xa3"
+_ENTRY, _TIME, _BLOCK = b"\xae", b"\xe7", b"\xa3"
 _DELAY = b"\x56\xaa"
 _UNKNOWN_SIZE = b"\x01" + b"\xff" * 7
 _SELF_DESCRIBING = ("opus",)  # codecs whose own headers say their delay
@@ -73,40 +73,20 @@ def with_encoder_delay(stream: av.AudioStream, seconds: Fraction) -> InputContai
         out.add_stream_from_template(stream, opaque=True)
         out.start_encoding()
     made = file.getvalue()
-    parts = dict(_elements(made, 0, len(made)))
-    begin, end = parts[_SEGMENT]
-    tracks = dict(_elements(made, begin, end))[_TRACKS]
-    entry = dict(_elements(made, *tracks))[_ENTRY]
+    (segment,) = (one for one in elements(made, 0, len(made)) if one.name == SEGMENT)
+    inner = {one.name: one for one in elements(made, segment.content, segment.end)}
+    tracks = inner[TRACKS]
+    entry = next(o for o in elements(made, tracks.content, tracks.end) if o.name == _ENTRY)
     kept = b"".join(
-        _element(name, made[a:b]) for name, (a, b) in _elements(made, *entry) if name != _DELAY
+        wide_element(one.name, made[one.content : one.end])
+        for one in elements(made, entry.content, entry.end)
+        if one.name != _DELAY
     )
     samples = math.ceil(seconds * context.sample_rate)
     delay = round(Fraction(samples, context.sample_rate) * 10**9)
-    entry_content = kept + _element(_DELAY, delay.to_bytes(8, "big"))
-    cluster = _element(_TIME, b"\0") + _element(_BLOCK, b"\x81\0\0\x80\0")
-    header = next(made[:b] for _, (_, b) in _elements(made, 0, len(made)))
-    whole = header + _SEGMENT + _UNKNOWN_SIZE
-    whole += _element(_TRACKS, _element(_ENTRY, entry_content)) + _element(_CLUSTER, cluster)
+    entry_content = kept + wide_element(_DELAY, delay.to_bytes(8, "big"))
+    cluster = wide_element(_TIME, b"\0") + wide_element(_BLOCK, b"\x81\0\0\x80\0")
+    whole = made[: segment.begin] + SEGMENT + _UNKNOWN_SIZE
+    described = wide_element(TRACKS, wide_element(_ENTRY, entry_content))
+    whole += described + wide_element(CLUSTER, cluster)
     return av.open(io.BytesIO(whole), "r", format=MATROSKA.muxer)
-
-
-def _elements(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, tuple[int, int]]]:
-    """Names of Matroska's elements, and where each one's content begins and ends."""
-    while at < end:
-        name = data[at : at + _length(data[at])]
-        at += len(name)
-        size_bytes = _length(data[at])
-        mask = (1 << 7 * size_bytes) - 1
-        size = int.from_bytes(data[at : at + size_bytes], "big") & mask
-        begin = at + size_bytes
-        at = end if size == mask else min(begin + size, end)
-        yield name, (begin, at)
-
-
-def _length(first: int) -> int:
-    """How many bytes a number has, by its first one."""
-    return 9 - first.bit_length()
-
-
-def _element(name: bytes, content: bytes) -> bytes:
-    return name + (len(content) | 1 << 56).to_bytes(8, "big") + content

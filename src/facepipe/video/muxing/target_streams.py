@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack, suppress
@@ -25,17 +26,23 @@ from facepipe.video.muxing.options import (
     stream_metadata,
     tag_colour,
 )
+from facepipe.video.muxing.pace import FramePace
 from facepipe.video.muxing.priming import encoder_delays, with_encoder_delay
 from facepipe.video.muxing.sound import SoundDecoder
 from facepipe.video.muxing.subtitles import SubtitleConverter, converted_to
+from facepipe.video.muxing.track_headers import TrackHeaders, shape_for_header
 from facepipe.video.pixel_formats import side_data
 from facepipe.video.pyav.alpha import has_alpha_mode
 from facepipe.video.pyav.header_data import header_boxes, of_one_view, scaled, with_header_boxes
+from facepipe.video.pyav.matroska import ROOM
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.streams import codec_name, is_cover
 
 #: In files of that suffix FFmpeg's muxer gives the table of the program this PID, as discs have it.
 _BLU_RAY, _BLU_RAY_TABLE = ".m2ts", 0x100
+#: In steps of what a target begins later, in seconds: whole ticks of nearly every time base.
+_ROOM = Fraction(1, 2)
+_SOURCES_OWN = FramePace(Fraction(1))  # until the source is open
 
 
 @dataclass(frozen=True)
@@ -48,18 +55,31 @@ class MuxJob:
     metadata: Mapping[str, str] = field(default_factory=dict)
     window: tuple[int, int] | None = None
     max_packets: int | None = None
+    pace: FramePace = _SOURCES_OWN
+    room: Fraction = Fraction(0)  # seconds by which all is later than it would be (`room_ahead`)
+    fragmented: bool = False  # an mp4 or mov, each fragment from a keyframe on
+    headers: TrackHeaders = field(default_factory=TrackHeaders)
 
     @property
     def earlier(self) -> Fraction:
         """Seconds by which all times of the target are earlier than the source's."""
-        return earlier_by(self.video.info, self.container, self.window)
+        if self.window is not None:
+            return self.pace.at(self.window[0]) * self.pace.time_base - self.room
+        return moved_by(self.video.info.clock, kept=self.container.keeps_clock) - self.room
 
 
-def earlier_by(info: VideoInfo, container: Container, window: tuple[int, int] | None) -> Fraction:
-    """Seconds by which all times of a target are earlier than the source's; `window` as `mux`."""
-    if window is not None:
-        return window[0] * info.time_base
-    return moved_by(info.clock, kept=container.keeps_clock)
+def room_ahead(job: MuxJob, lead: Fraction) -> Fraction:
+    """Seconds by which a target has to begin later, for its packets to be delivered in time.
+
+    `lead` are seconds by which the first picture is decoded before it is shown.
+    """
+    if not job.container.delivery:
+        return Fraction(0)
+    info = job.video.info
+    first = info.pts[0] * info.time_base
+    begin = Fraction(0) if job.window else min(info.clock.begin, first) - job.earlier
+    lacking = max(job.container.delivery + lead - begin, Fraction(0))
+    return math.ceil(lacking / _ROOM) * _ROOM
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,14 @@ class TargetStreams:
         made = {copy.index: source.id for copy, source in self.copies.values()
                 if not is_cover(source) and source.type != "attachment"}  # fmt: skip
         made[self.video.index] = self.original.id
+        return [made[index] for index in sorted(made)]
+
+    @property
+    def sources(self) -> list[int]:
+        """The indices in the source of the streams that become tracks, in the target's order."""
+        made = {copy.index: source.index for copy, source in self.copies.values()
+                if not is_cover(source) and source.type != "attachment"}  # fmt: skip
+        made[self.video.index] = self.original.index
         return [made[index] for index in sorted(made)]
 
     @property
@@ -119,6 +147,7 @@ def add_streams(out: OutputContainer, opened: InputContainer, job: MuxJob) -> Ta
             else:
                 copy = _add_copy(out, stream, container, delays.get(stream.index))
             copy.metadata.update(stream_metadata(stream, container, replaced=codec is not None))
+            _leave_room(copy, stream, job)
             copy.disposition = stream.disposition
             copy.time_base = copied_time_base(stream, opened, container)
             _keep_id(copy, stream, container)
@@ -152,7 +181,7 @@ def _add_video(out: OutputContainer, original: av.VideoStream, job: MuxJob) -> a
         video = out.add_stream_from_template(described, opaque=True)
         video.codec_context.extradata = template.codec_context.extradata
         codec, codec_tag = codec_name(template), template.codec_context.codec_tag
-    video.time_base = info.time_base
+    video.time_base = job.pace.time_base
     context = video.codec_context
     if original.average_rate:
         context.framerate = original.average_rate
@@ -164,6 +193,8 @@ def _add_video(out: OutputContainer, original: av.VideoStream, job: MuxJob) -> a
         context.codec_tag = codec_tag  # ProRes has its profile there
     _set_colour_and_rotation(video, packets.source, info)
     video.metadata.update(stream_metadata(original, container, replaced=True))
+    shape = shape_for_header(codec, info.sample_aspect_ratio, container)
+    _leave_room(video, original, job, anyhow=shape is not None)
     video.disposition = original.disposition
     _keep_id(video, original, container)
     if packets.extradata is not None:
@@ -204,6 +235,11 @@ def _has_alpha(packets: VideoPackets, original: av.VideoStream) -> bool:
     """Whether packets have alpha in their side data: rendered ones, or copied ones."""
     rendered = packets.sample is not None and has_alpha_packets(packets.sample)
     return rendered or (packets.copies and has_alpha_mode(original))
+
+
+def _leave_room(copy: Stream, stream: Stream, job: MuxJob, *, anyhow: bool = False) -> None:
+    if anyhow or job.headers.needs_room(stream.index, job.container):
+        copy.metadata["title"] = copy.metadata.get("title", "") + ROOM
 
 
 def _keep_id(copy: Stream, stream: Stream, container: Container) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from facepipe.video.pyav.fragment_index import moved_tail, take_tail
 from facepipe.video.pyav.isobmff import (
     TO_ENTRY,
     VIDEO_ENTRY,
@@ -19,6 +20,7 @@ from facepipe.video.pyav.isobmff import (
     whole_boxes,
     with_part,
 )
+from facepipe.video.pyav.language_tags import with_language_tag
 from facepipe.video.pyav.private_boxes import DESCRIBING, PLACES, PrivateBoxes
 
 _LARGEST_OFFSET = 2**32 - 1
@@ -30,38 +32,41 @@ def copy_private_boxes(
     boxes: PrivateBoxes,
     given: BinaryIO,
     target: Path,
-    tracks: Sequence[int | None],
+    tracks: Sequence[tuple[int | None, str | None]],
     *,
     largest: int | None = None,
 ) -> None:
     """Put boxes of the file `given` into `target`, an mp4 or mov that is written whole.
 
-    `tracks` are the ids that the target's tracks had in the source, in order, None: a new one. At
-    most `largest` bytes are copied of each box beside the index. Errors: OSError as the disk does.
+    `tracks` are the target's, in order: the id that each had in the source, None: a new one, and
+    its language by BCP 47, if it has one. At most `largest` bytes are copied of each box beside the
+    index. Errors: OSError as the disk does.
     """
     with target.open("r+b") as file:
+        tail = take_tail(file)
         size = file.seek(0, io.SEEK_END)
-        places = []
+        places, more = [], 0
         for begin, end in boxes.blocks:
             places.append((file.seek(0, io.SEEK_END), end - begin))
             _copy(given, begin, end, file)
         moov = next((box for box in whole_boxes(file, size) if box.kind == b"moov"), None)
         if moov is not None:
-            _grow_index(file, moov, boxes, tracks, places)
+            more = _grow_index(file, moov, boxes, tracks, places)
         file.seek(0, io.SEEK_END)
         for box in boxes.top:
             end = box.end if largest is None else min(box.end, box.begin + largest)
             _copy_box(given, box, end, file)
+        file.write(moved_tail(tail, more))
 
 
 def _grow_index(
     file: BinaryIO,
     moov: Box,
     boxes: PrivateBoxes,
-    tracks: Sequence[int | None],
+    tracks: Sequence[tuple[int | None, str | None]],
     places: Sequence[tuple[int, int]],
-) -> None:
-    """Put boxes into the index of a file, and move what comes after it."""
+) -> int:
+    """Put boxes into the index of a file; by how many bytes what comes after it has moved."""
     file.seek(moov.begin)
     index = file.read(moov.end - moov.begin)
 
@@ -77,7 +82,7 @@ def _grow_index(
         file.write(made(0))
         file.seek(moov.begin + 4)
         file.write(b"free" + bytes(8))  # nothing in it looks like a box any more
-        return
+        return 0
     at = file.seek(0, io.SEEK_END)
     while at > moov.end and more:
         begin = max(at - _CHUNK, moov.end)
@@ -88,17 +93,21 @@ def _grow_index(
         at = begin
     file.seek(moov.begin)
     file.write(grown)
+    return more
 
 
-def _grown(index: bytes, moov: Box, boxes: PrivateBoxes, tracks: Sequence[int | None]) -> bytes:
+def _grown(
+    index: bytes, moov: Box, boxes: PrivateBoxes, tracks: Sequence[tuple[int | None, str | None]]
+) -> bytes:
     """An index with the boxes in it, except for types that it has of its own at the same place."""
-    ids, parts = iter(tracks), []
+    left, parts = iter(tracks), []
     inner = list(boxes_in(index, moov.header, len(index)))
     here = {box.kind for box in inner}
     for box in inner:
         whole = index[box.begin : box.end]
         if box.kind == b"trak":
-            whole = _with_own(whole, boxes, next(ids, None))
+            track, language = next(left, (None, None))
+            whole = with_language_tag(_with_own(whole, boxes, track), language)
         elif box.kind == b"udta":
             whole = _with_more(whole, boxes.udta)
         parts.append(whole)

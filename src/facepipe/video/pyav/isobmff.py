@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-_FRAGMENT = b"moof"
+_FRAGMENT, _SEGMENT_INDEX = b"moof", b"sidx"
 _FIRST = (b"ftyp", b"wide", b"free", b"skip", b"pnot", b"mdat")
 _INDEX = b"moov"
 _MOST = 10_000  # boxes that are looked at on one level
@@ -77,6 +77,12 @@ def _ticks(index: bytes, header: int) -> tuple[int, ...]:
             at += 20 if index[at] else 12  # times of 64 bits stand before them, or of 32
             ticks.append(int.from_bytes(index[at : at + 4], "big"))
     return tuple(ticks)
+
+
+def has_segment_index(file: BinaryIO, size: int) -> bool:
+    """Whether the fragments of a file of `size` bytes are listed in it. OSError as the disk."""
+    kinds = [box.kind for box in outermost(file, size)]
+    return _SEGMENT_INDEX in kinds and _FRAGMENT in kinds
 
 
 def outermost(file: BinaryIO, size: int) -> Iterator[Box]:

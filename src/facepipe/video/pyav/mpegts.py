@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_HEAD = 4 * 2**20  # bytes that are searched: tables come several times a second
+HEAD = 4 * 2**20  # bytes that are searched: tables come several times a second
 _PACKET, _SIZES, _SYNC = 188, (188, 192, 204), 0x47
 _PAT_PID, _SDT_PID = 0x00, 0x11
 _PAT, _PMT, _SDT_ACTUAL, _SERVICE = 0x00, 0x02, 0x42, 0x48
@@ -57,7 +57,7 @@ class Transport:
 def transport_of(path: Path) -> Transport | None:
     """The programs of a file; None where it is no transport stream or lists none."""
     with path.open("rb") as file:
-        data = file.read(_HEAD)
+        data = file.read(HEAD)
     numbers: dict[int, int] = {}
     names: dict[int, tuple[str, str]] = {}
     stream = network = 0
@@ -81,7 +81,7 @@ def transport_of(path: Path) -> Transport | None:
 
 def is_transport(head: bytes) -> bool:
     """Whether a file that begins so is a transport stream."""
-    return next(_packets(head), None) is not None
+    return next(transport_packets(head), None) is not None
 
 
 def changes_codec(data: bytes) -> bool:
@@ -115,7 +115,7 @@ def _listed_streams(data: bytes, table_pid: int) -> Iterator[tuple[int, int]]:
 def _sections(data: bytes, pid: int) -> Iterator[bytes]:
     """Whole sections of tables on a pid, without their checksums being looked at."""
     pending = b""
-    for packet in _packets(data):
+    for packet in transport_packets(data):
         if int.from_bytes(packet[1:3], "big") & 0x1FFF != pid or not packet[3] & 0x10:
             continue
         at = 5 + packet[4] if packet[3] & 0x20 else 4
@@ -138,7 +138,8 @@ def _section_length(data: bytes) -> int:
     return length if len(data) >= length else 0
 
 
-def _packets(data: bytes) -> Iterator[bytes]:
+def transport_packets(data: bytes) -> Iterator[bytes]:
+    """The packets of 188 bytes in the beginning of a transport stream; none in anything else."""
     for size in _SIZES:
         lead = size - _PACKET if size == 192 else 0  # Blu-ray puts a time before each packet
         starts = range(lead, len(data) - _PACKET + 1, size)

@@ -33,7 +33,7 @@ VIEWS = (b"st3d", b"vexu", b"hfov")  # those of them that tell of two views
 #: Of dashcams: lists blocks that lie elsewhere in the file.
 PLACES = b"gps "
 _CROP, _CROP_SIZE = b"clap", 40
-_LARGEST_INDEX = 2**28  # bytes of a moov box that are read
+LARGEST_INDEX = 2**28  # bytes of a moov box that are read
 _CHUNK = 2**20
 #: Boxes that FFmpeg reads and writes, or that belong to the way the packets are stored.
 _KNOWN_TOP = frozenset(
@@ -49,6 +49,8 @@ _READ_UDTA = frozenset(
     b"meta name loci chpl hnti titl auth cprt dscp gnre albm perf yrrc free skip".split()
 )
 _PADDING = (b"free", b"skip")
+#: Where phones put the place. FFmpeg reads it, and writes another box with fewer digits to mp4.
+_LOCATION = b"\xa9xyz"
 _SPHERICAL = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")  # XML, which tells sizes in pixels
 _UUIDS = {
     _SPHERICAL: SPHERE,
@@ -89,7 +91,7 @@ class PrivateBoxes:
             for box, uuid in zip(self.top, self.uuids, strict=True)
         }
         found |= {_named(one, "moov") for one in self.moov}
-        found |= {_named(one, "udta") for one in self.udta}
+        found |= {_named(one, "udta") for one in self.udta if one[4:8] != _LOCATION}
         found |= {_named(one, "trak") for boxes in self.trak.values() for one in boxes}
         found |= {_named(one, "trak/udta") for boxes in self.trak_udta.values() for one in boxes}
         return frozenset(found)
@@ -102,7 +104,7 @@ def private_boxes(file: BinaryIO) -> PrivateBoxes:
     moov = next((box for box in boxes if box.kind == b"moov"), None)
     top = tuple(box for box in boxes if _is_private(file, box))
     uuids = tuple(_uuid(file, box) for box in top)
-    if moov is None or moov.end - moov.begin > _LARGEST_INDEX:
+    if moov is None or moov.end - moov.begin > LARGEST_INDEX:
         return PrivateBoxes(top, uuids=uuids)
     file.seek(moov.begin)
     index = file.read(moov.end - moov.begin)
@@ -164,7 +166,7 @@ def _tracks(index: bytes, outer: Sequence[Box]) -> list[_Track]:
         if box.kind == b"trak":
             inner = list(boxes_in(index, box.begin + box.header, box.end))
             own, told = _unknown(index, inner, _KNOWN_TRAK), _private_udta(index, inner)
-            tracks.append(_Track(_track_id(index, inner), own, told, _described(index, box)))
+            tracks.append(_Track(track_id(index, inner), own, told, _described(index, box)))
     return tracks
 
 
@@ -192,11 +194,12 @@ def _private_udta(index: bytes, outer: Sequence[Box]) -> tuple[bytes, ...]:
         for udta in outer
         if udta.kind == b"udta"
         for box in boxes_in(index, udta.begin + udta.header, udta.end)
-        if box.kind not in _READ_UDTA and not box.kind.startswith(b"\xa9")
+        if box.kind == _LOCATION
+        or (box.kind not in _READ_UDTA and not box.kind.startswith(b"\xa9"))
     )
 
 
-def _track_id(index: bytes, inner: Sequence[Box]) -> int:
+def track_id(index: bytes, inner: Sequence[Box]) -> int:
     for box in inner:
         if box.kind == b"tkhd" and box.end - box.begin >= 32:
             at = box.begin + box.header

@@ -43,7 +43,8 @@ def put(
     *, largest: int | None = None,
 ) -> None:  # fmt: skip
     with source.open("rb") as given:
-        copy_private_boxes(boxes, given, target, tracks, largest=largest)
+        named = [(track, None) for track in tracks]
+        copy_private_boxes(boxes, given, target, named, largest=largest)
 
 
 def quick(path: Path) -> Path:
