@@ -98,6 +98,8 @@ class Container:
     program_ids: bool = False
     #: Whether languages are those of QuickTime's list alone.
     quicktime_languages: bool = False
+    #: Whether audio that it does not take is decoded to PCM for it.
+    pcm: bool = False
     #: Whether it needs the names of the channels of PCM.
     needs_layout: bool = False
     #: Whether FFmpeg writes it with the mov muxer: ISO base media files.
@@ -204,6 +206,7 @@ MOV = Container(
     negative_times=True,
     pixel_aspect=True,
     quicktime_languages=True,
+    pcm=True,
     isobmff=True,
     header_changes=_DESCRIBED_ANEW,
 )
@@ -220,6 +223,7 @@ MATROSKA = Container(
     equal_times=True,
     codec_delay=True,
     block_additions=True,
+    pcm=True,
     pixel_aspect=True,
     ebml=True,
 )
@@ -265,6 +269,7 @@ NUT = Container(
     joins=("libx264", "libx265"),
     keeps_clock=True,
     subtitles=False,
+    pcm=True,
 )
 CONTAINERS = (MP4, MOV, MATROSKA, WEBM, MPEGTS, NUT)
 #: Suffixes that are named where another container holds less, the widespread ones first.
