@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TypeAlias
 
@@ -180,6 +180,7 @@ def assemble(
     options: dict[str, str] | None = None,
     before: Sequence[Extra] = (),
     through: str = ".mp4",
+    rate: Fraction | None = Fraction(25),
 ) -> Path:
     """Write to `path` the pictures of `video` with `extras` after them and `before` ahead of them.
 
@@ -197,7 +198,8 @@ def assemble(
             ready = [extra.add(out) for extra in before]
             stream = out.add_stream_from_template(given.streams.video[0], opaque=True)
             stream.time_base = given.streams.video[0].time_base
-            stream.codec_context.framerate = Fraction(25)
+            if rate is not None:
+                stream.codec_context.framerate = rate
             stream.metadata.update(marks.video)
             if marks.disposition:
                 stream.disposition = Disposition(marks.disposition)
@@ -212,6 +214,8 @@ def assemble(
                     for n, (begin, end, title) in enumerate(marks.chapters, 1)
                 ])  # fmt: skip
             packets = _pictures(given, stream, shift, retimed)
+            if rate is None:
+                _give_lengths(packets)
             for made_ready in ready:
                 packets += made_ready()
             for packet in sorted(packets, key=_when):
@@ -239,6 +243,14 @@ def _pictures(
         packet.stream = stream
         packets.append(packet)  # type: ignore[arg-type]
     return packets
+
+
+def _give_lengths(packets: Packets) -> None:
+    """Each frame lasts until the next one, the last as long as the one before it."""
+    ordered = sorted(packets, key=lambda packet: packet.pts or 0)
+    for packet, after in pairwise(ordered):
+        packet.duration = (after.pts or 0) - (packet.pts or 0)
+    ordered[-1].duration = ordered[-2].duration
 
 
 def _when(packet: Packet[Stream]) -> Fraction:

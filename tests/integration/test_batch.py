@@ -27,7 +27,7 @@ from facepipe.batch.archives import ArchiveWriter, Limits, Member, open_archive
 from facepipe.batch.report import BatchSummary
 from facepipe.batch.runner import run_batch
 from facepipe.batch.session import BatchSettings
-from facepipe.configs.settings import Settings
+from facepipe.configs.settings import Settings, load_settings
 from facepipe.errors import OutputError, UsageError
 from facepipe.pipeline.stills import StillsResult, StillsTask, enhance_stills
 from facepipe.workers.local import LocalExecutor
@@ -317,6 +317,30 @@ def test_an_archive_comes_out_as_one(tmp_path: Path, executor: LocalExecutor, na
     again = run(batch=batch)
     assert (again.worked_on, again.kept) == (1, 2)
     assert contents(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("dates", ["source", "now"])
+@pytest.mark.parametrize("pack", [False, True], ids=["as files", "as an archive"])
+def test_results_have_the_dates_of_their_sources(
+    tmp_path: Path, executor: LocalExecutor, dates: str, pack: bool
+) -> None:
+    (tmp_path / "in").mkdir()
+    wall = tmp_path / "in" / "wall.png"
+    cv2.imwrite(str(wall), np.full((60, 60, 3), 90, np.uint8))
+    os.utime(wall, (1.4e9, 1.4e9))
+    with ArchiveWriter(tmp_path / "in" / "more.zip") as writer:
+        writer.add("wall.png", wall.read_bytes(), 1.6e9)
+    settings = load_settings(assignments=[f"output.dates={dates}"])
+    out = tmp_path / "out"
+    run_batch([str(tmp_path / "in")], out, settings, executor, batch=BatchSettings(pack=pack))
+    found = [(out / "wall.png").stat().st_mtime]
+    if pack:
+        with open_archive(out / "more.zip") as archive:
+            found += [one.modified for one in archive.members(Limits()) if isinstance(one, Member)]
+    else:
+        found.append((out / "more.zip" / "wall.png").stat().st_mtime)
+    kept = [date in (1.4e9, 1.6e9) for date in found]
+    assert kept == [dates == "source"] * 2
 
 
 def test_a_damaged_archive_comes_out_as_far_as_it_can_be_read(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ from facepipe import (
 from facepipe.configs.settings import load_settings
 from facepipe.faces import restore
 from facepipe.faces.restoration.crop import crop
+from facepipe.workers.local import LocalExecutor
+from media import synthetic
 from media.portraits import portrait
 
 
@@ -274,3 +277,26 @@ def test_a_dry_run_says_what_is_lost_and_what_comes_along(tmp_path: Path) -> Non
     assert refused.returncode == MediaError.exit_code
     assert "--allow-loss goes on without" in refused.stderr
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["with a face", "copied"])
+@pytest.mark.parametrize("dates", ["source", "now"])
+def test_a_photograph_keeps_its_date(tmp_path: Path, found: bool, dates: str) -> None:
+    source, target = tmp_path / "in.png", tmp_path / "out.png"
+    pixels = photograph() if found else np.full((160, 200, 3), 110, np.uint8)
+    cv2.imwrite(str(source), pixels[..., ::-1])
+    os.utime(source, (978_000_000, 978_307_200.5))
+    done = enhance(source, target, load_settings(assignments=[f"output.dates={dates}"]))
+    assert done.faces == found
+    kept = target.stat().st_mtime_ns == source.stat().st_mtime_ns
+    assert kept == (dates == "source")
+
+
+@pytest.mark.parametrize("dates", ["source", "now"])
+def test_a_video_keeps_its_date(tmp_path: Path, dates: str) -> None:
+    source, target = synthetic.plain(tmp_path / "in.mp4", frames=4), tmp_path / "out.mp4"
+    os.utime(source, (978_000_000, 978_307_200.5))
+    settings = load_settings(assignments=[f"output.dates={dates}", "workers=1"])
+    enhance(source, target, settings, executor=LocalExecutor(1))
+    kept = target.stat().st_mtime_ns == source.stat().st_mtime_ns
+    assert kept == (dates == "source")

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
@@ -72,14 +73,33 @@ def remove_partials(folder: Path, targets: Container[str]) -> None:
                     Path(entry.path).unlink()
 
 
-def write_bytes(content: bytes, target: Path) -> None:
-    """Write a file atomically, and make its folder where that is missing; see `atomic_write`."""
+def write_bytes(content: bytes, target: Path, *, modified_ns: int | None = None) -> None:
+    """Write a file atomically, and make its folder where that is missing; see `atomic_write`.
+
+    `modified_ns` is the date that it gets, in nanoseconds since 1970; None: now.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
     with atomic_write(target) as partial:
         partial.write_bytes(content)
+        if modified_ns is not None:
+            set_date(partial, modified_ns)
+
+
+def date_of(path: Path) -> int | None:
+    """When a file was last changed, in nanoseconds since 1970; None: the disk does not tell."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def set_date(path: Path, modified_ns: int) -> None:
+    """Say of a file when it was last changed, where its disk can."""
+    with suppress(OSError, OverflowError):  # some network disks keep no dates
+        os.utime(path, ns=(time.time_ns(), modified_ns))
 
 
 def write_text(text: str, target: Path) -> None:

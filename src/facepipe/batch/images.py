@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from facepipe._system.files import check_written, is_address
+from facepipe._system.files import check_written, date_of, is_address
 from facepipe.batch.archives import Archive, Limits, Member, open_archive
 from facepipe.batch.ledger import Ledger, Row
 from facepipe.batch.remote import download
@@ -130,12 +130,16 @@ class ImageFeeder:
                     if is_address(row.source):
                         still = replace(still, content=download(row.source))
                     elif row.member is not None:
-                        content = archives.read(row.source, row.member)
+                        content, date = archives.read(row.source, row.member)
                         name = f"{row.source}/{row.member}"
-                        still = replace(still, source=name, content=content)
+                        still = replace(still, source=name, content=content, modified_ns=date)
+                    else:
+                        still = replace(still, modified_ns=date_of(Path(row.source)))
                 except InputError as error:
                     self._session.finish([replace(row, state="failed", reason=str(error))])
                     continue
+                if self._session.settings.output.dates == "now":
+                    still = replace(still, modified_ns=None)
                 yield row, still
 
 
@@ -155,8 +159,10 @@ class _ArchiveReader:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def read(self, source: str, name: str) -> bytes:
+    def read(self, source: str, name: str) -> tuple[bytes, int | None]:
         """The content of a member that comes after the last one read of the same archive.
+
+        And its date in nanoseconds since 1970, None where the archive has none.
 
         Raises InputError where the archive or the member is damaged or gone.
         """
@@ -168,7 +174,8 @@ class _ArchiveReader:
             self._members = (one for one in listed if isinstance(one, Member))
         for member in self._members:
             if member.name == name and self._archive is not None:
-                return self._archive.read(member, self._limits)
+                dated = None if member.modified is None else round(member.modified * 1e9)
+                return self._archive.read(member, self._limits), dated
         raise InputError(f"{source}: {name} is no longer in this archive")
 
 

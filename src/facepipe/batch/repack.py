@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,7 +49,9 @@ def _pack(source: Path, ledger: Ledger, session: BatchSession) -> None:
             row = rows.get(member.name)
             result = session.folder / row.place if row else None
             if result is not None and result.is_file():
-                writer.add(member.name, result.read_bytes(), member.modified)
+                is_kept = session.settings.output.dates == "source"
+                date = member.modified if is_kept else time.time()
+                writer.add(member.name, result.read_bytes(), date)
                 if (report := sidecar_path(result)).is_file():
                     lines.write(json.dumps(json.loads(report.read_text(encoding="utf-8"))) + "\n")
                 continue

@@ -141,7 +141,7 @@ class RestoreSettings(_Section):
 
 
 class OutputSettings(_Section):
-    """How the video is written."""
+    """How the result is written."""
 
     scale: Annotated[Literal[1, 2, 4], Cli("--scale", VIDEO)] = Field(
         1, description="enlarge the video"
@@ -186,6 +186,9 @@ class OutputSettings(_Section):
     )
     allow_loss: Annotated[bool, Cli("--allow-loss", VIDEO)] = Field(
         False, description="go on without what the output cannot hold"
+    )
+    dates: Annotated[Literal["source", "now"], Cli("--dates", RUN)] = Field(
+        "source", description="date of the files that are written: the source's, or when it is done"
     )
     fragmented: Annotated[Literal["auto", "yes", "no"], Cli("--fragmented", VIDEO)] = Field(
         "auto",

@@ -1,4 +1,4 @@
-"""Codecs of JPEG, PNG, TIFF and WebP: pixels and metadata.
+"""Codecs of JPEG, TIFF and WebP: pixels and metadata.
 
 Pixels are read by libvips, which reports every cut and every code that makes no sense, and keeps
 16 bits. Pillow writes JPEG, for it takes quantization tables, and WebP, for it writes EXIF as it
@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyvips
@@ -27,6 +27,9 @@ from facepipe.images.behind import MPF_HEAD, behind_jpeg, contents, mpf_at, with
 from facepipe.images.containers import EXIF_HEAD, Block
 from facepipe.images.damage import decoded_jpeg
 from facepipe.images.exif import DamagedError, Tag
+from facepipe.images.png_form import PngForm
+from facepipe.images.thumbnails import thumbnail_side
+from facepipe.images.xmp import keeps_orientation
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 #: Takes width, height and the number of pages; raises RefusedError where they are too many.
@@ -68,9 +71,10 @@ class RefusedError(Exception):
 class Details:
     """Metadata of an image file, and how it stores its pixels.
 
-    `exif` is a tag structure (without "Exif") that says orientation 1 and has no thumbnail; of a
+    `exif` is a tag structure (without "Exif") that says `orientation` and has no thumbnail; of a
     TIFF, its descriptive tags, EXIF and GPS. `xmp` is the packet as the source has it. `icc` is
     that of WebP, AVIF and HEIC; elsewhere it is among `blocks` (JPEG, PNG) or in `exif` (TIFF).
+    `blocks` of a TIFF are Photoshop's resources.
     """
 
     bits: int  # of a component: 8, 10, 12 or 16
@@ -92,6 +96,8 @@ class Details:
     index: tuple[int, int] = (0, 0)
     turned: int = 1  # EXIF's orientation that was applied to its pixels, or is by its decoder
     orientation: int = 1  # that it is written with: its pixels are turned back
+    thumbnail: int = 0  # longest side of its EXIF thumbnail, px; 0: it has none
+    png: PngForm | None = None
     companions: tuple[str, ...] = ()  # what lies behind it, in words
     lost: tuple[str, ...] = ()  # images that belong to it and cannot be written, in words
     notes: tuple[str, ...] = ()  # further things that are not written again, in words
@@ -122,22 +128,22 @@ def read_jpeg(source: bytes, allow: Allow) -> Decoded:
     raw_exif = containers.jpeg_block(head.blocks, EXIF_HEAD)
     exif, orientation = upright_exif(raw_exif)
     behind = behind_jpeg(source)
+    xmp = containers.jpeg_block(head.blocks, containers.XMP_HEAD)
     # What lies behind it, such as a gain map, and what is laid over it, such as a depth map in XMP,
     # stay as they are: so does the way that the image lies.
     more_xmp = any(body.startswith(containers.XMP_MORE_HEAD) for _, body in head.blocks)
-    stays = bool(behind or more_xmp) and orientation > 1
-    exif = tags.with_orientation(exif, orientation) if stays else exif
-    turned = orientation > 4 and not stays
-    xmp = containers.jpeg_block(head.blocks, containers.XMP_HEAD)
+    lies = laid(exif, orientation, stays=bool(behind) or more_xmp or keeps_orientation(xmp))
+    turned = lies.turned > 4
     details = Details(
         8,
-        exif,
+        lies.exif,
         xmp,
         blocks=_kept(head.blocks, behind),
         behind=behind,
         index=(mpf_at(source), len(source) - len(behind)) if behind else (0, 0),
-        turned=1 if stays else orientation,
-        orientation=orientation if stays else 1,
+        turned=lies.turned,
+        orientation=lies.orientation,
+        thumbnail=thumbnail_side(raw_exif.removeprefix(EXIF_HEAD)),
         companions=contents(behind, xmp),
         notes=(*containers.jpeg_lost(head.blocks), *damaged_exif(raw_exif, exif)),
         tables=head.turned_tables if turned else head.tables,
@@ -184,39 +190,6 @@ def write_jpeg(pixels: Pixels, details: Details) -> bytes:
     return with_pictures_found(joined, details.index, details.behind)
 
 
-def read_png(source: bytes, allow: Allow) -> Decoded:
-    """Decode a PNG; palettes and fewer bits become 8 bits, a transparent colour becomes alpha."""
-    allow(*containers.png_size(source), 1)
-    chunks = containers.png_chunks(source)
-    first = dict(reversed(chunks))
-    allow(1, 1, max(1, int.from_bytes(first.get(b"acTL", b"")[:4], "big")))
-    refuse_hdr(first.get(b"cICP", b"\0\0")[1])
-    exif, orientation = upright_exif(first.get(b"eXIf", b""))
-    pixels = vips_pixels(pyvips.Image.pngload_buffer(source, fail_on="error"))
-    bits, xmp = 8 * pixels.itemsize, containers.png_xmp(chunks)
-    behind = containers.png_behind(source, chunks)
-    details = Details(
-        bits,
-        exif,
-        xmp,
-        blocks=containers.png_kept(chunks),
-        behind=behind,
-        turned=orientation,
-        companions=contents(behind, xmp),
-        notes=(*containers.png_lost(chunks), *damaged_exif(first.get(b"eXIf", b""), exif)),
-    )
-    return Decoded(pixels, orientation, details)
-
-
-def write_png(pixels: Pixels, details: Details) -> bytes:
-    """Encode a PNG; text, gamma, chromaticities and resolution are the source's own chunks."""
-    encoded = vips_image(pixels).pngsave_buffer(
-        compression=6, filter="all", bitdepth=8 * pixels.itemsize, keep="none"
-    )
-    joined = containers.png_joined(encoded, details.blocks, details.exif, details.xmp)
-    return joined + details.behind
-
-
 def read_tiff(source: bytes, allow: Allow) -> Decoded:
     """Decode a TIFF; pages that are reduced versions of another are ignored."""
     layout = tags.layout_of(source)
@@ -233,16 +206,20 @@ def read_tiff(source: bytes, allow: Allow) -> Decoded:
         numbers = [2 if number == 1 else number for number in first[338]]
         source = tags.with_numbers(source, layout, extra, numbers)
     pixels = vips_pixels(pyvips.Image.tiffload_buffer(source, fail_on="error"))
+    xmp, orientation = pages[0][700].value if 700 in pages[0] else b"", tags.orientation_of(source)
+    lies = laid(b"", orientation, stays=keeps_orientation(xmp))
     details = Details(
         8 * pixels.itemsize,
         tags.descriptive(source),
-        pages[0][700].value if 700 in pages[0] else b"",
+        xmp,
+        blocks=((b"8BIM", pages[0][tags.PHOTOSHOP].value),) if tags.PHOTOSHOP in pages[0] else (),
         compression=_TIFF_COMPRESSIONS.get(compression, "deflate"),
         predictor=_first(first.get(317, ()), 1) == 2 or compression not in _TIFF_COMPRESSIONS,
         associated=associated,
-        turned=tags.orientation_of(source),
+        turned=lies.turned,
+        orientation=lies.orientation,
     )
-    return Decoded(pixels, details.turned, details)
+    return Decoded(pixels, orientation, details)
 
 
 def _tiff_numbers(page: Mapping[int, Tag], layout: tags.Layout) -> dict[int, tuple[int, ...]]:
@@ -275,9 +252,10 @@ def write_tiff(pixels: Pixels, details: Details) -> bytes:
         predictor="horizontal" if details.predictor else "none",
         keep="none",
     )
-    more = [Tag(tags.ORIENTATION, 3, 1, b"\1\0")]
+    more = [Tag(tags.ORIENTATION, 3, 1, bytes([details.orientation, 0]))]
     if details.xmp:
         more.append(Tag(700, 1, len(details.xmp), details.xmp))
+    more += [Tag(tags.PHOTOSHOP, 1, len(body), body) for _, body in details.blocks]
     if details.associated:
         more.append(Tag(338, 3, 1, b"\1\0"))
     return tags.with_tags(encoded, details.exif, more)
@@ -290,15 +268,19 @@ def read_webp(source: bytes, allow: Allow) -> Decoded:
     allow(image.width, image.height, pages)
     chunks = containers.riff_chunks(source)
     first = dict(reversed(chunks))
-    exif, orientation = upright_exif(first.get(b"EXIF", b""))
+    raw_exif, xmp = first.get(b"EXIF", b""), first.get(b"XMP ", b"")
+    exif, orientation = upright_exif(raw_exif)
+    lies = laid(exif, orientation, stays=keeps_orientation(xmp))
     details = Details(
         8,
-        exif,
-        first.get(b"XMP ", b""),
+        lies.exif,
+        xmp,
         first.get(b"ICCP", b""),
         lossless=b"VP8L" in first,
-        turned=orientation,
-        notes=(*containers.riff_lost(chunks), *damaged_exif(first.get(b"EXIF", b""), exif)),
+        turned=lies.turned,
+        orientation=lies.orientation,
+        thumbnail=thumbnail_side(raw_exif.removeprefix(EXIF_HEAD)),
+        notes=(*containers.riff_lost(chunks), *damaged_exif(raw_exif, exif)),
     )
     return Decoded(vips_pixels(image), orientation, details)
 
@@ -332,6 +314,24 @@ def upright_exif(structure: bytes) -> tuple[bytes, int]:
     except DamagedError:
         return b"", 1
     return upright, orientation
+
+
+class Laid(NamedTuple):
+    """How an image is written that EXIF tells to turn: its EXIF, what is turned, what is told."""
+
+    exif: bytes
+    turned: int  # EXIF's orientation that its pixels are turned by
+    orientation: int  # and that which the file tells then
+
+
+def laid(exif: bytes, orientation: int, *, stays: bool) -> Laid:
+    """Turn the image upright, or, if it `stays` as it lies, tell its orientation again.
+
+    `exif` is what `upright_exif` gives.
+    """
+    if not stays or orientation == 1:
+        return Laid(exif, orientation, 1)
+    return Laid(tags.with_orientation(exif, orientation) if exif else exif, 1, orientation)
 
 
 def damaged_exif(structure: bytes, kept: bytes) -> tuple[str, ...]:

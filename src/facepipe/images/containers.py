@@ -1,4 +1,4 @@
-"""Blocks of image files: segments of JPEG, chunks of PNG and WebP, boxes of AVIF and HEIC.
+"""Blocks of image files: segments of JPEG, chunks of WebP, boxes of AVIF and HEIC.
 
 Encoders write the pixels; metadata are copied block by block, so that they arrive unchanged, also
 where no library knows them. Data that are cut short or contradict themselves raise DamagedError.
@@ -7,7 +7,6 @@ where no library knows them. Data that are cut short or contradict themselves ra
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -29,20 +28,9 @@ _HEIF_IMAGES = (
 #: Markers that begin a frame, and those of them that are progressive.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset([0xC2, 0xC6, 0xCA, 0xCE])
-PNG_HEAD = b"\x89PNG\r\n\x1a\n"
-PNG_XMP = b"XML:com.adobe.xmp\0"
-#: Chunks of a PNG that are still true when its pixels change.
-_PNG_KEPT = frozenset(b"cHRM gAMA iCCP sRGB cICP mDCV cLLI sBIT pHYs tEXt zTXt iTXt tIME".split())
-#: Other chunks that say how the pixels are stored, or that are anew.
-_PNG_CODING = frozenset(
-    b"IHDR PLTE IDAT IEND tRNS hIST bKGD sPLT iDOT eXIf acTL fcTL fdAT sBIT iTXt".split()
-)
-_PNG_SAFE = 0x20  # in a name's last letter: true whatever happens to the pixels
 _RIFF_KNOWN = frozenset(
     [b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP", b"EXIF", b"XMP ", b"ANIM", b"ANMF"]
 )
-#: Bytes of unpacked XMP; larger ones are dropped.
-_MAX_XMP = 2**26
 
 
 @dataclass(frozen=True)
@@ -162,81 +150,6 @@ def _jpeg_segment(name: bytes, body: bytes) -> bytes:
     if len(body) > 65533:
         raise ValueError(f"{len(body)} bytes of metadata do not fit a segment of 65533")
     return b"\xff" + name + struct.pack(">H", len(body) + 2) + body
-
-
-def png_chunks(source: bytes) -> tuple[Block, ...]:
-    """The chunks of a PNG, IHDR to IEND, their checksums verified."""
-    chunks: list[Block] = []
-    at = len(PNG_HEAD)
-    while not chunks or chunks[-1][0] != b"IEND":
-        head = source[at : at + 8]
-        if len(head) < 8:
-            raise DamagedError("the PNG ends before its end")
-        size, name = struct.unpack(">I4s", head)
-        body, check = source[at + 8 : at + 8 + size], source[at + 8 + size : at + 12 + size]
-        if len(check) < 4 or zlib.crc32(name + body) != int.from_bytes(check, "big"):
-            raise DamagedError(f"the PNG's {name.decode('latin1')!r} chunk is damaged")
-        chunks.append((name, body))
-        at += 12 + size
-    if chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
-        raise DamagedError("the PNG has no header")
-    return tuple(chunks)
-
-
-def png_size(source: bytes) -> tuple[int, int]:
-    """Width and height by a PNG's header, before anything else of it is read."""
-    if source[12:16] != b"IHDR" or len(source) < 24:
-        raise DamagedError("the PNG has no header")
-    width, height = struct.unpack_from(">II", source, 16)
-    return int(width), int(height)
-
-
-def png_kept(chunks: Sequence[Block]) -> tuple[Block, ...]:
-    """The chunks that are copied; not EXIF and XMP."""
-    palette = chunks[0][1][9] == 3
-    return tuple(
-        (name, body)
-        for name, body in chunks
-        if (name in _PNG_KEPT or (name not in _PNG_CODING and name[3] & _PNG_SAFE))
-        and not (name == b"iTXt" and body.startswith(PNG_XMP))
-        and not (name == b"sBIT" and palette)
-    )
-
-
-def png_lost(chunks: Sequence[Block]) -> tuple[str, ...]:
-    """The chunks of a PNG that are not true of other pixels, in words."""
-    names = {name for name, _ in chunks} - _PNG_KEPT - _PNG_CODING
-    unsafe = sorted(name.decode("latin1") for name in names if not name[3] & _PNG_SAFE)
-    return tuple(f"the chunk {name}" for name in unsafe)
-
-
-def png_behind(source: bytes, chunks: Sequence[Block]) -> bytes:
-    """What comes after the last chunk of a PNG."""
-    return source[len(PNG_HEAD) + sum(12 + len(body) for _, body in chunks) :]
-
-
-def png_xmp(chunks: Sequence[Block]) -> bytes:
-    """The XMP packet of a PNG; empty: none, or none that can be read."""
-    for name, body in chunks:
-        if name == b"iTXt" and body.startswith(PNG_XMP):
-            packed = body[len(PNG_XMP) : len(PNG_XMP) + 1] == b"\1"
-            text = body[len(PNG_XMP) + 2 :].split(b"\0", 2)[-1]
-            try:
-                return zlib.decompressobj().decompress(text, _MAX_XMP) if packed else text
-            except zlib.error:
-                return b""
-    return b""
-
-
-def png_joined(encoded: bytes, kept: Sequence[Block], exif: bytes, xmp: bytes) -> bytes:
-    """A PNG with the kept chunks in place of all that its encoder wrote besides the pixels."""
-    own = [block for block in png_chunks(encoded) if block[0] in (b"IHDR", b"IDAT", b"IEND")]
-    metadata = [(b"eXIf", exif)] if exif else []
-    metadata += [(b"iTXt", PNG_XMP + b"\0\0\0\0" + xmp)] if xmp else []
-    return PNG_HEAD + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in (own[0], *kept, *metadata, *own[1:])
-    )
 
 
 def riff_chunks(source: bytes) -> tuple[Block, ...]:

@@ -17,7 +17,9 @@ import numpy as np
 ORIENTATION, IMAGE_WIDTH, IMAGE_HEIGHT = 0x112, 0x100, 0x101
 EXIF_DIRECTORY, GPS_DIRECTORY = 0x8769, 0x8825
 PIXEL_WIDTH, PIXEL_HEIGHT = 0xA002, 0xA003
+PHOTOSHOP = 0x8649
 _THUMBNAIL_OFFSET, _THUMBNAIL_SIZE = 0x201, 0x202
+_COMPRESSION, _RESOLUTIONS, _RESOLUTION_UNIT = 0x103, (0x11A, 0x11B), 0x128
 _SHORT, _LONG = 3, 4
 #: Bytes of one value, and of its words, by the kind of a tag: BYTE, ASCII, SHORT, LONG, ...
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -28,7 +30,7 @@ _LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _DESCRIPTIVE = frozenset(
     (
         *(269, 270, 271, 272, 282, 283, 285, 286, 287, 296, 297, 305, 306, 315, 316, 318, 319),
-        *(0x4746, 0x4749, 0x8298, 0x83BB, 0x8649, 0x8773, 0xC4A5),  # ratings, IPTC, ICC
+        *(0x4746, 0x4749, 0x8298, 0x83BB, PHOTOSHOP, 0x8773, 0xC4A5),  # ratings, IPTC, ICC
         *(0x9003, 0x9004, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),
     )
 )
@@ -165,6 +167,44 @@ def upright(exif: bytes) -> bytes:
         return bytes(changed[:start])
     changed[start : start + size] = bytes(len(changed[start : start + size]))
     return bytes(changed)
+
+
+def thumbnail_of(exif: bytes) -> tuple[bytes, int] | None:
+    """The thumbnail of an EXIF structure (empty: it is no JPEG), and its longest side as told.
+
+    The side is 0 where none is told. None: there is no thumbnail. DamagedError: as `directory`.
+    """
+    layout = layout_of(exif)
+    _, following = directory(exif, layout, layout.first)
+    if not following or layout.big:
+        return None
+    tags, _ = directory(exif, layout, following)
+
+    def number(wanted: int) -> int:
+        return next(iter(tags[wanted].numbers(layout.order)), 0) if wanted in tags else 0
+
+    start, size = number(_THUMBNAIL_OFFSET), number(_THUMBNAIL_SIZE)
+    return exif[start : start + size], max(number(IMAGE_WIDTH), number(IMAGE_HEIGHT))
+
+
+def with_thumbnail(exif: bytes, jpeg: bytes) -> bytes:
+    """Add a thumbnail to a structure that has none; see `upright`."""
+    layout = layout_of(exif)
+    padded = exif + bytes(len(exif) % 2)
+    at, order = len(padded), layout.order
+    values = at + 2 + 12 * 6 + 4  # two fractions, then the thumbnail
+    entries = [
+        struct.pack(f"{order}HHIHH", _COMPRESSION, _SHORT, 1, 6, 0),
+        struct.pack(f"{order}HHII", _RESOLUTIONS[0], 5, 1, values),
+        struct.pack(f"{order}HHII", _RESOLUTIONS[1], 5, 1, values + 8),
+        struct.pack(f"{order}HHIHH", _RESOLUTION_UNIT, _SHORT, 1, 2, 0),
+        struct.pack(f"{order}HHII", _THUMBNAIL_OFFSET, _LONG, 1, values + 16),
+        struct.pack(f"{order}HHII", _THUMBNAIL_SIZE, _LONG, 1, len(jpeg)),
+    ]
+    made = bytearray(padded)
+    struct.pack_into(f"{order}I", made, layout.first + 2 + 12 * _count(exif, layout), at)
+    head = struct.pack(f"{order}H", len(entries)) + b"".join(entries) + bytes(4)
+    return bytes(made) + head + 2 * struct.pack(f"{order}II", 72, 1) + jpeg
 
 
 def with_orientation(exif: bytes, orientation: int) -> bytes:

@@ -45,6 +45,7 @@ from facepipe.images.containers import (
     nclx,
     with_nclx,
 )
+from facepipe.images.thumbnails import thumbnail_side
 
 AVIF_QUALITY = 90
 HEIC_QUALITY = 90
@@ -182,6 +183,7 @@ def _with_companions(
         details,
         behind=behind,
         turned=orientation,
+        thumbnail=thumbnail_side(given_exif.removeprefix(EXIF_HEAD)),
         companions=contents(behind),
         lost=heif_lost(source),
         notes=damaged_exif(given_exif, details.exif),

@@ -12,10 +12,14 @@ import numpy as np
 from facepipe._system.kinds import kind_of_bytes
 from facepipe.datatypes import Colour, Frame, PixelFormat, Plane
 from facepipe.errors import InputError, MediaError
-from facepipe.images import bmp, codecs, heif
-from facepipe.images.containers import PNG_HEAD, heif_kind
+from facepipe.images import bmp, codecs, heif, png
+from facepipe.images.containers import heif_kind
 from facepipe.images.exif import resized
-from facepipe.images.regions import Turn, moved_subject
+from facepipe.images.photoshop import moved_resources, moved_segments
+from facepipe.images.png import PNG_HEAD
+from facepipe.images.regions import moved_subject
+from facepipe.images.thumbnails import thumbnail, with_new_thumbnail
+from facepipe.images.turn import Turn
 from facepipe.images.xmp import readable, stamped
 
 #: Pixels that `read_image` allows by default.
@@ -25,7 +29,7 @@ _Read = Callable[[bytes, codecs.Allow], codecs.Decoded]
 _Write = Callable[[codecs.Pixels, codecs.Details], bytes]
 _CODECS: dict[Kind, tuple[_Read, _Write]] = {
     "jpeg": (codecs.read_jpeg, codecs.write_jpeg),
-    "png": (codecs.read_png, codecs.write_png),
+    "png": (png.read_png, png.write_png),
     "webp": (codecs.read_webp, codecs.write_webp),
     "tiff": (codecs.read_tiff, codecs.write_tiff),
     "bmp": (bmp.read_bmp, bmp.write_bmp),
@@ -47,6 +51,8 @@ _HEADS: tuple[tuple[bytes, Kind], ...] = (
 )
 #: The orientations that undo one; the others undo themselves.
 _BACK = {6: 8, 8: 6}
+#: Bytes of EXIF that fit into a segment of a JPEG, behind its head.
+_MOST_EXIF = 65533 - 6
 #: The longest side that an encoder takes, in pixels.
 _MAX_SIDE: dict[Kind, int] = {"jpeg": 65500, "webp": 16383, "avif": 65536, "heic": 16384}
 
@@ -138,22 +144,40 @@ def write_image(image: StillImage, frame: Frame, *, note: str) -> bytes:
         stored = image.frame.width, image.frame.height
     turn = Turn(*stored, details.turned, width // image.frame.width)
     try:
-        exif = moved_subject(details.exif, turn)
-        details = replace(
-            details,
-            exif=resized(exif, *turn.size) if exif else b"",
-            xmp=stamped(
-                details.xmp,
-                note,
-                *turn.size,
-                turn=turn,
-                orientation=details.orientation,
-                is_alone=not details.behind,
-            ),
-        )
+        details = _details_then(kind, details, pixels, turn, note)
         return _CODECS[kind][1](pixels, details)
     except (codecs.RefusedError, *codecs.FAILURES) as error:
         raise MediaError(f"{_NAMES[kind]} of {width}x{height}: {codecs.reason(error)}") from error
+
+
+def _details_then(
+    kind: Kind, details: codecs.Details, pixels: codecs.Pixels, turn: Turn, note: str
+) -> codecs.Details:
+    """Metadata as they are true of the pixels that are written."""
+    exif = moved_subject(details.exif, turn)
+    if exif:
+        exif = resized(exif, *turn.size)
+    if details.thumbnail:
+        most = _MOST_EXIF if kind == "jpeg" else sys.maxsize
+        exif = with_new_thumbnail(exif, pixels, details.bits, details.thumbnail, most)
+
+    def small(side: int) -> bytes:
+        return thumbnail(pixels, details.bits, side, _MOST_EXIF)
+
+    blocks = details.blocks
+    if kind == "jpeg":
+        blocks = moved_segments(blocks, turn, small)
+    elif kind == "tiff":
+        blocks = tuple((name, moved_resources(body, turn, small)) for name, body in blocks)
+    xmp = stamped(
+        details.xmp,
+        note,
+        *turn.size,
+        turn=turn,
+        orientation=details.orientation,
+        is_alone=not details.behind,
+    )
+    return replace(details, exif=exif, xmp=xmp, blocks=blocks)
 
 
 def _kind(source: bytes) -> Kind | None:

@@ -8,13 +8,14 @@ from xml.dom.minidom import Node
 from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import escape, quoteattr
 
-from facepipe.images.regions import Turn, move_regions
+from facepipe.images.rdf import RDF as _RDF
+from facepipe.images.regions import move_regions, must_stay
+from facepipe.images.turn import Turn
 
 #: A property: its namespace and its name in it.
 Name = tuple[str | None, str]
 #: IPTC's word for an image of which a part comes from a trained network.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _DC = "http://purl.org/dc/elements/1.1/"
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
@@ -41,6 +42,12 @@ _DEEPEST = 100
 def readable(packet: bytes) -> bool:
     """Whether a packet is empty, or RDF that can be kept."""
     return not packet.strip(b"\0 \t\r\n") or _parsed(packet) is not None
+
+
+def keeps_orientation(packet: bytes) -> bool:
+    """Whether a packet holds edits that are true only of the image as it lies in its file."""
+    document = _parsed(packet)
+    return document is not None and must_stay(document)
 
 
 def stamped(

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from facepipe import __version__
-from facepipe._system.files import is_image, sha256_of
+from facepipe._system.files import date_of, is_image, set_date, sha256_of
 from facepipe.configs.notices import CONTAINER_TAG
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part
@@ -187,6 +187,8 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
 
             whole = run.job.whole(target)
             earlier = _mux(plan, parts, whole)
+            if settings.output.dates == "source" and (date := date_of(source)) is not None:
+                set_date(whole, date)
 
             report = make_sidecar(
                 info=plan.info,

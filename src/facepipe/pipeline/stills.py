@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import fsspec
 
-from facepipe._system.files import is_address, is_there, remove_partials, write_bytes
+from facepipe._system.files import date_of, is_address, is_there, remove_partials, write_bytes
 from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
 from facepipe.configs.settings import DetectSettings, Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, Track, VideoInfo
@@ -44,12 +44,17 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Still:
-    """One image of a task. `number` is the caller's; without `content` it is read from `source`."""
+    """One image of a task. `number` is the caller's; without `content` it is read from `source`.
+
+    `modified_ns` is the date that the target gets, in nanoseconds since 1970; None: when it is
+    written.
+    """
 
     number: int
     source: str  # path or address
     target: Path
     content: bytes | None = None
+    modified_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ def pass_stills_through(task: StillsTask, progress: Progress) -> StillsResult:
     for still in task.stills:
         began = time.monotonic()
         content = _content(still)
-        write_bytes(content, still.target)
+        write_bytes(content, still.target, modified_ns=still.modified_ns)
         seconds = time.monotonic() - began
         digest = _digest(content)
         results.append(
@@ -258,7 +263,7 @@ def _write_enhanced(
         result, size=len(written), written_sha256=_digest(written), refused=refused, notes=notes
     )
     if not faces:
-        write_bytes(written, still.target)
+        write_bytes(written, still.target, modified_ns=still.modified_ns)
         sidecar_path(still.target).unlink(missing_ok=True)  # of an image that is replaced
         return replace(result, passed_through=_why_not(analysis))
     runs_on = restorer_of(task.settings.restore).description
@@ -274,7 +279,7 @@ def _write_enhanced(
     )
     still.target.parent.mkdir(parents=True, exist_ok=True)
     write_sidecar(report, sidecar_path(still.target))
-    write_bytes(written, still.target)
+    write_bytes(written, still.target, modified_ns=still.modified_ns)
     return replace(result, faces=faces, advice=scale_advice(analysis, scale))
 
 
@@ -371,7 +376,8 @@ def enhance_image_file(
     _check_files(source, target, overwrite=overwrite)
     model, _ = check_restorer(settings)
     remove_partials(target.parent, {target.name, sidecar_path(target).name})
-    still = Still(0, str(source), target)
+    date = date_of(source) if settings.output.dates == "source" else None
+    still = Still(0, str(source), target, modified_ns=date)
     task = StillsTask((still,), target.parent, settings, max_pixels, model)
     (done,) = enhance_stills(task, lambda _: None).stills
     if done.incompatible:

@@ -23,7 +23,7 @@ SELECTION = {"--tracks", "--region", "--largest"}
 RESTORATION = {"--restorer", "--strength", "--fidelity", "--device"}
 ENCODING = {
     "--scale", "--size", "--codec", "--quality", "--crf", "--preset", "--pix-fmt", "--copy",
-    "--no-copy", "--allow-loss", "--for", "--keyframes", "--fragmented",
+    "--no-copy", "--allow-loss", "--for", "--keyframes", "--fragmented", "--dates",
 }  # fmt: skip
 PART = {"--start", "--end"}
 COMMON = {

@@ -45,6 +45,7 @@ GIVEN: dict[str, tuple[list[str], object]] = {
     "output.copy_unchanged": (["--no-copy"], False),
     "output.allow_loss": (["--allow-loss"], True),
     "output.fragmented": (["--fragmented", "yes"], "yes"),
+    "output.dates": (["--dates", "now"], "now"),
     "output.start": (["--start", "1"], 1.0),
     "output.end": (["--end", "1e1"], 10.0),
     "stream": (["--stream", "1"], 1),

@@ -185,28 +185,6 @@ def test_tiff_keeps_its_tags_whatever_its_byte_order(order: str, big: bool) -> N
     )
 
 
-def with_thumbnail() -> tuple[bytes, bytes]:
-    """An EXIF structure that ends in a thumbnail, and the thumbnail."""
-    thumbnail = b"\xff\xd8 a small picture \xff\xd9"
-    first = struct.pack("<HHHIHHI", 1, 0x112, 3, 1, 8, 0, 26)
-    second = struct.pack("<HHHII", 2, 0x201, 4, 1, 56) + struct.pack("<HHII", 0x202, 4, 1, 21)
-    structure = b"II*\0\x08\0\0\0" + first + second + bytes(4)
-    return structure + thumbnail, thumbnail
-
-
-def test_thumbnails_go() -> None:
-    structure, thumbnail = with_thumbnail()
-    source = pillow(pixels(), "jpeg", exif=b"Exif\0\0" + structure)
-    written = again(source)
-    assert thumbnail in source
-    assert thumbnail not in written
-    assert opened(written).getexif().get_ifd(1) == {}
-    assert (
-        upright(structure + b"more")
-        == structure[:8] + upright(structure)[8:56] + bytes(21) + b"more"
-    )
-
-
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
 def test_damaged_exif_is_left_out(kind: str) -> None:
     source = pillow(pixels(), kind, exif=b"Exif\0\0II*\0\xff\xff\0\0" + bytes(9))
