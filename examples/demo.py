@@ -8,7 +8,6 @@ camera pans and zooms over it, noise is added, H.264 compresses it, and a tone i
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage import data
+
+from facepipe import Settings
+from facepipe.presentation.document_views import document_info, document_views
+from facepipe.presentation.documents import read_document
 
 WIDTH, HEIGHT, FRAMES, RATE, SCALE = 320, 180, 90, 30, 4
 SOUND_RATE = 48000
@@ -36,7 +39,7 @@ def main(folder: Path) -> None:
     print(f"$ {facepipe} {' '.join(options)}", flush=True)
     subprocess.run([sys.executable, "-m", "facepipe", *options, "--overwrite"], check=True)
     sheet = folder / "before-after.png"
-    cv2.imwrite(str(sheet), before_after(low, enhanced))
+    cv2.imwrite(str(sheet), before_after(enhanced))
     print(f"\nLook at {sheet}: faces before (above) and after (below)")
     print(f"Play    {low} and {enhanced}\nRead    {enhanced}.facepipe.json")
     print(f"\nNow your own video:\n{facepipe} run your-video.mp4 -o clear.mp4")
@@ -104,23 +107,15 @@ def tone(number: int) -> av.AudioFrame:
     return frame
 
 
-def before_after(low: Path, enhanced: Path) -> NDArray[np.uint8]:
-    """BGR: the middle frame's faces, in the small video enlarged (above) and in ours (below)."""
-    report = json.loads(enhanced.with_name(f"{enhanced.name}.facepipe.json").read_text())
-    rows = []
-    for path in (low, enhanced):
-        with av.open(str(path)) as container:
-            frames = [f.to_ndarray(format="bgr24") for f in container.decode(video=0)]
-        size = (WIDTH * SCALE, HEIGHT * SCALE)
-        middle = cv2.resize(frames[FRAMES // 2], size, interpolation=cv2.INTER_CUBIC)
-        faces = []
-        for track in report["tracks"]:
-            x0, y0, x1, y1 = (v * SCALE for v in track["knots"][len(track["knots"]) // 2]["box"])
-            side, x, y = 0.95 * (y1 - y0), (x0 + x1) / 2, (y0 + y1) / 2
-            cut = middle[round(y - side) : round(y + side), round(x - side) : round(x + side)]
-            faces.append(cv2.resize(cut, (300, 300), interpolation=cv2.INTER_CUBIC))
-        rows.append(np.concatenate(faces, axis=1))
-    return np.concatenate(rows).astype(np.uint8)
+def before_after(enhanced: Path) -> NDArray[np.uint8]:
+    """BGR: each face at its best moment, in the small video (above) and in ours (below)."""
+    document, settings = read_document(enhanced), Settings(workers=1)
+    info = document_info(document, settings.limits)
+    faces = document_views(document, info, document.tracks, settings, None, times=1, side=300)
+    shown = [face for face in faces if face.after]
+    rows = [[face.before for face in shown], [face.after[0] for face in shown]]
+    sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
+    return sheet[..., ::-1]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from conformance import (
     format_cases,
     header_cases,
     layout_cases,
+    order_cases,
     recorder_cases,
     stream_cases,
     time_cases,
@@ -38,6 +39,7 @@ GROUPS: Mapping[str, Sequence[Case]] = {
     "Encoded for others": encoding_cases.CASES,
     "Headers that change": header_cases.CASES,
     "Packets that are no pictures": field_cases.CASES,
+    "Order": order_cases.CASES,
     "Recorders": recorder_cases.CASES,
     "In other programs' hands": layout_cases.CASES,
 }

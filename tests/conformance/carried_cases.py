@@ -133,6 +133,8 @@ CASES: Sequence[Case] = [
     Case("a camera's boxes that are copied", _boxed(*_CAMERA), settings=DEFAULT, copied="all",
          shows=("boxes",)),
     Case("bytes behind an mp4", _boxed(behind=b"\xde\xad trailer" * 9), shows=("boxes",)),
+    Case("bytes behind an mp4 to mkv", _boxed(behind=b"\xde\xad trailer" * 9), ".mp4", ".mkv",
+         limits={"boxes": "lost: what lies behind its last box"}, shows=("boxes",)),
     *refused(Case("a camera's boxes to mkv", _boxed(*_CAMERA), ".mp4", ".mkv", shows=("boxes",)),
              "matroska cannot hold the XMP data", boxes="lost: the XMP data"),
     Case("user data, some of it copied",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from conformance import time_cases
 from conformance.cases import DEFAULT, X264, X265, Case, Make, refused
 from media import portraits, synthetic
+from media.recordings import joined
 from media.rejoined import headers_repeated, rejoined
 
 _FRAMES = 50  # of each of two videos: spans begin within the second
@@ -52,6 +54,11 @@ def _case(
     return Case(f"{name} in {where}", make, suffix, target, **(given | how))
 
 
+def _other_rate(path: Path) -> Path:
+    """A transport stream, in which each packet of AAC says its rate."""
+    return joined(path, _one(**_SLOW), _one(**(_SLOW | {"audio_rate": 16000})))
+
+
 def _cases() -> list[Case]:
     return [
         Case("faces before another header in mp4", SEEN, settings=DEFAULT, faces=True),
@@ -73,6 +80,16 @@ def _cases() -> list[Case]:
         _case("other header of aac", HEARD),
         _case("other header of aac", HEARD, ".flv", ".mov"),
         _case("other header of aac", HEARD, ".mp4", ".ts", limits=time_cases.LATER),
+        *(
+            _case(
+                "other rate of aac",
+                _other_rate,
+                ".ts",
+                target,
+                refusal=f"{muxer} cannot hold stream 1 (audio, aac) from ",
+            )
+            for target, muxer in ((".mkv", "matroska"), (".mp4", "mp4"))
+        ),
         *refused(
             _case("other header of aac", HEARD, ".flv", ".mkv"),
             "matroska cannot hold stream 1 (audio, aac) from 2.",

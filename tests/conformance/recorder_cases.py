@@ -34,6 +34,6 @@ CASES = [
     _bare("mpeg4", "mpeg4", ".m4v", options=_MPEG, format="m4v"),
     _bare("av1", "libsvtav1", ".obu", AV1, options={"preset": "11"}),
     Case("dav", partial(recorders.dhav, make=_video("libx264", options={"bf": "0"})), ".dav",
-         ".mkv"),
+         ".mkv", tells="(2026-11-30 09:00:00 by the recorder's clock), the output at 0"),
     Case("dav with b-frames", partial(recorders.dhav, make=_video("libx264")), ".dav", ".mkv"),
 ]  # fmt: skip

@@ -106,6 +106,12 @@ SOUNDS = [
     _heard("pcm big endian", ".mov", Sound("pcm_s24be", **_STEREO)),
     Case("pcm in avi to mkv", _in_avi(Sound("pcm_s16le")), ".avi", ".mkv", shows=("streams",)),
     Case("pcm in avi to mp4", _in_avi(Sound("pcm_s16le")), ".avi", ".mp4", shows=("streams",)),
+    *(
+        Case(f"{codec} in avi to {target[1:]}", _in_avi(Sound(codec)), ".avi", target,
+             shows=("streams",), limits={"streams": "becomes pcm_s16le"})
+        for codec in ("pcm_alaw", "adpcm_ima_wav") for target in (".mkv", ".mov", ".nut")
+        if (codec, target) not in (("pcm_alaw", ".mov"), ("adpcm_ima_wav", ".nut"))
+    ),
     Case("mp3 in avi to mkv", _in_avi(Sound("libmp3lame", **_STEREO)), ".avi", ".mkv",
          shows=("streams",)),
     Case("aac in flv to mp4", _with(Sound("aac", **_STEREO)), ".flv", ".mp4", shows=("streams",)),

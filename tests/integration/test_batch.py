@@ -105,7 +105,7 @@ def test_every_item_has_its_end(finished: tuple[Path, BatchSummary]) -> None:
     assert summary.skipped == 2
     assert (folder / "sub" / "walk.mp4.facepipe.json").is_file()
     assert set(contents(folder)) == {
-        *("a.jpg", "sub/b.png", "wall.webp", "sub/walk.mp4", "plain.mp4", "more.zip/deep/a.jpg")
+        *("a.jpg", "sub/b.png", "wall.webp", "sub/walk.mp4", "plain.mp4", "more/deep/a.jpg")
     }
 
 
@@ -188,7 +188,7 @@ def choke(task: StillsTask, progress: object) -> StillsResult:
     return enhance_stills(task, lambda _: None)
 
 
-def test_a_image_that_kills_its_worker_goes_through_as_it_is(
+def test_an_image_that_kills_its_worker_goes_through_as_it_is(
     tmp_path: Path, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.jpg", "b.jpg", "deadly.jpg", "d.jpg"):
@@ -201,11 +201,11 @@ def test_a_image_that_kills_its_worker_goes_through_as_it_is(
         ("a.jpg", "done"),
         ("b.jpg", "done"),
         ("d.jpg", "done"),
-        ("deadly.jpg", "passed"),
+        ("deadly.jpg", "lost"),  # copied unchanged; the next run tries it again
     ]
     assert "a worker process died" in rows["deadly.jpg"]["reason"]
     assert contents(tmp_path / "out")["deadly.jpg"] == (tmp_path / "in/deadly.jpg").read_bytes()
-    assert summary.failed == 0
+    assert (summary.failed, summary.lost) == (0, 1)
 
 
 def hostile(folder: Path) -> None:
@@ -257,12 +257,9 @@ def test_hostile_archives(tmp_path: Path, executor: LocalExecutor) -> None:
     honest = {name for name in contents(out) if name.endswith("/good.png")}
     assert honest == {
         f"{name}/good.png"
-        for name in (
-            *("bomb.zip", "locked.zip", "names.zip", "nested.zip", "symlink.tar"),
-            *("traversal.zip", "twice.zip"),
-        )
+        for name in ("bomb", "locked", "names", "nested", "symlink", "traversal", "twice")
     }
-    assert "names.zip/ünï/çödé-😀.png" in contents(out)
+    assert "names/ünï/çödé-😀.png" in contents(out)
     told = json.loads((out / "facepipe-batch.json").read_text())
     refused = {(Path(one["source"].split(": ")[0]).name) for one in told["skipped"]}
     failed = {Path(row["source"]).name for row in told["items"] if row["state"] == "failed"}

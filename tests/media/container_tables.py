@@ -16,6 +16,7 @@ _FACTS: dict[str, Callable[[Container], str]] = {
     "video codecs": lambda c: ", ".join(c.video_codecs),
     "encoders of smart rendering": lambda c: ", ".join(c.joins),
     "text subtitles become": lambda c: c.subtitle_codec or "",
+    "other audio becomes PCM": lambda c: _yes(c.pcm),
     "ticks of time": lambda c: f"1/{c.tick.denominator} s" if c.tick else "the stream's own",
     "times below zero": lambda c: _yes(c.negative_times),
     "a clock that begins anywhere": lambda c: _yes(c.keeps_clock),

@@ -49,11 +49,11 @@ def node(
     cpus: int = 1,
     hidden: Sequence[Path] = (),
     python_path: Path | None = None,
-    known: Callable[[], int],
+    known: Callable[[], set[str]],
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Add a node to a cluster; it sees empty folders in place of the `hidden` ones.
 
-    `python_path` is where it looks for modules first. `known` counts the cluster's nodes.
+    `python_path` is where it looks for modules first. `known` gives the cluster's nodes.
     """
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={address}"]
     ray += [f"--num-cpus={cpus}", "--block", "--object-store-memory=100000000"]
@@ -74,7 +74,7 @@ def node(
     )
     try:
         deadline = time.monotonic() + 120
-        while known() <= before:
+        while known() <= before:  # one that was killed is known for a while
             assert process.poll() is None, "the node has ended"
             assert time.monotonic() < deadline, "no node came"
             time.sleep(0.2)
@@ -93,9 +93,11 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def nodes_of(address: str) -> Callable[[], int]:
-    """A function that counts the living nodes of a cluster without joining it."""
+def nodes_of(address: str) -> Callable[[], set[str]]:
+    """A function that gives the living nodes of a cluster without joining it."""
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
     client = GcsClient(address=address)
-    return lambda: sum(one.state == 0 for one in client.get_all_node_info().values())
+    return lambda: {
+        node.hex() for node, info in client.get_all_node_info().items() if info.state == 0
+    }

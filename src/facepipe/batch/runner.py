@@ -6,16 +6,19 @@ was. An item that fails stops no other.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from facepipe import __version__
 from facepipe._system.files import remove_partials
 from facepipe._system.locks import locked_folder
+from facepipe.batch.archives.names import ARCHIVE_SUFFIXES, without_archive_suffix
 from facepipe.batch.event_log import event_log
 from facepipe.batch.images import ImageFeeder
 from facepipe.batch.ledger import FORMAT, Count, Ledger
@@ -62,9 +65,9 @@ def open_ledger(
 
     Raises UsageError where the folder holds a batch with other settings, OutputError where another
     run is at work there or the disk refuses, InputError for sources that do not exist or hold
-    nothing to enhance.
+    nothing to enhance. Where it raises, it leaves no folder behind that it made.
     """
-    ledger = _locked_ledger(folder, stack)
+    ledger, fresh = _locked_ledger(folder, stack)
     model, _ = check_restorer(settings, here=here)
     shape = "packed" if batch.pack else "unpacked"
     mark = settings_mark(settings, (__version__, FORMAT, shape, *(model.sha256 if model else ())))
@@ -87,6 +90,7 @@ def open_ledger(
             f"{', '.join(sources)}: no video and no photograph is there"
             + (f"; {len(skipped)} files were skipped: {skipped[0].reason}" if skipped else "")
         )
+    fresh.is_kept = True
     return ledger
 
 
@@ -102,32 +106,70 @@ def _set_mark(ledger: Ledger, mark: str, folder: Path, *, overwrite: bool) -> No
     ledger.set_note("mark", mark)
 
 
-def _locked_ledger(folder: Path, stack: ExitStack) -> Ledger:
+def _locked_ledger(folder: Path, stack: ExitStack) -> tuple[Ledger, _Fresh]:
     """The ledger of an output folder, which no other run may use until `stack` closes."""
     job = folder / FOLDER
+    fresh = _Fresh(job)
     busy = f"{folder}: another batch of facepipe is at work there"
     stack.enter_context(locked_folder(job, busy, parents=True))
+    stack.callback(fresh.close)  # only whoever holds the lock removes the folder
     ledger = Ledger(job / "ledger.sqlite")
     stack.callback(ledger.close)
-    return ledger
+    return ledger, fresh
 
 
 def _placed(item: Item, folder: Path, batch: BatchSettings, purpose: Purpose | None) -> Item:
     """The item with its place; members that are to be packed go to the batch's own folder.
 
-    A video's place has a suffix that suits its purpose.
+    Others go to a folder named as the archive is without its suffix. A video's place has a suffix
+    that suits its purpose.
     """
     if item.kind == "video":
         place = PurePosixPath(item.place)
         suffix = suffix_for(purpose, place.suffix)
         item = replace(item, place=str(place.with_suffix(suffix)))
-    if item.member is None or not batch.pack:
+    if item.member is None:
         return item
+    if not batch.pack:
+        return replace(item, place=_unpacked(item.source, item.place, item.member))
     archive = folder / item.place.removesuffix(f"/{item.member}")
     reports = archive.with_name(f"{archive.name}{REPORTS}")
     if archive.exists() and not (batch.overwrite or reports.exists()):
         raise OutputError(f"{archive}: exists already; --overwrite replaces it")
     return replace(item, place=f"{MEMBERS}/{item.place}")
+
+
+def _unpacked(source: str, place: str, member: str) -> str:
+    """The place of an archive's member: in "old" for old.zip, where nothing else is called so."""
+    name = without_archive_suffix(place.removesuffix(f"/{member}"))
+    own = without_archive_suffix(source)
+    others = (path for path in _same_names(own) if path.absolute() != Path(source))
+    is_alone = bool(PurePosixPath(name).name) and next(others, None) is None
+    return f"{name}/{member}" if is_alone else place
+
+
+@cache
+def _same_names(name: str) -> tuple[Path, ...]:
+    """What lies there under a name, or under that of an archive of the same name."""
+    paths = (Path(f"{name}{suffix}") for suffix in ("", *ARCHIVE_SUFFIXES))
+    return tuple(path for path in paths if path.exists())
+
+
+class _Fresh:
+    """A working folder that is made now: it is removed where the batch is refused."""
+
+    def __init__(self, folder: Path) -> None:
+        self._made = [path for path in (folder, *folder.parents) if not path.exists()]
+        self.is_kept = False
+
+    def close(self) -> None:
+        """Remove what was made, unless it is kept; folders above it only if they are empty."""
+        if self.is_kept or not self._made:
+            return
+        shutil.rmtree(self._made[0], ignore_errors=True)
+        with suppress(OSError):
+            for above in self._made[1:]:
+                above.rmdir()
 
 
 def run_batch(

@@ -17,6 +17,8 @@ from facepipe.errors import UsageError
 #: Commands that take one file, and click's words for one more.
 _ONE_FILE = ("run", "analyze")
 _EXTRA_FILE = re.compile(r"unexpected extra argument\S* \((.*)\)")
+#: What --compare of `preview` takes.
+_COMPARISON = re.compile(r"[a-z_.]+=[^;]+(;[^;]+)+")
 #: Click's error of wrong words, wherever typer has its click from.
 _WRONG_WORDS: type[Any] = typer.BadParameter.__mro__[1]
 
@@ -40,6 +42,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse options after `--`, where they would be taken as names of files."""
         self._check_names(ctx, args[args.index("--") + 1 :] if "--" in args else [])
+        args = _repeated(args)
         try:
             return super().parse_args(ctx, args)
         except _WRONG_WORDS as error:
@@ -60,6 +63,15 @@ class Command(TyperCommand):
                     f"{word} stands after --, where all is taken as a name; options stand before "
                     f"it: {ctx.command_path} {word} ... -- {names[0]}"
                 )
+
+
+def _repeated(args: list[str]) -> list[str]:
+    """The words with --compare before each comparison: it may stand once before several."""
+    made: list[str] = []
+    for word in args:
+        is_further = len(made) > 1 and made[-2] == "--compare" and _COMPARISON.fullmatch(word)
+        made += ["--compare", word] if is_further else [word]
+    return made
 
 
 class Group(TyperGroup):

@@ -27,6 +27,14 @@ class _Commands(LazyGroup):
             "render": Lazy("facepipe.cli.run:render", "enhance the faces that an analysis names"),
             "doctor": Lazy("facepipe.cli.doctor:doctor", "try what this machine has and can do"),
         },
+        "To look at": {
+            "preview": Lazy(
+                "facepipe.cli.looking:preview", "a sheet of telling faces, before and after"
+            ),
+            "report": Lazy("facepipe.cli.looking:report", "a page on an analysis or an output"),
+            "compare": Lazy("facepipe.cli.looking:compare", "two videos in one, side by side"),
+            "gallery": Lazy("facepipe.cli.looking:gallery", "each track's best face as an image"),
+        },
         "Training and measuring networks": {
             "models": Lazy("facepipe.cli.models:models_app", "list the networks"),
             "evaluate": Lazy("facepipe.cli.evaluate:evaluate_app", "measure quality"),
@@ -59,7 +67,7 @@ EXTRA_OF_MODULE = {
 _TRAINING = ("train", "align", "label", "export", "evaluate")
 
 #: Commands whose result is a file, and not what they print.
-_WRITING = ("run", "analyze", "render", "batch")
+_WRITING = ("run", "analyze", "render", "batch", "preview", "report", "compare", "gallery")
 
 #: What loaders write where a library finds no room.
 _NO_ROOM = ("map segment", "bad_alloc", "Cannot allocate")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from facepipe.datatypes import Analysis
     from facepipe.pipeline.api import Summary
     from facepipe.pipeline.preflight import Plan
+    from facepipe.presentation.preview import Preview
 
 
 def print_error(message: object) -> None:
@@ -54,6 +55,22 @@ def print_analysis(analysis: Analysis, target: Path) -> None:
         f"{len(analysis.tracks) - enhanced} refused with their reasons"
     )
     print_warnings((*analysis.warnings, *describe_damage(analysis.damage, analysis.time_base)))
+
+
+def print_preview(preview: Preview, target: Path) -> None:
+    """Print where to look: each face of a sheet with its track, time, size and why it is shown."""
+    from facepipe.presentation.refusals import explain
+    from facepipe.presentation.words import WHY, title_of
+
+    print(f"{printable(target)}: {printable(preview.sheet.title)}")
+    for view in preview.views:
+        track = view.moment.track
+        why = WHY[view.moment.why] if track.enhance else f"refused: {explain(track.reason).kind}"
+        line = f"  {title_of(view.moment, view.seconds)}"
+        print(printable(f"{line}  {why}" if why else line))
+    for note in preview.sheet.notes:
+        print(printable(note))
+    print(SHORT_NOTICE)
 
 
 def print_image_plan(

@@ -18,9 +18,21 @@ from facepipe.cli.options import (
     Quiet,
     with_settings,
 )
-from facepipe.cli.output import print_analysis, print_image_plan, print_plan, print_summary
+from facepipe.cli.output import (
+    print_analysis,
+    print_image_plan,
+    print_plan,
+    print_summary,
+    print_warnings,
+)
 from facepipe.cli.progress import reporting
 from facepipe.configs.settings import Settings
+from facepipe.errors import printable
+
+Report = Annotated[
+    Path | None,
+    typer.Option(help="write a page too, to look at: see `facepipe report`", metavar="FILE.html"),
+]
 
 
 @with_settings("detect", "choose", "restore", "output", "stream", "strict_input", "workers")
@@ -28,14 +40,16 @@ def run(
     source: Input,
     output: Output,
     settings: Settings,
+    report: Report = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     progress: Progress = ProgressKind.auto,
     quiet: Quiet = False,
 ) -> None:
     """Enhance the faces of INPUT and write the video to OUTPUT, with a report beside it."""
+    _check_report(source, report, overwrite=overwrite)
     if not dry_run:
-        _prepare_workers(settings, source)
+        prepare_workers(settings, source)
     from facepipe.pipeline import api
     from facepipe.pipeline.preflight import make_plan
 
@@ -53,6 +67,7 @@ def run(
         summary = api.enhance(source, output, settings, overwrite=overwrite, on_event=on_event)
     if not quiet:
         print_summary(summary)
+    _write_report(report, source, output, settings, quiet=quiet)
 
 
 @with_settings(
@@ -75,7 +90,7 @@ def analyze(
     quiet: Quiet = False,
 ) -> None:
     """Find and follow the faces of INPUT; write what was found, to read, edit and render."""
-    _prepare_workers(settings, source)
+    prepare_workers(settings, source)
     from facepipe.pipeline import api
 
     with reporting(progress, quiet) as on_event:
@@ -92,12 +107,14 @@ def render(
     ],
     output: Output,
     settings: Settings,
+    report: Report = None,
     overwrite: Overwrite = False,
     progress: Progress = ProgressKind.auto,
     quiet: Quiet = False,
 ) -> None:
     """Write INPUT to OUTPUT with the faces enhanced that ANALYSIS names."""
-    _prepare_workers(settings, source)
+    _check_report(source, report, overwrite=overwrite)
+    prepare_workers(settings, source)
     from facepipe.pipeline import api
 
     with reporting(progress, quiet) as on_event:
@@ -106,9 +123,33 @@ def render(
         )
     if not quiet:
         print_summary(summary)
+    _write_report(report, source, output, settings, quiet=quiet)
 
 
-def _prepare_workers(settings: Settings, source: Path) -> None:
+def _check_report(source: Path, report: Path | None, *, overwrite: bool) -> None:
+    """Refuse the name of a page before the work."""
+    if report is not None:
+        from facepipe.cli.looking import check_report
+
+        check_report(source, report, overwrite=overwrite)
+
+
+def _write_report(
+    report: Path | None, source: Path, output: Path, settings: Settings, *, quiet: bool
+) -> None:
+    """Write the page on what was made, where one is asked for."""
+    if report is None:
+        return
+    from facepipe.cli.looking import write_report
+
+    written = write_report(output, source, report, settings)
+    if not written:
+        print_warnings([f"{report} was not written: no face was enhanced"])
+    elif not quiet:
+        print(f"{printable(report)}: a page to look at")
+
+
+def prepare_workers(settings: Settings, source: Path) -> None:
     """Begin to import what workers need for a video, while this process imports its own."""
     from facepipe.workers.forkserver import prepare
     from facepipe.workers.resources import usable_cores

@@ -97,3 +97,4 @@ class Analysis:
     damage: tuple[Damage, ...] = ()
     stream: int | None = None  # index of the video stream; None: not known
     holdings: tuple[tuple[str, int], ...] = ()  # as of SpanFaces
+    source_name: str = ""  # file name of the source, without its folder; empty: not known

@@ -210,6 +210,8 @@ class VideoInfo:
     #: How many of its pictures bring user data of each kind (`video.user_data`).
     user_data: tuple[tuple[int, int], ...] = ()
     has_second_view: bool = False  # coded on top of the one that decodes (MV-HEVC, MVC)
+    #: Whether packets state when they are decoded, and not when their frame is shown.
+    timed_as_decoded: bool = False
 
     @property
     def seconds(self) -> float:

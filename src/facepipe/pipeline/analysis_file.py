@@ -63,6 +63,7 @@ class _Source(_Model):
     height: int = Field(gt=0, le=2**31)
     time_base: str = Field(max_length=40)
     stream: _Count | None = None
+    name: str | None = Field(None, max_length=1000)
 
     @field_validator("time_base")
     @classmethod
@@ -134,6 +135,7 @@ def read_analysis(path: Path, limits: LimitSettings | None = None) -> Analysis:
         damage=tuple(Damage(**one.model_dump()) for one in file.damage),
         stream=file.source.stream,
         holdings=tuple(sorted(file.holdings.items())),
+        source_name=file.source.name or "",
     )
 
 
@@ -179,7 +181,7 @@ def track_summary(track: Track, time_base: Fraction) -> dict[str, object]:
 
 
 def _lines(analysis: Analysis) -> Iterator[str]:
-    source = {
+    source: dict[str, object] = {
         "sha256": analysis.source_sha256,
         "frames": analysis.frames,
         "width": analysis.width,
@@ -188,6 +190,8 @@ def _lines(analysis: Analysis) -> Iterator[str]:
     }
     if analysis.stream is not None:
         source["stream"] = analysis.stream
+    if analysis.source_name:
+        source["name"] = analysis.source_name
     yield f'{{\n"format": "{FORMAT}",\n"source": {json.dumps(source)},\n'
     yield f'"cuts": {json.dumps(analysis.cuts)},\n"warnings": {json.dumps(analysis.warnings)},\n'
     yield f'"damage": {json.dumps([asdict(one) for one in analysis.damage])},\n'

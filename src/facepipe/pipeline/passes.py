@@ -19,6 +19,7 @@ from facepipe.errors import (
     NoWorkersError,
     WorkerError,
     WorkersLostError,
+    printable,
     reason_of,
 )
 from facepipe.faces.tracking.fade import faded
@@ -135,6 +136,7 @@ def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
         damage=merged([*info.damage, *(d for part in found for d in part.damage)], info.pts),
         stream=info.stream_index,
         holdings=tuple(sorted(held.items())),
+        source_name=printable(Path(info.path).name),
     )
 
 

@@ -110,6 +110,9 @@ class KnotReport(_WithOptionalKeys):
 
     pts: int = Field(description="time in the video stream's time base")
     box: list[float] = Field(description="the face's x0, y0, x1, y1 in pixels of the source")
+    score: float | None = Field(
+        default=None, description="how sure the detector is that it is a face, from 0 to 1"
+    )
     changed: list[int] | None = Field(
         default=None,
         description="x0, y0, x1, y1 of the output's pixels that may differ; absent: none do",
@@ -170,6 +173,9 @@ class Sidecar(_WithOptionalKeys):
     settings: Settings = Field(description="all settings of the run")
     faces_enhanced: int = Field(description="enhanced faces, counted over all frames")
     tracks: list[TrackReport] = Field(description="every face found, enhanced or not")
+    cuts: list[float] | None = Field(
+        default=None, description="times at which a scene begins, in seconds"
+    )
     copied: list[CopiedReport] = Field(description="stretches copied from the source")
     passed_through: list[PassedThroughReport] = Field(
         description="stretches that could not be enhanced"
@@ -223,6 +229,7 @@ def make_sidecar(
         settings=settings,
         faces_enhanced=sum(part.faces for part in parts),
         tracks=[_track(track, analysis, settings.output.scale) for track in analysis.tracks],
+        cuts=[round(float(cut * info.time_base), 3) for cut in analysis.cuts] if encode else None,
         copied=_copied(parts, info.time_base),
         passed_through=_passed_through(parts, info.time_base),
         damage=_damage(damage, info.time_base),
@@ -305,6 +312,7 @@ def _track(track: Track, analysis: Analysis, scale: int) -> TrackReport:
         KnotReport(
             pts=int(track.pts[k]),
             box=[round(float(value), 1) for value in track.boxes[k]],
+            score=round(float(track.scores[k]), 4),
             changed=changed_box(track, k, scale=scale, width=analysis.width, height=analysis.height)
             if track.enhance and frame_px_per_canvas_px(canvas_to_frame(track.landmarks[k])) < 1
             else None,

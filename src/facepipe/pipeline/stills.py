@@ -251,7 +251,7 @@ def _write_enhanced(
     name, scale = Path(still.source).name, task.settings.output.scale
     image = read_image(content, name, max_pixels=task.max_pixels)
     _refuse_damage(image, name, task.settings)
-    info = _info(image.frame, image.kind, name)
+    info = image_info(image.frame, image.kind, name)
     frame, analysis, faces = enhance_image(image, info, result.sha256, task.settings)
     written = content  # where no pixel changes, no byte does
     if faces or scale > 1:
@@ -301,7 +301,7 @@ def _why_not(analysis: Analysis) -> str:
     return "; ".join(reasons[:3]) if reasons else "no face was found"
 
 
-def _info(frame: Frame, kind: str, name: str) -> VideoInfo:
+def image_info(frame: Frame, kind: str, name: str) -> VideoInfo:
     """The VideoInfo of a still image: one frame, which lasts a second."""
     return VideoInfo(
         path=name,

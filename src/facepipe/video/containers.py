@@ -98,6 +98,8 @@ class Container:
     program_ids: bool = False
     #: Whether languages are those of QuickTime's list alone.
     quicktime_languages: bool = False
+    #: Whether audio that it does not take is decoded to PCM for it.
+    pcm: bool = False
     #: Whether it needs the names of the channels of PCM.
     needs_layout: bool = False
     #: Whether FFmpeg writes it with the mov muxer: ISO base media files.
@@ -111,6 +113,8 @@ class Container:
     has_index: bool = True
     #: Whether a stream has no header beside its packets.
     headers_in_packets: bool = False
+    #: Purposes of videos (`--for`) that are written in it.
+    purposes: tuple[str, ...] = ()
     #: Options that the muxer always gets.
     options: tuple[tuple[str, str], ...] = ()
 
@@ -175,6 +179,7 @@ class Container:
 MP4 = Container(
     muxer="mp4",
     suffixes=(".mp4", ".m4v"),
+    purposes=("web",),
     video_codecs=("h264", "hevc", "av1", "vp9", "ffv1"),
     joins=("libx264", "libvpx-vp9"),
     subtitle_codec="mov_text",
@@ -191,6 +196,7 @@ MP4 = Container(
 MOV = Container(
     muxer="mov",
     suffixes=(".mov",),
+    purposes=("edit",),
     video_codecs=("h264", "hevc", "prores"),
     joins=("libx264", "prores_ks"),
     subtitle_codec="mov_text",
@@ -200,12 +206,14 @@ MOV = Container(
     negative_times=True,
     pixel_aspect=True,
     quicktime_languages=True,
+    pcm=True,
     isobmff=True,
     header_changes=_DESCRIBED_ANEW,
 )
 MATROSKA = Container(
     muxer="matroska",
     suffixes=(".mkv",),
+    purposes=("archive",),
     video_codecs=("h264", "hevc", "av1", "vp9", "ffv1", "prores"),
     joins=("libx264", "libx265", "libsvtav1", "libvpx-vp9", "prores_ks"),
     subtitle_codec="subrip",
@@ -215,6 +223,7 @@ MATROSKA = Container(
     equal_times=True,
     codec_delay=True,
     block_additions=True,
+    pcm=True,
     pixel_aspect=True,
     ebml=True,
 )
@@ -260,6 +269,7 @@ NUT = Container(
     joins=("libx264", "libx265"),
     keeps_clock=True,
     subtitles=False,
+    pcm=True,
 )
 CONTAINERS = (MP4, MOV, MATROSKA, WEBM, MPEGTS, NUT)
 #: Suffixes that are named where another container holds less, the widespread ones first.

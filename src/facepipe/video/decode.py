@@ -15,7 +15,6 @@ from av.container import InputContainer
 from facepipe.datatypes import Frame, PixelFormat, Span, VideoInfo
 from facepipe.video.clock import timed
 from facepipe.video.conform import ParameterSetTracker, conformed, set_tags, tags_of
-from facepipe.video.containers import is_timed_as_decoded
 from facepipe.video.damage import DecodeReport
 from facepipe.video.demuxers import SOUGHT_BY_POSITION, UNSEEKABLE
 from facepipe.video.headers import header_at, with_header, without_header
@@ -162,7 +161,7 @@ class _Decoder:
         context.thread_type = "AUTO" if threads > 1 else "SLICE"
         self._reorder_depth = context.reorder_depth
         self._order: _PresentationOrder | None = None
-        if is_timed_as_decoded(info.container, info.codec):
+        if info.timed_as_decoded:
             self._order = _PresentationOrder(info, self._reorder_depth)
             context.thread_type = "SLICE"  # threads that take a frame each would delay them
 

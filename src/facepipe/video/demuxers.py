@@ -54,6 +54,10 @@ SOUGHT_BY_POSITION = frozenset(["mpegts", "mpeg", "flv"])
 #: Demuxers that count the frames one by one: their times cannot begin anew.
 COUNTING = BARE | {"avi", "gif", "apng", "yuv4mpegpipe", "ivf", "dv", "mxf"}
 
+#: Demuxers whose tick is a frame. One that is left out, because the one before it stays, has a tick
+#: too, and counts among the frames that the header tells.
+TICK_A_FRAME = frozenset(["avi"])
+
 
 def refusal(demuxer: str) -> str | None:
     """Why a demuxer of that name is not used; None: it is."""

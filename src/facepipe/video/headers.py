@@ -24,10 +24,14 @@ _AT_THE_BEGINNING = {"mpeg4": 0, "mpeg1video": 0, "mpeg2video": 0, "av1": 4}
 
 
 class HeaderScan:
-    """Notes where the header of one stream changes; fed its packets in decoding order."""
+    """Notes where the header of one stream changes; fed its packets in decoding order.
 
-    def __init__(self, extradata: bytes) -> None:
-        self.header = extradata  # in force
+    AAC of transport streams has no other header than that of each packet (ADTS).
+    """
+
+    def __init__(self, extradata: bytes, codec: str = "") -> None:
+        self.header = self.first = extradata  # in force now, and at the beginning
+        self.is_in_packets = is_in_packets(codec, extradata)
         self.changes: list[HeaderChange] = []
         self._time = 0  # ticks, of the last packet that has one
 
@@ -35,7 +39,10 @@ class HeaderScan:
         """Note a packet; whether another header is in force from it on."""
         time = packet.pts if packet.pts is not None else packet.dts
         self._time = self._time if time is None else time
-        found = new_header(packet)
+        found = adts_config(bytes(packet)) if self.is_in_packets else new_header(packet)
+        if self.is_in_packets:
+            self.first = self.first or found or b""
+            self.header = self.header or self.first
         if found is None or is_same_header(found, self.header):
             return False
         self.header = found
@@ -48,6 +55,20 @@ def new_header(packet: Packet[StreamT]) -> bytes | None:
     if not packet.has_sidedata("new_extradata"):
         return None
     return bytes(packet.get_sidedata("new_extradata"))
+
+
+def is_in_packets(codec: str, extradata: bytes) -> bool:
+    """Whether each packet of a stream brings its header, as of AAC in transport streams."""
+    return codec == "aac" and not extradata
+
+
+def adts_config(data: bytes) -> bytes | None:
+    """What a packet's own header (ADTS) says, as a header of AAC; None: it has none."""
+    if len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
+        return None
+    bits = int.from_bytes(data[2:4], "big")
+    kind, rate, channels = (bits >> 14) + 1, bits >> 10 & 15, bits >> 6 & 7
+    return (kind << 11 | rate << 7 | channels << 3).to_bytes(2, "big")
 
 
 def is_same_header(one: bytes, other: bytes) -> bool:

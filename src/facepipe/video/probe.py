@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,16 +20,24 @@ from facepipe.errors import InputError
 from facepipe.video.clock import describe_clock, timed
 from facepipe.video.clock_scan import ClockScan
 from facepipe.video.conform import tags_of
-from facepipe.video.containers import MATROSKA, MOV, is_indexed, is_timed_as_decoded
+from facepipe.video.containers import is_indexed, is_timed_as_decoded
 from facepipe.video.damage import merged
 from facepipe.video.form_scan import FormScan
 from facepipe.video.frame_packets import FramePackets
 from facepipe.video.gaps import Layout
 from facepipe.video.headers import HeaderScan
+from facepipe.video.missing import missing_at_end
+from facepipe.video.order_scan import OrderScan
 from facepipe.video.pixel_formats import pixel_format
 from facepipe.video.pyav.chroma import chroma_location
 from facepipe.video.scan import CodingScan, FirstFrameScan, TimingScan, is_shown
-from facepipe.video.sources import describe, heads_of, is_fragmented, open_source
+from facepipe.video.sources import (
+    describe,
+    heads_of,
+    is_fragmented,
+    joined_files,
+    open_source,
+)
 from facepipe.video.streams import (
     codec_name,
     described,
@@ -43,8 +50,6 @@ from facepipe.video.timestamps import usual_duration
 
 #: Codecs whose frames may be of another size than the last keyframe.
 _RESIZING = ("av1", "vp9")
-#: Seconds that may be missing at the end of a video by what its container says.
-_TOLERATED = Fraction(1, 2)
 
 
 def probe(path: Path, limits: LimitSettings | None = None, stream: int | None = None) -> VideoInfo:
@@ -59,26 +64,29 @@ def probe(path: Path, limits: LimitSettings | None = None, stream: int | None = 
     with open_source(path, most_pixels=most_pixels) as container:
         scan = SourceScan(path, container, limits, most_pixels, stream)
         heads = heads_of(path, container)
-        fragmented = is_indexed(container.format.name) and is_fragmented(path)
+        indexed = is_indexed(container.format.name)
+        fragmented = indexed and is_fragmented(path)
+        joined = joined_files(path, fragmented=fragmented) if indexed else ()
         clocks = ClockScan(container, heads, fragmented=fragmented)
         for packet in scan.packets(Clock(heads=heads)):
             clocks.feed(packet)
             scan.feed(packet)
         clock = clocks.close(scan.video_index)
         if not clock.shifts:
-            return _with_begin(scan.close(clock), clocks)
+            return _with_begin(scan.close(clock), clocks, joined)
     with open_source(path, most_pixels=most_pixels) as container:
         scan = SourceScan(path, container, limits, most_pixels, stream)
         for packet in scan.packets(clock):
             scan.feed(packet)
-        return _with_begin(scan.close(clock), clocks)
+        return _with_begin(scan.close(clock), clocks, joined)
 
 
-def _with_begin(info: VideoInfo, clocks: ClockScan) -> VideoInfo:
-    """The info, with the time at which its clock begins."""
+def _with_begin(info: VideoInfo, clocks: ClockScan, joined: tuple[str, ...]) -> VideoInfo:
+    """The info, with the time at which its clock begins, and with warnings ahead of its own."""
     first = info.pts[0] * info.time_base
     begin = clocks.begin(info.clock, info.stream_index, first)
-    return replace(info, clock=replace(info.clock, begin=begin))
+    clock = replace(info.clock, begin=begin)
+    return replace(info, clock=clock, warnings=(*joined, *info.warnings))
 
 
 class SourceScan:
@@ -101,7 +109,7 @@ class SourceScan:
         self._header_size = (context.width, context.height)
         self._packets: Counter[int] = Counter()  # by the stream's index
         self._headers = {
-            stream.index: HeaderScan(header_of(stream))
+            stream.index: HeaderScan(header_of(stream), codec_name(stream))
             for stream in self._streams
             if stream.index != self._video.index
         }
@@ -114,6 +122,7 @@ class SourceScan:
         self._described: tuple[str | None, str | None] | None = None
         self._layout = Layout()
         self._frames: FramePackets[Stream] = FramePackets(self._video)
+        self._order = OrderScan(self._video, most_pixels)
 
     @property
     def video_index(self) -> int:
@@ -146,6 +155,7 @@ class SourceScan:
             return
         self._layout.add(packet.pos, packet.size, packet.pts)
         self._first.feed(packet)
+        self._order.feed(packet)
         for whole in self._frames.feed(packet):
             self._feed_frame(whole)
 
@@ -204,7 +214,13 @@ class SourceScan:
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
-            warnings=(*self._origin(), *self._choice(), *describe_clock(clock), *timing.warnings()),
+            warnings=(
+                *self._origin(),
+                *self._choice(),
+                *describe_clock(clock),
+                *(() if self._is_usually_timed_so() else self._order.warnings()),
+                *timing.warnings(),
+            ),
             chroma_location=chroma,
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
@@ -216,15 +232,22 @@ class SourceScan:
             other_sequences=coding.other_sequences(),
             user_data=coding.user_data(),
             has_second_view=coding.has_second_view(),
+            timed_as_decoded=self._is_timed_as_decoded(),
         )
 
     def _groups(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
         """The pts of the keyframes, and the closed groups of pictures."""
         # Packets that are timed as they are decoded do not say which frames a group shows. Nor is a
         # keyframe's time right that shows frames from before it.
-        if is_timed_as_decoded(self._container.format.name, self._coding.codec):
+        if self._is_timed_as_decoded():
             return self._coding.random_access_pts(), ()
         return self._timing.keyframe_pts(), self._coding.closed_gops()
+
+    def _is_usually_timed_so(self) -> bool:
+        return is_timed_as_decoded(self._container.format.name, self._coding.codec)
+
+    def _is_timed_as_decoded(self) -> bool:
+        return self._is_usually_timed_so() or self._order.is_timed_as_decoded
 
     def _shape(self) -> tuple[int, int, int, tuple[int, int, int, int]]:
         """Width, height, rotation and tags of the first frame; by the header if none decodes."""
@@ -248,7 +271,7 @@ class SourceScan:
         indexed = is_indexed(self._container.format.name)
         return [
             *self._timing.damage,
-            *_missing_at_end(self._container, self._video, pts, count, self._unread),
+            *missing_at_end(self._container, self._video, pts, count, self._unread),
             *(() if indexed else self._layout.lost(pts, usual_duration(pts))),
         ]
 
@@ -326,46 +349,3 @@ def glance(path: Path, stream: int | None = None) -> Head:
         frames = video.frames or round(seconds * float(video.average_rate or 0))
         context = video.codec_context
         return Head(context.width, context.height, frames, seconds)
-
-
-def _missing_at_end(
-    container: av.container.InputContainer,
-    video: av.VideoStream,
-    times: list[int],
-    packets: int,
-    unread: str | None,
-) -> list[Damage]:
-    """The frames missing at the end, by what the container says should be there."""
-    assert video.time_base is not None
-    step = usual_duration(times)
-    begin = times[-1] + step
-    missing = _stated_packets(container, video) - packets
-    if missing > 0:
-        end = (video.start_time or 0) + (video.duration or 0) - step
-        return [Damage(begin, max(end, begin + (missing - 1) * step), missing, "are cut off")]
-    if unread is not None:
-        return [Damage(begin, begin, 0, f"cannot be read ({unread})")]
-    stated = _stated_end(container, video)
-    end = round(stated / video.time_base) - step
-    if (end - begin) * video.time_base > _TOLERATED:
-        return [Damage(begin, end, 0, "are cut off")]
-    return []
-
-
-def _stated_packets(container: av.container.InputContainer, video: av.VideoStream) -> int:
-    """How many packets a mov, mp4 or avi says that the video has; 0 where it does not say."""
-    if MOV.matches(container.format.name):
-        # An edit list may end before the packets do: what it shows is in the index.
-        return min(video.frames, len(video.index_entries))
-    return video.frames
-
-
-def _stated_end(container: av.container.InputContainer, video: av.VideoStream) -> Fraction:
-    """When the video ends by what a Matroska file says, seconds; 0 where it does not say."""
-    if not MATROSKA.matches(container.format.name):
-        return Fraction(0)
-    stated = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", video.metadata.get("DURATION", ""))
-    whole = Fraction(container.duration or 0, av.time_base)
-    if stated is not None:  # tools that cut videos may leave it as it was
-        return min(whole, int(stated[1]) * 3600 + int(stated[2]) * 60 + Fraction(stated[3]))
-    return whole if len(container.streams) == 1 else Fraction(0)

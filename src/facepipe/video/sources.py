@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, BinaryIO, TypeVar, cast
 
@@ -16,13 +17,14 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from facepipe._system.files import atomic_write, is_address
+from facepipe._system.files import FileVersion, atomic_write, is_address, version_of
 from facepipe._system.kinds import JPEG_HEAD, kind_of
 from facepipe.errors import FacepipeError, InputError, MediaError, OutputError
 from facepipe.video.demuxers import UNTIMED, readable
 from facepipe.video.pyav.flv import inner_headers
 from facepipe.video.pyav.isobmff import is_fragmented as fragments
-from facepipe.video.pyav.isobmff import lacks_index
+from facepipe.video.pyav.isobmff import lacks_index, ticks_of_indexes
+from facepipe.video.pyav.mpegts import changes_codec, is_transport
 from facepipe.video.pyav.texts import TEXTS
 from facepipe.video.source_cache import CachedFile, cached_file
 from facepipe.video.streams import is_cover
@@ -33,6 +35,8 @@ _MOTION_JPEG = frozenset([".mjpeg", ".mjpg", ".mjpe"])
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 #: Bytes that are fetched at once of a source on another machine.
 _BLOCK = 2**20
+#: Bytes within which FFmpeg looks for streams, and by which a transport stream is known.
+_PROBED, _TABLE_HEAD = 5 * 2**20, 2048
 StreamT = TypeVar("StreamT", bound=Stream)
 _SYSTEM_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
@@ -105,6 +109,22 @@ def is_fragmented(path: Path) -> bool:
         return fragments(file, path.stat().st_size)
 
 
+def joined_files(path: Path, *, fragmented: bool) -> tuple[str, ...]:
+    """A warning where several files stand behind each other in a source, an mp4 or mov.
+
+    Fragments of further ones are read, by the index of the first. Errors: InputError.
+    """
+    with _bytes_of(path) as file:
+        ticks = ticks_of_indexes(file, path.stat().st_size)
+    if len(ticks) < 2 or (fragmented and all(own == ticks[0] for own in ticks)):
+        return ()
+    which = "two files were" if len(ticks) == 2 else f"{len(ticks)} files were"
+    what = "what follows the first has times of another scale, so that it plays at a wrong rate"
+    if not fragmented:
+        what = "only the first is read; give the others as files of their own"
+    return (f"{which} put one behind the other in it: {what}",)
+
+
 @contextmanager
 def _bytes_of(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a source while they are read. Errors: InputError."""
@@ -141,6 +161,9 @@ def _opened(
         "protocol_whitelist": "file",
         "format_whitelist": readable(),
     }
+    # A transport stream may list streams that begin later, in a recording that was joined on.
+    if not _changes_codec(path, file):
+        options["scan_all_pmts"] = "1"
     try:
         opened: InputContainer = av.open(
             file,
@@ -184,6 +207,29 @@ def _what_it_is(path: Path | str) -> str | None:
     """What a file is that is no video, and what can be done with it; None: not known."""
     kind = kind_of(path) if isinstance(path, Path) else None
     return None if kind is None else f"{path} is {kind.name} and no video; {kind.remedy}"
+
+
+def _changes_codec(path: Path | str, file: str | IO[bytes] | CachedFile) -> bool:
+    """Whether a transport stream goes on with another codec, by the bytes that FFmpeg looks at."""
+    with suppress(OSError):  # opening it says so in words
+        if isinstance(path, Path):
+            return _changes_codec_of(path, version_of(path))
+        if not isinstance(file, str):
+            changes = _changes_codec_within(cast("BinaryIO", file))
+            file.seek(0)
+            return changes
+    return False
+
+
+@lru_cache(maxsize=64)
+def _changes_codec_of(path: Path, _version: FileVersion) -> bool:
+    with open_bytes(path) as file:
+        return _changes_codec_within(file)
+
+
+def _changes_codec_within(file: BinaryIO) -> bool:
+    head = file.read(_TABLE_HEAD)
+    return is_transport(head) and changes_codec(head + file.read(_PROBED))
 
 
 def _is_motion_jpeg(path: Path | str, file: str | IO[bytes] | CachedFile) -> bool:

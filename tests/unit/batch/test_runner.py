@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from facepipe.batch.archives import ArchiveWriter
 from facepipe.batch.runner import open_ledger
-from facepipe.batch.session import BatchSettings
+from facepipe.batch.session import FOLDER, BatchSettings
 from facepipe.configs.settings import Settings, load_settings
 from facepipe.errors import InputError, OutputError
 
@@ -37,6 +38,44 @@ def test_one_batch_at_a_time(tmp_path: Path) -> None:
         opened(tmp_path / "a.jpg", tmp_path / "out", stack)
         with ExitStack() as other, pytest.raises(OutputError, match="another batch of facepipe"):
             opened(tmp_path / "a.jpg", tmp_path / "out", other)
+        assert (tmp_path / "out" / FOLDER / "ledger.sqlite").is_file()
+
+
+def test_a_refused_batch_leaves_no_folder_behind(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for source, error in ((tmp_path / "in", InputError), (tmp_path / "gone", InputError)):
+        with ExitStack() as stack, pytest.raises(error):
+            opened(source, tmp_path / "far" / "out", stack)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "mine.txt").write_text("mine")
+    with ExitStack() as stack, pytest.raises(InputError):
+        opened(tmp_path / "in", kept, stack)
+    assert [path.name for path in kept.iterdir()] == ["mine.txt"]
+    (tmp_path / "in" / "a.jpg").write_bytes(b"x")
+    with ExitStack() as stack:
+        opened(tmp_path / "in", kept, stack)
+    with ExitStack() as stack, pytest.raises(InputError):  # what an earlier batch did stays
+        opened(tmp_path / "gone", kept, stack)
+    assert (kept / FOLDER / "ledger.sqlite").is_file()
+
+
+def test_an_archive_becomes_a_folder_without_its_suffix(tmp_path: Path) -> None:
+    inside = tmp_path / "in"
+    (inside / "taken").mkdir(parents=True)
+    for name in ("old.zip", "taken.zip", "both.zip", "both.tar.gz", "Photos.2019.TAR.GZ", ".zip"):
+        with ArchiveWriter(inside / name) as archive:
+            archive.add("sub/a.jpg", b"x", 0)
+    with ExitStack() as stack:
+        ledger = open_ledger([str(inside)], tmp_path / "out", Settings(), BatchSettings(), stack)
+        assert sorted(row.place for row in ledger.rows()) == [
+            "Photos.2019/sub/a.jpg",
+            "both.tar.gz/sub/a.jpg",
+            "both.zip/sub/a.jpg",
+            "old/sub/a.jpg",
+            "taken.zip/sub/a.jpg",
+        ]
 
 
 @pytest.mark.parametrize(

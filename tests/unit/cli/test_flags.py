@@ -30,13 +30,25 @@ COMMON = {
     "--output", "-o", "--stream", "--strict-input", "--workers", "--profile", "--config", "--set",
     "--overwrite", "--progress", "--quiet", "-q",
 }  # fmt: skip
+SETTINGS = {"--profile", "--config", "--set"}
+PAGE = SETTINGS | {
+    "--output", "-o", "--scale", "--workers", "--source", "--overwrite", "--quiet", "-q",
+}  # fmt: skip
 TABLES = {"--json", "--markdown"}
 HELP = {"--help", "-h"}
 FLAGS = {
     "": {"--version"},
-    "run": FACES | SELECTION | RESTORATION | ENCODING | PART | COMMON | {"--dry-run"},
+    "run": FACES | SELECTION | RESTORATION | ENCODING | PART | COMMON
+    | {"--dry-run", "--report"},
     "analyze": FACES | (SELECTION - {"--tracks"}) | PART | COMMON | {"--size"},
-    "render": SELECTION | RESTORATION | ENCODING | PART | COMMON,
+    "render": SELECTION | RESTORATION | ENCODING | PART | COMMON | {"--report"},
+    "preview": FACES | SELECTION | RESTORATION | PART | (COMMON - {"--strict-input"})
+    | {"--scale", "--size", "--compare", "--analysis", "--faces"},
+    "report": RESTORATION | PAGE,
+    "gallery": RESTORATION | PAGE,
+    "compare": PART | SETTINGS
+    | {"--output", "-o", "--overwrite", "--progress", "--quiet", "-q", "--codec", "--quality",
+       "--crf", "--preset", "--style", "--labels", "--insets", "--tracks"},
     "batch": FACES | RESTORATION | ENCODING | COMMON
     | {"--dry-run", "--work", "--ray", "--shared", "--gpus", "--max-pixels", "--pack-archives"},
     "doctor": {"--json"},

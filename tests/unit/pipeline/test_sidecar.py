@@ -95,8 +95,8 @@ def test_keys_and_values_in_their_order(tmp_path: Path) -> None:
     encode = EncodeSettings("libx264", (("crf", "18"),), "yuv420p")
     read = content(encode, tmp_path)
     assert " ".join(read) == (
-        "format notice versions source output clock model settings faces_enhanced tracks copied "
-        "passed_through damage warnings"
+        "format notice versions source output clock model settings faces_enhanced tracks cuts "
+        "copied passed_through damage warnings"
     )
     assert (read["format"], read["notice"]) == ("facepipe-sidecar/1", NOTICE)
     assert list(read["source"].items()) == [
@@ -136,9 +136,9 @@ def test_tracks_say_why_and_where_pixels_may_differ(tmp_path: Path) -> None:
     ]
     assert (enhanced["reason"], refused["reason"]) == (None, "too large")
     assert enhanced["size_px"] == 40.0
-    assert list(enhanced["knots"][0]) == ["pts", "box", "changed"]
-    assert list(refused["knots"][0]) == ["pts", "box"]
-    assert refused["knots"][1] == {"pts": 9, "box": [30.0, 30.0, 70.0, 70.0]}
+    assert list(enhanced["knots"][0]) == ["pts", "box", "score", "changed"]
+    assert list(refused["knots"][0]) == ["pts", "box", "score"]
+    assert refused["knots"][1] == {**{"pts": 9, "box": [30.0, 30.0, 70.0, 70.0], "score": 0.9}}
 
 
 def test_a_photograph_has_no_encoder_and_no_clock(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from conformance import clips
 from facepipe.datatypes import VideoInfo
 from facepipe.video import DecodeReport, decode, probe
 from facepipe.video.clock import timed
+from facepipe.video.pyav.mpegts import changes_codec
 from facepipe.video.sources import open_source
 from media import recordings, synthetic
 from media.video_checks import at_keyframes, digests, whole
@@ -54,6 +55,24 @@ def raw_times(path: Path) -> dict[int, list[Fraction]]:
             if packet.size and packet.pts is not None:
                 found.setdefault(packet.stream.index, []).append(packet.pts * packet.time_base)
     return found
+
+
+def test_what_a_transport_stream_lists_later_takes_nothing_from_before(tmp_path: Path) -> None:
+    """FFmpeg would take the later codec for all of the stream, and nothing before it decoded."""
+    other = partial(synthetic.video, frames=12, codec="mpeg2video", options={"b": "2000000"},
+                    time_base=Fraction(1, 25), pts=range(12),
+                    container_options={"tables_version": "5"})  # fmt: skip
+    plain = partial(synthetic.video, frames=60, options={"g": "20", "bf": "0"})
+    path = recordings.joined(tmp_path / "a.ts", plain, other)
+    assert changes_codec(path.read_bytes())
+    info = probe(path)
+    pts, report = decoded(info)
+    assert info.codec == "h264"
+    assert len(pts) >= 59  # the last one's packet ends in the other recording
+    assert report.damage(info.pts)
+    again = recordings.joined(tmp_path / "b.ts", plain, plain)
+    assert not changes_codec(again.read_bytes())
+    assert not changes_codec(synthetic.plain(tmp_path / "c.mp4").read_bytes())
 
 
 def decoded(info: VideoInfo) -> tuple[list[int], DecodeReport]:

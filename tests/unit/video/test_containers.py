@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -185,7 +186,11 @@ AUDIO = {
              "wavpack", "pcm_s16le", "pcm_s24le", "pcm_f32le", "pcm_u8"),
     ".mov": ("pcm_s16be", "pcm_s24le", "pcm_alaw", "adpcm_ima_qt", "libopencore_amrnb"),
     ".nut": ("adpcm_ms", "pcm_mulaw"),
+    ".avi": ("pcm_alaw", "adpcm_ima_wav", "adpcm_ms"),
 }  # fmt: skip
+
+
+_LANGUAGES = {".avi": None}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +200,7 @@ def test_audio_is_kept_to_the_byte_or_reported(
     suffix: str, codec: str, tmp_path: Path, render: Render
 ) -> None:
     try:
-        source = rich_video(tmp_path / f"a{suffix}", (Track(codec, "eng"),))
+        source = rich_video(tmp_path / f"a{suffix}", (Track(codec, _LANGUAGES.get(suffix, "eng")),))
     except av.codec.codec.UnknownCodecError:
         pytest.skip(f"there is no {codec} here")
     audio = b"".join(audio_of(source))
@@ -208,6 +213,9 @@ def test_audio_is_kept_to_the_byte_or_reported(
             assert lost.instead
             continue
         kept += 1
+        if any("becomes pcm_" in change for change in found.changes):
+            assert heard_of(target) == heard_of(source), other
+            continue
         written = b"".join(audio_of(target))
         if (codec, other) != ("aac", ".ts"):  # where each packet gets a head
             assert written == audio, other
@@ -217,6 +225,18 @@ def test_audio_is_kept_to_the_byte_or_reported(
 def audio_of(path: Path) -> list[bytes]:
     with av.open(str(path)) as container:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+def heard_of(path: Path) -> bytes:
+    """All samples that decode, as 16 bits."""
+    resampler, samples = av.AudioResampler("s16"), b""
+    with av.open(str(path)) as container:
+        for packet in container.demux(audio=0):
+            with suppress(av.FFmpegError):
+                for frame in packet.decode():
+                    made = resampler.resample(frame)
+                    samples += b"".join(one.to_ndarray().tobytes() for one in made)
+    return samples
 
 
 def test_many_audio_packets_in_one_tick_do_not_drift(tmp_path: Path, render: Render) -> None:

@@ -17,6 +17,7 @@ from facepipe.datatypes import Span
 from facepipe.video import DecodeReport, decode, probe
 from facepipe.video.pixel_formats import views
 from media import patches, synthetic
+from media.decode_timed import timed_as_decoded
 from media.video_checks import at_keyframes, digest, digests, whole
 
 
@@ -108,6 +109,26 @@ def test_an_odd_size_keeps_its_edge(tmp_path: Path) -> None:
     info = probe(path)
     frame = next(decode(info, whole(info)))
     assert [p.shape for p in frame.planes] == [(65, 97), (33, 49), (33, 49)]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_frames_whose_packets_have_times_of_decoding_are_all_there(
+    suffix: str, tmp_path: Path
+) -> None:
+    """Of such a copy from AVI, a third of the frames was out of order, and left out."""
+    make = partial(synthetic.video, frames=45, options={"bf": "3", "g": "15"})
+    right = probe(make(tmp_path / "a.mp4"))
+    truth = [digest(frame)[1] for frame in decode(right, whole(right))]
+    info = probe(timed_as_decoded(tmp_path / f"b{suffix}", make=make))
+    expected = list(zip(info.pts, truth, strict=True))
+    assert info.timed_as_decoded
+    assert not right.timed_as_decoded
+    assert "packets state when they are decoded" in info.warnings[0]
+    assert (info.closed_gops, info.damage) == ((), ())
+    assert [digest(f) for f in decode(info, whole(info))] == expected
+    for span in at_keyframes(info):
+        within = [(pts, hash) for pts, hash in expected if span.start <= pts < span.stop]
+        assert [digest(f) for f in decode(info, span, threads=2)] == within
 
 
 def test_damage_is_told_and_decoding_goes_on(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 from facepipe.datatypes import HeaderChange, Span
 from facepipe.video import decode, probe
 from facepipe.video.headers import (
+    HeaderScan,
+    adts_config,
     header_at,
     is_same_header,
     new_header,
@@ -19,6 +21,7 @@ from facepipe.video.headers import (
     with_header,
     without_header,
 )
+from facepipe.video.muxing.handover import adts_header
 from media import synthetic
 from media.rejoined import headers_repeated, rejoined
 
@@ -109,3 +112,17 @@ def test_decoders_get_a_new_header_where_they_look_for_it(tmp_path: Path) -> Non
     assert bytes(with_header("mpeg4", packet, b"head")) == b"head" + bytes(packet)
     assert bytes(with_header("av1", packet, b"av1Chead")) == b"head" + bytes(packet)
     assert with_header("h264", packet, b"head") is packet
+
+
+def test_each_packet_of_a_transport_stream_brings_its_header() -> None:
+    configs = [bytes([0x12, 0x10]), bytes([0x11, 0x88])]  # 44,100 Hz of 2, 48,000 Hz of 1 channel
+    heads = [adts_header(config, 100) or b"" for config in configs]
+    assert [adts_config(head + bytes(100)) for head in heads] == configs
+    assert adts_config(bytes(100)) is None
+    scan = HeaderScan(b"", "aac")
+    for number, head in enumerate([heads[0], heads[0], heads[1], heads[1]]):
+        packet = av.Packet(head + bytes(100))
+        packet.pts = number
+        scan.feed(packet)
+    assert (scan.first, scan.header) == (configs[0], configs[1])
+    assert [(one.pts, one.extradata) for one in scan.changes] == [(2, configs[1])]

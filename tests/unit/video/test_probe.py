@@ -12,7 +12,7 @@ import pytest
 from facepipe.datatypes import StreamInfo
 from facepipe.errors import InputError
 from facepipe.video import decode, probe
-from media import patches, synthetic
+from media import patches, recordings, synthetic
 from media.video_checks import whole
 
 
@@ -76,6 +76,36 @@ def test_a_cut_file_is_told_of_and_its_whole_frames_decode(tmp_path: Path) -> No
     assert 20 < len(info.pts) < 60
     assert [one.what for one in info.damage if one.first > info.pts[-1]] == ["are cut off"]
     assert [f.pts for f in decode(info, whole(info))] == list(info.pts)
+
+
+def test_a_frame_that_avi_leaves_out_is_no_damage(tmp_path: Path) -> None:
+    """FFmpeg leaves out the second frame of most, so that the clock stays that of the sound."""
+    base = Fraction(1, 25)
+    path = synthetic.video(
+        tmp_path / "a.avi", codec="mpeg4", pts=[0, 2, 3, 4, 7, *range(8, 40)], time_base=base
+    )
+    info = probe(path)
+    assert (info.damage, len(info.pts), info.pts[:5]) == ((), 37, (0, 2, 3, 4, 7))
+    cut = probe(synthetic.truncated(tmp_path / "cut.avi", path, 0.6))
+    assert [one.what for one in cut.damage][-1] == "are cut off"
+
+
+def test_files_behind_each_other_in_one_are_told_where_they_are_not_read(tmp_path: Path) -> None:
+    make = partial(synthetic.video, frames=6)
+    twice = probe(recordings.joined(tmp_path / "a.mp4", make, make))
+    assert len(twice.pts) == 6
+    assert (
+        "two files were put one behind the other in it: only the first is read" in twice.warnings[0]
+    )
+    fragments = partial(recordings.fragmented, make=make)
+    joined = probe(recordings.joined(tmp_path / "b.mp4", fragments, fragments))
+    assert len(joined.pts) == 12
+    assert not any("one behind the other" in one for one in joined.warnings)
+    other = partial(synthetic.video, frames=6, pts=range(6), time_base=Fraction(1, 600))
+    mixed = [fragments, partial(recordings.fragmented, make=other)]
+    assert (
+        "times of another scale" in probe(recordings.joined(tmp_path / "c.mp4", *mixed)).warnings[0]
+    )
 
 
 def test_what_is_no_video_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -24,6 +24,12 @@ def is_archive_name(name: str) -> bool:
     return name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
+def without_archive_suffix(name: str) -> str:
+    """An archive's name, or its path, without the suffix that says so."""
+    longest = max((s for s in ARCHIVE_SUFFIXES if name.lower().endswith(s)), key=len, default="")
+    return name[: len(name) - len(longest)]
+
+
 def safe_name(stored: str, longest: int) -> tuple[str, str]:
     """The relative POSIX path of a stored name, and why it is refused (empty: it is not).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
@@ -32,6 +33,7 @@ from facepipe.video.containers import HOMELESS, SUGGESTED, Container, container_
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.handover import can_go_on
 from facepipe.video.muxing.pace import frame_pace
+from facepipe.video.muxing.readback import first_audio
 from facepipe.video.muxing.subtitles import converted_to, loses_style
 from facepipe.video.pixel_formats import FULL_RANGE
 from facepipe.video.shape import aspect_at
@@ -52,6 +54,8 @@ _OTHER_ENCODERS = {
 _USUAL = "libx264"
 #: Seconds at which clocks begin without a meaning: muxers of transport streams leave room.
 _USUAL_BEGIN = 10
+#: Seconds since 1970 between which a recording may have been made: 1990 to 2100.
+_EARLIEST_DATE, _LATEST_DATE = 631152000, 4102444800
 
 
 @dataclass(frozen=True)
@@ -313,9 +317,11 @@ class _Checker:
             )
 
     def _new_clock(self, earlier: float) -> Iterator[str]:
-        if abs(earlier) > _USUAL_BEGIN and abs(earlier) < WRAP_SECONDS:
+        # Recorders count from 1970. What is counted from the wrap on is not moved in truth.
+        if abs(earlier) > _USUAL_BEGIN and abs(earlier) != float(WRAP_SECONDS):
             yield (
-                f"the clock of the source begins at {earlier:.3f} s, the output at 0: "
+                f"the clock of the source begins at {earlier:.3f} s{_date(earlier)}, the output "
+                "at 0: "
                 "all streams are moved alike"
             )
 
@@ -343,11 +349,25 @@ class _Checker:
         """Streams that a container is known not to take."""
         found = []
         for stream in self._others:
-            written = is_written_by_muxer(stream) or converted_to(stream, container)
+            written = is_written_by_muxer(stream) or self._can_be_converted(stream, container)
             why = None if written else container.refusal(stream)
             if why is not None:
                 found.append(Incompatibility(_named(stream), why, stream=stream.index))
         return found
+
+    def _can_be_converted(self, stream: Stream, container: Container) -> bool:
+        """Whether a stream is converted for a container; audio that does not decode cannot be."""
+        if converted_to(stream, container) is None:
+            return False
+        return stream.type != "audio" or first_audio(self._source, stream.index) is not None
+
+
+def _date(seconds: float) -> str:
+    """The date and time in brackets, where seconds can be those since 1970 of a recording."""
+    if not _EARLIEST_DATE <= seconds < _LATEST_DATE:
+        return ""
+    taken = datetime.fromtimestamp(round(seconds), UTC)
+    return f" ({taken:%Y-%m-%d %H:%M:%S} by the recorder's clock)"
 
 
 def _indices(incompatibilities: Sequence[Incompatibility]) -> list[int]:

@@ -14,8 +14,10 @@ from facepipe.video.compatibility.properties import FileProperties, StreamProper
 from facepipe.video.containers import Container
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
 from facepipe.video.muxing.languages import same_language
+from facepipe.video.muxing.sound import is_decoded
 from facepipe.video.muxing.subtitles import TEXT_CODECS
 from facepipe.video.pixel_formats import UNSPECIFIED, working_format
+from facepipe.video.pyav.private_boxes import is_makers_own
 from facepipe.video.shape import aspect_at
 from facepipe.video.user_data import without_place
 
@@ -40,7 +42,8 @@ class Incompatibility:
     `what` names it ("stream 2 (subtitle, hdmv_pgs_subtitle)"), `why` says the cause, `instead` what
     would keep it: suffixes of containers, or options; empty where nothing does. `stream` is the
     index of the stream that is left out, None: no whole stream is lost. `part_of` names what it is
-    a part of, and is lost with.
+    a part of, and is lost with. `is_minor`: a maker's own data, which no other program reads; it is
+    reported, and does not stop a run.
     """
 
     what: str
@@ -48,11 +51,12 @@ class Incompatibility:
     instead: tuple[str, ...] = ()
     stream: int | None = None
     part_of: str | None = None
+    is_minor: bool = False
 
     @property
     def avoidable(self) -> bool:
-        """Whether something would keep it: only then the user is asked."""
-        return bool(self.instead)
+        """Whether something would keep it: only then the user is asked, unless it is minor."""
+        return bool(self.instead) and not self.is_minor
 
 
 def describe(incompatibilities: Sequence[Incompatibility]) -> tuple[str, ...]:
@@ -101,7 +105,7 @@ def differences(
         yield Incompatibility(f"the pixel aspect ratio {before.aspect}", why)
     yield from _of_colour(before, after, why)
     for name in sorted(before.carried - after.carried):
-        yield Incompatibility(name, why)
+        yield Incompatibility(name, why, is_minor=is_makers_own(name))
     if before.interlaced and not after.interlaced:
         yield Incompatibility("the interlacing flags of its frames", why)
     for what in _of_stream(before.video, after.video, first=True):
@@ -244,10 +248,11 @@ def _of_twin(
 
 
 def _same_codec(stream: StreamProperties, made: StreamProperties) -> bool:
-    """Whether a copy is of the same codec, or of the container's own codec of text subtitles."""
+    """Whether a copy is of the same codec, or of one that it is converted to on purpose."""
     subtitles = stream.codec in TEXT_CODECS and made.codec in TEXT_CODECS
     layers = {stream.codec, made.codec} <= {"mp2", "mp3"}  # one name in mp4, one decoder
-    return stream.codec == made.codec or subtitles or layers
+    decoded = stream.kind == "audio" and is_decoded(stream.codec, made.codec)
+    return stream.codec == made.codec or subtitles or layers or decoded
 
 
 def _of_stream(stream: StreamProperties, made: StreamProperties, *, first: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Purposes of a video (`--for`): each is a row of codec, pixel format, container and options."""
+"""Purposes of a video (`--for`): codec, pixel format, options; the containers are in their rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from facepipe.configs.settings import OutputSettings, Purpose
 from facepipe.datatypes import VideoInfo
 from facepipe.errors import UsageError
+from facepipe.video.containers import CONTAINERS
 from facepipe.video.encoders.levels import h264_level, lesser_profile, source_level
 from facepipe.video.encoders.selection import KEPT
 
@@ -20,27 +21,30 @@ _BROWSERS_PLAY = ("aac", "mp3", "opus", "flac")
 class PurposeSpec:
     """What a purpose asks for; options of the command line and of settings go before it.
 
-    `codec` is an encoder's name, None: the source's codec. `suffixes` are of the containers that it
-    is for, the first one unasked; empty: any.
+    `codec` is an encoder's name, None: the source's codec.
     """
 
     codec: str | None = None
     pix_fmt: str | None = None
-    suffixes: tuple[str, ...] = ()
 
 
 PURPOSES: Mapping[Purpose, PurposeSpec] = {
     # 8 bits of 4:2:0 are H.264's High profile, or less; the muxer writes the index first anyway.
-    "web": PurposeSpec("libx264", "yuv420p", (".mp4", ".m4v")),
-    "edit": PurposeSpec("prores_ks", None, (".mov",)),
-    "archive": PurposeSpec("ffv1", None, (".mkv",)),
+    "web": PurposeSpec("libx264", "yuv420p"),
+    "edit": PurposeSpec("prores_ks", None),
+    "archive": PurposeSpec("ffv1", None),
     "device": PurposeSpec(),
 }
 
 
+def suffixes_for(purpose: Purpose | None) -> tuple[str, ...]:
+    """Suffixes of the containers that a purpose is for, the usual one first; empty: any."""
+    return next((one.suffixes for one in CONTAINERS if purpose in one.purposes), ())
+
+
 def suffix_for(purpose: Purpose | None, suffix: str) -> str:
     """The suffix of a file for a purpose: the one it has, where the purpose takes that."""
-    suffixes = PURPOSES[purpose].suffixes if purpose is not None else ()
+    suffixes = suffixes_for(purpose)
     return suffix if not suffixes or suffix.lower() in suffixes else suffixes[0]
 
 
@@ -54,7 +58,7 @@ def for_purpose(output: OutputSettings, info: VideoInfo, target: Path) -> Output
         return output
     spec = PURPOSES[purpose]
     if suffix_for(purpose, target.suffix) != target.suffix:
-        allowed = " or ".join(spec.suffixes)
+        allowed = " or ".join(suffixes_for(purpose))
         raise UsageError(f"--for {purpose} writes {allowed}, not {target.name}")
     codec = spec.codec or (KEPT.get(info.codec) if purpose == "device" else None)
     changes: dict[str, object] = {}

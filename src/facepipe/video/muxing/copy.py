@@ -45,7 +45,8 @@ class Copier:
         self._paces = {
             index: SoundPace(source, base)
             for index, (_, source) in streams.copies.items()
-            if (base := sound_base(source, job.container)) is not None
+            if index not in streams.converters
+            and (base := sound_base(source, job.container)) is not None
         }
         self._headers = {
             index: HeaderHandover(codec_name(source), header_of(source), job.container)

@@ -8,6 +8,7 @@ from av.stream import Stream
 from facepipe.video.containers import Container
 from facepipe.video.headers import (
     HeaderScan,
+    is_in_packets,
     is_same_header,
     set_header,
     with_data,
@@ -19,7 +20,7 @@ class HeaderHandover:
     """Gives a muxer the packets of one copied stream, each under the header that it needs."""
 
     def __init__(self, codec: str, extradata: bytes, container: Container) -> None:
-        self._scan = HeaderScan(extradata)
+        self._scan = HeaderScan(extradata, codec)
         self._first = self._given = extradata
         self._codec, self._container = codec, container
 
@@ -29,6 +30,9 @@ class HeaderHandover:
 
     def taken(self, packet: Packet[Stream]) -> Packet[Stream] | None:
         """The last packet as the muxer takes it; None where the target cannot have its header."""
+        if self._scan.is_in_packets:
+            changed = bool(self._scan.changes) and self._scan.header != self._scan.first
+            return None if changed and not self._container.headers_in_packets else packet
         header, packet = self._scan.header, without_header(packet)
         if not can_go_on(self._codec, self._first, header, self._container):
             return None
@@ -44,6 +48,8 @@ class HeaderHandover:
 
 def can_go_on(codec: str, first: bytes, header: bytes, container: Container) -> bool:
     """Whether a copied stream can go on under a `header` where it began under the `first`."""
+    if is_in_packets(codec, first):
+        return container.headers_in_packets
     if is_same_header(header, first):
         return True
     if container.headers_in_packets and codec == "aac":

@@ -26,7 +26,7 @@ from facepipe.video.muxing.fragments import fragment_flags
 from facepipe.video.muxing.joints import check_joints
 from facepipe.video.muxing.options import is_copied, merged_metadata, muxer_options, own_keys
 from facepipe.video.muxing.pace import frame_pace, sound_lengths
-from facepipe.video.muxing.readback import Written, check_audio, count_back
+from facepipe.video.muxing.readback import Written, check_audio, count_back, silent
 from facepipe.video.muxing.subtitles import converted_to
 from facepipe.video.muxing.target_streams import MuxJob, TargetStreams, add_streams, room_ahead
 from facepipe.video.muxing.track_headers import (
@@ -40,6 +40,9 @@ from facepipe.video.pyav.texts import TEXTS
 from facepipe.video.sources import as_facepipe_error, open_source, replacing
 from facepipe.video.streams import codec_name
 from facepipe.video.timestamps import decode_times, durations
+
+#: Packets of audio of which something is heard, though an encoder's delay is skipped.
+_HEARD = 4
 
 
 def mux(
@@ -106,7 +109,10 @@ def write_head(
         video, container_of(target), leave_out, max_packets=max_packets, fragmented=fragmented
     )
     given, main, _ = _write(job, video.times(), target)
-    count_back(target, target, given, main)
+    indices, _ = count_back(target, target, given, main)
+    heard = [one for one in zip(indices, given, strict=False) if one[1].packets >= _HEARD]
+    for _ in silent(target, heard, info, max_packets):
+        raise MediaError("its audio does not decode when it is read back")
 
 
 def _check_streams(

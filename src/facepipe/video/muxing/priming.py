@@ -18,9 +18,11 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
+from facepipe.datatypes import Clock
+from facepipe.video.clock import timed
 from facepipe.video.containers import MATROSKA, Container
 from facepipe.video.pyav.ebml import CLUSTER, SEGMENT, TRACKS, elements, wide_element
-from facepipe.video.sources import demuxed, open_source
+from facepipe.video.sources import open_source
 from facepipe.video.streams import codec_name, has_decoder
 
 _PACKETS = 1000  # among which the first one of each stream is looked for
@@ -31,11 +33,12 @@ _SELF_DESCRIBING = ("opus",)  # codecs whose own headers say their delay
 
 
 def encoder_delays(
-    source: Path, opened: InputContainer, container: Container, earlier: Fraction
+    source: Path, opened: InputContainer, container: Container, clock: Clock, earlier: Fraction
 ) -> dict[int, Fraction]:
     """Seconds before zero at which audio streams begin, by index; those to be written there.
 
-    `earlier` are seconds by which all times of the target are earlier than the source's.
+    `earlier` are seconds by which all times of the target are earlier than those of the source by
+    `clock`.
     """
     if not container.codec_delay or MATROSKA.matches(opened.format.name):
         return {}
@@ -44,17 +47,17 @@ def encoder_delays(
         for stream in opened.streams.audio
         if has_decoder(stream) and codec_name(stream) not in _SELF_DESCRIBING
     ]
-    begins = _begins(source, audio) if audio else {}
+    begins = _begins(source, audio, clock) if audio else {}
     return {index: earlier - begin for index, begin in begins.items() if begin < earlier}
 
 
-def _begins(source: Path, indices: Sequence[int]) -> dict[int, Fraction]:
+def _begins(source: Path, indices: Sequence[int], clock: Clock) -> dict[int, Fraction]:
     """The time of the first packet that has one, of each stream of these indices, in seconds."""
     found: dict[int, Fraction] = {}
     # probe has reported what cannot be read
     with open_source(source) as fresh, suppress(av.FFmpegError):
         streams = [fresh.streams[index] for index in indices]
-        for packet in islice(demuxed(fresh, *streams), _PACKETS):
+        for packet in islice(timed(fresh, clock, *streams), _PACKETS):
             if packet.size and packet.pts is not None:
                 found.setdefault(packet.stream.index, packet.pts * Fraction(packet.time_base))
             if len(found) == len(indices):

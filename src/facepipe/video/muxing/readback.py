@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -67,11 +67,19 @@ def count_back(
         note(joiner.rest())
         base = Fraction(main.time_base or 1)
         video_there = WrittenVideo(written, main.index, base, tuple(sorted(pts)))
-    _check_counts(target, expected, list(found.values()))
+        streams = sum(not is_cover(stream) for stream in kept)  # covers may be attachments
+    _check_counts(target, expected, list(found.values()), streams)
     return list(found), video_there
 
 
-def _check_counts(target: Path, expected: Sequence[Written], found: Sequence[Written]) -> None:
+def _check_counts(
+    target: Path, expected: Sequence[Written], found: Sequence[Written], streams: int
+) -> None:
+    if streams > len(expected):
+        raise MediaError(
+            f"{target.name} was not written right: it has {streams} streams, "
+            f"{len(expected)} were written"
+        )
     there = [*found, *(Written() for _ in expected)]
     for number, (given, read) in enumerate(zip(expected, there, strict=False)):
         # Some containers cut PCM anew, and some give each packet a head of its own.
@@ -95,28 +103,42 @@ def check_audio(
 
     `streams` are the indices of those in the file `written`, and what they were given.
     """
+    for index in silent(written, streams, info):
+        raise MediaError(
+            f"{target.name} was not written right: its stream {index} (audio) does not decode "
+            "as in the source"
+        )
+
+
+def silent(
+    written: Path,
+    streams: Sequence[tuple[int, Written]],
+    info: VideoInfo,
+    packets: int = _SOUND_PACKETS,
+) -> Iterator[int]:
+    """Indices of streams of audio that decode in the source and not in the file `written`.
+
+    `streams` are as of `check_audio`, `packets` those among which a first frame has to be.
+    """
     anew = {other.index for other in info.others if other.headers}
     for index, given in streams:
         if given.source is None or not given.packets:
             continue
-        ours = _first_audio(written, index)
-        theirs = _first_audio(Path(info.path), given.source)
+        ours = first_audio(written, index, packets)
+        theirs = first_audio(Path(info.path), given.source, packets)
         # A window may begin where the source has gone on under another header.
         same = ours is not None if given.source in anew else ours == theirs
         if theirs is not None and not same:
-            raise MediaError(
-                f"{target.name} was not written right: its stream {index} (audio) does not decode "
-                "as in the source"
-            )
+            yield index
 
 
-def _first_audio(path: Path, index: int) -> tuple[int, int] | None:
+def first_audio(path: Path, index: int, packets: int = _SOUND_PACKETS) -> tuple[int, int] | None:
     """Sample rate and number of channels of a stream's first frame; None where none decodes."""
     with open_source(path) as opened:
         stream = opened.streams[index]
         if not isinstance(stream, av.AudioStream):
             return None
-        for packet in islice(demuxed(opened, stream), _SOUND_PACKETS):
+        for packet in islice(demuxed(opened, stream), packets):
             with suppress(av.FFmpegError):
                 for frame in stream.codec_context.decode(packet):
                     return frame.sample_rate, frame.layout.nb_channels

@@ -20,6 +20,7 @@ from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
 from facepipe.video.containers import Container
+from facepipe.video.muxing.sound import decoded_to
 from facepipe.video.streams import codec_name, has_decoder
 
 #: Codecs of subtitles that are text, whatever else they have.
@@ -33,7 +34,9 @@ _DRAWING = re.compile(r"\\p(\d+)")
 
 
 def converted_to(stream: Stream, container: Container) -> str | None:
-    """The codec to which a stream of subtitles is converted for a container; None: it is not."""
+    """The codec to which subtitles or audio are converted for a container; None: they are not."""
+    if stream.type == "audio":
+        return decoded_to(stream, container)
     codec = codec_name(stream)
     if stream.type != "subtitle" or codec not in TEXT_CODECS or not has_decoder(stream):
         return None

@@ -28,6 +28,7 @@ from facepipe.video.muxing.options import (
 )
 from facepipe.video.muxing.pace import FramePace
 from facepipe.video.muxing.priming import encoder_delays, with_encoder_delay
+from facepipe.video.muxing.sound import SoundDecoder
 from facepipe.video.muxing.subtitles import SubtitleConverter, converted_to
 from facepipe.video.muxing.track_headers import TrackHeaders, shape_for_header
 from facepipe.video.pixel_formats import side_data
@@ -37,6 +38,8 @@ from facepipe.video.pyav.matroska import ROOM
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.streams import codec_name, is_cover
 
+#: In files of that suffix FFmpeg's muxer gives the table of the program this PID, as discs have it.
+_BLU_RAY, _BLU_RAY_TABLE = ".m2ts", 0x100
 #: In steps of what a target begins later, in seconds: whole ticks of nearly every time base.
 _ROOM = Fraction(1, 2)
 _SOURCES_OWN = FramePace(Fraction(1))  # until the source is open
@@ -84,13 +87,13 @@ class TargetStreams:
     """The streams of a target that is not started yet.
 
     `original` is the source's video. `copies` are (target, source) by the source's index,
-    `converters` those of its text subtitles that become another codec.
+    `converters` those of its text subtitles and audio that become another codec.
     """
 
     video: av.VideoStream
     original: av.VideoStream
     copies: dict[int, tuple[Stream, Stream]]
-    converters: dict[int, SubtitleConverter]
+    converters: dict[int, SubtitleConverter | SoundDecoder]
 
     @property
     def tracks(self) -> list[int | None]:
@@ -122,10 +125,11 @@ def add_streams(out: OutputContainer, opened: InputContainer, job: MuxJob) -> Ta
     container = job.container
     video: av.VideoStream | None = None
     copies: dict[int, tuple[Stream, Stream]] = {}
-    converters: dict[int, SubtitleConverter] = {}
+    converters: dict[int, SubtitleConverter | SoundDecoder] = {}
     delays: dict[int, Fraction] = {}
     if job.window is None:
-        delays = encoder_delays(job.video.source, opened, container, job.earlier)
+        clock = job.video.info.clock
+        delays = encoder_delays(job.video.source, opened, container, clock, job.earlier)
     for stream in opened.streams:
         if stream.index == job.video.info.stream_index:
             assert isinstance(stream, av.VideoStream)
@@ -137,7 +141,8 @@ def add_streams(out: OutputContainer, opened: InputContainer, job: MuxJob) -> Ta
         else:
             codec = converted_to(stream, container)
             if codec is not None:
-                converters[stream.index] = SubtitleConverter(out, stream, codec)
+                convert = SoundDecoder if stream.type == "audio" else SubtitleConverter
+                converters[stream.index] = convert(out, stream, codec)
                 copy: Stream = converters[stream.index].stream
             else:
                 copy = _add_copy(out, stream, container, delays.get(stream.index))
@@ -239,7 +244,9 @@ def _leave_room(copy: Stream, stream: Stream, job: MuxJob, *, anyhow: bool = Fal
 
 def _keep_id(copy: Stream, stream: Stream, container: Container) -> None:
     if container.program_ids and container.matches(stream.container.format.name):
-        copy.id = stream.id
+        is_blu_ray = copy.container.name.lower().endswith(_BLU_RAY)
+        if not is_blu_ray or stream.id != _BLU_RAY_TABLE:
+            copy.id = stream.id
 
 
 def _attach_cover(out: OutputContainer, source: Path, stream: Stream) -> None:

@@ -15,7 +15,7 @@ import av
 from av.container import InputContainer
 
 from facepipe.video.pyav.isobmff import TO_ENTRY, VIDEO_ENTRY, Box, boxes_in, boxes_to, with_part
-from facepipe.video.pyav.private_boxes import SPHERE, VIEWS, with_larger_crop
+from facepipe.video.pyav.private_boxes import SPHERE, VIEWS, crops_nothing, with_larger_crop
 
 _MUXERS = ("mp4", "mov")  # the first one writes more kinds of boxes, the second takes more codecs
 _OPTIONS = {"movflags": "empty_moov", "strict": "unofficial"}
@@ -43,8 +43,11 @@ def header_boxes(stream: av.VideoStream) -> HeaderBoxes:
     inner = boxes_in(header, entry.begin + VIDEO_ENTRY, entry.end)
     found = {box.kind: header[box.begin : box.end] for box in inner}
     # FFmpeg writes it too where an older one says more, and would read it first.
-    without = b"vexu" if any(kind in found for kind in _OLDER) else b""
-    return {kind: box for kind, box in found.items() if kind in _WORDS and kind != without}
+    without = {b"vexu"} if any(kind in found for kind in _OLDER) else set()
+    size = stream.codec_context.width, stream.codec_context.height
+    if crops_nothing(found.get(b"clap", b""), size):  # the muxer writes it for some codecs anyway
+        without.add(b"clap")
+    return {kind: box for kind, box in found.items() if kind in _WORDS and kind not in without}
 
 
 def names_of(boxes: HeaderBoxes) -> frozenset[str]:

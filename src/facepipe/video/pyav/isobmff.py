@@ -15,6 +15,8 @@ _FIRST = (b"ftyp", b"wide", b"free", b"skip", b"pnot", b"mdat")
 _INDEX = b"moov"
 _MOST = 10_000  # boxes that are looked at on one level
 _LARGEST_HEADER = 16  # bytes
+_LARGEST_INDEX = 2**28  # bytes of an index that are read
+_TO_TICKS, _LEAST_MEDIA_HEADER = (b"mdia", b"mdhd"), 32
 #: From a track to the first entry of its table of sample descriptions, of any type.
 TO_ENTRY = (b"mdia", b"minf", b"stbl", b"stsd", b"")
 #: Bytes of a video's sample entry before the boxes in it.
@@ -50,6 +52,31 @@ def lacks_index(path: Path) -> bool:
 def is_fragmented(file: BinaryIO, size: int) -> bool:
     """Whether an mp4 or mov of `size` bytes has its index in fragments. OSError as the disk."""
     return any(box.kind == _FRAGMENT for box in outermost(file, size))
+
+
+def ticks_of_indexes(file: BinaryIO, size: int) -> list[tuple[int, ...]]:
+    """Ticks in a second of the tracks that each index of a file lists. OSError as the disk.
+
+    FFmpeg reads the first index alone, where files were put one behind the other.
+    """
+    found = []
+    for box in outermost(file, size):
+        if box.kind == _INDEX and box.is_whole(size):
+            file.seek(box.begin)
+            found.append(_ticks(file.read(min(box.end - box.begin, _LARGEST_INDEX)), box.header))
+    return found
+
+
+def _ticks(index: bytes, header: int) -> tuple[int, ...]:
+    """Ticks in a second of each track of an index."""
+    ticks = []
+    for track in boxes_in(index, header, len(index)):
+        way = boxes_to(index, track.begin + track.header, track.end, _TO_TICKS)
+        if track.kind == b"trak" and way and way[-1].end - way[-1].begin >= _LEAST_MEDIA_HEADER:
+            at = way[-1].begin + way[-1].header
+            at += 20 if index[at] else 12  # times of 64 bits stand before them, or of 32
+            ticks.append(int.from_bytes(index[at : at + 4], "big"))
+    return tuple(ticks)
 
 
 def has_segment_index(file: BinaryIO, size: int) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 HEAD = 4 * 2**20  # bytes that are searched: tables come several times a second
 _PACKET, _SIZES, _SYNC = 188, (188, 192, 204), 0x47
 _PAT_PID, _SDT_PID = 0x00, 0x11
-_PAT, _SDT_ACTUAL, _SERVICE = 0x00, 0x42, 0x48
+_PAT, _PMT, _SDT_ACTUAL, _SERVICE = 0x00, 0x02, 0x42, 0x48
 _UTF8, _BY_NUMBER = 0x15, 0x10
 _UNNAMED = ("Service01", "FFmpeg")  # what FFmpeg writes where it knows no name
 
@@ -77,6 +77,39 @@ def transport_of(path: Path) -> Transport | None:
         return None
     programs = [Program(n, pid, *names.get(n, ("", ""))) for n, pid in numbers.items()]
     return Transport(stream, network, tuple(programs))
+
+
+def is_transport(head: bytes) -> bool:
+    """Whether a file that begins so is a transport stream."""
+    return next(transport_packets(head), None) is not None
+
+
+def changes_codec(data: bytes) -> bool:
+    """Whether a table says of a stream another codec than a table before it, by a file's begin.
+
+    FFmpeg takes what the last table says for all of the stream, if it is asked to read them all.
+    """
+    tables = {
+        int.from_bytes(section[at + 2 : at + 4], "big") & 0x1FFF
+        for section in _sections(data, _PAT_PID)
+        if section[0] == _PAT
+        for at in range(8, len(section) - 7, 4)
+        if section[at : at + 2] != b"\0\0"
+    }
+    kinds: dict[int, int] = {}
+    streams = (one for pid in sorted(tables) for one in _listed_streams(data, pid))
+    return any(kinds.setdefault(pid, kind) != kind for pid, kind in streams)
+
+
+def _listed_streams(data: bytes, table_pid: int) -> Iterator[tuple[int, int]]:
+    """PID and kind of each stream that the tables of a program list."""
+    for section in _sections(data, table_pid):
+        if section[0] != _PMT:
+            continue
+        at = 12 + (int.from_bytes(section[10:12], "big") & 0x0FFF)
+        while at + 5 <= len(section) - 4:
+            yield int.from_bytes(section[at + 1 : at + 3], "big") & 0x1FFF, section[at]
+            at += 5 + (int.from_bytes(section[at + 3 : at + 5], "big") & 0x0FFF)
 
 
 def _sections(data: bytes, pid: int) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import BinaryIO, NamedTuple
 
 from facepipe.video.pyav.isobmff import (
@@ -55,6 +56,8 @@ _UUIDS = {
     _SPHERICAL: SPHERE,
     bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "the XMP data",
 }
+#: What names of them begin with that only the maker's own programs read, and what tells a place.
+_BOX, _BEHIND, _PLACE = "the box ", "what lies behind its last box", "gps"
 _PIXELS = re.compile(rb"(GSpherical:\w*Pixels>\s*)(\d+)")
 
 
@@ -84,7 +87,7 @@ class PrivateBoxes:
     def names(self) -> frozenset[str]:
         """What they are called, as messages do."""
         found = {
-            _called(box.kind, uuid) if box.header else "what lies behind its last box"
+            _called(box.kind, uuid) if box.header else _BEHIND
             for box, uuid in zip(self.top, self.uuids, strict=True)
         }
         found |= {_named(one, "moov") for one in self.moov}
@@ -105,7 +108,7 @@ def private_boxes(file: BinaryIO) -> PrivateBoxes:
         return PrivateBoxes(top, uuids=uuids)
     file.seek(moov.begin)
     index = file.read(moov.end - moov.begin)
-    return replace(_within(index, size), top=top, uuids=uuids)
+    return replace(_within(index, moov.header, size), top=top, uuids=uuids)
 
 
 def _is_private(file: BinaryIO, box: Box) -> bool:
@@ -141,9 +144,9 @@ class _Track(NamedTuple):
     entry: tuple[bytes, ...]
 
 
-def _within(index: bytes, size: int) -> PrivateBoxes:
-    """The private boxes of an index."""
-    inner = list(boxes_in(index, 8, len(index)))
+def _within(index: bytes, header: int, size: int) -> PrivateBoxes:
+    """The private boxes of an index, whose own header has so many bytes."""
+    inner = list(boxes_in(index, header, len(index)))
     tracks = _tracks(index, inner)
     own = _unknown(index, inner, _KNOWN_MOOV)
     listed = {one: _listed(one, size) for one in own if one[4:8] == PLACES}
@@ -237,6 +240,15 @@ def without_views(boxes: PrivateBoxes, video: int) -> PrivateBoxes:
     return replace(boxes, entries={**boxes.entries, video: entry})
 
 
+def crops_nothing(box: bytes, size: tuple[int, int]) -> bool:
+    """Whether a box says a crop that leaves all of frames of that size (width, height)."""
+    if box[4:8] != _CROP or len(box) != _CROP_SIZE:
+        return False
+    numbers = struct.unpack(">8i", box[8:])
+    pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
+    return all(below for _, below in pairs) and [Fraction(*pair) for pair in pairs] == [*size, 0, 0]
+
+
 def with_larger_crop(box: bytes, scale: int) -> bytes:
     """A box that says a crop, of frames `scale` times as large; others as they are."""
     if box[4:8] != _CROP or len(box) != _CROP_SIZE:
@@ -252,5 +264,13 @@ def _named(box: bytes, place: str) -> str:
 
 def _called(kind: bytes, uuid: bytes, place: str = "") -> str:
     if kind != b"uuid":
-        return f"the box {place}{kind.decode('latin-1').strip()}"
-    return _UUIDS.get(uuid, f"the box {place}uuid {uuid[:4].hex()}")
+        return f"{_BOX}{place}{kind.decode('latin-1').strip()}"
+    return _UUIDS.get(uuid, f"{_BOX}{place}uuid {uuid[:4].hex()}")
+
+
+def is_makers_own(name: str) -> bool:
+    """Whether something that `PrivateBoxes.names` calls so is read by the maker's programs alone.
+
+    Tables of places are not: they say where a video was made.
+    """
+    return name == _BEHIND or (name.startswith(_BOX) and _PLACE not in name.lower())

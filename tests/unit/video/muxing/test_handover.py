@@ -26,3 +26,5 @@ def test_containers_go_on_under_another_header_where_they_can() -> None:
     assert not can_go_on("aac", _AAC_8000, _AAC_16000, MATROSKA)
     assert can_go_on("aac", _AAC_8000, _AAC_8000, MATROSKA)
     assert not can_go_on("alac", b"one", b"other", MP4)
+    assert not can_go_on("aac", b"", _AAC_16000, MP4)  # each packet brings its own
+    assert can_go_on("aac", b"", _AAC_16000, MPEGTS)

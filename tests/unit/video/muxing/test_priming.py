@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import pytest
 
+from facepipe.datatypes import Clock
 from facepipe.video import EncodeSettings, check_target, probe
 from facepipe.video.containers import MATROSKA, MP4, WEBM
 from facepipe.video.muxing.priming import encoder_delays, with_encoder_delay
@@ -63,13 +64,13 @@ def test_players_skip_as_many_samples(tmp_path: Path, render: Render) -> None:
 def test_each_audio_stream_has_its_own_delay(tmp_path: Path) -> None:
     source = rich_video(tmp_path / "a.mp4", (Track("aac"), Track("ac3"), Track("libopus")))
     with av.open(str(source)) as opened:
-        found = encoder_delays(source, opened, MATROSKA, Fraction(0))
+        found = encoder_delays(source, opened, MATROSKA, Clock(), Fraction(0))
         # video and audio begin at 0.4 s
         assert found == {}
-        assert encoder_delays(source, opened, MP4, Fraction(0)) == {}
+        assert encoder_delays(source, opened, MP4, Clock(), Fraction(0)) == {}
     source = synthetic.two_audios(tmp_path / "b.mp4")
     with av.open(str(source)) as opened:
-        delays = encoder_delays(source, opened, WEBM, Fraction(0))
+        delays = encoder_delays(source, opened, WEBM, Clock(), Fraction(0))
         assert delays == {1: Fraction(16, 125), 2: Fraction(16, 125)}
         sound = opened.streams.audio[0]
         with with_encoder_delay(sound, Fraction(16, 125)) as delayed:

@@ -164,6 +164,25 @@ def test_a_header_says_the_same_in_every_container(tmp_path: Path) -> None:
         assert header_boxes(opened.streams.video[0]) == {}
 
 
+def test_a_crop_of_nothing_is_none(tmp_path: Path) -> None:
+    """FFmpeg writes it for codecs that QuickTime crops."""
+    video = synthetic.video(tmp_path / "a.mov", codec="v210", pix_fmt="yuv422p10le", frames=2)
+    with av.open(str(video)) as opened:
+        assert header_boxes(opened.streams.video[0]) == {}
+
+
+def test_an_index_may_have_a_size_of_64_bits(tmp_path: Path) -> None:
+    plain = with_boxes(tmp_path / "a.mp4", synthetic.plain, (("moov",), box("uuid", b"serial" * 4)))
+    data = plain.read_bytes()
+    begin = data.rindex(b"moov") - 4
+    index = data[begin + 8 :]
+    assert begin + struct.unpack_from(">I", data, begin)[0] == len(data)
+    wide = tmp_path / "b.mp4"
+    wide.write_bytes(data[:begin] + struct.pack(">I4sQ", 1, b"moov", 16 + len(index)) + index)
+    assert private_boxes(plain).moov
+    assert private_boxes(wide).moov == private_boxes(plain).moov
+
+
 @given(st.binary(max_size=300), st.sampled_from(["moov", "udta", "trak", "gps ", "free", "stsd"]))
 def test_nothing_in_a_file_stops_the_reader(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, kind: str

@@ -1,0 +1,1 @@
+"""What people look at: sheets, reports, galleries and comparisons of faces before and after."""
