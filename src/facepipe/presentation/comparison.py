@@ -30,6 +30,7 @@ from facepipe.presentation.moments import telling_tracks
 from facepipe.presentation.planes import Kind, Planes, on_grid, planes_as, turned
 from facepipe.presentation.sheet import label_image
 from facepipe.video import check_target, decode, encode, mux, probe
+from facepipe.video.containers import PART_SUFFIX
 from facepipe.video.encoders.purposes import for_purpose
 
 Style = Literal["side", "wipe", "flicker"]
@@ -169,7 +170,7 @@ def _write(
             yield frame
 
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name[:40]}.") as folder:
-        part = Path(folder) / "part.nut"
+        part = Path(folder) / f"part{PART_SUFFIX}"
         frames = counted(_frames(pair, span, layout))
         written = encode(frames, part, info=made, span=span, settings=encoder)
         mux(
