@@ -20,7 +20,7 @@ from media.portrait_batch import write_batch
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.skipif(not raylets.can_unshare(), reason="no mounts of one's own here"),
+    pytest.mark.skipif(not raylets.can_unshare(), reason="this machine gives no mounts of one's own"),
 ]
 
 
