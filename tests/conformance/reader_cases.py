@@ -119,10 +119,10 @@ def _opus(path: Path) -> Path:
 
 
 def _transport(path: Path) -> Path:
-    """As broadcasters send it: a keyframe each half second, two languages."""
+    """As broadcasters send it: a keyframe each half second, two languages, time to fill buffers."""
     sounds = [Sound(**_STEREO, language=code) for code in ("deu", "eng")]
     options = _X264 | {"g": "15"}
-    return _with(*sounds, options=options)(path)
+    return _with(*sounds, options=options, muxing={"max_delay": "700000"})(path)
 
 
 def _anew(case: Case) -> Case:
@@ -134,6 +134,7 @@ def _video(name: str, make: Make, suffix: str, target: str | None = None) -> Cas
     return Case(name, make, suffix, target, DEFAULT, faces=True, copied="some")
 
 
+_TRANSPORTED = ("h264 in ts", "h264 in ts, all encoded")
 _UNEVENLY: dict[str, Any] = {
     "pts": [0, *_UNEVEN.tolist()],
     "time_base": Fraction(1, 30000),
@@ -147,9 +148,9 @@ VIDEOS = (
     _video("h264 in mkv to mp4", _with(Sound(**_STEREO)), ".mkv", ".mp4"),
     _video("h264 in mkv with languages", _languages, ".mkv"),
     _video("vp9 and opus in webm", _opus, ".webm"),
-    _video("h264 in ts", _transport, ".ts"),
+    _video(_TRANSPORTED[0], _transport, ".ts"),
     _anew(_video("h264 in mp4, all encoded", _tagged, ".mp4")),
-    _anew(_video("h264 in ts, all encoded", _transport, ".ts")),
+    _anew(_video(_TRANSPORTED[1], _transport, ".ts")),
 )
 
 
@@ -209,7 +210,20 @@ KNOWN: Mapping[tuple[str, str], str] = {
     (_UNEVEN_NAME, "Shaka Packager"): "at most: seconds of a segment",
     # Two frames longer, which is by how much the source begins after zero.
     (_FRAGMENTED, "Chromium"): "duration",
+    # From the first clock reference to the last: ours go on until the last frame is sent.
+    **{
+        (name, reader): words
+        for name in _TRANSPORTED
+        for reader, words in (
+            ("VLC", "duration"),
+            ("MediaInfo", r"\d (General|Menu) Duration"),
+            ("ExifTool", "M2TS:Duration"),
+        )
+    },
 }
+
+#: The same of readers, in any case: on a busy machine a seek of VLC may give an earlier frame.
+BUSY: Mapping[str, str] = {"VLC": "another frame after 1 of"}
 
 
 def times_of(

@@ -89,10 +89,12 @@ def with_room(video: Video, target: Video) -> Video:
 
     By whole half seconds, and only where the source's clock begins near 0.
     """
+    if target.path.suffix not in (".ts", ".m2ts"):
+        return video
     ours, theirs = (min(t for t in times_of(v) if t is not None) for v in (target, video))
     halves = round(2 * (ours - theirs))
     is_near = begin_of(video) < 1 and abs(ours - theirs - Fraction(halves, 2)) <= target.video.tick
-    if target.path.suffix not in (".ts", ".m2ts") or halves <= 0 or not is_near:
+    if halves <= 0 or not is_near:
         return video
     return moved(video, -Fraction(halves, 2))
 

@@ -156,7 +156,8 @@ TIMES = [
     Case("negative start in mp4", synthetic.negative_start),
     Case("negative start in mov", synthetic.negative_start, ".mov"),
     Case("negative start mp4 to mkv", synthetic.negative_start, ".mp4", ".mkv"),
-    Case("gap of three seconds", heard(video(pts=_gap(15, 38400)))),
+    # With frames in another order, FFmpeg's muxer lets the source's last one last 2.4 s longer.
+    Case("gap of three seconds", heard(video(pts=_gap(15, 38400), options={"bf": "0"}))),
     Case("gap of three seconds in mkv", heard(video(pts=_gap(15, 38400))), ".mkv"),
     Case("gap of a minute in ts", video(pts=_gap(15, 768000)), ".ts"),
     Case("duplicate pts in mkv", _doubled, ".mkv", limits=_TICK),

@@ -20,7 +20,9 @@ from media.portrait_batch import write_batch
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.skipif(not raylets.can_unshare(), reason="this machine gives no mounts of one's own"),
+    pytest.mark.skipif(
+        not raylets.can_unshare(), reason="this machine gives no mounts of one's own"
+    ),
 ]
 
 

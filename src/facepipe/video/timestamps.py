@@ -26,6 +26,8 @@ _RATES = (
 _FINE_TICK, _ENOUGH = Fraction(1, 10000), 8
 #: Share of the frames that may be missing at a constant rate.
 _MOST_MISSING = Fraction(1, 10)
+#: How many times longer than usual a frame is that is taken for a pause.
+_PAUSE = 5
 
 
 def with_times(packets: Iterator[Packet[StreamT]]) -> Iterator[Packet[StreamT]]:
@@ -91,8 +93,9 @@ def decode_times(pts: Sequence[int], keyframes: Collection[int] = ()) -> list[in
     """One dts for each packet, given pts in decoding order: rising, and never above its pts.
 
     Frames that are shown in another order are decoded ahead of the first pts: at least as far as
-    any of the `keyframes`, which are pts, is decoded ahead of its own. Edit lists of MP4 tell the
-    first lead alone, and players that seek by decoding times take it for that of every keyframe.
+    any of the `keyframes`, which are pts, is decoded ahead of its own, but for a pause. Edit lists
+    of MP4 tell the first lead alone, and players that seek by decoding times take it for that of
+    every keyframe.
     """
     if not pts:
         return []
@@ -103,7 +106,9 @@ def decode_times(pts: Sequence[int], keyframes: Collection[int] = ()) -> list[in
     times = lead + shown[: len(shown) - delay]
     for at in range(len(times) - 2, -1, -1):  # equal pts would make equal dts
         times[at] = min(times[at], times[at + 1] - 1)
-    needed = max((time - times[at] for at, time in enumerate(pts) if time in keyframes), default=0)
+    paused = {after for time, after in pairwise(shown) if after - time > _PAUSE * step}
+    leading = set(keyframes) - paused
+    needed = max((time - times[at] for at, time in enumerate(pts) if time in leading), default=0)
     if delay and needed > pts[0] - times[0]:
         begin = pts[0] - needed
         longer = (times[delay] if delay < len(times) else shown[0]) - begin

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import pytest
 
@@ -82,7 +82,7 @@ def test_the_first_lead_is_that_of_the_keyframe_that_needs_most() -> None:
 def test_the_lead_of_keyframes_in_shuffled_videos() -> None:
     rng = random.Random(4)
     for _ in range(50):
-        shown = sorted(rng.sample(range(10000), 60))
+        shown = list(accumulate(rng.randint(60, 250) for _ in range(60)))
         groups = [shown[at : at + 6] for at in range(0, 60, 6)]
         order = [t for group in groups for t in (group[0], *rng.sample(group[1:], 5))]
         keyframes = {group[0] for group in groups}
@@ -91,6 +91,11 @@ def test_the_lead_of_keyframes_in_shuffled_videos() -> None:
         ahead = [t - dts for t, dts in zip(order, times, strict=True) if t in keyframes]
         assert all(dts <= t for t, dts in zip(order, times, strict=True))
         assert ahead[0] == max(ahead)
+
+
+def test_a_pause_before_a_keyframe_is_no_lead() -> None:
+    order = [0, 30, 10, 20, 40, 70, 50, 60, 3600000, 3600030, 3600010, 3600020]
+    assert decode_times(order, {0, 40, 3600000}) == decode_times(order)
 
 
 def test_at_a_constant_rate_keyframes_change_nothing() -> None:
