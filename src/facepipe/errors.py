@@ -7,6 +7,8 @@ FacepipeError                 1   anything below, when none is more exact
 ├── ModelError                5   weights or packs that are missing or damaged
 ├── MediaError                6   an encoder or container that refuses what it is given
 ├── WorkerError               7   a span that failed and could not be passed through
+│   ├── WorkersLostError      7   a task whose workers died or stalled again and again
+│   └── NoWorkersError        7   no worker is left, or the run was stopped
 └── OutOfMemoryError          9   more memory was needed than there is, or may be taken
 (a batch of which items failed 8)
 (Ctrl-C                     130; a request to end, SIGTERM, 143; a terminal that closed, 129)

@@ -187,7 +187,7 @@ class OutputSettings(_Section):
     allow_loss: Annotated[bool, Cli("--allow-loss", VIDEO)] = Field(
         False, description="go on without what the output cannot hold"
     )
-    dates: Annotated[Literal["source", "now"], Cli("--dates", RUN)] = Field(
+    dates: Annotated[Literal["source", "now"], Cli("--dates", VIDEO)] = Field(
         "source", description="date of the files that are written: the source's, or when it is done"
     )
     fragmented: Annotated[Literal["auto", "yes", "no"], Cli("--fragmented", VIDEO)] = Field(

@@ -111,6 +111,8 @@ class Container:
     #: Whether an index leads players to every keyframe. Without one they seek to a byte, and look
     #: for a keyframe from there on.
     has_index: bool = True
+    #: Suffixes of files as discs have them, in which the table of the program has a PID of its own.
+    disc_suffixes: tuple[str, ...] = ()
     #: Whether a stream has no header beside its packets.
     headers_in_packets: bool = False
     #: Purposes of videos (`--for`) that are written in it.
@@ -243,6 +245,7 @@ WEBM = Container(
 MPEGTS = Container(
     muxer="mpegts",
     suffixes=(".ts", ".m2ts"),
+    disc_suffixes=(".m2ts",),
     video_codecs=("h264", "hevc"),
     joins=("libx264", "libx265"),
     codecs=_TRANSPORT_CODECS,  # the muxer says yes to all

@@ -15,13 +15,13 @@ from facepipe.datatypes import Colour, Frame, Part, PixelFormat, Plane, VideoInf
 from facepipe.errors import InputError, MediaError, UsageError
 from facepipe.video import EncodeSettings, check_encoder, decode, encode, output_pix_fmt, probe
 from facepipe.video.encode import part_shift, written_tags
-from facepipe.video.muxing.concat import VideoPackets
+from facepipe.video.muxing.concat import CodedTimes, VideoPackets
 from facepipe.video.pyav.chroma import chroma_location
 from media import synthetic
 from media.video_checks import LOSSLESS, Render, digests, whole
 
 
-def times_of(part: Path, info: VideoInfo) -> list[int]:
+def times_of(part: Path, info: VideoInfo) -> CodedTimes:
     return VideoPackets([Part(whole(info), str(part), 0, 0)], part, info).times()
 
 
@@ -282,7 +282,7 @@ def test_prores_parts_hold_every_tick(first: int, tmp_path: Path) -> None:
     part = tmp_path / "part.nut"
     settings = EncodeSettings("prores_ks")
     encode(iter(frames), part, info=info, span=whole(info), settings=settings)
-    assert times_of(part, info) == times
+    assert times_of(part, info).pts == times
 
 
 def test_interlaced_prores_stays_so(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_alpha_goes_with_vp9(tmp_path: Path) -> None:
     info, part = probe(synthetic.see_through(tmp_path / "a.webm")), tmp_path / "part.nut"
     settings = EncodeSettings("libvpx-vp9", (("lossless", "1"), ("cpu-used", "8")))
     encode(decode(info, whole(info)), part, info=info, span=whole(info), settings=settings)
-    assert times_of(part, info) == list(info.pts)
+    assert times_of(part, info).pts == list(info.pts)
     with av.open(str(part)) as container:
         packets = [p for p in container.demux(video=0) if p.size]
         assert all(p.has_sidedata("matroska_block_additional") for p in packets)

@@ -38,8 +38,8 @@ from facepipe.video.pyav.matroska import ROOM
 from facepipe.video.sources import demuxed, open_source
 from facepipe.video.streams import codec_name, is_cover
 
-#: In files of that suffix FFmpeg's muxer gives the table of the program this PID, as discs have it.
-_BLU_RAY, _BLU_RAY_TABLE = ".m2ts", 0x100
+#: PID that FFmpeg's muxer gives the table of the program in files as discs have them.
+_BLU_RAY_TABLE = 0x100
 #: In steps of what a target begins later, in seconds: whole ticks of nearly every time base.
 _ROOM = Fraction(1, 2)
 _SOURCES_OWN = FramePace(Fraction(1))  # until the source is open
@@ -244,7 +244,7 @@ def _leave_room(copy: Stream, stream: Stream, job: MuxJob, *, anyhow: bool = Fal
 
 def _keep_id(copy: Stream, stream: Stream, container: Container) -> None:
     if container.program_ids and container.matches(stream.container.format.name):
-        is_blu_ray = copy.container.name.lower().endswith(_BLU_RAY)
+        is_blu_ray = copy.container.name.lower().endswith(container.disc_suffixes)
         if not is_blu_ray or stream.id != _BLU_RAY_TABLE:
             copy.id = stream.id
 
