@@ -27,7 +27,7 @@ _FINE_TICK, _ENOUGH = Fraction(1, 10000), 8
 #: Share of the frames that may be missing at a constant rate.
 _MOST_MISSING = Fraction(1, 10)
 #: How many times longer than usual a frame is that is taken for a pause.
-_PAUSE = 5
+_PAUSE = 25
 
 
 def with_times(packets: Iterator[Packet[StreamT]]) -> Iterator[Packet[StreamT]]:
@@ -113,6 +113,9 @@ def decode_times(pts: Sequence[int], keyframes: Collection[int] = ()) -> list[in
         begin = pts[0] - needed
         longer = (times[delay] if delay < len(times) else shown[0]) - begin
         times[:delay] = [begin + longer * at // delay for at in range(delay)]
+        # FFmpeg's muxer of mp4 takes the least lead of packets that are decoded before zero.
+        for at in range(delay - 1, 0, -1):
+            times[at] = max(min(times[at], pts[at] - needed, times[at + 1] - 1), begin + at)
     return times
 
 

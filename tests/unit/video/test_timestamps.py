@@ -93,6 +93,15 @@ def test_the_lead_of_keyframes_in_shuffled_videos() -> None:
         assert ahead[0] == max(ahead)
 
 
+def test_frames_decoded_before_the_first_is_shown_lead_no_less() -> None:
+    order = [128, 288, 208, 168, 248, 448, 368, 328, 408, 660, 700]
+    times = decode_times(order, {128, 660})
+    lead = order[0] - times[0]
+    assert lead > order[0]  # it is decoded before zero, as is the next one
+    assert order[1] - times[1] >= lead
+    assert times[0] < times[1] < times[2]
+
+
 def test_a_pause_before_a_keyframe_is_no_lead() -> None:
     order = [0, 30, 10, 20, 40, 70, 50, 60, 3600000, 3600030, 3600010, 3600020]
     assert decode_times(order, {0, 40, 3600000}) == decode_times(order)
