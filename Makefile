@@ -43,7 +43,7 @@ test: $(VENV)/.test
 
 # The quicker tests with the lowest and with the newest versions that pyproject.toml allows, each in
 # an environment made anew. PyTorch is the one of constraints.txt, which says how to have it small;
-# so what PyTorch alone does is tested by `make test`.
+# so what PyTorch alone does is tested by `make test`, as are the documents.
 test-oldest: PINS := --constraint constraints-oldest.txt
 test-oldest test-newest: test-%:
 	$(PYTHON) -m venv --clear .venv-$*
@@ -51,7 +51,8 @@ test-oldest test-newest: test-%:
 	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $(PINS) --editable '.[demo,test]'
 	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps stlpips-pytorch
 	.venv-$*/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup \
-		--ignore tests/unit/training --ignore tests/unit/models/test_networks.py \
+		--ignore tests/unit/training --ignore tests/unit/evaluation \
+		--ignore tests/unit/models/test_networks.py --ignore tests/unit/test_documents.py \
 		tests/unit tests/integration/test_cli.py
 
 # Every test, the long ones too; none may be skipped, and the coverage is measured.
