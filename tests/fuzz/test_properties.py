@@ -126,6 +126,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example({"output.codec": "libx264\0"})
 @example({"output.pix_fmt": "\ud800"})
 @example({"output.options": {"a\0": "b"}})
+@example({"output.options": {"": "\ud800"}})
 @example({"output.options": {"x264-params": "threads=100000:\0"}})
 @example({"restore.restorer": "x" * 300 + ".safetensors"})
 @example({"restore.restorer": "a\0.safetensors"})

@@ -216,6 +216,14 @@ class OutputSettings(_Section):
             return {key: str(value) for key, value in options.items()}
         return options
 
+    @field_validator("options")
+    @classmethod
+    def _texts(cls, options: dict[str, str]) -> dict[str, str]:
+        for text in (*options, *options.values()):
+            if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise ValueError("must be text in UTF-8 without NUL")
+        return options
+
     @field_validator("end")
     @classmethod
     def _after_start(cls, end: float | None, others: ValidationInfo) -> float | None:

@@ -121,3 +121,9 @@ def test_a_refused_setting_is_named_where_it_was_given(
 def test_infinity_is_no_time() -> None:
     with pytest.raises(UsageError, match=r"^--end must be a number above 0, .*, not inf$"):
         load_settings(overrides={"output.end": float("inf")})
+
+
+@pytest.mark.parametrize("options", [{"a": "\ud800"}, {"\udcff": "1"}, {"a": "x\0y"}])
+def test_options_that_are_no_text_are_refused(options: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=r"output\.options must be text in UTF-8"):
+        load_settings(overrides={"output.options": options})
