@@ -145,11 +145,8 @@ def pass_stills_through(task: StillsTask, progress: Progress) -> StillsResult:
         began = time.monotonic()
         content = _content(still)
         write_bytes(content, still.target, modified_ns=still.modified_ns)
-        seconds = time.monotonic() - began
-        digest = _digest(content)
-        results.append(
-            StillResult(still.number, digest, 0, seconds, size=len(content), written_sha256=digest)
-        )
+        seconds, sha256 = time.monotonic() - began, _digest(content)
+        results.append(StillResult(still.number, sha256, 0, seconds, len(content), sha256))
         progress(1)
     return StillsResult(tuple(results))
 
