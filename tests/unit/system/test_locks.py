@@ -45,7 +45,8 @@ def test_one_at_a_time(tmp_path: Path) -> None:
         with exclusive(path), pytest.raises(HeldError), exclusive(path):
             pass
     assert knows_locks(tmp_path)
-    assert [one.name for one in tmp_path.iterdir()] == ["lock"]
+    # Some versions of filelock delete the file where the lock is freed, others leave it.
+    assert {one.name for one in tmp_path.iterdir()} <= {"lock"}
 
 
 @pytest.mark.parametrize("what", ["", pytest.param("locks", marks=lacking)])
