@@ -312,7 +312,7 @@ def test_from_upload_to_download_by_keyboard_alone(portrait_video: Path, tmp_pat
 
         press_button(page, "#analyze")
         page.wait("document.querySelectorAll('.track').length >= 2", 600)
-        page.wait("document.querySelector('[data-job=\"1\"]').dataset.state == 'done'", 600)
+        page.wait("document.querySelector('[data-job=\"1\"]')?.dataset.state == 'done'", 600)
         page.tab_to("#frame")
         page.press("End")
         page.wait(f"document.querySelector('#stage').dataset.pts == '{info.pts[-1]}'")
@@ -333,6 +333,9 @@ def test_from_upload_to_download_by_keyboard_alone(portrait_video: Path, tmp_pat
         page.wait("document.querySelector('#status').textContent.includes('to be enhanced')")
         assert read_analysis(analysis).tracks[0].enhance
 
+        press_button(page, f".track:has(#track-{number}) .thumb")
+        page.wait("document.querySelector('.track.chosen') !== null")
+        page.wait("document.querySelector('#overlay .chosen') !== null")
         page.tab_to("#show-after")
         page.press(" ")
         page.wait("document.querySelector('#stage').dataset.after !== undefined", 600)
@@ -348,7 +351,7 @@ def test_from_upload_to_download_by_keyboard_alone(portrait_video: Path, tmp_pat
         check_looks(page, tmp_path, "searched")
 
         press_button(page, "#render")
-        page.wait("document.querySelector('[data-job=\"2\"]').dataset.state == 'done'", 600)
+        page.wait("document.querySelector('[data-job=\"2\"]')?.dataset.state == 'done'", 600)
         check_looks(page, tmp_path, "done")
         for suffix in ("mp4", "html"):
             made = folder / f"my video-enhanced.{suffix}"
@@ -388,8 +391,8 @@ def test_with_the_mouse_and_beside_the_command_line(portrait_video: Path, tmp_pa
         page.value("document.querySelector('#draw').closest('details').open = true")
         page.click("#draw")
         place = page.value(
-            "(r => [r.x, r.y, r.width, r.height])"
-            "(document.querySelector('#overlay').getBoundingClientRect())"
+            "(e => { e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect();"
+            " return [r.x, r.y, r.width, r.height]; })(document.querySelector('#scroll'))"
         )
         x, y, width, height = place
         page.drag((x + width / 4, y + height / 4), (x + width / 2, y + height * 3 / 4))

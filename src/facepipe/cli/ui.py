@@ -27,9 +27,9 @@ def ui(
     """Serve a page on this machine alone, and print its address; Ctrl-C ends it."""
     from facepipe.ui.server import serve
 
-    def ready(address: str) -> None:
+    def ready(address: str, address_for_once: str) -> None:
         print(address, flush=True)
-        if open_ and not webbrowser.open(address):
+        if open_ and not webbrowser.open(address_for_once):
             print("no browser was found: open that address in one", file=sys.stderr)
 
     serve(named, port=port, ready=ready)

@@ -35,18 +35,32 @@ _HEADERS = {
 
 
 class Keys:
-    """What opens the page: a token in its address, then a cookie, each random and of one server."""
+    """What opens the page: a token in its address, then a cookie, each random and of one server.
+
+    A browser that is started with an address shows it to all users of the machine, in the list of
+    processes. So it gets one with a token that opens the page once.
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.token = secrets.token_urlsafe(32)
+        self._once: set[str] = set()
         self._cookie = secrets.token_urlsafe(32)
         self._cookie_name = f"facepipe-{port}"
 
     @property
     def address(self) -> str:
         """The address to open, with the token."""
-        return f"http://{LOOPBACK}:{self.port}/?token={self.token}"
+        return self._address(self.token)
+
+    def address_for_once(self) -> str:
+        """An address that can be opened once."""
+        token = secrets.token_urlsafe(32)
+        self._once.add(token)
+        return self._address(token)
+
+    def _address(self, token: str) -> str:
+        return f"http://{LOOPBACK}:{self.port}/?token={token}"
 
     @property
     def set_cookie(self) -> str:
@@ -57,22 +71,37 @@ class Keys:
         return f"{self._cookie_name}={self._cookie}; Path=/; HttpOnly; SameSite=Strict"
 
     def fits_token(self, given: str) -> bool:
-        """Whether that is the token."""
-        return hmac.compare_digest(given.encode(), self.token.encode())
+        """Whether that token opens the page."""
+        known = [self.token, *self._once]
+        return any(hmac.compare_digest(given.encode(), one.encode()) for one in known)
+
+    def use_token(self, given: str) -> bool:
+        """Whether that token opens the page; one that does it once does it no more."""
+        fits = self.fits_token(given)
+        self._once.discard(given)
+        return fits
 
     def refusal(self, asked: HTTPConnection) -> str | None:
         """Why a request or a websocket is refused; None: it is not."""
         if asked.headers.getlist("host") not in [[name] for name in self._hosts()]:
             return "this server answers to its own address alone"
+        if self._brings_token(asked):
+            return None
         if not self._fits_origin(asked):
             return "this server answers to its own page alone"
         if hmac.compare_digest(
             asked.cookies.get(self._cookie_name, "").encode(), self._cookie.encode()
         ):
             return None
-        if asked.url.path == "/" and self.fits_token(asked.query_params.get("token", "")):
-            return None
         return "open the address that facepipe printed: it has a token that this one lacks"
+
+    def _brings_token(self, asked: HTTPConnection) -> bool:
+        """Whether the page is opened by its address, as a link on another page may do too."""
+        if asked.scope["type"] != "http" or asked.scope["method"] != "GET":
+            return False
+        if asked.url.path != "/" or "origin" in asked.headers:
+            return False
+        return self.fits_token(asked.query_params.get("token", ""))
 
     def _hosts(self) -> list[str]:
         return [f"{name}:{self.port}" for name in _NAMES]

@@ -23,8 +23,6 @@ from facepipe.ui.jobs import Job
 from facepipe.ui.library import Library, new_target, page_path
 from facepipe.ui.project import KEYS, Opened, Project
 
-__all__ = ["about_job", "about_moment", "about_video", "mark_of"]
-
 
 def about_video(project: Project, opened: Opened, library: Library) -> dict[str, Any]:
     """A video: its size and length, its settings, and its tracks where it was searched."""
@@ -75,6 +73,12 @@ def about_moment(opened: Opened, frame: int) -> dict[str, Any]:
     }
 
 
+def best_frame(track: Track, frames: Sequence[int]) -> int:
+    """The number of the frame that shows a track best; of the nearest one where none does."""
+    times = best_times(track, frames, 1)
+    return min(bisect_left(frames, times[0] if times else track.first), len(frames) - 1)
+
+
 def about_job(job: Job, library: Library) -> dict[str, Any]:
     """A job, with the files that it has made and that can be downloaded."""
     target = library.folder / job.target
@@ -107,25 +111,19 @@ def shown_box(box: np.ndarray, info: VideoInfo) -> list[float]:
 
 
 def _track(track: Track, info: VideoInfo) -> dict[str, Any]:
-    best = _best_frame(track, info.pts)
     told: dict[str, Any] = {
         "number": track.number,
         "enhance": track.enhance,
         "size": round(track.size),
         "from": clock(seconds_of(track.first, info)),
         "to": clock(seconds_of(track.last, info)),
-        "frame": best,
     }
     if not track.enhance:
         refusal = explain(track.reason)
-        told |= {"kind": refusal.kind, "why": refusal.words, "remedy": refusal.remedy}
+        told |= {"kind": refusal.kind, "why": "", "remedy": refusal.remedy}
+        if track.reason is not None:  # who has left it out by hand knows why
+            told["why"] = refusal.words
     return told
-
-
-def _best_frame(track: Track, frames: Sequence[int]) -> int:
-    """The number of the frame that shows a track best; of the nearest one where none does."""
-    times = best_times(track, frames, 1)
-    return min(bisect_left(frames, times[0] if times else track.first), len(frames) - 1)
 
 
 def _values(settings: Settings) -> dict[str, object]:

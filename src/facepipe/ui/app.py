@@ -18,11 +18,12 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from facepipe.datatypes import Track
 from facepipe.errors import FacepipeError, UsageError, printable
 from facepipe.presentation.variants import look_of
 from facepipe.presentation.views import Look
 from facepipe.ui.access import Guard, Keys
-from facepipe.ui.answers import about_job, about_moment, about_video, mark_of
+from facepipe.ui.answers import about_job, about_moment, about_video, best_frame, mark_of
 from facepipe.ui.commands import Kind
 from facepipe.ui.jobs import Queue
 from facepipe.ui.library import Library, NotFoundError
@@ -90,6 +91,7 @@ class Server:
             Route("/api/video", _answered(self.video)),
             Route("/api/moment", _answered(self.moment)),
             Route("/api/frame", _answered(self.frame)),
+            Route("/api/best", _answered(self.best)),
             Route("/api/thumbnail", _answered(self.thumbnail)),
             Route("/api/result", _answered(self.result)),
             Route("/api/tracks", _answered(self.set_tracks), methods=["POST"]),
@@ -104,7 +106,7 @@ class Server:
     async def page(self, request: Request) -> Response:
         """The page itself; with the token it brings the cookie."""
         answer = _static("index.html")
-        if self.keys.fits_token(request.query_params.get("token", "")):
+        if self.keys.use_token(request.query_params.get("token", "")):
             answer.headers["set-cookie"] = self.keys.set_cookie
         return answer
 
@@ -143,12 +145,16 @@ class Server:
         made = await run_in_threadpool(self.pictures.frame, opened.info, pts, opened.tracks, look)
         return Response(made, media_type="image/jpeg", headers={"x-facepipe-pts": str(pts)})
 
+    async def best(self, request: Request) -> Response:
+        """The number of the frame that shows a track best."""
+        _, opened = await self._opened(request)
+        found = await run_in_threadpool(best_frame, _track(request, opened), opened.info.pts)
+        return JSONResponse({"frame": found})
+
     async def thumbnail(self, request: Request) -> Response:
         """A track's face as a JPEG."""
         _, opened = await self._opened(request)
-        track = opened.track(_number(request, "track"))
-        if track is None:
-            raise NotFoundError
+        track = _track(request, opened)
         made = await run_in_threadpool(self.pictures.thumbnail, opened.info, track)
         if made is None:
             raise NotFoundError
@@ -296,6 +302,13 @@ def _number(request: Request, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise NotFoundError
     return int(text)
+
+
+def _track(request: Request, opened: Opened) -> Track:
+    track = opened.track(_number(request, "track"))
+    if track is None:
+        raise NotFoundError
+    return track
 
 
 def _frame_number(request: Request, opened: Opened) -> int:

@@ -26,11 +26,12 @@ def serve(
     named: Path,
     *,
     port: int = 0,
-    ready: Callable[[str], None],
+    ready: Callable[[str, str], None],
     most_upload: int = MOST_BYTES,
 ) -> None:
-    """Serve the page for a video or a folder; `ready` is called once with its address.
+    """Serve the page for a video or a folder; `ready` is called with its address.
 
+    Its second argument is one that can be opened once, for a browser that is started with it.
     `port` 0: one that is free. Ends with what a signal raises; then jobs that are at work are ended
     so that they go on the next time. Errors: UsageError for a port that is not to be had,
     InputError for a folder that is not there, OutputError where another server works in it.
@@ -57,7 +58,7 @@ def serve(
             timeout_keep_alive=_KEEP_SECONDS,
             timeout_graceful_shutdown=2,
         )
-        server = _Server(config, ready=lambda: ready(keys.address))
+        server = _Server(config, ready=lambda: ready(keys.address, keys.address_for_once()))
         server.run(sockets=[listening])
 
 

@@ -129,6 +129,33 @@ def test_the_token_opens_the_page_and_nothing_else() -> None:
     assert refused("/api/videos", f"token={keys.token}")
 
 
+def test_an_address_for_once_opens_the_page_once() -> None:
+    keys = Keys(PORT)
+    token = keys.address_for_once().partition("token=")[2]
+    assert token != keys.token
+    assert not keys.use_token("")
+    assert keys.fits_token(token)
+    assert keys.use_token(token)
+    assert not keys.use_token(token)
+    assert keys.use_token(keys.token)
+    assert keys.use_token(keys.token)
+
+
+def test_a_link_on_another_page_opens_the_page_by_its_token_alone() -> None:
+    keys = Keys(PORT)
+
+    def refused(**how: str) -> bool:
+        asked = {"path": "/", "query": f"token={keys.token}", "sec_fetch_site": "cross-site"} | how
+        return keys.refusal(HTTPConnection(scope(keys, **asked, signed_in=False))) is not None
+
+    assert not refused()
+    assert refused(query="token=wrong")
+    assert refused(host="evil.example")
+    assert refused(origin="http://evil.example")
+    assert refused(method="POST")
+    assert refused(kind="websocket")
+
+
 def test_the_cookie_of_another_server_is_worth_nothing() -> None:
     keys, other = Keys(PORT), Keys(PORT)
     cookie = other.set_cookie.partition(";")[0]

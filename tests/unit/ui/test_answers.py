@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from facepipe.presentation.crops import Shown, upright
-from facepipe.ui.answers import about_moment, about_video, mark_of, shown_box, shown_size
+from facepipe.ui.answers import (
+    about_moment,
+    about_video,
+    best_frame,
+    mark_of,
+    shown_box,
+    shown_size,
+)
 from facepipe.ui.library import Library, settings_path
 from facepipe.ui.project import Project
 
@@ -31,10 +38,16 @@ def test_a_video_that_was_not_searched(video: Path) -> None:
 def test_tracks_come_with_their_reason_in_words(searched: Path) -> None:
     first, second = told(searched)["tracks"]  # type: ignore[misc]
     assert (first["number"], first["enhance"], first["from"]) == (1, True, "0:00.00")
-    assert 0 <= first["frame"] < 40
     assert (second["enhance"], second["kind"]) == (False, "not surely a face")
     assert "--score 0.6" in second["remedy"]
-    assert second["frame"] < 10
+
+
+def test_a_track_is_best_seen_in_a_frame_of_its_own(searched: Path) -> None:
+    opened = Project(searched).opened()
+    for number, frames in ((1, 40), (2, 10)):
+        track = opened.track(number)
+        assert track is not None
+        assert 0 < best_frame(track, opened.info.pts) < frames - 1
 
 
 def test_the_boxes_of_a_frame_are_those_of_its_tracks(searched: Path) -> None:

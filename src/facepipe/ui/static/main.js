@@ -12,7 +12,7 @@ let socket = null;
 let finished = null; // jobs that are known to have ended
 
 const viewer = new Viewer({toggled: shown2(toggle), drawn: (region) => set({"choose.region": region})});
-const tracks = new Tracks({toggled: shown2(toggle), chosen: choose});
+const tracks = new Tracks({toggled: shown2(toggle), chosen: shown2(choose)});
 const fields = new SettingsFields(shown(set));
 const jobs = new Jobs();
 
@@ -69,9 +69,10 @@ async function set(values) {
   }
 }
 
-function choose(number, frame) {
+async function choose(number) {
   tracks.mark(number);
-  viewer.choose(number, frame);
+  const {frame} = await get("/api/best", {video: video.name, track: number});
+  await viewer.choose(number, frame);
 }
 
 async function add(kind) {

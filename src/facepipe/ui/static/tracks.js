@@ -60,7 +60,7 @@ export class Tracks {
     }
     item.track = track;
     const source = address("/api/thumbnail", {
-      video: this.#video.name, track: track.number, of: `${track.frame}-${track.from}-${track.size}`,
+      video: this.#video.name, track: track.number, of: `${track.from}-${track.to}-${track.size}`,
     });
     if (item.image.getAttribute("src") !== source) item.image.src = source;
     item.row.classList.toggle("no", !track.enhance);
@@ -86,7 +86,7 @@ export class Tracks {
       why: make("p", {className: "why"}),
       details: make("p", {className: "faint"}),
     };
-    thumb.addEventListener("click", () => this.chosen(number, item.track.frame));
+    thumb.addEventListener("click", () => this.chosen(number));
     check.addEventListener("change", () => this.toggled(number, check.checked));
     const label = make("label", {htmlFor: name}, check, ` Enhance track ${number}`);
     item.row = make("li", {className: "track"}, thumb,
