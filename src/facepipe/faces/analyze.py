@@ -26,6 +26,7 @@ from facepipe.datatypes import (
     Span,
     SpanFaces,
 )
+from facepipe.datatypes.stages import stage, staged
 from facepipe.faces.detection.appearance import appearance_descriptors
 from facepipe.faces.detection.denoise import DENOISE_RADIUS, denoised
 from facepipe.faces.detection.finder import FaceFinder
@@ -73,7 +74,7 @@ def analyze_frames(
         detector, score=score, min_face=min_face, max_face=max_face, enlarge=enlarge
     )
     analyzer = _Analyzer(finder, round(rotation / 90) % 4, parser, doubted_below)
-    for scheduled in _schedule(frames, sorted(anchors), every):
+    for scheduled in staged("search", _schedule(frames, sorted(anchors), every)):
         analyzer.add(scheduled, within=scheduled.frame.pts < span.stop)
     return SpanFaces(span=span, detections=tuple(analyzer.detections), cuts=tuple(analyzer.cuts))
 
@@ -109,18 +110,22 @@ class _Analyzer:
         light = None if self._follower is None else luma_levels(frame)
         if self._follower is not None and light is not None:
             last = self.detections[-1]
-            motion = (*last.motion, Motion(frame.pts, self._follower.step(light)))
+            with stage("registration"):
+                moved = self._follower.step(light)
+            motion = (*last.motion, Motion(frame.pts, moved))
             self.detections[-1] = replace(last, motion=motion)
         if not (scheduled.due and within):
             self._passed.append(frame)
             return
-        faces, measurements = self._detect(frame, scheduled.neighbours)
+        with stage("search"):
+            faces, measurements = self._detect(frame, scheduled.neighbours)
         self._follower = None
         before: tuple[Motion, ...] = ()
         if len(faces):
             light = luma_levels(frame) if light is None else light
-            self._follower = Follower(light, faces)
-            before = _motion_before(Follower(light, faces), self._passed)
+            with stage("registration"):
+                self._follower = Follower(light, faces)
+                before = _motion_before(Follower(light, faces), self._passed)
         self.detections.append(
             FrameDetections(
                 pts=frame.pts,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.datatypes import SEQUENCE_LENGTH, Crops, Frame, Restored, Span, Track
+from facepipe.datatypes.stages import stage, staged
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame
 from facepipe.faces.restoration.crop import crop
 from facepipe.faces.restoration.paste import enlarge, paste
@@ -48,15 +49,18 @@ def render_frames(
 
     def batches() -> Iterator[tuple[Sequence[Frame], Crops, Restored]]:
         for shown, inner in _windows(frames, span, window, scale):
-            crops = crop(shown, tracks, window=inner, max_gap_pts=max_gap_pts)
+            with stage("crop"):
+                crops = crop(shown, tracks, window=inner, max_gap_pts=max_gap_pts)
             yield shown[inner.start : inner.stop], crops, restorer(crops)
 
-    for frame, crops, faces in smoothed(batches(), max_gap_pts=max_gap_pts):
+    for frame, crops, faces in staged("smoothing", smoothed(batches(), max_gap_pts=max_gap_pts)):
         if span.start <= frame.pts < span.stop:
             restored(len(crops))
-            yield from paste(
-                [frame], crops, faces, strength=strength, fidelity=fidelity, scale=scale
-            )
+            with stage("paste"):
+                pasted = paste(
+                    [frame], crops, faces, strength=strength, fidelity=fidelity, scale=scale
+                )
+            yield from pasted
 
 
 def restore_image(
@@ -123,7 +127,10 @@ def _meeting(bounds: NDArray[np.intp], first: int) -> set[int]:
 def enlarged(frames: Iterator[Frame], scale: int) -> Iterator[Frame]:
     """The frames `scale` times as large."""
     for frame in frames:
-        yield frame if scale == 1 else enlarge(frame, scale)
+        if scale != 1:
+            with stage("scaling"):
+                frame = enlarge(frame, scale)
+        yield frame
 
 
 def _windows(

@@ -25,6 +25,7 @@ from facepipe.datatypes import (
     Plane,
     Restored,
 )
+from facepipe.datatypes.stages import stage
 from facepipe.faces.canvas import canvas_bounds, frame_px_per_canvas_px
 from facepipe.faces.colour import change_in_planes
 
@@ -81,9 +82,14 @@ def paste(
             _change(crop, source, restored.pixels[k], parse, crops.to_frame[k], share, fidelity)
         )
     return [
-        _apply(frame if scale == 1 or is_enlarged else enlarge(frame, scale), found, scale)
+        _apply(frame if scale == 1 or is_enlarged else _enlarged(frame, scale), found, scale)
         for frame, found in zip(frames, changes, strict=True)
     ]
+
+
+def _enlarged(frame: Frame, scale: int) -> Frame:
+    with stage("scaling"):
+        return enlarge(frame, scale)
 
 
 def enlarge(frame: Frame, scale: int) -> Frame:
