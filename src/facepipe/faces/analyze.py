@@ -125,7 +125,7 @@ class _Analyzer:
             light = luma_levels(frame) if light is None else light
             with stage("registration"):
                 self._follower = Follower(light, faces)
-                before = _motion_before(Follower(light, faces), self._passed)
+                before = _motion_before(self._follower.anew(), self._passed)
         self.detections.append(
             FrameDetections(
                 pts=frame.pts,
