@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import cast
 
 import cv2
 import numpy as np
@@ -40,9 +41,9 @@ def _enlarged(plane: Plane, scale: int, top: int) -> Plane:
     So it is for luma, and for chroma between two rows, which MPEG puts in the middle of them.
     """
     size = (plane.shape[1] * scale, plane.shape[0] * scale)
-    large = np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_CUBIC), plane.dtype)
+    large = cast("Plane", cv2.resize(plane, size, interpolation=cv2.INTER_CUBIC))
     # Cubic overshoot: 16-bit arithmetic saturates far above ten or twelve bits.
-    return large if plane.dtype == np.uint8 else np.minimum(large, top, out=large)
+    return large if plane.dtype == np.uint8 else cast("Plane", np.minimum(large, top, out=large))
 
 
 def _enlarged_chroma(plane: Plane, scale: int, shift: int, top: int) -> Plane:
