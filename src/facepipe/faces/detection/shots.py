@@ -29,15 +29,14 @@ Thumbnail = NDArray[np.float32]
 def reduced_luma(frame: Frame) -> Plane:
     """Mean luma of each 4 x 4 px, in levels of the frame; of tiny frames the luma itself.
 
-    In two steps, which is several times as fast as one; rows and columns left over do not count.
+    In two steps, which is several times as fast as one.
     """
     small = frame.luma
     for _ in range(2):
         height, width = small.shape[0] // 2, small.shape[1] // 2
         if height < 2 * _HEIGHT or width < 2 * _WIDTH:
             break
-        even = small[: 2 * height, : 2 * width]
-        half = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+        half = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA)
         small = cast("Plane", half)
     return small
 

@@ -35,7 +35,8 @@ class FishSRNetRestorer:
                 half = np.float32(0.5)
                 pixels = half * (pixels + other[0][..., ::-1])
                 parse = half * (parse + other[1][..., ::-1])
-            restored.append(pixels.transpose(0, 2, 3, 1))
+            # Row by row, colours together: all that comes after is several times as fast on it.
+            restored.append(np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)))
             parses.append(parse)
         return Restored(pixels=np.concatenate(restored), parse=np.concatenate(parses))
 
