@@ -402,7 +402,7 @@ def test_with_the_mouse_and_beside_the_command_line(portrait_video: Path, tmp_pa
         page.wait("document.querySelector('#overlay .region') !== null")
         (tmp_path / "v.mp4.settings.toml").write_text("restore.strength = 0.25\n")
         page.wait("document.querySelector('#strength').value == '0.25'")
-        assert page.value("document.querySelector('#overlay .region')") is None
+        page.wait("document.querySelector('#overlay .region') === null")
 
         status = page.value(
             f"fetch('http://localhost:{ui.port}/api/videos').then(() => 1, () => 0)"
