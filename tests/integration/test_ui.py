@@ -341,7 +341,8 @@ def test_from_upload_to_download_by_keyboard_alone(portrait_video: Path, tmp_pat
         page.wait("document.querySelector('#stage').dataset.after !== undefined", 600)
         page.tab_to("#split")
         page.press("ArrowRight")
-        assert page.value("document.querySelector('#line').style.left") == "51%"
+        left = page.value("document.querySelector('#line').style.left")
+        assert float(left.removesuffix("%")) == pytest.approx(51, abs=0.5)
         page.tab_to("#strength")
         page.press("ArrowLeft")
         page.wait("document.querySelector('#status').textContent == 'The settings are saved.'")
@@ -387,6 +388,19 @@ def test_with_the_mouse_and_beside_the_command_line(portrait_video: Path, tmp_pa
         page.click("#overlay rect.yes")
         page.wait("document.querySelector('#status').textContent.includes('left as it is')")
         assert sum(not track.enhance for track in read_analysis(analysis).tracks) == 1
+
+        page.value("document.querySelector('#zoom').value = '8'")
+        page.value("document.querySelector('#zoom').dispatchEvent(new Event('change'))")
+        page.click(".thumb")
+        page.wait("document.querySelector('#scroll').scrollLeft > 0")
+        middle = page.value(
+            "(([box, scroll]) => [box.x + box.width / 2 - scroll.x, scroll.width / 2])"
+            "(['#overlay rect.chosen', '#scroll'].map("
+            "name => document.querySelector(name).getBoundingClientRect()))"
+        )
+        assert middle[0] == pytest.approx(middle[1], abs=20)
+        page.value("document.querySelector('#zoom').value = '1'")
+        page.value("document.querySelector('#zoom').dispatchEvent(new Event('change'))")
 
         page.value("document.querySelector('#draw').closest('details').open = true")
         page.click("#draw")

@@ -81,9 +81,9 @@ export function complain(error) {
 }
 
 /** A listener whose errors are shown. */
-export const shown = (listener) => async (event) => {
+export const shown = (listener) => async (...given) => {
   try {
-    await listener(event);
+    await listener(...given);
   } catch (error) {
     complain(error);
   }

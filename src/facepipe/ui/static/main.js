@@ -11,15 +11,10 @@ let video = null;
 let socket = null;
 let finished = null; // jobs that are known to have ended
 
-const viewer = new Viewer({toggled: shown2(toggle), drawn: (region) => set({"choose.region": region})});
-const tracks = new Tracks({toggled: shown2(toggle), chosen: shown2(choose)});
+const viewer = new Viewer({toggled: shown(toggle), drawn: (region) => set({"choose.region": region})});
+const tracks = new Tracks({toggled: shown(toggle), chosen: shown(choose)});
 const fields = new SettingsFields(shown(set));
 const jobs = new Jobs();
-
-/** As `shown`, for functions of several arguments. */
-function shown2(wrapped) {
-  return (...given) => shown(() => wrapped(...given))();
-}
 
 function adopt(answer) {
   video = answer;
@@ -41,11 +36,18 @@ const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replac
 
 async function open(name) {
   say(`opening ${name}`);
-  adopt(await get("/api/video", {video: name}));
+  try {
+    adopt(await get("/api/video", {video: name}));
+  } catch (error) {
+    if (video) $("video").value = video.name;
+    say("");
+    throw error;
+  } finally {
+    listen();
+  }
   document.title = `${name} - facepipe`;
   history.replaceState(null, "", `/?video=${encodeURIComponent(name)}`);
   say(video.searched ? video.summary : "Find faces to begin.");
-  listen();
 }
 
 async function toggle(number, enhance) {
@@ -99,17 +101,27 @@ function listen() {
 function announce(all) {
   const ended = all.filter(({state}) => state === "done" || state === "failed");
   for (const job of ended)
-    if (finished && !finished.has(job.number))
+    if (finished && !finished.has(job.number)) {
+      if (job.kind === "render") shown(list)();
       say(`${job.kind === "analyze" ? "The search of" : "The enhancing of"} ${job.video}: ${job.state}.`);
+    }
   finished = new Set(ended.map(({number}) => number));
 }
 
-async function list(name) {
+/** Ask which videos there are, and offer them. */
+async function list() {
   const found = await get("/api/videos");
   const options = found.videos.map((one) =>
     make("option", {value: one.name}, one.is_result ? `${one.name} (made by facepipe)` : one.name));
   $("video").replaceChildren(...options);
+  if (video) $("video").value = video.name;
   $("upload-field").hidden = !found.most_bytes;
+  return found;
+}
+
+/** Open the video of that name, or the first one that facepipe has not made. */
+async function begin(name) {
+  const found = await list();
   const first = found.videos.find((one) => one.name === name) ?? found.videos.find((one) => !one.is_result);
   if (!first) {
     say(`There is no video in ${found.folder}.`);
@@ -130,7 +142,7 @@ $("upload").addEventListener("change", shown(async () => {
   bar.hidden = false;
   try {
     const taken = await upload(file, (share) => { bar.value = share; });
-    await list(taken.name);
+    await begin(taken.name);
   } finally {
     bar.hidden = true;
     $("upload").value = "";
@@ -139,4 +151,4 @@ $("upload").addEventListener("change", shown(async () => {
 
 const asked = new URLSearchParams(location.search).get("video");
 history.replaceState(null, "", "/"); // the token need not be seen any longer
-shown(() => list(asked))();
+shown(() => begin(asked))();

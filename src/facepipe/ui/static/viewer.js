@@ -10,6 +10,7 @@ export class Viewer {
   #frame = 0;
   #moment = null;
   #chosen = null;
+  #toCentre = false; // whether the chosen track is to be in the middle of the next frame
   #wanted = null; // the frame to show next, while one is on its way
   #busy = false;
   #timer = 0;
@@ -24,6 +25,8 @@ export class Viewer {
     $("next").addEventListener("click", () => this.show(this.#frame + 1));
     $("show-after").addEventListener("change", () => this.#settle(0));
     $("split").addEventListener("input", () => this.#place());
+    $("scroll").addEventListener("scroll", () => this.#place());
+    window.addEventListener("resize", () => this.#place());
     $("show-boxes").addEventListener("change", () => this.#draw());
     $("zoom").addEventListener("change", () => this.#enlarge());
     this.#listenForRegions();
@@ -68,8 +71,8 @@ export class Viewer {
   /** Show a track at a frame, in the middle where the picture is enlarged. */
   async choose(number, frame) {
     this.#chosen = number;
+    this.#toCentre = true;
     await this.show(frame);
-    this.#centre();
   }
 
   async #load(frame) {
@@ -86,6 +89,10 @@ export class Viewer {
       `${moment.clock} of ${this.#video.length}, frame ${frame + 1} of ${this.#video.frames}, pts ${moment.pts}`;
     $("stage").dataset.pts = moment.pts;
     this.#draw();
+    if (this.#toCentre && this.#wanted === null) {
+      this.#toCentre = false;
+      this.#centre();
+    }
     this.#settle(SETTLED);
   }
 
@@ -119,17 +126,22 @@ export class Viewer {
     this.#place();
   }
 
+  /** Put the line between before and after, at a share of what is seen of the picture. */
   #place() {
-    const share = `${$("split").value}%`;
-    $("after").style.clipPath = `inset(0 0 0 ${share})`;
-    $("line").style.left = share;
-    $("split").setAttribute("aria-valuetext", `the left ${share} as it is, the rest enhanced`);
+    const share = Number($("split").value);
+    const scroll = $("scroll");
+    const left = scroll.scrollLeft + (share / 100) * scroll.clientWidth;
+    const at = `${(100 * left / $("stage").clientWidth).toFixed(2)}%`;
+    $("after").style.clipPath = `inset(0 0 0 ${at})`;
+    $("line").style.left = at;
+    $("split").setAttribute("aria-valuetext", `the left ${share} % as it is, the rest enhanced`);
   }
 
   #enlarge() {
     $("stage").style.width = `${100 * Number($("zoom").value)}%`;
     this.#draw();
     this.#centre();
+    this.#place();
   }
 
   #centre() {
