@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Float64, Track, VideoInfo
+from facepipe.errors import printable
 from facepipe.models.registry import RESTORERS
 from facepipe.presentation.crops import Shown
 from facepipe.presentation.moments import best_times
@@ -41,6 +42,7 @@ def about_video(project: Project, opened: Opened, library: Library) -> dict[str,
         "height": height,
         "shape": stretched[0] / stretched[1],
         "settings": _values(opened.settings),
+        "others": [printable(line, longest=200) for line in project.other_settings()],
         "defaults": _values(Settings()),
         "restorers": [{"name": one.name, "summary": one.summary} for one in RESTORERS],
         "searched": opened.found is not None,

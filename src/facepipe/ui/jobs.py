@@ -24,7 +24,13 @@ from facepipe._system.locks import LOCK, HeldError, exclusive, locked_folder
 from facepipe.errors import UsageError, printable
 from facepipe.pipeline.checkpoint import folder_of
 from facepipe.ui.commands import Command, Kind, Progress, arguments
-from facepipe.ui.library import Library, analysis_path, new_target
+from facepipe.ui.library import (
+    Library,
+    NotFoundError,
+    analysis_path,
+    is_target,
+    new_target,
+)
 
 State = Literal["waiting", "running", "done", "failed", "stopped"]
 
@@ -33,6 +39,8 @@ MOST_JOBS = 200
 _FOLDER = ".facepipe-ui"
 #: Seconds after which a target is looked at again that another run is making.
 _PATIENCE = 1.0
+#: Seconds in which a job that was stopped has ended, as a rule.
+_ENDING_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -66,10 +74,13 @@ class Queue:
         self._changed = threading.Condition()
         self._jobs: dict[int, Job] = {}
         self._command: Command | None = None
+        self._working: int | None = None  # the number of the job that the thread is at
         self._ended = False
         self._thread = threading.Thread(target=self._work, name="jobs")
         self.version = 0  # another one after each change
         for job in _kept(self._file):
+            if not _is_of(job, library):
+                continue  # a folder may come from elsewhere, and name any file
             state: State = "waiting" if job.state == "running" else job.state
             self._jobs[job.number] = replace(job, state=state, seconds_left=None)
 
@@ -118,6 +129,7 @@ class Queue:
         What it has made stays.
         """
         with self._changed:
+            self._changed.wait_for(lambda: not self._is_ending(number), _ENDING_SECONDS)
             job = self._known(number, ("waiting", "stopped", "failed", "done"))
             if job.state != "done":
                 _delete_kept_work(self._library.folder / job.target)
@@ -137,6 +149,11 @@ class Queue:
     def is_empty(self) -> bool:
         """Whether nothing is left that the next server would have to know."""
         return all(job.state == "done" for job in self.jobs())
+
+    def _is_ending(self, number: int) -> bool:
+        """Whether a job was stopped whose command has not ended yet."""
+        job = self._jobs.get(number)
+        return self._working == number and job is not None and job.state != "running"
 
     def _known(self, number: int, states: Sequence[State]) -> Job:
         job = self._jobs.get(number)
@@ -166,6 +183,9 @@ class Queue:
                 self._run(job)
             except Exception as error:  # noqa: BLE001 (a fault of one job ends no other)
                 self._close(job.number, "failed", printable(error))
+            with self._changed:
+                self._working = None
+                self._changed.notify_all()
 
     def _next(self) -> Job | None:
         """The next job, marked as running; None: the queue has ended."""
@@ -174,6 +194,7 @@ class Queue:
                 waiting = sorted(n for n, job in self._jobs.items() if job.state == "waiting")
                 if waiting:
                     job = replace(self._jobs[waiting[0]], state="running")
+                    self._working = job.number
                     self._put(job)
                     return job
                 self._changed.wait()
@@ -197,8 +218,10 @@ class Queue:
                     self._put(replace(now, done=done, total=total, seconds_left=left))
 
         with self._changed:
-            if self._ended or self._jobs[job.number].state != "running":
+            now = self._jobs.get(job.number)
+            if self._ended or now is None or now.state != "running":
                 return
+            self._put(replace(now, message=""))
             self._command = Command(arguments(job.kind, video, target), folder)
         try:
             code, message = self._command.wait(on_event)
@@ -212,8 +235,8 @@ class Queue:
         """Wait until no other run makes the target; False: the job was stopped meanwhile."""
         while _is_being_made(target):
             with self._changed:
-                now = self._jobs[job.number]
-                if self._ended or now.state != "running":
+                now = self._jobs.get(job.number)
+                if self._ended or now is None or now.state != "running":
                     return False
                 self._put(replace(now, message="waits for another run that makes this file"))
                 self._changed.wait(_PATIENCE)
@@ -256,6 +279,18 @@ def _kept(file: Path) -> list[Job]:
         return _JOBS.validate_json(file.read_bytes())
     except (OSError, ValidationError):
         return []
+
+
+def _is_of(job: Job, library: Library) -> bool:
+    """Whether a job is one that `add` could have put there: of a video here, made beside it."""
+    try:
+        video = library.find_video(job.video)
+    except NotFoundError:
+        return False
+    target = library.folder / job.target
+    if job.kind == "analyze":
+        return target == analysis_path(video)
+    return is_target(target, video)
 
 
 def _is_being_made(target: Path) -> bool:

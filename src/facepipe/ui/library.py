@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,13 +143,26 @@ def page_path(target: Path) -> Path:
     return target.with_suffix(_PAGE_SUFFIX)
 
 
+def is_target(target: Path, video: Path) -> bool:
+    """Whether a result of a video may lie there."""
+    stem = re.escape(video.stem + _MADE)
+    return (
+        target.parent == video.parent
+        and target.suffix == _target_suffix(video)
+        and re.fullmatch(rf"{stem}(-[0-9]+)?", target.stem) is not None
+    )
+
+
+def _target_suffix(video: Path) -> str:
+    return video.suffix if video.suffix.lower() in WRITTEN_SUFFIXES else GENERAL_SUFFIX
+
+
 def new_target(video: Path, taken: set[Path]) -> Path:
     """Where the next result of a video is to lie: beside it, under a name that nothing has."""
-    suffix = video.suffix if video.suffix.lower() in WRITTEN_SUFFIXES else GENERAL_SUFFIX
     number = 1
     while True:
         end = _MADE if number == 1 else f"{_MADE}-{number}"
-        target = video.with_name(f"{video.stem}{end}{suffix}")
+        target = video.with_name(f"{video.stem}{end}{_target_suffix(video)}")
         if target not in taken and not any(
             path.exists() for path in (target, page_path(target), sidecar_path(target))
         ):

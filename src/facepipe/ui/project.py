@@ -7,7 +7,7 @@ the page stopped, and the page where the command line did.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from facepipe._system.files import FileVersion, sha256_of, version_of, write_text
 from facepipe.configs.settings import Settings, load_settings
+from facepipe.configs.toml import read_toml
 from facepipe.datatypes import Analysis, Track, VideoInfo
 from facepipe.errors import InputError, UsageError
 from facepipe.faces.tracking.fade import faded
@@ -82,6 +83,13 @@ class Project:
             if self._opened is None or self._opened[0] != versions:
                 self._opened = versions, self._read()
             return self._opened[1]
+
+    def other_settings(self) -> list[str]:
+        """What the settings file says besides KEYS, as `key = value`."""
+        if not self.settings_path.is_file():
+            return []
+        values = dict(_flat(read_toml(self.settings_path, "config file")))
+        return [f"{key} = {value!r}" for key, value in values.items() if key not in KEYS]
 
     def set_enhanced(self, numbers: Sequence[int], enhance: bool) -> None:
         """Take tracks, or leave them out. UsageError: before the search, or for unknown numbers."""
@@ -160,6 +168,15 @@ class Project:
         if self._info is None or self._info[0] != key:
             self._info = key, probe(self.video, settings.limits, chosen)
         return self._info[1]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of all sections, by dotted keys."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _version(path: Path) -> FileVersion | None:

@@ -104,6 +104,30 @@ def test_what_was_at_work_when_all_was_killed_waits_again(queue: Queue, video: P
     assert [job.state for job in reopened(queue)] == ["waiting"]
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"target": "/tmp/other.json"},
+        {"target": "../v.mp4.analysis.json"},
+        {"target": "v.mp4"},
+        {"video": "../v.mp4"},
+        {"video": "/etc/passwd"},
+        {"kind": "render", "target": "v.mp4"},
+        {"kind": "render", "target": "v-enhanced.mp4.sh"},
+        {"kind": "render", "target": "v-enhanced-x.mp4"},
+        {"kind": "render", "target": "sub/v-enhanced.mp4"},
+    ],
+    ids=str,
+)
+def test_a_queue_from_elsewhere_names_no_other_files(
+    queue: Queue, video: Path, wrong: dict[str, str]
+) -> None:
+    queue.add("analyze", video)
+    (job,) = json.loads(queue._file.read_text())
+    queue._file.write_text(json.dumps([job | wrong]))
+    assert reopened(queue) == []
+
+
 @pytest.mark.parametrize("text", ["", "[", "{}", '[{"number": 1}]', '[{"number": "x"}]'])
 def test_a_damaged_queue_is_an_empty_one(queue: Queue, text: str) -> None:
     queue._file.write_text(text)
@@ -164,6 +188,18 @@ def test_a_job_at_work_is_cancelled_and_resumed(tmp_path: Path) -> None:
         queue.resume(1)
         wait_for(lambda: state(queue) == "done")
     assert analysis_path(video).is_file()
+
+
+@pytest.mark.long
+def test_a_job_that_is_cancelled_and_removed_at_once_leaves_nothing(tmp_path: Path) -> None:
+    video = portraits.visit(tmp_path / "v.mp4")
+    with working(video) as queue:
+        queue.add("analyze", video)
+        wait_for(lambda: queue.jobs()[0].total)
+        queue.stop(1)
+        queue.remove(1)
+        assert queue.jobs() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
 
 
 @pytest.mark.long

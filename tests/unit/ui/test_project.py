@@ -85,7 +85,9 @@ def test_what_else_is_in_the_settings_file_stays(searched: Path) -> None:
         "# mine\nspan_seconds = 3.0  # short ones\n\n[restore]\nstrength = 0.9  # as we agreed\n"
         'device = "cpu"\n\n[output]\nscale = 2\n'
     )
-    Project(searched).assign({"restore.strength": 0.4, "output.scale": None})
+    project = Project(searched)
+    assert project.other_settings() == ["span_seconds = 3.0", "restore.device = 'cpu'"]
+    project.assign({"restore.strength": 0.4, "output.scale": None})
     assert file.read_text() == (
         "# mine\nspan_seconds = 3.0  # short ones\n\n[restore]\nstrength = 0.4  # as we agreed\n"
         'device = "cpu"\n\n'

@@ -38,6 +38,8 @@ export class SettingsFields {
       field.value = isDefault || value === null ? "" : String(value);
       if (field.type === "range") outputOf(id);
     }
+    $("others-part").hidden = video.others.length === 0;
+    $("others").replaceChildren(...video.others.map((line) => make("li", {}, make("code", {}, line))));
     const region = video.settings["choose.region"];
     REGION.forEach((id, k) => { $(id).value = Array.isArray(region) ? region[k] : ""; });
   }
