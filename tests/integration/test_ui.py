@@ -239,12 +239,29 @@ def test_uploads_have_a_limit_and_leave_nothing(ui: Running) -> None:
     assert sorted(path.name for path in ui.folder.iterdir()) == before
 
 
+def cut_upload_short(ui: Running) -> None:
+    """Close the connection in the midst of an upload, and wait until nothing is left of it."""
+    connection = http.client.HTTPConnection("127.0.0.1", ui.port, timeout=600)
+    connection.putrequest("PUT", "/api/upload?name=cut.mp4")
+    for name, value in (("cookie", ui.cookie), ("origin", ui.origin), ("content-length", "9999")):
+        connection.putheader(name, value)
+    connection.endheaders(b"\0\0\0\x18ftypisom" + bytes(500))
+    end = time.monotonic() + 60
+    while not list(ui.folder.glob(".cut*")):
+        assert time.monotonic() < end
+    connection.close()
+    while list(ui.folder.glob(".cut*")):
+        assert time.monotonic() < end
+    assert not (ui.folder / "cut.mp4").exists()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="this machine has other signals")
 def test_it_ends_by_a_signal_and_leaves_nothing(portrait_video: Path, tmp_path: Path) -> None:
     shutil.copy(portrait_video, tmp_path / "v.mp4")
     for how, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         with running(tmp_path) as ui:
             assert ui.ask("GET", "/api/frame?video=v.mp4&frame=3")[0] == 200
+            cut_upload_short(ui)
             assert "Traceback" not in ui.end(how)
             assert ui.process.returncode == code
         assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
@@ -267,6 +267,10 @@ def _answered(handler: Handler) -> Handler:
             return JSONResponse({"error": printable(f"{place}: {fault['msg']}")}, 400)
         except FacepipeError as error:
             return JSONResponse({"error": printable(error)}, 400)
+        except OSError as error:  # a file that was there just now
+            return JSONResponse({"error": printable(error.strerror or error)}, 400)
+        except ClientDisconnect:  # nobody waits for an answer
+            return Response(status_code=400)
 
     return answer
 
