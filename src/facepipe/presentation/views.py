@@ -16,7 +16,6 @@ from facepipe.datatypes import Frame, Span, Track, VideoInfo
 from facepipe.errors import FacepipeError
 from facepipe.faces.restoration.enlarge import enlarge
 from facepipe.faces.restore import NEIGHBOUR_FRAMES, NEIGHBOUR_SECONDS, render_frames
-from facepipe.models.restorers import Restorer
 from facepipe.pipeline.passes import slim_info
 from facepipe.pipeline.tasks import restorer_of, tracks_within
 from facepipe.presentation.crops import (
@@ -216,15 +215,7 @@ def render_views(task: ViewTask, progress: Callable[[int], None]) -> tuple[FaceV
     for pts, around in _windows(frames, wanted):
         own = [moment for moment in task.moments if moment.pts == pts]
         frame = next(frame for frame in around if frame.pts == pts)
-        made = [
-            (
-                rendered_frame(
-                    task.info, task.tracks, look, pts, around, restorer_of(look.restore)
-                ),
-                look.scale,
-            )
-            for look in task.looks
-        ]
+        made = [(_rendered(task, look, pts, around), look.scale) for look in task.looks]
         views += [view_of(task.info, moment, frame, made, side=task.side) for moment in own]
         progress(1)
     return tuple(views)
@@ -253,20 +244,10 @@ def _windows(frames: Iterable[Frame], wanted: Sequence[int]) -> Iterator[tuple[i
     yield from ready(ended=True)
 
 
-def rendered_frame(
-    info: VideoInfo,
-    tracks: Sequence[Track],
-    look: Look,
-    pts: int,
-    around: Sequence[Frame],
-    restorer: Restorer,
-) -> Frame:
-    """The frame at `pts` as a run with this look would have it, before it is encoded.
-
-    `around` are that frame and the NEIGHBOUR_FRAMES on each side of it, as far as there are.
-    """
+def _rendered(task: ViewTask, look: Look, pts: int, around: Sequence[Frame]) -> Frame:
+    """The frame at `pts` as a run with this look would have it, before it is encoded."""
     restore = look.restore
-    tracks = [track for track in tracks if track.covers(pts)]
+    tracks = [track for track in task.tracks if track.covers(pts)]
     own = next(frame for frame in around if frame.pts == pts)
     if not tracks:
         return own if look.scale == 1 else enlarge(own, look.scale)
@@ -275,8 +256,8 @@ def rendered_frame(
             iter(around),
             Span(0, pts, pts + 1),
             tracks,
-            restorer,
-            max_gap_pts=NEIGHBOUR_SECONDS / float(info.time_base),
+            restorer_of(restore),
+            max_gap_pts=NEIGHBOUR_SECONDS / float(task.info.time_base),
             window=restore.window,
             strength=restore.strength,
             fidelity=restore.fidelity,

@@ -1,7 +1,7 @@
 """Pictures of single frames, as they are and as a run would make them; made in a process apart.
 
 A video that ends its decoder ends that process alone. It keeps the frames that it decoded last and
-what the restorer made of their faces, so that another strength or scale shows at once.
+their restored faces, so that another strength, fidelity or scale shows at once.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ from facepipe.configs.settings import RestoreSettings
 from facepipe.datatypes import Crops, Frame, Restored, Span, Track, VideoInfo
 from facepipe.errors import FacepipeError, MediaError
 from facepipe.faces.colour import to_bgr8
-from facepipe.faces.restore import NEIGHBOUR_FRAMES
+from facepipe.faces.restoration.crop import crop
+from facepipe.faces.restoration.paste import enlarge, paste
+from facepipe.faces.restoration.temporal import SMOOTHING_RADIUS, smoothed
+from facepipe.faces.restore import NEIGHBOUR_FRAMES, NEIGHBOUR_SECONDS
 from facepipe.models.restorers import Restorer, create_restorer
 from facepipe.pipeline.passes import slim_info
 from facepipe.pipeline.tasks import tracks_within
 from facepipe.presentation.crops import Rgb, Shown, upright
 from facepipe.presentation.images import jpeg_bytes
 from facepipe.presentation.moments import Moment, best_times
-from facepipe.presentation.views import Look, read_views, rendered_frame
+from facepipe.presentation.views import Look, read_views
 from facepipe.video import decode
 from facepipe.workers.local import LocalExecutor
 from facepipe.workers.resources import usable_cores
@@ -39,8 +42,6 @@ from facepipe.workers.resources import usable_cores
 _LONGEST_SIDE = 3840
 #: Side of a thumbnail, px, and how many are kept.
 THUMBNAIL_SIDE, _THUMBNAILS = 112, 2_000
-#: Canvases of which it is kept what a restorer made of them: two megabytes each.
-_REMEMBERED = 120
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +119,69 @@ def show_frame(task: FrameTask, progress: Callable[[int], None]) -> bytes:
     frame = next((frame for frame in around if frame.pts == task.pts), None)
     if frame is None:
         raise MediaError(f"{Path(task.info.path).name}: the frame at pts {task.pts} is damaged")
-    enhanced = task.look is not None and any(track.enhance for track in task.tracks)
+    tracks = [track for track in task.tracks if track.enhance and track.covers(task.pts)]
     if task.look is not None:
-        restorer = _restorer(_of_the_network(task.look.restore))
-        frame = rendered_frame(task.info, task.tracks, task.look, task.pts, around, restorer)
+        frame = _rendered(frame, around, tracks, task.look, task.info)
     progress(1)
     shown = Shown.of(task.info.rotation, None)
-    return jpeg_bytes(upright(_small_enough(to_bgr8(frame)[..., ::-1]), shown), enhanced=enhanced)
+    image = _small_enough(to_bgr8(frame)[..., ::-1])
+    return jpeg_bytes(upright(image, shown), enhanced=task.look is not None and bool(tracks))
+
+
+def _rendered(
+    frame: Frame, around: Sequence[Frame], tracks: Sequence[Track], look: Look, info: VideoInfo
+) -> Frame:
+    """The frame as a run with this look would have it, before it is encoded."""
+    if not tracks:
+        return frame if look.scale == 1 else enlarge(frame, look.scale)
+    crops, faces = _restored(frame, around, tracks, look.restore, info)
+    restore = look.restore
+    (made,) = paste(
+        [frame],
+        crops,
+        faces,
+        strength=restore.strength,
+        fidelity=restore.fidelity,
+        scale=look.scale,
+    )
+    return made
+
+
+#: Of the frames that are in _LAST: the faces of the one in the middle, by tracks and network.
+_MOST_RESTORED = 8
+_RESTORED: dict[object, tuple[Crops, Restored]] = {}
+
+
+def _restored(
+    frame: Frame,
+    around: Sequence[Frame],
+    tracks: Sequence[Track],
+    restore: RestoreSettings,
+    info: VideoInfo,
+) -> tuple[Crops, Restored]:
+    """The faces of a frame, as they were and restored; see `faces.restore.render_frames`."""
+    network = _of_the_network(restore)
+    key = (network, *(_digest(track) for track in tracks))
+    if key not in _RESTORED:
+        if len(_RESTORED) >= _MOST_RESTORED:
+            _RESTORED.clear()
+        gap = NEIGHBOUR_SECONDS / float(info.time_base)
+        at = around.index(frame)
+        begin, end = max(at - SMOOTHING_RADIUS, 0), at + SMOOTHING_RADIUS + 1
+        window = range(begin, min(end, len(around)))
+        crops = crop(around, tracks, window=window, max_gap_pts=gap)
+        batch = (around[begin:end], crops, _restorer(network)(crops))
+        done = smoothed([batch], max_gap_pts=gap)
+        _RESTORED[key] = next((own, faces) for shown, own, faces in done if shown.pts == frame.pts)
+    return _RESTORED[key]
+
+
+def _digest(track: Track) -> bytes:
+    """A digest of all in a track that its restored face depends on."""
+    digest = hashlib.sha256(f"{track.number} {track.full}".encode())
+    for values in (track.pts, track.boxes, track.landmarks):
+        digest.update(values.tobytes())
+    return digest.digest()
 
 
 def _small_enough(image: Rgb) -> Rgb:
@@ -144,6 +201,7 @@ def _frames_around(info: VideoInfo, pts: int) -> list[Frame]:
     key = (version_of(Path(info.path)), info.stream_index, info.width, info.height, pts)
     if not _LAST or _LAST[0][0] != key:
         _LAST.clear()
+        _RESTORED.clear()
         span = Span(0, pts, pts + 1)
         frames = decode(
             info,
@@ -168,36 +226,10 @@ def _of_the_network(restore: RestoreSettings) -> RestoreSettings:
 
 @lru_cache(maxsize=3)
 def _restorer(restore: RestoreSettings) -> Restorer:
-    return _Remembering(
-        create_restorer(
-            restore.restorer,
-            device=restore.device,
-            runtime=restore.runtime,
-            threads=usable_cores(),
-            mirrored=restore.mirrored,
-        )
+    return create_restorer(
+        restore.restorer,
+        device=restore.device,
+        runtime=restore.runtime,
+        threads=usable_cores(),
+        mirrored=restore.mirrored,
     )
-
-
-class _Remembering:
-    """A restorer that remembers what it made of the canvases that it was given last."""
-
-    def __init__(self, restorer: Restorer) -> None:
-        self._restorer = restorer
-        self._made: OrderedDict[bytes, Restored] = OrderedDict()
-        self.description = restorer.description
-
-    def __call__(self, crops: Crops) -> Restored:
-        digest = hashlib.blake2b(np.ascontiguousarray(crops.pixels).data, digest_size=16)
-        if crops.neighbours is not None:
-            digest.update(np.ascontiguousarray(crops.neighbours).data)
-        key = digest.digest()
-        if key not in self._made:
-            self._made[key] = self._restorer(crops)
-        self._made.move_to_end(key)
-        while len(self._made) > 1 and self._canvases() > _REMEMBERED:
-            self._made.popitem(last=False)
-        return self._made[key]
-
-    def _canvases(self) -> int:
-        return sum(len(one.pixels) for one in self._made.values())

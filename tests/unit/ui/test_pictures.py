@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from PIL import Image
 
 from facepipe.configs.notices import CONTAINER_TAG
 from facepipe.configs.settings import RestoreSettings
-from facepipe.datatypes import Crops, Restored, Span
+from facepipe.datatypes import Crops, Frame, Restored, Span, Track, VideoInfo
 from facepipe.errors import MediaError
 from facepipe.faces.colour import to_bgr8
-from facepipe.faces.restore import NEIGHBOUR_FRAMES
+from facepipe.faces.restore import NEIGHBOUR_FRAMES, NEIGHBOUR_SECONDS, render_frames
 from facepipe.models.restorers import create_restorer
-from facepipe.presentation.views import Look, rendered_frame
+from facepipe.pipeline.tasks import tracks_within
+from facepipe.presentation.views import Look
 from facepipe.ui import pictures
 from facepipe.ui.pictures import FrameTask, Pictures, show_frame
 from facepipe.ui.project import Project
@@ -59,14 +61,46 @@ def test_a_turned_video_is_shown_upright(video: Path) -> None:
     assert difference(np.rot90(as_is), turned) < 3
 
 
+def rendered(info: VideoInfo, pts: int, tracks: Sequence[Track], look: Look) -> Frame:
+    """The frame as the render pass makes it, with what bears on it decoded."""
+    span = Span(0, pts, pts + 1)
+    return next(
+        render_frames(
+            decode(info, span, before=NEIGHBOUR_FRAMES, beyond=NEIGHBOUR_FRAMES),
+            span,
+            tracks_within(tracks, span, info),
+            create_restorer(look.restore.restorer),
+            max_gap_pts=NEIGHBOUR_SECONDS / float(info.time_base),
+            window=look.restore.window,
+            strength=look.restore.strength,
+            fidelity=look.restore.fidelity,
+            scale=look.scale,
+            restored=lambda _: None,
+        )
+    )
+
+
+@pytest.mark.parametrize("number", [0, 2, 20, 39])
+def test_the_planes_of_an_enhanced_frame_are_those_of_a_run(searched: Path, number: int) -> None:
+    opened = Project(searched).opened()
+    info, pts = opened.info, opened.info.pts[number]
+    look = Look(RestoreSettings(strength=0.8), 1)
+    around = pictures._frames_around(info, pts)
+    frame = next(frame for frame in around if frame.pts == pts)
+    tracks = [track for track in opened.tracks if track.enhance]
+    made = pictures._rendered(frame, around, tracks, look, info)
+    wanted = rendered(info, pts, opened.tracks, look)
+    for own, other, plain in zip(made.planes, wanted.planes, frame.planes, strict=True):
+        assert np.abs(own.astype(int) - other).max() <= 1  # networks on several threads round
+        assert (own != plain).any()
+
+
 def test_an_enhanced_frame_is_what_a_run_makes(searched: Path) -> None:
     opened = Project(searched).opened()
     info, pts = opened.info, opened.info.pts[20]
     look = Look(RestoreSettings(), 2)
     jpeg = show(FrameTask(info, pts, opened.tracks, look))
-    span = Span(0, pts, pts + 1)
-    around = list(decode(info, span, before=NEIGHBOUR_FRAMES, beyond=NEIGHBOUR_FRAMES))
-    wanted = rendered_frame(info, opened.tracks, look, pts, around, create_restorer("fishsrnet"))
+    wanted = rendered(info, pts, opened.tracks, look)
     picture = shown(jpeg)
     assert picture.shape[:2] == (info.height * 2, info.width * 2)
     assert difference(picture, to_bgr8(wanted)[..., ::-1].astype(np.float32)) < 2
