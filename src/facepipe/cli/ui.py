@@ -14,7 +14,10 @@ def ui(
     named: Annotated[
         Path,
         typer.Argument(
-            metavar="[VIDEO|FOLDER]", help="what to work on; default: this folder", readable=False
+            metavar="VIDEO|FOLDER",
+            help="what to work on",
+            readable=False,
+            show_default="this folder",
         ),
     ] = Path(),
     port: Annotated[

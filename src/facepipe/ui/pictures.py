@@ -24,7 +24,8 @@ from facepipe.datatypes import Crops, Frame, Restored, Span, Track, VideoInfo
 from facepipe.errors import FacepipeError, MediaError
 from facepipe.faces.colour import to_bgr8
 from facepipe.faces.restoration.crop import crop
-from facepipe.faces.restoration.paste import enlarge, paste
+from facepipe.faces.restoration.enlarge import enlarge
+from facepipe.faces.restoration.paste import paste
 from facepipe.faces.restoration.temporal import SMOOTHING_RADIUS, smoothed
 from facepipe.faces.restore import NEIGHBOUR_FRAMES, NEIGHBOUR_SECONDS
 from facepipe.models.restorers import Restorer, create_restorer
