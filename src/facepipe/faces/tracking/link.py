@@ -173,12 +173,15 @@ def _assigned(
 def least_cost(cost: Float64) -> list[tuple[int, int]]:
     """The assignment of least cost (N, M): pairs of a row and a column, by rising row.
 
-    Where no row or column has two possible partners, as of faces that lie apart, it is all pairs
-    that are possible.
+    Where no two that have several possible partners are partners of each other, as most often, it
+    is those pairs that are the best for both.
     """
     possible = cost < IMPOSSIBLE
-    if possible.sum(0).max(initial=0) <= 1 and possible.sum(1).max(initial=0) <= 1:
-        rows, columns = np.nonzero(possible)
+    several = np.logical_and.outer(possible.sum(1) > 1, possible.sum(0) > 1)
+    if not (possible & several).any():
+        rows, columns = np.arange(len(cost)), cost.argmin(1)
+        mutual = cost.argmin(0)[columns] == rows
+        rows, columns = rows[mutual], columns[mutual]
     else:
         # SciPy's optimization takes a sixth of a second to import: few short videos need it.
         from scipy.optimize import linear_sum_assignment
