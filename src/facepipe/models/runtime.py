@@ -15,6 +15,7 @@ import numpy as np
 
 from facepipe.datatypes import Float32
 from facepipe.errors import ModelError, UsageError
+from facepipe.models.compiled_cache import compile_once
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # pyright: ignore[reportMissingTypeStubs]
@@ -93,7 +94,8 @@ def create_runner(files: ModelFiles, *, device: Device, runtime: Runtime, thread
     if how == "onnxruntime":
         return OnnxRunner(files.paths[1], threads=threads)
     if how == "openvino":
-        return OpenVinoRunner(files.paths[1], threads=threads)
+        mark = " ".join(files.sha256)
+        return OpenVinoRunner(files.paths[1], threads=threads, weights_mark=mark)
     return TorchRunner(files.paths[0], device=where, threads=threads)
 
 
@@ -135,7 +137,8 @@ class OpenVinoRunner:
     tenth of a code value in the mean, by two at most. Elsewhere in float32.
     """
 
-    def __init__(self, graph: Path, *, threads: int) -> None:
+    def __init__(self, graph: Path, *, threads: int, weights_mark: str = "") -> None:
+        """`weights_mark` is as in `compile_once`."""
         # OpenVINO reports every import to its makers, unless its telemetry cannot be imported.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
@@ -148,7 +151,7 @@ class OpenVinoRunner:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            compiled = core.compile_model(core.read_model(graph), "CPU", options)
+            compiled = compile_once(core, graph, options, weights_mark)
         except RuntimeError as error:
             raise ModelError(f"{graph}: OpenVINO cannot load this graph ({error})") from error
         self._request = compiled.create_infer_request()

@@ -16,8 +16,6 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import fsspec
-
 from facepipe._system.files import is_address, write_text
 from facepipe.configs.settings import DetectSettings, RestoreSettings, Settings
 from facepipe.errors import InputError, ModelError, OutputError
@@ -171,6 +169,8 @@ def _digest(source: str) -> str:
     """SHA-256 of a file's beginning. InputError where it cannot be read."""
     try:
         if is_address(source):
+            import fsspec  # a tenth of a second, which no run on this machine needs
+
             with fsspec.open(source, "rb") as file:
                 head = bytes(file.read(_PROBE_BYTES))
         else:

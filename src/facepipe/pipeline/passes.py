@@ -108,7 +108,7 @@ def analyze_pass(run: Run) -> list[SpanFaces]:
             return
         found[span.index] = faces
         run.job.keep_faces(faces)
-        # Linking takes half a second to import: that is done while the workers work.
+        # Linking takes a fifth of a second to import: that is done while the workers work.
         shows = any(len(detected.faces) for detected in faces.detections)
         if shows and run.executor.workers > 1 and imports.ident is None:
             imports.start()
@@ -221,7 +221,7 @@ def slim_info(info: VideoInfo) -> VideoInfo:
 
 def _import_linking() -> None:
     with suppress(ImportError):  # reported where it is used
-        import_module("scipy.optimize")
+        import_module("scipy.linalg")
 
 
 def _spans_to_write(plan: Plan, analysis: Analysis) -> tuple[Span, ...]:

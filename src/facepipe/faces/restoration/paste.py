@@ -28,6 +28,7 @@ from facepipe.datatypes import (
 from facepipe.faces.canvas import canvas_bounds, frame_px_per_canvas_px
 from facepipe.faces.colour import change_in_planes
 from facepipe.faces.restoration.enlarge import enlarge
+from facepipe.faces.similarity import in_colours
 
 #: Canvas px over which a paste fades in from the canvas's border.
 _FEATHER = 14
@@ -121,16 +122,23 @@ def _change(
     invented = restored - source
     known = cv2.GaussianBlur(invented, (0, 0), _SOURCE_SIGMA / size)
     invented = invented - np.float32(fidelity) * known
-    difference = source - crop + invented - _drift(invented, alpha)
-    chroma = float((crop.max(2) - crop.min(2)).mean())
-    colourful = float(np.clip((chroma - _GREY[0]) / (_GREY[1] - _GREY[0]), 0, 1))
+    difference = source - crop
+    difference += invented
+    difference -= _drift(invented, alpha)
+    colourful = float(np.clip((_mean_chroma(crop) - _GREY[0]) / (_GREY[1] - _GREY[0]), 0, 1))
     if colourful < 1:
         # Grey and infrared footage stays grey: only its light changes.
         light = difference @ np.array([0.299, 0.587, 0.114], np.float32)
-        difference = colourful * difference + (1 - colourful) * light[..., None]
-    amount = np.float32(strength * fade)
-    rgb = difference * (amount * alpha)[..., None]
-    return Change(rgb=rgb, alpha=amount * alpha, to_frame=to_frame)
+        difference = colourful * difference + (1 - colourful) * in_colours(light)
+    alpha *= np.float32(strength * fade)
+    return Change(rgb=difference * in_colours(alpha), alpha=alpha, to_frame=to_frame)
+
+
+def _mean_chroma(crop: Float32) -> float:
+    """Mean over a canvas (128, 128, 3) of the largest less the smallest of each pixel's colours."""
+    red, green, blue = cv2.split(crop)
+    largest, smallest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    return cv2.mean(cv2.subtract(largest, smallest))[0]
 
 
 def _drift(difference: Float32, alpha: Float32) -> Float32:
@@ -138,10 +146,15 @@ def _drift(difference: Float32, alpha: Float32) -> Float32:
 
     Blurred at a quarter of the size, which so wide a blur does not show.
     """
-    stacked = np.dstack([difference * alpha[..., None], alpha])
-    small = cv2.resize(stacked, (CANVAS // 4, CANVAS // 4), interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), _COLOUR_SIGMA / 4)
-    mean = small[..., :3] / np.maximum(small[..., 3:], 1e-3)
+    total, weight = (
+        cv2.GaussianBlur(
+            cv2.resize(part, (CANVAS // 4, CANVAS // 4), interpolation=cv2.INTER_AREA),
+            (0, 0),
+            _COLOUR_SIGMA / 4,
+        )
+        for part in (difference * in_colours(alpha), alpha)
+    )
+    mean = total / np.maximum(weight, 1e-3)[..., None]
     return np.asarray(cv2.resize(mean, (CANVAS, CANVAS)), np.float32)
 
 
@@ -160,7 +173,7 @@ def _apply(frame: Frame, changes: list[Change], scale: int, *, in_place: bool = 
             continue
         rgb = change.rgb
         for nearer in placed:
-            rgb = rgb * (1 - nearer.alpha_on(place))[..., None]
+            rgb = rgb * in_colours(1 - nearer.alpha_on(place))
         values = change_in_planes(rgb, frame.format, frame.colour)
         for number, value in enumerate(values):
             if not copied[number]:

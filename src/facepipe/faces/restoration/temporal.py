@@ -116,8 +116,9 @@ def _means(face: _Face, others: Sequence[_Face]) -> tuple[Float32, Float32, Floa
         total += weight
         shares.append(float(weight.mean()))
     totals = in_colours(total)
-    mean, source = cv2.divide(mean, totals, dst=mean), cv2.divide(source, totals, dst=source)
-    return np.asarray(mean), np.asarray(source), _parse(face, others, shares)
+    mean /= totals
+    source /= totals
+    return mean, source, _parse(face, others, shares)
 
 
 def _neighbours(recent: Sequence[_FrameFaces], place: int, max_gap_pts: float) -> list[_FrameFaces]:

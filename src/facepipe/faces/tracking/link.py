@@ -167,14 +167,28 @@ def _assigned(
     appearance = frame.measurements.appearance
     if appearance is not None:
         cost += np.array([_appearance_costs(tracklet, appearance[likely]) for tracklet in live])
-    # SciPy takes longer to import than a video without faces to link.
-    from scipy.optimize import linear_sum_assignment
+    return [(one, int(likely[other])) for one, other in least_cost(cost)]
 
-    return [
-        (int(one), int(likely[other]))
-        for one, other in zip(*linear_sum_assignment(cost), strict=True)
-        if cost[one, other] < IMPOSSIBLE
-    ]
+
+def least_cost(cost: Float64) -> list[tuple[int, int]]:
+    """The assignment of least cost (N, M): pairs of a row and a column, by rising row.
+
+    Where no two that have several possible partners are partners of each other, as most often, it
+    is those pairs that are the best for both.
+    """
+    possible = cost < IMPOSSIBLE
+    several = np.logical_and.outer(possible.sum(1) > 1, possible.sum(0) > 1)
+    if not (possible & several).any():
+        rows, columns = np.arange(len(cost)), cost.argmin(1)
+        mutual = cost.argmin(0)[columns] == rows
+        rows, columns = rows[mutual], columns[mutual]
+    else:
+        # SciPy's optimization takes a sixth of a second to import: few short videos need it.
+        from scipy.optimize import linear_sum_assignment
+
+        rows, columns = linear_sum_assignment(cost)
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [(row, column) for row, column in pairs if possible[row, column]]
 
 
 def _costs(tracklet: _Tracklet, pts: int, faces: Faces, time_base: float) -> Float64:
