@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facepipe.datatypes import CANVAS, Crops
+from facepipe.datatypes import CANVAS, OWN_ALIGNMENT, Crops
 from facepipe.errors import ModelError
+from facepipe.faces.canvas import antialiased, canvas_to_frame, invert, resampled
 from facepipe.models.networks.complexity import gigamacs, parameters
 from facepipe.models.networks.factory import small_network, small_networks
 from facepipe.models.registry import find_model
@@ -50,20 +51,38 @@ def load_candidate(name: str, *, device: Device = "auto", mirrored: bool = False
     if path.suffix == ".safetensors" and not path.with_suffix(".onnx").exists():
         return _load_small(path, device)
     restorer = create_restorer(name, device=device, threads=2, mirrored=mirrored)
+    alignment = restorer.contract.alignment
+    to_canvas = canvas_to_frame(alignment.points, OWN_ALIGNMENT)
 
     def restore(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         no_index = np.zeros(len(inputs), np.intp)
+        pixels, neighbours = inputs[..., :3], inputs[..., 3:]
+        is_own = alignment == OWN_ALIGNMENT
+        if not is_own:  # onto its canvas, and back
+            pixels = _sampled(pixels, invert(to_canvas), alignment.side)
         crops = Crops(
-            pixels=inputs[..., :3],
+            pixels=pixels,
             to_frame=np.zeros((len(inputs), 2, 3)),
             frame=no_index,
             track=no_index,
-            neighbours=inputs[..., 3:],
+            neighbours=neighbours if is_own else None,
+            alignment=alignment,
         )
-        return restorer(crops).pixels
+        restored = restorer(crops).pixels
+        return restored if is_own else _sampled(restored, to_canvas, CANVAS)
 
     spec = find_model(name).spec
     return Candidate(restore, Cost(spec.parameters, spec.gmacs) if spec.parameters else None)
+
+
+def _sampled(
+    canvases: NDArray[np.float32], to_canvas: NDArray[np.float64], side: int
+) -> NDArray[np.float32]:
+    """(N, side, side, 3): canvases sampled as another alignment has them."""
+    made = np.empty((len(canvases), side, side, 3), np.float32)
+    for number, canvas in enumerate(canvases):
+        made[number] = np.clip(resampled(antialiased(canvas, to_canvas), to_canvas, side), 0, 1)
+    return made
 
 
 def _load_small(path: Path, device: Device) -> Candidate:

@@ -26,6 +26,7 @@ from facepipe.pipeline.passes import (
 )
 from facepipe.pipeline.preflight import (
     Plan,
+    alignment_of,
     as_analyzed,
     check_analyzed,
     check_output,
@@ -200,6 +201,7 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
                 target=target,
                 target_sha256=sha256_of(whole),
                 notes=plan.notes,
+                alignment=alignment_of(settings),
                 earlier=earlier,
             )
             check_unchanged(source, plan.source_sha256)

@@ -26,7 +26,7 @@ from facepipe.faces.tracking.link import link
 from facepipe.images.still import MAX_PIXELS, StillImage, read_image, write_image
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.limits import check_crowd
-from facepipe.pipeline.preflight import check_output, check_restorer
+from facepipe.pipeline.preflight import alignment_of, check_output, check_restorer, licence_note
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
     make_sidecar,
@@ -187,9 +187,11 @@ def _found(
 ) -> tuple[tuple[Track, ...], tuple[str, ...]]:
     """The tracks of an image's faces, whichever way up, and a warning where that is another."""
 
+    largest = alignment_of(settings).largest_face
+
     def tracks_of(detect: DetectSettings) -> tuple[Track, ...]:
         found = search([frame], _SPAN, anchors=frozenset({0}), settings=detect)
-        linked = link([found], detect=detect, settings=settings.link, info=info)
+        linked = link([found], detect=detect, settings=settings.link, info=info, largest=largest)
         return choose(linked, settings.choose, info)
 
     upright = tracks_of(settings.detect)
@@ -272,7 +274,8 @@ def _write_enhanced(
         parts=[Part(_SPAN, "", 1, faces, runs_on=runs_on)],
         target=still.target,
         target_sha256=result.written_sha256,
-        notes=notes,
+        notes=(*notes, *licence_note(task.settings)),
+        alignment=alignment_of(task.settings),
     )
     still.target.parent.mkdir(parents=True, exist_ok=True)
     write_sidecar(report, sidecar_path(still.target))

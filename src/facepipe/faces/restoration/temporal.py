@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facepipe.datatypes import CANVAS, Crops, Float32, Frame, Restored
+from facepipe.datatypes import Crops, Float32, Frame, Restored
 from facepipe.faces.similarity import cell_means, similarity
 
 Batch = tuple[Sequence[Frame], Crops, Restored]
@@ -81,8 +81,8 @@ def _smoothed_frame(
     neighbours = _neighbours(recent, place, max_gap_pts)
     faces = list(here.faces.items())
     if not faces:
-        nothing = np.zeros((0, CANVAS, CANVAS, 3), np.float32)
-        return here.frame, Crops.none(), Restored(pixels=nothing, parse=None)
+        nothing = Crops.none()
+        return here.frame, nothing, Restored(pixels=nothing.pixels, parse=None)
     pixels, sources, parses = [], [], []
     for track, face in faces:
         others = [one.faces[track] for one in neighbours if track in one.faces]
@@ -101,10 +101,15 @@ def _smoothed_frame(
 
 def _means(face: _Face, others: Sequence[_Face]) -> tuple[Float32, Float32, Float32 | None]:
     """Weighted means of a face and the same one in other frames: restored, source, and parse."""
+    side = face.crops.alignment.side
     weights = [
-        similarity(face.cells, other.cells, window=_WINDOW, noise_variance=face.noise_variance)[
-            ..., None
-        ]
+        similarity(
+            face.cells,
+            other.cells,
+            window=_WINDOW,
+            noise_variance=face.noise_variance,
+            side=side,
+        )[..., None]
         for other in others
     ]
     total = 1 + np.sum(weights, 0, dtype=np.float32)
@@ -149,4 +154,5 @@ def _crops(faces: Sequence[tuple[int, _Face]]) -> Crops:
         frame=np.zeros(len(faces), np.intp),
         track=np.array([track for track, _ in faces], np.intp),
         weights=np.array(weights, np.float32),
+        alignment=faces[0][1].crops.alignment,
     )
