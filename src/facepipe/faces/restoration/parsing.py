@@ -59,6 +59,8 @@ def _turned_back(found: Float32, from_own: Float64, alignment: Alignment) -> Flo
 
     own_side, side = OWN_ALIGNMENT.side, alignment.side
     to_own = compose(to_cells(own_side), compose(invert(from_own), invert(to_cells(side))))
-    moved = [resampled(np.ascontiguousarray(p.transpose(1, 2, 0)), to_own, cells) for p in found]
-    shares = np.clip(np.stack(moved).transpose(0, 3, 1, 2), 0, 1) if moved else found
-    return np.asarray(shares, np.float32)
+    moved = np.empty_like(found)
+    for face, parts in zip(moved, found, strict=True):
+        for share, part in zip(face, parts, strict=True):
+            share[:] = np.clip(resampled(part, to_own, cells), 0, 1)
+    return moved

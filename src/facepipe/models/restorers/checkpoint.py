@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -71,7 +72,7 @@ class Checkpoint:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Load the network of a file. Raises ModelError: damaged, not only weights, unknown network."""
-    spandrel, restricted = _spandrel()
+    spandrel, restricted = import_spandrel()
     state = _read_tensors(path)
     try:
         state = spandrel.canonicalize_state_dict(state)
@@ -173,16 +174,21 @@ def _read_tensors(path: Path) -> dict[str, Any]:
             from safetensors.torch import load_file
 
             return dict(load_file(path))
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise ModelError(
-            f"{path}: refused unread, as it holds more than weights: {_forbidden(error)}"
-        ) from error
+        with warnings.catch_warnings(action="ignore"):  # of files that are then refused
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # PyTorch and safetensors raise errors of all kinds
+        if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise ModelError(
+                f"{path}: refused unread, as it holds more than weights: it calls {asked[1]}"
+            ) from error
         if "TorchScript" in str(error):
             raise ModelError(
                 f"{path}: refused, as it is TorchScript, which holds a program; take the weights "
                 "alone (a state_dict)"
+            ) from error
+        if isinstance(error, UnpicklingError):  # its text advises to let the file run
+            raise ModelError(
+                f"{path}: damaged, or a pickle of something else than weights by their names"
             ) from error
         raise ModelError(f"{path}: damaged, or no file of weights ({_brief(error)})") from error
     if not isinstance(found, dict):
@@ -190,18 +196,12 @@ def _read_tensors(path: Path) -> dict[str, Any]:
     return found
 
 
-def _forbidden(error: Exception) -> str:
-    """What a pickle asked for, in one line."""
-    asked = re.search(r"(?:GLOBAL|class|Unsupported \w+) '?([\w.]+)'?", str(error))
-    return f"code that calls {asked[1]}" if asked else _brief(error)
-
-
 def _brief(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()] or [""]
     return f"{type(error).__name__}: {lines[0].strip()[:200]}".removesuffix(": ")
 
 
-def _spandrel() -> tuple[Any, frozenset[str]]:
+def import_spandrel() -> tuple[Any, frozenset[str]]:
     """spandrel, with its extra architectures where they are installed, and the names of those.
 
     Raises ModelError where it is not installed or does not import.
