@@ -75,6 +75,9 @@ def test_a_graph_that_is_not_as_its_contract_says_is_refused(tmp_path: Path) -> 
     graph(path, given=(4, 3, 64, 64), contract=f"canvas = 64\n{TERMS}")
     with pytest.raises(ModelError, match="any or 1, 3, 64, 64"):
         create_restorer(str(path))
+    graph(path, given=(1, 3, 64, 64), contract=f"canvas = 64\nnative = true\n{TERMS}")
+    with pytest.raises(ModelError, match="takes one size alone"):
+        create_restorer(str(path))
     path.write_bytes(b"no graph")
     with pytest.raises(ModelError, match="cannot load this graph"):
         create_restorer(str(path))

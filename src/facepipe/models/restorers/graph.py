@@ -61,6 +61,11 @@ def _check_shape(graph: Path, runner: GraphRunner, contract: Contract) -> None:
         given is None or expected is None or given == expected
         for given, expected in zip(shape, wanted, strict=True)
     )
+    if contract.native and any(length is not None for length in shape[2:]):
+        raise ModelError(
+            f"{graph}: takes one size alone, and by {contract_path(graph).name} it is native, so "
+            "it must take any"
+        )
     batch = shape[0] if shape else None
     if not fits or batch not in (None, 1):
         shown = ", ".join("any" if length is None else str(length) for length in shape)

@@ -98,7 +98,7 @@ def test_a_change_lands_where_the_face_is(alignment: Alignment, scale: int) -> N
     at = np.array([*alignment.points[2] - 0.5, 1])  # shares count from the edge of the first px
     expected = (crops.to_frame[0] @ at + 0.5) * scale - 0.5
     assert np.abs(np.array([x, y]) - expected).max() <= scale
-    assert 50 < difference.max() < 90
+    assert 40 < difference.max() < 90
     y0, x0 = np.nonzero(difference)
     reach = 64 * 0.5 * scale * side / 128 / (side / 128) * 1.2
     assert np.abs(x0 - 200 * scale).max() <= reach
@@ -139,7 +139,8 @@ def test_parses_lie_on_the_restorers_own_canvas(alignment: Alignment) -> None:
     found = parses(crops, parser)
     assert seen[0].pixels.shape == (1, 128, 128, 3)
     own = crop([frame()], [track(0.5)], fused=False)
-    np.testing.assert_allclose(seen[0].pixels, own.pixels, atol=0.03)
+    shared = np.s_[:, 24:-24, 24:-24]  # beyond its own canvas, its edge is replicated
+    np.testing.assert_allclose(seen[0].pixels[shared], own.pixels[shared], atol=0.03)
     assert found.shape == (1, 8, 32, 32)
     cells = crops.pixels[0].mean(2).reshape(32, alignment.side // 32, 32, -1).mean((1, 3))
     inner = np.s_[6:-6, 6:-6]  # beyond its own canvas, the parser has seen nothing
