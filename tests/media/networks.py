@@ -9,24 +9,23 @@ from typing import Any
 import onnx
 import torch
 from onnx import TensorProto, helper
-from torch import nn
 
 from facepipe.models.restorers.checkpoint import import_spandrel
 
 
-def _gfpgan() -> nn.Module:
+def _gfpgan() -> Any:
     from spandrel.architectures.GFPGAN import GFPGAN
 
     return GFPGAN()
 
 
-def _codeformer() -> nn.Module:
+def _codeformer() -> Any:
     from spandrel_extra_arches.architectures.CodeFormer import CodeFormer
 
     return CodeFormer(n_layers=1, codebook_size=32)
 
 
-def _restoreformer() -> nn.Module:
+def _restoreformer() -> Any:
     from spandrel.architectures.RestoreFormer import RestoreFormer
 
     return RestoreFormer(
@@ -34,7 +33,7 @@ def _restoreformer() -> nn.Module:
     )
 
 
-def _swinir() -> nn.Module:
+def _swinir() -> Any:
     from spandrel.architectures.SwinIR import SwinIR
 
     return SwinIR(
@@ -48,32 +47,32 @@ def _swinir() -> nn.Module:
     )
 
 
-def _esrgan() -> nn.Module:
+def _esrgan() -> Any:
     from spandrel.architectures.ESRGAN import ESRGAN
 
     return ESRGAN(num_filters=8, num_blocks=1)
 
 
-def _compact() -> nn.Module:
+def _compact() -> Any:
     from spandrel.architectures.Compact import Compact
 
     return Compact(num_feat=8, num_conv=2)
 
 
-def _span() -> nn.Module:
+def _span() -> Any:
     from spandrel.architectures.SPAN import SPAN
 
     return SPAN(num_in_ch=3, num_out_ch=3, feature_channels=8, upscale=2)
 
 
-def _nafnet() -> nn.Module:
+def _nafnet() -> Any:
     from spandrel.architectures.NAFNet import NAFNet
 
     return NAFNet(width=8, middle_blk_num=1, enc_blk_nums=[1], dec_blk_nums=[1])
 
 
 #: By spandrel's name. GFPGAN and CodeFormer are as large as they are.
-ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
+ARCHITECTURES: dict[str, Callable[[], Any]] = {
     "GFPGAN": _gfpgan,
     "CodeFormer": _codeformer,
     "RestoreFormer": _restoreformer,

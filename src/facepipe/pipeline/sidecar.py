@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -35,6 +35,7 @@ from facepipe.datatypes import (
     Track,
     VideoInfo,
 )
+from facepipe.datatypes.stages import Stage
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, improves
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.registry import ModelFiles
@@ -191,6 +192,9 @@ class Sidecar(_WithOptionalKeys):
     )
     damage: list[DamageReport] = Field(description="damaged stretches of the source")
     warnings: list[str] = Field(description="everything else worth knowing, in words")
+    cpu_seconds: dict[Stage, float] | None = Field(
+        default=None, description="seconds of CPU by stage; with `--profile-time` alone"
+    )
 
 
 def make_sidecar(
@@ -206,12 +210,12 @@ def make_sidecar(
     alignment: Alignment = OWN_ALIGNMENT,
     encode: EncodeSettings | None = None,
     earlier: Fraction = Fraction(0),
+    cpu_seconds: Mapping[Stage, float] | None = None,
 ) -> Sidecar:
     """The sidecar of `target`; `encode` is None for photographs, which keep their own kind.
 
-    `alignment` is the restorer's.
-
-    `earlier` are seconds by which all times of the output are earlier than the source's.
+    `alignment` is the restorer's. `earlier` are seconds by which all times of the output are
+    earlier than the source's; `cpu_seconds` are by stage, up to now.
     """
     of_parts = chain.from_iterable(part.damage for part in parts)
     damage = merged([*info.damage, *analysis.damage, *of_parts], info.pts)
@@ -248,6 +252,7 @@ def make_sidecar(
         passed_through=_passed_through(parts, info.time_base),
         damage=_damage(damage, info.time_base),
         warnings=list(dict.fromkeys(warnings)),
+        cpu_seconds=None if cpu_seconds is None else dict(cpu_seconds),
     )
 
 

@@ -18,6 +18,7 @@ from facepipe.datatypes import (
     Frame,
     Track,
 )
+from facepipe.datatypes.stages import stage
 from facepipe.faces.canvas import (
     antialiased,
     canvas_bounds,
@@ -81,9 +82,10 @@ def crop(
             [canvas, *(other for other, _ in neighbours)], noise_variance=noise_variance
         )
         if weight > 0:
-            added = (
-                fuse(canvas, to_frame, neighbours, noise_variance=noise_variance) if fused else None
-            )
+            added = None
+            if fused:
+                with stage("fusion"):
+                    added = fuse(canvas, to_frame, neighbours, noise_variance=noise_variance)
             own = (number - window.start, track.number)
             faces.append((canvas, to_frame, *own, added, weight, noise_variance))
     if not faces:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.datatypes import Crops, Float32, Restored
+from facepipe.datatypes.stages import stage
 from facepipe.errors import ModelError
 from facepipe.models.contract import Contract
 
@@ -96,7 +97,8 @@ class NetworkRestorer:
 
     def _restored(self, canvases: Float32) -> tuple[Float32, Float32 | None]:
         """(n, S, S, 3) RGB in [0, 1] and (n, 8, 32, 32), of what is given to the network."""
-        results = self._network(canvases)
+        with stage("network"):
+            results = self._network(canvases)
         made = np.asarray(results[0], np.float32)
         count, side = len(canvases), self.contract.canvas
         wanted = (count, 3, side, side)
