@@ -15,7 +15,7 @@ from facepipe.errors import ModelError
 from facepipe.faces.canvas import antialiased, canvas_to_frame, invert, resampled
 from facepipe.models.networks.complexity import gigamacs, parameters
 from facepipe.models.networks.factory import small_network, small_networks
-from facepipe.models.registry import find_model
+from facepipe.models.registry import find_model, is_own
 from facepipe.models.restorers import create_restorer
 from facepipe.models.runtime import Device, choose
 from facepipe.models.weights import load_weights, read_weights
@@ -43,33 +43,33 @@ class Candidate:
 def load_candidate(name: str, *, device: Device = "auto", mirrored: bool = False) -> Candidate:
     """Load the restorer `name` for evaluation.
 
-    `name` is a name of the registry, a `.safetensors` file with its graph, or the `.safetensors`
-    file that `facepipe train` writes for a network of the papers. Arguments and errors are those of
-    `create_restorer`; ModelError for weights of another network.
+    `name` is as in `find_model`, or the `.safetensors` file that `facepipe train` writes for a
+    network of the papers. Faces are put on the restorer's own canvas, and its results back.
+    Arguments and errors are those of `create_restorer`; ModelError for weights of another network.
     """
     path = Path(name)
-    if path.suffix == ".safetensors" and not path.with_suffix(".onnx").exists():
+    if path.suffix == ".safetensors" and is_own(path) and not path.with_suffix(".onnx").exists():
         return _load_small(path, device)
     restorer = create_restorer(name, device=device, threads=2, mirrored=mirrored)
     alignment = restorer.contract.alignment
     to_canvas = canvas_to_frame(alignment.points, OWN_ALIGNMENT)
+    own_canvas = (alignment.side, alignment.template) == (CANVAS, OWN_ALIGNMENT.template)
 
     def restore(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         no_index = np.zeros(len(inputs), np.intp)
         pixels, neighbours = inputs[..., :3], inputs[..., 3:]
-        is_own = alignment == OWN_ALIGNMENT
-        if not is_own:  # onto its canvas, and back
+        if not own_canvas:  # onto its canvas, and back
             pixels = _sampled(pixels, invert(to_canvas), alignment.side)
         crops = Crops(
             pixels=pixels,
             to_frame=np.zeros((len(inputs), 2, 3)),
             frame=no_index,
             track=no_index,
-            neighbours=neighbours if is_own else None,
+            neighbours=neighbours if own_canvas else None,
             alignment=alignment,
         )
         restored = restorer(crops).pixels
-        return restored if is_own else _sampled(restored, to_canvas, CANVAS)
+        return restored if own_canvas else _sampled(restored, to_canvas, CANVAS)
 
     spec = find_model(name).spec
     return Candidate(restore, Cost(spec.parameters, spec.gmacs) if spec.parameters else None)

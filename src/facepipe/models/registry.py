@@ -151,7 +151,7 @@ def find_model(name: str) -> ModelFiles:
     """
     path, suffix = Path(name), Path(name).suffix.lower()
     if suffix == ".safetensors":
-        return _own_model(path) if _is_own(path) else _model_of_others(path, "checkpoint")
+        return _own_model(path) if is_own(path) else _model_of_others(path, "checkpoint")
     if suffix in CHECKPOINTS:
         return _model_of_others(path, "checkpoint")
     if suffix == ".onnx":
@@ -168,7 +168,7 @@ def find_model(name: str) -> ModelFiles:
     )
 
 
-def _is_own(weights: Path) -> bool:
+def is_own(weights: Path) -> bool:
     """Whether a `.safetensors` is of facepipe: its graph lies beside it, or its header says so."""
     if is_there(weights.with_suffix(".onnx")):
         return True

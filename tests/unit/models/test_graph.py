@@ -101,3 +101,17 @@ def test_the_contract_belongs_to_the_files(tmp_path: Path) -> None:
     assert [one.name for one in before.paths] == ["net.onnx", "net.toml"]
     path.with_suffix(".toml").write_text(f"canvas = 512\nrange = [-1, 1]\n{TERMS}")
     assert find_model(str(path)).sha256 != before.sha256
+
+
+@pytest.mark.parametrize(
+    ("side", "terms"),
+    [(128, ""), (512, "canvas = 512\n"), (224, 'canvas = 224\ntemplate = "arcface"\n')],
+)
+def test_a_graph_is_evaluated_on_its_own_canvas(side: int, terms: str, tmp_path: Path) -> None:
+    from facepipe.evaluation.restorers import load_candidate
+
+    path = graph(tmp_path / "net.onnx", given=("n", 3, side, side), contract=terms + TERMS)
+    inputs = crops(2, Contract(licence="MIT")).network_input(0, 2)
+    restored = load_candidate(str(path)).restore(inputs)
+    inner = np.s_[:, 20:-20, 20:-20]  # a smaller crop of the face replicates its edge
+    np.testing.assert_allclose(restored[inner], inputs[..., :3][inner], atol=0.01)
