@@ -119,10 +119,12 @@ def plan_run(
     region_of(settings.choose, info)
     # Loaded here to be refused here: a missing pack or damaged weights stop every span alike.
     create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
-    model, _ = check_restorer(settings, here=here)
+    model = find_model(settings.restore.restorer)
+    contract_of(model)  # which faces are too large depends on it
     encode = EncodeSettings(threads=ENCODER_THREADS, scale=settings.output.scale)
     plan = Plan(info, spans, encode, window, notes=_on_spans(info, spans))
     if target is not None:
+        check_restorer(settings, here=here)
         plan = _with_target(plan, settings, target)
     needed = worker_bytes(
         info.width * plan.encode.scale,
@@ -130,7 +132,7 @@ def plan_run(
         codec=plan.encode.codec,
         sample_bytes=2 if working_format(info.pix_fmt).bits > 8 else 1,
     )
-    needed += 0 if model is None else network_bytes(model)
+    needed += network_bytes(model)
     return _with_workers(plan, settings, needed, here=here)
 
 

@@ -135,3 +135,11 @@ def test_they_run_in_pytorch_alone(tmp_path: Path) -> None:
     assert choose_for(files, "cpu", "auto") == ("cpu", "torch")
     with pytest.raises(UsageError, match=r"net\.pth runs in PyTorch"):
         choose_for(files, "cpu", "openvino")
+
+
+@pytest.mark.long
+def test_gfpgan_makes_the_same_of_the_same(tmp_path: Path) -> None:
+    """Its own call adds new noise each time, which would flicker."""
+    path = str(checkpoint("GFPGAN", tmp_path / "net.pth"))
+    restorer, given = create_restorer(path, device="cpu"), faces(path, 1)
+    np.testing.assert_array_equal(restorer(given).pixels, restorer(given).pixels)

@@ -13,7 +13,7 @@ from facepipe.datatypes import Crops
 from facepipe.errors import ModelError, UsageError
 from facepipe.models.contract import Contract
 from facepipe.models.registry import find_model
-from facepipe.models.restorers import contract_of, create_restorer
+from facepipe.models.restorers import contract_of, create_restorer, network_bytes
 from media.networks import graph
 
 TERMS = 'licence = "MIT"\n'
@@ -115,3 +115,10 @@ def test_a_graph_is_evaluated_on_its_own_canvas(side: int, terms: str, tmp_path:
     restored = load_candidate(str(path)).restore(inputs)
     inner = np.s_[:, 20:-20, 20:-20]  # a smaller crop of the face replicates its edge
     np.testing.assert_allclose(restored[inner], inputs[..., :3][inner], atol=0.01)
+
+
+def test_memory_counts_the_network(tmp_path: Path) -> None:
+    small = find_model(str(graph(tmp_path / "small.onnx", contract=TERMS)))
+    large = find_model(str(graph(tmp_path / "large.onnx", contract=f"canvas = 512\n{TERMS}")))
+    assert 0 == network_bytes(find_model("fishsrnet")) < network_bytes(small)
+    assert network_bytes(large) > 10 * network_bytes(small)
