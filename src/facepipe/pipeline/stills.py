@@ -164,8 +164,7 @@ def enhance_image(
     analysis = Analysis(
         sha256, info.time_base, 1, info.width, info.height, tracks, warnings=warnings
     )
-    enhanced = [track for track in tracks if track.enhance]
-    scale = settings.output.scale
+    enhanced, scale = [track for track in tracks if track.enhance], settings.output.scale
     if enhanced or scale > 1:
         check_losses(image, info.path, allow_loss=settings.output.allow_loss)
     if not enhanced:
@@ -187,10 +186,9 @@ def _found(
 ) -> tuple[tuple[Track, ...], tuple[str, ...]]:
     """The tracks of an image's faces, whichever way up, and a warning where that is another."""
 
-    largest = alignment_of(settings).largest_face
-
     def tracks_of(detect: DetectSettings) -> tuple[Track, ...]:
         found = search([frame], _SPAN, anchors=frozenset({0}), settings=detect)
+        largest = alignment_of(settings).largest_face
         linked = link([found], detect=detect, settings=settings.link, info=info, largest=largest)
         return choose(linked, settings.choose, info)
 
