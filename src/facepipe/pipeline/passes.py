@@ -26,7 +26,7 @@ from facepipe.faces.tracking.fade import faded
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline.checkpoint import Job
 from facepipe.pipeline.limits import check_tracks
-from facepipe.pipeline.preflight import Plan, check_unchanged
+from facepipe.pipeline.preflight import Plan, alignment_of, check_unchanged
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.spans import anchors, with_copies
 from facepipe.pipeline.stage_report import run_tasks
@@ -120,7 +120,13 @@ def analyze_pass(run: Run) -> list[SpanFaces]:
 def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
     """Link the faces of all spans to tracks, and choose which tracks to enhance."""
     info, settings = run.plan.info, run.settings
-    tracks = link(found, detect=settings.detect, settings=settings.link, info=info)
+    tracks = link(
+        found,
+        detect=settings.detect,
+        settings=settings.link,
+        info=info,
+        largest=alignment_of(settings).largest_face,
+    )
     check_tracks(len(tracks), settings.limits, info.path)
     held: dict[str, int] = {}
     for name, pts in sorted(one for part in found for one in part.holdings):

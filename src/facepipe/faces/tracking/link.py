@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from facepipe.configs.settings import DetectSettings, LinkSettings
 from facepipe.datatypes import (
+    CANVAS_FACE,
     Faces,
     Float32,
     Float64,
@@ -88,11 +89,12 @@ def link(
     detect: DetectSettings,
     settings: LinkSettings,
     info: VideoInfo,
+    largest: float = CANVAS_FACE,
 ) -> tuple[Track, ...]:
     """Link the detections of all spans to tracks, by first pts; refused ones have a reason.
 
     A face that is not detected for up to `gap_seconds`, or in one detection frame, is still the
-    same. Refusals are those of `acceptance`.
+    same. Refusals are those of `acceptance`, which also says what `largest` is.
     """
     cuts = sorted({cut for span in spans for cut in span.cuts})
     frames = _detection_frames(spans)
@@ -110,7 +112,13 @@ def link(
         track = _track(number, tracklet, time_base)
         there = pts_of_shot[tracklet.shot]
         reason = refusal(
-            track, tracklet.observations, there, time_base, detect=detect, link=settings
+            track,
+            tracklet.observations,
+            there,
+            time_base,
+            detect=detect,
+            link=settings,
+            largest=largest,
         )
         tracks.append(replace(track, enhance=reason is None, reason=reason))
     return tuple(tracks)
