@@ -49,7 +49,7 @@ test: $(VENV)/.test
 test-oldest: PINS := --constraint constraints-oldest.txt
 test-oldest test-newest: test-%:
 	$(PYTHON) -m venv --clear .venv-$*
-	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $$(grep ^torch== constraints.txt)
+	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $$(grep -E '^torch(vision)?==' constraints.txt)
 	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $(PINS) --editable '.[demo,test]'
 	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps stlpips-pytorch
 	.venv-$*/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup \

@@ -170,8 +170,16 @@ def _restored(
         at = around.index(frame)
         begin, end = max(at - SMOOTHING_RADIUS, 0), at + SMOOTHING_RADIUS + 1
         window = range(begin, min(end, len(around)))
-        crops = crop(around, tracks, window=window, max_gap_pts=gap)
-        batch = (around[begin:end], crops, _restorer(network)(crops))
+        restorer = _restorer(network)
+        crops = crop(
+            around,
+            tracks,
+            window=window,
+            max_gap_pts=gap,
+            alignment=restorer.contract.alignment,
+            fused=restorer.contract.neighbours,
+        )
+        batch = (around[begin:end], crops, restorer(crops))
         done = smoothed([batch], max_gap_pts=gap)
         _RESTORED[key] = next((own, faces) for shown, own, faces in done if shown.pts == frame.pts)
     return _RESTORED[key]

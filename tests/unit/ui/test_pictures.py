@@ -128,6 +128,7 @@ def test_another_strength_asks_the_network_nothing(
 
         def __init__(self) -> None:
             self._restorer = create_restorer("fishsrnet")
+            self.contract = self._restorer.contract
 
         def __call__(self, crops: Crops) -> Restored:
             calls.append(len(crops))
