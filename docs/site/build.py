@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +39,8 @@ ELSEWHERE = {
 REST = "Reference"
 CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
+INDENT = re.compile(r"^ {2,3}(?=\S)", re.MULTILINE)
+LAST_PARAGRAPH = re.compile(r"\n\n(?: {4}.*\n)+(?=(?:[-*]|\d+\.) )")
 
 
 class BrokenLinkError(Exception):
@@ -65,14 +67,24 @@ def on_site(page: Page) -> str:
     Raises BrokenLinkError where a link leads to no file of the repository.
     """
     text = page.source.read_text(encoding="utf-8")
+    # GitHub takes what belongs to an item of a list at two spaces, Python-Markdown at four; behind
+    # a paragraph of one item, the next item needs a blank line.
+    text = _outside_code(INDENT, lambda _: "    ", text)
+    text = _outside_code(LAST_PARAGRAPH, lambda found: f"{found[0]}\n", text)
+    return _outside_code(LINK, lambda found: found[1] + _target(page, found[2]) + found[3], text)
+
+
+def _outside_code(
+    pattern: re.Pattern[str], change: Callable[[re.Match[str]], str], text: str
+) -> str:
+    """A text with what a pattern finds changed, but for what is code."""
     kept = [found.span() for found in CODE.finditer(text)]
 
-    def moved(found: re.Match[str]) -> str:
-        if any(begin <= found.start() < end for begin, end in kept):
-            return found[0]
-        return f"{found[1]}{_target(page, found[2])}{found[3]}"
+    def changed(found: re.Match[str]) -> str:
+        inside = any(begin <= found.start() < end for begin, end in kept)
+        return found[0] if inside else change(found)
 
-    return _indented(LINK.sub(moved, text))
+    return pattern.sub(changed, text)
 
 
 def _target(page: Page, link: str) -> str:
@@ -92,11 +104,6 @@ def _target(page: Page, link: str) -> str:
         return f"{GITHUB}{inside}{hash_}{heading}"
     relative = os.path.relpath(name, Path(page.name).parent).replace(os.sep, "/")
     return f"{relative}{hash_}{heading}"
-
-
-def _indented(text: str) -> str:
-    """Lists within lists, which GitHub takes at two spaces and Python-Markdown at four."""
-    return re.sub(r"^ {2,3}(?=(?:[-*]|\d+\.) )", "    ", text, flags=re.MULTILINE)
 
 
 def stage(folder: Path) -> None:

@@ -52,7 +52,8 @@ def page(site: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         ("[a](https://example.org/b)", "[a](https://example.org/b)"),
         ("[a](#here)", "[a](#here)"),
         ("`[a](nothing.md)`", "`[a](nothing.md)`"),
-        ("1. one\n   - two", "1. one\n    - two"),
+        ("1. one\n   - two\n\n   three\n2. four", "1. one\n    - two\n\n    three\n\n2. four"),
+        ("```\n  code [a](b)\n```", "```\n  code [a](b)\n```"),
     ],
 )
 def test_a_page_is_made_fit_for_the_site(
