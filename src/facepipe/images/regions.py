@@ -21,7 +21,7 @@ from facepipe.images.exif import (
     layout_of,
     with_numbers,
 )
-from facepipe.images.rdf import (
+from facepipe.marking.rdf import (
     RDF,
     change_properties,
     elements_below,

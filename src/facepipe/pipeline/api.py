@@ -311,13 +311,16 @@ def _mux(plan: Plan, parts: Sequence[Part], whole: Path) -> Fraction:
     written = [part for part in parts if part.frames]
     if not written:
         raise InputError(f"{plan.info.path}: not one frame decodes")
+    # What no network has changed is not marked as its work.
+    note = CONTAINER_TAG if any(part.faces for part in written) else ""
     return mux(
         written,
         Path(plan.info.path),
         plan.info,
         whole,
         settings=plan.encode,
-        metadata={"comment": CONTAINER_TAG},
+        metadata={"comment": note} if note else {},
+        note=note,
         window=plan.window,
         leave_out=plan.leave_out,
         fragmented=plan.fragmented,
