@@ -33,6 +33,7 @@ from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.pipeline.checkpoint import settings_mark
 from facepipe.pipeline.fitness import cleared, trial
 from facepipe.pipeline.preflight import check_restorer
+from facepipe.pipeline.signing import signed_with
 from facepipe.video.encoders.purposes import suffix_for
 from facepipe.workers.base import Executor
 
@@ -70,7 +71,9 @@ def open_ledger(
     ledger, fresh = _locked_ledger(folder, stack)
     model, _ = check_restorer(settings, here=here)
     shape = "packed" if batch.pack else "unpacked"
-    mark = settings_mark(settings, (__version__, FORMAT, shape, *(model.sha256 if model else ())))
+    signed = signed_with(settings.sign)
+    made_with = (__version__, FORMAT, shape, *(model.sha256 if model else ()), *signed)
+    mark = settings_mark(settings, made_with)
     _set_mark(ledger, mark, folder, overwrite=batch.overwrite)
     if batch.address is not None:
         check_address(batch.address)

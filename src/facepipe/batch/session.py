@@ -15,6 +15,7 @@ from facepipe.batch.remote import upload
 from facepipe.configs.settings import Settings
 from facepipe.errors import FacepipeError, NoWorkersError, OutputError, WorkerError
 from facepipe.images.still import MAX_PIXELS
+from facepipe.marking.manifest import manifest_path
 from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.workers.base import Executor
 
@@ -73,7 +74,8 @@ class BatchSession:
         target = self.folder / row.place
         try:
             self.deliver_file(target)
-            self.deliver_file(sidecar_path(target))
+            for beside in (sidecar_path(target), manifest_path(target)):
+                self.deliver_file(beside)
         except OutputError as error:
             return replace(row, state="failed", reason=str(error))
         return row

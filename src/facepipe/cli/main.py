@@ -48,6 +48,8 @@ class _Commands(LazyGroup):
 
 #: The extra of facepipe that brings a module, where `pip install facepipe` alone does not.
 EXTRA_OF_MODULE = {
+    "c2pa": "c2pa",
+    "cryptography": "c2pa",
     "dlib": "identity",
     "face_recognition_models": "identity",
     "gcsfs": "remote",

@@ -35,7 +35,7 @@ Report = Annotated[
 ]
 
 
-@with_settings("detect", "choose", "restore", "output", "stream", "strict_input", "workers")
+@with_settings("detect", "choose", "restore", "output", "sign", "stream", "strict_input", "workers")
 def run(
     source: Input,
     output: Output,
@@ -99,7 +99,7 @@ def analyze(
         print_analysis(analysis, output)
 
 
-@with_settings("choose", "restore", "output", "stream", "strict_input", "workers")
+@with_settings("choose", "restore", "output", "sign", "stream", "strict_input", "workers")
 def render(
     source: Input,
     analysis: Annotated[

@@ -15,6 +15,7 @@ from facepipe.configs.notices import CONTAINER_TAG
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part
 from facepipe.errors import InputError, UsageError
+from facepipe.pipeline.advice import scale_advice
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.checkpoint import claim, fingerprint, is_left, open_job
 from facepipe.pipeline.limits import check_crowd
@@ -38,12 +39,13 @@ from facepipe.pipeline.preflight import (
 )
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
+    AnalysisReport,
     Sidecar,
     make_sidecar,
-    scale_advice,
     sidecar_path,
     write_sidecar,
 )
+from facepipe.pipeline.signing import sign_video
 from facepipe.pipeline.turning import analyze_video
 from facepipe.video import mux, probe
 from facepipe.video.source_cache import read_once
@@ -78,6 +80,7 @@ class _Request:
     executor: Executor | None  # None: processes of this machine
     overwrite: bool
     on_event: OnEvent | None
+    analysis: AnalysisReport | None = None  # the one that was given
 
 
 def enhance(
@@ -121,7 +124,8 @@ def render(
     with translated_errors(request.source, request.target):
         given = read_analysis(Path(analysis), request.settings.limits)
         wanted = as_analyzed(request.settings, given)
-        return _enhance_video(replace(request, settings=wanted), given)
+        named = AnalysisReport(name=Path(analysis).name, sha256=sha256_of(Path(analysis)))
+        return _enhance_video(replace(request, settings=wanted, analysis=named), given)
 
 
 def analyze(
@@ -187,9 +191,6 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
 
             whole = run.job.whole(target)
             earlier = _mux(plan, parts, whole)
-            if settings.output.dates == "source" and (date := date_of(source)) is not None:
-                set_date(whole, date)
-
             report = make_sidecar(
                 info=plan.info,
                 analysis=analysis,
@@ -198,11 +199,13 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
                 parts=parts,
                 encode=plan.encode,
                 target=target,
-                target_sha256=sha256_of(whole),
                 notes=plan.notes,
                 earlier=earlier,
+                given=request.analysis,
             )
             check_unchanged(source, plan.source_sha256)
+            report = sign_video(whole, target, source, report, settings.sign)
+            _set_date(whole, source, settings)
             write_sidecar(report, sidecar_path(target))
             run.job.deliver(whole, target)
             lost = run.job.unsearched or any(part.lost for part in parts)
@@ -304,6 +307,12 @@ def _accepted(given: Analysis, plan: Plan, settings: Settings) -> Analysis:
         )
     check_analyzed(given, plan.info)
     return replace(given, tracks=choose(given.tracks, settings.choose, plan.info))
+
+
+def _set_date(whole: Path, source: Path, settings: Settings) -> None:
+    """Give a finished video the date of its source, unless it is to have its own."""
+    if settings.output.dates == "source" and (date := date_of(source)) is not None:
+        set_date(whole, date)
 
 
 def _mux(plan: Plan, parts: Sequence[Part], whole: Path) -> Fraction:

@@ -19,6 +19,7 @@ from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.runtime import choose
 from facepipe.pipeline.encoding import ENCODER_THREADS, encode_settings
 from facepipe.pipeline.selection import region_of
+from facepipe.pipeline.signing import check_signer
 from facepipe.pipeline.spans import longest_seconds, plan_spans
 from facepipe.video import (
     EncodeSettings,
@@ -176,6 +177,7 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
         fragmented=fragmented,
     )
     check_restorer(settings, here=here)
+    check_signer(settings.sign)
     return replace(
         plan,
         info=info,

@@ -5,6 +5,7 @@ It lies in the output's folder as `OUTPUT.facepipe.json`, for videos and for ima
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationError,
     model_serializer,
 )
 
@@ -26,10 +28,12 @@ from facepipe._system.files import write_text
 from facepipe.configs.notices import NOTICE
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Clock, Damage, Part, Track, VideoInfo
+from facepipe.errors import InputError
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.analysis_file import track_summary
+from facepipe.pipeline.report_seal import BLANK, SEAL, sealed
 from facepipe.video import EncodeSettings
 from facepipe.video.damage import describe_damage, merged, places
 
@@ -51,6 +55,28 @@ class _WithOptionalKeys(_Model):
         return {key: value for key, value in serialize(self).items() if value is not None}
 
 
+class ManifestReport(_WithOptionalKeys):
+    """The signed manifest of the output (C2PA)."""
+
+    embedded: bool = Field(description="whether it lies in the output file itself")
+    name: str | None = Field(default=None, description="its own file, beside the output")
+    sha256: str | None = Field(default=None, description="SHA-256 of that file, hexadecimal")
+
+    @classmethod
+    def of(cls, manifest: bytes | None, name: str) -> ManifestReport:
+        """Of a manifest's own file of that `name`; None: it lies in the output."""
+        if manifest is None:
+            return cls(embedded=True)
+        return cls(embedded=False, name=name, sha256=hashlib.sha256(manifest).hexdigest())
+
+
+class AnalysisReport(_Model):
+    """The analysis that was rendered, as `facepipe render` was given it."""
+
+    name: str = Field(description="file name, without its folder")
+    sha256: str = Field(description="SHA-256 of the file, hexadecimal")
+
+
 class SourceReport(_WithOptionalKeys):
     """The source file. The last key is there for videos alone."""
 
@@ -63,7 +89,7 @@ class SourceReport(_WithOptionalKeys):
 
 
 class OutputReport(_WithOptionalKeys):
-    """The output file. The last three keys are there for videos alone."""
+    """The output file. Encoder and pixel format are there for videos alone."""
 
     name: str = Field(description="file name, without its folder")
     sha256: str = Field(description="SHA-256 of the file, hexadecimal")
@@ -75,6 +101,9 @@ class OutputReport(_WithOptionalKeys):
         default=None, description="options that the encoder was given"
     )
     pixel_format: str | None = Field(default=None, description="FFmpeg's name of the pixel format")
+    manifest: ManifestReport | None = Field(
+        default=None, description="its signed manifest; absent: it is not signed"
+    )
 
 
 class ModelReport(_Model):
@@ -169,6 +198,9 @@ class Sidecar(_WithOptionalKeys):
     clock: ClockReport | None = Field(
         default=None, description="times of the source and of the output; of videos alone"
     )
+    analysis: AnalysisReport | None = Field(
+        default=None, description="the analysis that `render` was given; absent: it was its own"
+    )
     model: ModelReport = Field(description="the model that restored the faces")
     settings: Settings = Field(description="all settings of the run")
     faces_enhanced: int = Field(description="enhanced faces, counted over all frames")
@@ -182,6 +214,14 @@ class Sidecar(_WithOptionalKeys):
     )
     damage: list[DamageReport] = Field(description="damaged stretches of the source")
     warnings: list[str] = Field(description="everything else worth knowing, in words")
+    report_sha256: str | None = Field(
+        default=None, description="SHA-256 of this file, with these 64 digits as zeros"
+    )
+
+    def delivered(self, sha256: str, manifest: ManifestReport | None) -> Sidecar:
+        """The sidecar of an output that is finished: its digest and its manifest."""
+        output = self.output.model_copy(update={"sha256": sha256, "manifest": manifest})
+        return self.model_copy(update={"output": output})
 
 
 def make_sidecar(
@@ -192,14 +232,15 @@ def make_sidecar(
     model: ModelFiles | None,
     parts: Sequence[Part],
     target: Path,
-    target_sha256: str,
     notes: Sequence[str],
     encode: EncodeSettings | None = None,
     earlier: Fraction = Fraction(0),
+    given: AnalysisReport | None = None,
 ) -> Sidecar:
     """The sidecar of `target`; `encode` is None for photographs, which keep their own kind.
 
-    `earlier` are seconds by which all times of the output are earlier than the source's.
+    `earlier` are seconds by which all times of the output are earlier than the source's. `given` is
+    the analysis that a user gave. `Sidecar.delivered` adds the digest of the output.
     """
     of_parts = chain.from_iterable(part.damage for part in parts)
     damage = merged([*info.damage, *analysis.damage, *of_parts], info.pts)
@@ -218,13 +259,14 @@ def make_sidecar(
         ),
         output=OutputReport(
             name=target.name,
-            sha256=target_sha256,
+            sha256="",  # known when it is delivered
             frames=sum(part.frames for part in parts),
             width=info.width * settings.output.scale,
             height=info.height * settings.output.scale,
             **_encoder(encode),
         ),
         clock=_clock(info.clock, earlier) if encode else None,
+        analysis=given,
         model=_model(settings, model, parts),
         settings=settings,
         faces_enhanced=sum(part.faces for part in parts),
@@ -280,8 +322,21 @@ def _damage(damage: Sequence[Damage], time_base: Fraction) -> list[DamageReport]
 
 
 def write_sidecar(content: Sidecar, path: Path) -> None:
-    """Write the sidecar atomically. Raises OutputError as the disk refuses."""
-    write_text(json.dumps(content.model_dump(mode="json"), indent=1) + "\n", path)
+    """Write the sidecar, sealed, atomically. Raises OutputError as the disk refuses."""
+    said = content.model_dump(mode="json") | {SEAL: BLANK}
+    write_text(sealed(json.dumps(said, indent=1) + "\n"), path)
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """Read the sidecar of an output. Raises InputError for one that is damaged."""
+    try:
+        return Sidecar.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(f"{path}: no valid report: {place}: {first['msg']}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def sidecar_path(target: Path) -> Path:
@@ -293,18 +348,6 @@ def changed_box(track: Track, knot: int, *, scale: int, width: int, height: int)
     """[x0, y0, x1, y1] of the output pixels that a track may change at one of its knots."""
     to_out = scaled(canvas_to_frame(track.landmarks[knot]), scale)
     return list(canvas_bounds(to_out, width * scale, height * scale))
-
-
-def scale_advice(analysis: Analysis, scale: int) -> str | None:
-    """The sentence that suggests a larger output where the faces found stay tiny in it."""
-    sizes = sorted(track.size for track in analysis.tracks if track.enhance)
-    if not sizes or scale == 4:
-        return None
-    median = sizes[len(sizes) // 2]
-    if median * scale >= 48:
-        return None
-    wanted = 2 if median * 2 >= 48 and scale < 2 else 4
-    return f"the faces are about {median:.0f} px: --scale {wanted} would show what was restored"
 
 
 def _track(track: Track, analysis: Analysis, scale: int) -> TrackReport:

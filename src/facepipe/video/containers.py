@@ -104,8 +104,8 @@ class Container:
     needs_layout: bool = False
     #: Whether FFmpeg writes it with the mov muxer: ISO base media files.
     isobmff: bool = False
-    #: Where XMP lies by its specification: a box of its own, or one of the user data; None: nowhere,
-    #: and a mark is a key of the metadata.
+    #: Where XMP lies by its specification: in a box of its own, or in the user data; None:
+    #: nowhere, and a mark is a key of the metadata.
     xmp: Literal["uuid", "udta"] | None = None
     #: Whether FFmpeg writes it with the Matroska muxer: EBML.
     ebml: bool = False
@@ -300,7 +300,7 @@ OTHER_SUFFIXES = frozenset(
         *(".json", ".csv", ".txt", ".xml", ".html", ".htm", ".md", ".log", ".srt", ".vtt", ".ass"),
         *(".pdf", ".doc", ".docx", ".xls", ".xlsx", ".py", ".mp3", ".wav", ".flac", ".m4a"),
         *(".ogg", ".aac", ".opus", ".wma", ".db", ".ini", ".yml", ".yaml", ".toml", ".zip"),
-        *(".exe", ".dll"),
+        *(".exe", ".dll", ".c2pa"),
     }
 )
 #: Suffix of what is written of a source whose own container is not: it holds the most.

@@ -29,8 +29,9 @@ def test_the_size_of_a_videos_frames_is_the_new_one() -> None:
     assert b'd:w="480" d:h="272" d:unit="pixel"' in packet
 
 
-@pytest.mark.parametrize("said", ["trainedAlgorithmicMedia", f"{VOCABULARY}trainedAlgorithmicMedia"])
-def test_what_comes_whole_from_a_network_stays_so(said: str) -> None:
+@pytest.mark.parametrize("before", ["", VOCABULARY])
+def test_what_comes_whole_from_a_network_stays_so(before: str) -> None:
+    said = f"{before}trainedAlgorithmicMedia"
     packet = PACKET.replace(f"{VOCABULARY}digitalCapture".encode(), said.encode())
     assert source_type_of(marked(packet, "a note", 1, 1) or b"") == said
 

@@ -80,3 +80,12 @@ def _marked(boxes: PrivateBoxes, job: MuxJob) -> PrivateBoxes:
     size = info.width * scale, info.height * scale
     with open_bytes(job.video.source) as given:
         return with_mark(boxes, given, job.container.xmp, job.note, size)
+
+
+def may_move(path: Path) -> bool:
+    """Whether what an mp4 or mov holds may move: no table of a maker says where it lies.
+
+    Other programs keep FFmpeg's own tables right, and no others. Errors: OSError as the disk does.
+    """
+    with open_bytes(path) as file:
+        return not private_boxes(file).blocks
