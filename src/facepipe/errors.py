@@ -9,7 +9,8 @@ FacepipeError                 1   anything below, when none is more exact
 ├── WorkerError               7   a span that failed and could not be passed through
 │   ├── WorkersLostError      7   a task whose workers died or stalled again and again
 │   └── NoWorkersError        7   no worker is left, or the run was stopped
-└── OutOfMemoryError          9   more memory was needed than there is, or may be taken
+├── OutOfMemoryError          9   more memory was needed than there is, or may be taken
+└── VerificationError        10   a file that was changed, or frames that are not reproduced
 (a batch of which items failed 8)
 (Ctrl-C                     130; a request to end, SIGTERM, 143; a terminal that closed, 129)
 """
@@ -71,6 +72,12 @@ class OutOfMemoryError(FacepipeError):
     """More memory was needed than there is, or than this process may take."""
 
     exit_code = 9
+
+
+class VerificationError(FacepipeError):
+    """A file that is not what it was, or a render that gives other frames."""
+
+    exit_code = 10
 
 
 def printable(text: object, *, longest: int | None = None) -> str:

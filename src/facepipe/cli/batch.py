@@ -199,6 +199,7 @@ def _print_summary(summary: BatchSummary) -> None:
     if summary.kept or summary.kept_spans:
         print(f"kept from an earlier run: {summary.kept} items, {summary.kept_spans} spans")
     print(f"each item: {summary.folder / 'facepipe-batch.csv'} (and .json)")
+    print(f"last entry of the log, to note elsewhere: {summary.log_sha256}")
     if summary.unread:
         print_error(f"{summary.unread} folders or files cannot be read")
     if summary.lost:

@@ -35,6 +35,12 @@ class _Commands(LazyGroup):
             "compare": Lazy("facepipe.cli.looking:compare", "two videos in one, side by side"),
             "gallery": Lazy("facepipe.cli.looking:gallery", "each track's best face as an image"),
         },
+        "Proof": {
+            "verify": Lazy("facepipe.cli.proof:verify", "is an output still what it was?"),
+            "reproduce": Lazy(
+                "facepipe.cli.proof:reproduce", "render by a report again, and compare"
+            ),
+        },
         "Training and measuring networks": {
             "models": Lazy("facepipe.cli.models:models_app", "list the networks"),
             "evaluate": Lazy("facepipe.cli.evaluate:evaluate_app", "measure quality"),
