@@ -255,7 +255,7 @@ def test_reproduction_asks_for_the_right_source(done: Path, tmp_path: Path) -> N
     with pytest.raises(InputError, match="is another file than the report names"):
         reproduce(output, source=output)
     flipped(sidecar_path(output), 40)
-    with pytest.raises(InputError, match="changed since it was written|no valid report"):
+    with pytest.raises(InputError, match=r"changed since it was written|no valid report"):
         reproduce(output, source=done.with_name("in.mp4"))
 
 

@@ -30,13 +30,14 @@ from facepipe import errors
 from facepipe.cli.main import app
 from facepipe.configs.settings import Settings, load_settings
 from media import portraits
+from media.certificates import signer
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/facepipe"
 FOLDERS = ("docs", "benchmarks", "docker", "tests")
 PAGES = sorted([*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))])
 #: Pages whose commands are run, in their order, in one folder.
-RUN = ("README.md", "docs/cluster.md", "docs/looking.md")
+RUN = ("README.md", "docs/cluster.md", "docs/looking.md", "docs/marking.md")
 #: Flags of other programs that pages name by themselves.
 FOREIGN = {"--no-deps", "--metrics-export-port", "--object-store-memory"}
 
@@ -452,6 +453,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("footage")
     portraits.video(folder / "input.mp4", frames=8)
     cv2.imwrite(str(folder / "photo.jpg"), portraits.scene(0)[..., ::-1])
+    signer(folder)
     (folder / "footage").mkdir()
     shutil.copy(folder / "input.mp4", folder / "footage/a.mp4")
     shutil.copy(folder / "photo.jpg", folder / "footage/b.jpg")
