@@ -17,6 +17,9 @@ FacepipeError                 1   anything below, when none is more exact
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class FacepipeError(Exception):
     """The root: catch this to catch all that facepipe raises on purpose."""
@@ -88,6 +91,19 @@ def printable(text: object, *, longest: int | None = None) -> str:
     given = str(text) if longest is None else str(text)[: longest + 1]
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in given)
     return shown if longest is None or len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def did_you_mean(given: object, known: Iterable[object]) -> str:
+    """Return "; did you mean X?" for the known word that is nearest to a wrong one, else "".
+
+    Of dotted keys, the last part counts too.
+    """
+    word, words = str(given), [str(one) for one in known]
+    near = get_close_matches(word, words, n=1, cutoff=0.7)
+    if not near:
+        ends = {one.rpartition(".")[2]: one for one in reversed(words)}
+        near = [ends[one] for one in get_close_matches(word.rpartition(".")[2], ends, 1, 0.75)]
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def reason_of(error: BaseException | None) -> str:

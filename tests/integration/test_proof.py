@@ -205,7 +205,7 @@ def test_keys_are_refused_before_the_work(keys: Signer, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="another key than --sign-key"):
         enhance(source, tmp_path / "out.mp4", how)
     with pytest.raises(UsageError, match="go together"):
-        settings(sign__key=str(other.key))
+        enhance(source, tmp_path / "out.mp4", settings(sign__key=str(other.key)))
     assert not (tmp_path / "out.mp4").exists()
 
 

@@ -141,6 +141,9 @@ def _check_facepipe(arguments: Sequence[str], whole: bool) -> None:
         named = subcommands(named)[rest.pop(0)]
     if (not rest and not whole) or "--help" in rest:
         return
+    if rest == ["--install-completion"]:  # reading it would install it
+        require(any(rest[0] in one.opts for one in named.params), f"there is no {rest[0]}")
+        return
     try:
         parsed = named.make_context(named.name, [*rest]).params
     except Exception as error:

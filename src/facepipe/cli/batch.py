@@ -108,7 +108,7 @@ def batch(
     wanted = BatchSettings(
         address=address, pack=pack_archives, overwrite=overwrite, max_pixels=max_pixels
     )
-    if settings.sign.key is not None:
+    if settings.sign.key or settings.sign.certificate:
         _check_signing(ray, pack_archives=pack_archives)
     if dry_run:
         _print_plan(sources, folder, wanted, settings)

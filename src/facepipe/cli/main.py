@@ -25,6 +25,9 @@ class _Commands(LazyGroup):
                 "facepipe.cli.run:analyze", "find the faces of a video, to look at or edit"
             ),
             "render": Lazy("facepipe.cli.run:render", "enhance the faces that an analysis names"),
+            "settings": Lazy(
+                "facepipe.cli.settings:settings", "all settings, as TOML to copy and edit"
+            ),
             "doctor": Lazy("facepipe.cli.doctor:doctor", "try what this machine has and can do"),
         },
         "To look at": {
@@ -90,7 +93,6 @@ app = typer.Typer(
     help="Make the tiny faces of a video clear and leave the rest of the video as it is.\n\n"
     + SHORT_NOTICE,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

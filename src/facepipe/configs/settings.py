@@ -16,13 +16,12 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from facepipe._system.files import is_there
 from facepipe.configs.fields import Cli, options_of, refusal
 from facepipe.configs.toml import assign, literal, merge, read_toml
-from facepipe.errors import UsageError
+from facepipe.errors import UsageError, did_you_mean
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -254,12 +253,6 @@ class SignSettings(_Section):
         Path | None, Cli("--sign-cert", PROOF, default="none", metavar="FILE.pem")
     ] = Field(None, description="the certificates of that key, its own first")
 
-    @model_validator(mode="after")
-    def _both(self) -> SignSettings:
-        if (self.key is None) != (self.certificate is None):
-            raise UsageError("--sign-key and --sign-cert go together: one of them is missing")
-        return self
-
 
 class LimitSettings(_Section):
     """How large a source may be: a crafted file must not take all memory or all time.
@@ -311,7 +304,10 @@ def load_settings(
     allowed.
     """
     if profile not in PROFILES:
-        raise UsageError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
+        raise UsageError(
+            f"unknown profile {profile!r}; there are {', '.join(PROFILES)}"
+            f"{did_you_mean(profile, PROFILES)}"
+        )
     shipped = files("facepipe.configs").joinpath(f"profiles/{profile}.toml")
     merged = tomllib.loads(shipped.read_text(encoding="utf-8"))
     own: dict[str, Any] = read_toml(config, "config file") if config is not None else {}

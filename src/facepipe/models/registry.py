@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from facepipe._system.files import is_there, sha256_of
-from facepipe.errors import ModelError, UsageError
+from facepipe.errors import ModelError, UsageError, did_you_mean
 
 #: A folder that is searched before the package, for weights under the names of the table.
 WEIGHTS_VARIABLE = "FACEPIPE_WEIGHTS"
@@ -142,7 +142,10 @@ def find_model(name: str) -> ModelFiles:
     spec = next((spec for spec in RESTORERS if name in (spec.name, *spec.aliases)), None)
     if spec is None:
         known = ", ".join(name for spec in RESTORERS for name in (spec.name, *spec.aliases))
-        raise UsageError(f"unknown restorer {name!r}; there are {known}, or a .safetensors file")
+        raise UsageError(
+            f"unknown restorer {name!r}; there are {known}, or a .safetensors file"
+            + did_you_mean(name, known.split(", "))
+        )
     return verified(spec)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,7 +13,7 @@ from facepipe import __version__
 from facepipe._system.files import date_of, is_image, set_date, sha256_of
 from facepipe.configs.notices import CONTAINER_TAG
 from facepipe.configs.settings import Settings
-from facepipe.datatypes import Analysis, Part
+from facepipe.datatypes import Analysis, Part, Track
 from facepipe.errors import InputError, UsageError
 from facepipe.pipeline.advice import scale_advice
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
@@ -52,6 +52,9 @@ from facepipe.video.source_cache import read_once
 from facepipe.workers.base import Executor
 from facepipe.workers.local import LocalExecutor
 
+#: Called with the analysis of a video, before it is rendered.
+OnFound = Callable[[Analysis], None]
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -67,6 +70,7 @@ class Summary:
     resumed: int  # spans that an earlier run had finished
     advice: str | None
     warnings: tuple[str, ...]
+    found: tuple[Track, ...] = ()  # all tracks of a video, enhanced or refused
     lost: bool = False  # not all was enhanced, as workers were lost: the same run makes it whole
 
 
@@ -81,6 +85,7 @@ class _Request:
     overwrite: bool
     on_event: OnEvent | None
     analysis: AnalysisReport | None = None  # the one that was given
+    on_found: OnFound | None = None
 
 
 def enhance(
@@ -91,13 +96,16 @@ def enhance(
     executor: Executor | None = None,
     overwrite: bool = False,
     on_event: OnEvent | None = None,
+    on_found: OnFound | None = None,
 ) -> Summary:
     """Analyze `source`, a video or by its suffix an image, and render it to `target`.
 
-    An interrupted run goes on where it was. A report goes to `TARGET.facepipe.json`. Raises
-    FacepipeError; then there is no target.
+    An interrupted run goes on where it was. A report goes to `TARGET.facepipe.json`. `on_found` is
+    called with the analysis of a video before it is rendered. Raises FacepipeError; then there is
+    no target.
     """
     request = _request(source, target, settings, executor, overwrite, on_event)
+    request = replace(request, on_found=on_found)
     with translated_errors(request.source, request.target):
         if is_image(request.source):
             return _enhance_image(request)
@@ -183,6 +191,8 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
             analysis = _analyzed(run) if given is None else _accepted(given, plan, settings)
             check_crowd(analysis.tracks, settings.limits)
             check_damage(plan, analysis.damage, settings)
+            if request.on_found:
+                request.on_found(analysis)
             plan = with_holdings(plan, analysis, settings, target)
             run = replace(run, plan=plan)
 
@@ -257,6 +267,7 @@ def _summary(
         seconds=0,
         resumed=0,
         advice=scale_advice(analysis, request.settings.output.scale),
+        found=analysis.tracks,
         warnings=(*report.warnings, *unenhanced),
     )
 

@@ -44,18 +44,19 @@ from facepipe.video import joinable_settings
 from facepipe.video.damage import merged, refuse_damage
 from facepipe.workers.base import Check, Executor, Outcome
 
-Result = TypeVar("Result")
+Result = TypeVar("Result", SpanFaces, Part)
 #: Stretches with the visible label, by first and last pts.
 Labels = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class Event:
-    """Progress of a pass, in frames."""
+    """Progress of a pass, in frames; `faces` are those of the spans that are done."""
 
     stage: str  # "analyze" or "render"
     done: int
     total: int
+    faces: int = 0
 
 
 OnEvent = Callable[[Event], None]
@@ -277,17 +278,27 @@ def _work(
     info = run.plan.info
     total = sum(_frames_within(info, span) for span in run.plan.spans)
     done = total - sum(_frames_within(info, task.span) for task in tasks)
+    faces = 0
 
     def progress(frames: int) -> None:
         nonlocal done
         done += frames
         if run.on_event:
-            run.on_event(Event(stage, min(done, total), total))
+            run.on_event(Event(stage, min(done, total), total, faces))
 
     progress(0)
     for outcome in run.executor.map(function, tasks, progress=progress, check=check):
         check_unchanged(Path(info.path), run.plan.source_sha256)
         keep(outcome)
+        faces += _faces_of(outcome.result)
+        progress(0)
+
+
+def _faces_of(result: SpanFaces | Part | None) -> int:
+    """How many faces a span has, counted over its frames."""
+    if isinstance(result, SpanFaces):
+        return sum(len(detected.faces) for detected in result.detections)
+    return 0 if result is None else result.faces
 
 
 def _frames_within(info: VideoInfo, span: Span) -> int:

@@ -9,6 +9,7 @@ from facepipe import __version__
 from facepipe._system.files import sha256_of, write_bytes
 from facepipe.configs.notices import CONTAINER_TAG
 from facepipe.configs.settings import SignSettings
+from facepipe.errors import UsageError
 from facepipe.marking.credentials import Credentials, load_credentials
 from facepipe.marking.manifest import Claim, check_signing, is_embeddable, manifest_path, sign
 from facepipe.pipeline.report_seal import content_sha256
@@ -19,10 +20,13 @@ from facepipe.video import may_move
 def signer_of(settings: SignSettings) -> Credentials | None:
     """The key and certificates that results are signed with; None: they are not.
 
-    Raises UsageError where they cannot sign. ModuleNotFoundError: without facepipe[c2pa].
+    Raises UsageError where they cannot sign, or one of both is missing. ModuleNotFoundError:
+    without facepipe[c2pa].
     """
-    if settings.key is None or settings.certificate is None:
+    if settings.key is None and settings.certificate is None:
         return None
+    if settings.key is None or settings.certificate is None:
+        raise UsageError("--sign-key and --sign-cert go together: one of them is missing")
     return load_credentials(settings.key, settings.certificate)
 
 

@@ -38,7 +38,8 @@ PAGE = SETTINGS | {
 TABLES = {"--json", "--markdown"}
 HELP = {"--help", "-h"}
 FLAGS = {
-    "": {"--version"},
+    "": {"--version", "--install-completion", "--show-completion"},
+    "settings": SETTINGS,
     "run": FACES | SELECTION | RESTORATION | ENCODING | PART | COMMON
     | PROOF | {"--dry-run", "--report"},
     "analyze": FACES | (SELECTION - {"--tracks"}) | PART | COMMON | {"--size"},

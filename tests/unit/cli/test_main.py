@@ -42,8 +42,9 @@ def test_the_help_of_run_has_headings() -> None:
     lines = CliRunner().invoke(app, ["run", "--help"]).output.splitlines()
     headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert headings == [
-        "Arguments:", "Options:", "Which faces:", "Restoration:", "Output video:", "Source:", "Run:"
-    ]  # fmt: skip
+        *("Arguments:", "Options:", "Which faces:", "Restoration:", "Output video:"),
+        *("Marking and proof:", "Source:", "Run:"),
+    ]
 
 
 def test_training_stands_apart_from_daily_work() -> None:
@@ -61,9 +62,11 @@ def test_options_after_two_dashes_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_command_that_there_is_not() -> None:
-    done = CliRunner().invoke(app, ["enhance"])
-    assert done.exit_code == 2
-    assert "No such command 'enhance'" in done.output
+    for word, hint in (("runn", "; did you mean run?"), ("setings", "; did you mean settings?"),
+                       ("xylophone", "")):  # fmt: skip
+        done = CliRunner().invoke(app, [word])
+        assert isinstance(done.exception, UsageError)
+        assert str(done.exception).startswith(f"there is no command '{word}'{hint} (`")
 
 
 def test_a_module_that_is_missing_is_in_the_extra_that_is_advised() -> None:

@@ -45,6 +45,9 @@ GIVEN: dict[str, tuple[list[str], object]] = {
     "output.copy_unchanged": (["--no-copy"], False),
     "output.allow_loss": (["--allow-loss"], True),
     "output.fragmented": (["--fragmented", "yes"], "yes"),
+    "output.label": (["--label"], True),
+    "sign.key": (["--sign-key", "a.pem"], "a.pem"),
+    "sign.certificate": (["--sign-cert", "b.pem"], "b.pem"),
     "output.dates": (["--dates", "now"], "now"),
     "output.start": (["--start", "1"], 1.0),
     "output.end": (["--end", "1e1"], 10.0),
@@ -59,7 +62,7 @@ def settings_by(*words: str, **how: Any) -> Settings:
     got: list[Settings] = []
 
     @with_settings(
-        "detect", "choose", "restore", "output", "stream", "strict_input", "workers", **how
+        "detect", "choose", "restore", "output", "sign", "stream", "strict_input", "workers", **how
     )
     def command(settings: Settings) -> None:
         got.append(settings)
