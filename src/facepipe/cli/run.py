@@ -40,7 +40,10 @@ Report = Annotated[
 ]
 
 
-@with_settings("detect", "choose", "restore", "output", "sign", "stream", "strict_input", "workers")
+@with_settings(
+    *("detect", "choose", "restore", "output", "sign", "stream", "strict_input", "workers"),
+    "profile_time",
+)
 def run(
     source: Input,
     output: Output,
@@ -111,7 +114,9 @@ def analyze(
         print_analysis(analysis, output, settings.output.scale)
 
 
-@with_settings("choose", "restore", "output", "sign", "stream", "strict_input", "workers")
+@with_settings(
+    *("choose", "restore", "output", "sign", "stream", "strict_input", "workers", "profile_time")
+)
 def render(
     source: Input,
     analysis: Annotated[

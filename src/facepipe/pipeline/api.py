@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,6 +14,7 @@ from facepipe._system.files import date_of, is_image, set_date, sha256_of
 from facepipe.configs.notices import CONTAINER_TAG
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part, Track
+from facepipe.datatypes.stages import Stage, measured, seconds_so_far, stage
 from facepipe.errors import InputError, UsageError
 from facepipe.pipeline.advice import scale_advice
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
@@ -37,9 +38,9 @@ from facepipe.pipeline.preflight import (
     translated_errors,
     with_holdings,
 )
+from facepipe.pipeline.report_models import AnalysisReport
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
-    AnalysisReport,
     Sidecar,
     make_sidecar,
     sidecar_path,
@@ -71,6 +72,7 @@ class Summary:
     advice: str | None
     warnings: tuple[str, ...]
     found: tuple[Track, ...] = ()  # all tracks of a video, enhanced or refused
+    cpu_seconds: Mapping[Stage, float] | None = None  # by stage, where that was asked for
     lost: bool = False  # not all was enhanced, as workers were lost: the same run makes it whole
 
 
@@ -109,7 +111,8 @@ def enhance(
     with translated_errors(request.source, request.target):
         if is_image(request.source):
             return _enhance_image(request)
-        return _enhance_video(request, None)
+        with measured(on=request.settings.profile_time):
+            return _enhance_video(request, None)
 
 
 def render(
@@ -133,7 +136,9 @@ def render(
         given = read_analysis(Path(analysis), request.settings.limits)
         wanted = as_analyzed(request.settings, given)
         named = AnalysisReport(name=Path(analysis).name, sha256=sha256_of(Path(analysis)))
-        return _enhance_video(replace(request, settings=wanted, analysis=named), given)
+        request = replace(request, settings=wanted, analysis=named)
+        with measured(on=request.settings.profile_time):
+            return _enhance_video(request, given)
 
 
 def analyze(
@@ -200,7 +205,8 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
             check_damage(plan, [one for part in parts for one in part.damage], settings)
 
             whole = run.job.whole(target)
-            earlier = _mux(plan, parts, whole)
+            with stage("mux"):
+                earlier = _mux(plan, parts, whole)
             report = make_sidecar(
                 info=plan.info,
                 analysis=analysis,
@@ -212,6 +218,7 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
                 notes=plan.notes,
                 earlier=earlier,
                 given=request.analysis,
+                cpu_seconds=seconds_so_far(),
             )
             check_unchanged(source, plan.source_sha256)
             report = sign_video(whole, target, source, report, settings.sign)
@@ -269,6 +276,7 @@ def _summary(
         advice=scale_advice(analysis, request.settings.output.scale),
         found=analysis.tracks,
         warnings=(*report.warnings, *unenhanced),
+        cpu_seconds=report.cpu_seconds,
     )
 
 

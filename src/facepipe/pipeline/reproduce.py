@@ -67,7 +67,7 @@ def reproduce(
     report, output = _report(path)
     beside = output.parent
     source = _named(source, beside / report.source.name, report.source.sha256, "--source")
-    settings = report.settings.model_copy(update={"workers": workers})
+    settings = report.settings.model_copy(update={"workers": workers, "profile_time": False})
     _check_model(report, settings)
     if report.analysis is not None:
         named = beside / report.analysis.name

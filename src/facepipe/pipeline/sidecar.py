@@ -5,34 +5,33 @@ It lies in the output's folder as `OUTPUT.facepipe.json`, for videos and for ima
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import Field, ValidationError
 
 from facepipe._system.files import write_text
 from facepipe.configs.notices import NOTICE
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Clock, Damage, Part, Track, VideoInfo
+from facepipe.datatypes.stages import Stage
 from facepipe.errors import InputError
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.analysis_file import track_summary
+from facepipe.pipeline.report_models import (
+    AnalysisReport,
+    ManifestReport,
+    ReportModel,
+    WithOptionalKeys,
+)
 from facepipe.pipeline.report_seal import BLANK, SEAL, sealed
 from facepipe.video import EncodeSettings
 from facepipe.video.damage import describe_damage, merged, places
@@ -43,41 +42,7 @@ REPORT_SUFFIX = ".facepipe.json"
 _PACKAGES = ("facepipe", "numpy", "opencv-python-headless", "av", "onnxruntime", "torch")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _WithOptionalKeys(_Model):
-    """A model whose keys are left out of the JSON where they are None."""
-
-    @model_serializer(mode="wrap")
-    def _without_none(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in serialize(self).items() if value is not None}
-
-
-class ManifestReport(_WithOptionalKeys):
-    """The signed manifest of the output (C2PA)."""
-
-    embedded: bool = Field(description="whether it lies in the output file itself")
-    name: str | None = Field(default=None, description="its own file, beside the output")
-    sha256: str | None = Field(default=None, description="SHA-256 of that file, hexadecimal")
-
-    @classmethod
-    def of(cls, manifest: bytes | None, name: str) -> ManifestReport:
-        """Of a manifest's own file of that `name`; None: it lies in the output."""
-        if manifest is None:
-            return cls(embedded=True)
-        return cls(embedded=False, name=name, sha256=hashlib.sha256(manifest).hexdigest())
-
-
-class AnalysisReport(_Model):
-    """The analysis that was rendered, as `facepipe render` was given it."""
-
-    name: str = Field(description="file name, without its folder")
-    sha256: str = Field(description="SHA-256 of the file, hexadecimal")
-
-
-class SourceReport(_WithOptionalKeys):
+class SourceReport(WithOptionalKeys):
     """The source file. The last key is there for videos alone."""
 
     name: str = Field(description="file name, without its folder")
@@ -88,7 +53,7 @@ class SourceReport(_WithOptionalKeys):
     stream: int | None = Field(default=None, description="index of the video stream")
 
 
-class OutputReport(_WithOptionalKeys):
+class OutputReport(WithOptionalKeys):
     """The output file. Encoder and pixel format are there for videos alone."""
 
     name: str = Field(description="file name, without its folder")
@@ -106,7 +71,7 @@ class OutputReport(_WithOptionalKeys):
     )
 
 
-class ModelReport(_Model):
+class ModelReport(ReportModel):
     """The model that restored the faces."""
 
     restorer: str = Field(description="name of the restorer, or path of its weights")
@@ -114,14 +79,14 @@ class ModelReport(_Model):
     files: dict[str, str] = Field(description="SHA-256 of each weights file by its name")
 
 
-class JointReport(_Model):
+class JointReport(ReportModel):
     """A place at which the source's clock begins anew; what follows is joined to what was."""
 
     at_seconds: float = Field(description="its time, from the first picture on")
     jump_seconds: float = Field(description="how far the clock jumps there, below 0: back")
 
 
-class ClockReport(_Model):
+class ClockReport(ReportModel):
     """The times of the source, and how those of the output differ.
 
     Times in this report are the source's, with all joints closed.
@@ -134,7 +99,7 @@ class ClockReport(_Model):
     joints: list[JointReport] = Field(description="places at which the clock begins anew")
 
 
-class KnotReport(_WithOptionalKeys):
+class KnotReport(WithOptionalKeys):
     """One knot of a track; between knots everything is interpolated."""
 
     pts: int = Field(description="time in the video stream's time base")
@@ -148,7 +113,7 @@ class KnotReport(_WithOptionalKeys):
     )
 
 
-class TrackReport(_Model):
+class TrackReport(ReportModel):
     """One face followed through time."""
 
     number: int = Field(description="the track's number, as in analysis.json")
@@ -160,7 +125,7 @@ class TrackReport(_Model):
     knots: list[KnotReport] = Field(description="its knots by rising pts")
 
 
-class CopiedReport(_Model):
+class CopiedReport(ReportModel):
     """A stretch whose compressed packets were copied from the source."""
 
     from_seconds: float = Field(description="its begin")
@@ -168,7 +133,7 @@ class CopiedReport(_Model):
     frames: int = Field(description="its frames")
 
 
-class PassedThroughReport(_Model):
+class PassedThroughReport(ReportModel):
     """A stretch that could not be enhanced and was encoded as it is."""
 
     from_seconds: float = Field(description="its begin")
@@ -176,7 +141,7 @@ class PassedThroughReport(_Model):
     reason: str = Field(description="why it could not be enhanced")
 
 
-class DamageReport(_Model):
+class DamageReport(ReportModel):
     """A damaged stretch of the source."""
 
     from_seconds: float = Field(description="time of the first frame concerned")
@@ -185,7 +150,7 @@ class DamageReport(_Model):
     what: str = Field(description='what is wrong with them, as a verb: "do not decode"')
 
 
-class Sidecar(_WithOptionalKeys):
+class Sidecar(WithOptionalKeys):
     """The whole report of one output file, in the order of its keys."""
 
     format: Literal["facepipe-sidecar/1"] = Field(
@@ -214,6 +179,9 @@ class Sidecar(_WithOptionalKeys):
     )
     damage: list[DamageReport] = Field(description="damaged stretches of the source")
     warnings: list[str] = Field(description="everything else worth knowing, in words")
+    cpu_seconds: dict[Stage, float] | None = Field(
+        default=None, description="seconds of CPU by stage; with `--profile-time` alone"
+    )
     report_sha256: str | None = Field(
         default=None, description="SHA-256 of this file, with these 64 digits as zeros"
     )
@@ -236,11 +204,13 @@ def make_sidecar(
     encode: EncodeSettings | None = None,
     earlier: Fraction = Fraction(0),
     given: AnalysisReport | None = None,
+    cpu_seconds: Mapping[Stage, float] | None = None,
 ) -> Sidecar:
     """The sidecar of `target`; `encode` is None for photographs, which keep their own kind.
 
     `earlier` are seconds by which all times of the output are earlier than the source's. `given` is
-    the analysis that a user gave. `Sidecar.delivered` adds the digest of the output.
+    the analysis that a user gave. `cpu_seconds` are by stage, up to now. `Sidecar.delivered` adds
+    the digest of the output.
     """
     of_parts = chain.from_iterable(part.damage for part in parts)
     damage = merged([*info.damage, *analysis.damage, *of_parts], info.pts)
@@ -276,6 +246,7 @@ def make_sidecar(
         passed_through=_passed_through(parts, info.time_base),
         damage=_damage(damage, info.time_base),
         warnings=list(dict.fromkeys(warnings)),
+        cpu_seconds=None if cpu_seconds is None else dict(cpu_seconds),
     )
 
 

@@ -12,8 +12,9 @@ from facepipe.configs.settings import SignSettings
 from facepipe.errors import UsageError
 from facepipe.marking.credentials import Credentials, load_credentials
 from facepipe.marking.manifest import Claim, check_signing, is_embeddable, manifest_path, sign
+from facepipe.pipeline.report_models import ManifestReport
 from facepipe.pipeline.report_seal import content_sha256
-from facepipe.pipeline.sidecar import ManifestReport, Sidecar
+from facepipe.pipeline.sidecar import Sidecar
 from facepipe.video import may_move
 
 

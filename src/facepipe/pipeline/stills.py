@@ -20,8 +20,8 @@ from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
 from facepipe.configs.settings import DetectSettings, Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, Track, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError
+from facepipe.faces.restoration.enlarge import enlarge
 from facepipe.faces.restoration.label import label
-from facepipe.faces.restoration.paste import enlarge
 from facepipe.faces.restore import restore_image
 from facepipe.faces.tracking.link import link
 from facepipe.images.still import MAX_PIXELS, StillImage, read_image, write_image

@@ -41,9 +41,10 @@ FLAGS = {
     "": {"--version", "--install-completion", "--show-completion"},
     "settings": SETTINGS,
     "run": FACES | SELECTION | RESTORATION | ENCODING | PART | COMMON
-    | PROOF | {"--dry-run", "--report"},
+    | PROOF | {"--dry-run", "--report", "--profile-time"},
     "analyze": FACES | (SELECTION - {"--tracks"}) | PART | COMMON | {"--size"},
-    "render": SELECTION | RESTORATION | ENCODING | PROOF | PART | COMMON | {"--report"},
+    "render": SELECTION | RESTORATION | ENCODING | PROOF | PART | COMMON
+    | {"--report", "--profile-time"},
     "preview": FACES | SELECTION | RESTORATION | PART | (COMMON - {"--strict-input"})
     | {"--scale", "--size", "--compare", "--analysis", "--faces"},
     "report": RESTORATION | PAGE,
