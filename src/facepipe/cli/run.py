@@ -147,8 +147,8 @@ def _tell_found(
     settings: Settings, progress: ProgressKind, *, quiet: bool
 ) -> Callable[[Analysis], None] | None:
     """Say what was found before hours are spent on it, where somebody may read it."""
-    shown = resolved(progress, quiet)
-    if shown not in (ProgressKind.bar, ProgressKind.lines):
+    is_read = resolved(progress, quiet) is ProgressKind.bar or progress is ProgressKind.lines
+    if quiet or not is_read:
         return None
     return lambda analysis: print_found(analysis, settings.output.scale)
 

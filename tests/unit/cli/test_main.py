@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -129,3 +130,20 @@ def test_a_source_is_not_judged_by_the_command_line() -> None:
     for function in (run_command, analyze_command):
         source = signature(function).parameters["source"].annotation
         assert source.__metadata__[0].readable is False
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("facepipe rep", {"report", "reproduce"}), ("facepipe run --sca", {"--scale"})],
+)
+def test_a_shell_completes_commands_and_options(words: str, said: set[str]) -> None:
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    code = "import sys; sys.argv = ['facepipe']\nfrom facepipe.cli.main import main\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "_FACEPIPE_COMPLETE": "complete_bash", **asked},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(done.stdout.split()) == said
