@@ -28,6 +28,7 @@ from facepipe.pipeline.passes import (
 )
 from facepipe.pipeline.preflight import (
     Plan,
+    alignment_of,
     as_analyzed,
     check_analyzed,
     check_output,
@@ -216,6 +217,7 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
                 encode=plan.encode,
                 target=target,
                 notes=plan.notes,
+                alignment=alignment_of(settings),
                 earlier=earlier,
                 given=request.analysis,
                 cpu_seconds=seconds_so_far(),

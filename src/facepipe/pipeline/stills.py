@@ -29,7 +29,7 @@ from facepipe.marking.manifest import manifest_path
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.advice import scale_advice
 from facepipe.pipeline.limits import check_crowd
-from facepipe.pipeline.preflight import check_restorer
+from facepipe.pipeline.preflight import alignment_of, check_restorer, licence_note
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
     make_sidecar,
@@ -168,8 +168,7 @@ def enhance_image(
     analysis = Analysis(
         sha256, info.time_base, 1, info.width, info.height, tracks, warnings=warnings
     )
-    enhanced = [track for track in tracks if track.enhance]
-    scale = settings.output.scale
+    enhanced, scale = [track for track in tracks if track.enhance], settings.output.scale
     if enhanced or scale > 1:
         check_losses(image, info.path, allow_loss=settings.output.allow_loss)
     if not enhanced:
@@ -193,7 +192,8 @@ def _found(
 
     def tracks_of(detect: DetectSettings) -> tuple[Track, ...]:
         found = search([frame], _SPAN, anchors=frozenset({0}), settings=detect)
-        linked = link([found], detect=detect, settings=settings.link, info=info)
+        largest = alignment_of(settings).largest_face
+        linked = link([found], detect=detect, settings=settings.link, info=info, largest=largest)
         return choose(linked, settings.choose, info)
 
     upright = tracks_of(settings.detect)
@@ -276,7 +276,8 @@ def _write_enhanced(
         model=task.model,
         parts=[Part(_SPAN, "", 1, faces, runs_on=runs_on)],
         target=still.target,
-        notes=notes,
+        notes=(*notes, *licence_note(task.settings)),
+        alignment=alignment_of(task.settings),
     )
     written, manifest = sign_image(
         written,
