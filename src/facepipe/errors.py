@@ -17,7 +17,7 @@ FacepipeError                 1   anything below, when none is more exact
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import abc
 from difflib import get_close_matches
 
 
@@ -93,7 +93,7 @@ def printable(text: object, *, longest: int | None = None) -> str:
     return shown if longest is None or len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
-def did_you_mean(given: object, known: Iterable[object]) -> str:
+def did_you_mean(given: object, known: abc.Iterable[object]) -> str:
     """Return "; did you mean X?" for the known word that is nearest to a wrong one, else "".
 
     Of dotted keys, the last part counts too.
