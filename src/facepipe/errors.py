@@ -9,12 +9,16 @@ FacepipeError                 1   anything below, when none is more exact
 ├── WorkerError               7   a span that failed and could not be passed through
 │   ├── WorkersLostError      7   a task whose workers died or stalled again and again
 │   └── NoWorkersError        7   no worker is left, or the run was stopped
-└── OutOfMemoryError          9   more memory was needed than there is, or may be taken
+├── OutOfMemoryError          9   more memory was needed than there is, or may be taken
+└── VerificationError        10   a file that was changed, or frames that are not reproduced
 (a batch of which items failed 8)
 (Ctrl-C                     130; a request to end, SIGTERM, 143; a terminal that closed, 129)
 """
 
 from __future__ import annotations
+
+from collections import abc
+from difflib import get_close_matches
 
 
 class FacepipeError(Exception):
@@ -73,6 +77,12 @@ class OutOfMemoryError(FacepipeError):
     exit_code = 9
 
 
+class VerificationError(FacepipeError):
+    """A file that is not what it was, or a render that gives other frames."""
+
+    exit_code = 10
+
+
 def printable(text: object, *, longest: int | None = None) -> str:
     """Return a text in one line, its control characters escaped: file names may hold any.
 
@@ -81,6 +91,19 @@ def printable(text: object, *, longest: int | None = None) -> str:
     given = str(text) if longest is None else str(text)[: longest + 1]
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in given)
     return shown if longest is None or len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def did_you_mean(given: object, known: abc.Iterable[object]) -> str:
+    """Return "; did you mean X?" for the known word that is nearest to a wrong one, else "".
+
+    Of dotted keys, the last part counts too.
+    """
+    word, words = str(given), [str(one) for one in known]
+    near = get_close_matches(word, words, n=1, cutoff=0.7)
+    if not near:
+        ends = {one.rpartition(".")[2]: one for one in reversed(words)}
+        near = [ends[one] for one in get_close_matches(word.rpartition(".")[2], ends, 1, 0.75)]
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def reason_of(error: BaseException | None) -> str:

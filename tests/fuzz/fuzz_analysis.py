@@ -19,10 +19,11 @@ from facepipe.datatypes import Analysis, Colour, Frame, PixelFormat, Span, Track
 from facepipe.errors import FacepipeError
 from facepipe.faces.restoration.crop import crop
 from facepipe.faces.tracking.fade import faded
+from facepipe.pipeline.advice import scale_advice
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.limits import check_crowd
 from facepipe.pipeline.selection import choose
-from facepipe.pipeline.sidecar import changed_box, scale_advice
+from facepipe.pipeline.sidecar import changed_box
 from facepipe.pipeline.tasks import tracks_within
 
 PTS = tuple(range(0, 40 * 512, 512))

@@ -31,13 +31,14 @@ from facepipe import errors
 from facepipe.cli.main import app
 from facepipe.configs.settings import Settings, load_settings
 from media import portraits
+from media.certificates import signer
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/facepipe"
 FOLDERS = ("docs", "benchmarks", "docker", "tests")
 PAGES = sorted([*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))])
 #: Pages whose commands are run, in their order, in one folder.
-RUN = ("README.md", "docs/cluster.md", "docs/looking.md")
+RUN = ("README.md", "docs/cluster.md", "docs/looking.md", "docs/marking.md")
 #: A command in a console that is shown to end with an exit code above 0; test_guides.py runs it.
 REFUSED = re.compile(r"^\$ .*\n(?:(?!\$ ).*\n)*\$ echo \$\?\n[1-9]\d*$", re.MULTILINE)
 #: Flags of other programs that pages name by themselves.
@@ -142,6 +143,9 @@ def _check_facepipe(arguments: Sequence[str], whole: bool) -> None:
         require(rest[0] in subcommands(named), f"facepipe has no command {rest[0]}")
         named = subcommands(named)[rest.pop(0)]
     if (not rest and not whole) or "--help" in rest:
+        return
+    if rest == ["--install-completion"]:  # reading it would install it
+        require(any(rest[0] in one.opts for one in named.params), f"there is no {rest[0]}")
         return
     try:
         parsed = named.make_context(named.name, [*rest]).params
@@ -461,6 +465,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("footage")
     portraits.video(folder / "input.mp4", frames=8)
     cv2.imwrite(str(folder / "photo.jpg"), portraits.scene(0)[..., ::-1])
+    signer(folder)
     (folder / "footage").mkdir()
     shutil.copy(folder / "input.mp4", folder / "footage/a.mp4")
     shutil.copy(folder / "photo.jpg", folder / "footage/b.jpg")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from facepipe.errors import printable
+from facepipe.errors import did_you_mean, printable
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,11 @@ from facepipe.errors import printable
 )
 def test_printable(text: str, longest: int | None, shown: str) -> None:
     assert printable(text, longest=longest) == shown
+
+
+def test_the_nearest_word_is_meant() -> None:
+    known = ["detect.score", "detect.min_face", "output.scale"]
+    assert did_you_mean("detect.scor", known) == "; did you mean detect.score?"
+    assert did_you_mean("min_fase", known) == "; did you mean detect.min_face?"
+    assert did_you_mean("xylophone", known) == ""
+    assert did_you_mean(3, []) == ""

@@ -29,6 +29,8 @@ class BatchSummary:
     skipped: int
     seconds: float
     unread: int = 0  # of those skipped: folders and files that cannot be read
+    log_entries: int = 0  # of the chained log, all runs together
+    log_sha256: str = ""  # hash of its last entry
 
     @property
     def failed(self) -> int:
@@ -56,6 +58,7 @@ def _write_json(ledger: Ledger, summary: BatchSummary, path: Path) -> None:
         "counts": {state: asdict(count) for state, count in summary.counts.items()},
         "seconds": round(summary.seconds, 1),
         "kept_from_earlier_runs": summary.kept,
+        "log": {"entries": summary.log_entries, "sha256": summary.log_sha256},
     }
     with path.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head, indent=1)[:-2] + ',\n "items": [')

@@ -22,6 +22,7 @@ from facepipe.batch.archives.names import ARCHIVE_SUFFIXES, without_archive_suff
 from facepipe.batch.event_log import event_log
 from facepipe.batch.images import ImageFeeder
 from facepipe.batch.ledger import FORMAT, Count, Ledger
+from facepipe.batch.proof_log import LOG, begin_entry
 from facepipe.batch.remote import check_address
 from facepipe.batch.repack import REPORTS, pack
 from facepipe.batch.report import BatchSummary, write_reports
@@ -30,9 +31,11 @@ from facepipe.batch.sources import UNREAD, Item, Skipped, find_items
 from facepipe.batch.videos import VideoFeeder
 from facepipe.configs.settings import Purpose, Settings
 from facepipe.errors import InputError, OutputError, UsageError
+from facepipe.marking.chain import ChainLog
 from facepipe.pipeline.checkpoint import settings_mark
 from facepipe.pipeline.fitness import cleared, trial
 from facepipe.pipeline.preflight import check_restorer
+from facepipe.pipeline.signing import signed_with
 from facepipe.video.encoders.purposes import suffix_for
 from facepipe.workers.base import Executor
 
@@ -70,7 +73,9 @@ def open_ledger(
     ledger, fresh = _locked_ledger(folder, stack)
     model, _ = check_restorer(settings, here=here)
     shape = "packed" if batch.pack else "unpacked"
-    mark = settings_mark(settings, (__version__, FORMAT, shape, *(model.sha256 if model else ())))
+    signed = signed_with(settings.sign)
+    made_with = (__version__, FORMAT, shape, *(model.sha256 if model else ()), *signed)
+    mark = settings_mark(settings, made_with)
     _set_mark(ledger, mark, folder, overwrite=batch.overwrite)
     if batch.address is not None:
         check_address(batch.address)
@@ -193,8 +198,10 @@ def run_batch(
         before = ledger.count()
         waiting = before["waiting"].items if "waiting" in before else 0
         stack.enter_context(event_log(folder / FOLDER / "journal.jsonl"))
-        session = BatchSession(folder, settings, batch, executor)
+        log = stack.enter_context(ChainLog(folder / LOG))
+        session = BatchSession(folder, settings, batch, executor, log)
         if waiting:
+            log.append([begin_entry(settings)])
             for place, names in ledger.waiting_places():
                 remove_partials(folder / place, names)
             stack.enter_context(_workers(ledger, session))
@@ -212,8 +219,10 @@ def run_batch(
             skipped=len(reasons),
             unread=sum(reason.startswith(UNREAD) for reason in reasons),
             seconds=time.monotonic() - began,
+            log_entries=log.entries,
+            log_sha256=log.head,
         )
-        for path in write_reports(ledger, summary):
+        for path in (*write_reports(ledger, summary), folder / LOG):
             session.deliver_file(path, keep=True)
         return summary
 

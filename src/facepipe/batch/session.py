@@ -11,10 +11,13 @@ from pathlib import Path
 
 from facepipe.batch.archives import Limits
 from facepipe.batch.ledger import WRITTEN, Row
+from facepipe.batch.proof_log import item_entry
 from facepipe.batch.remote import upload
 from facepipe.configs.settings import Settings
 from facepipe.errors import FacepipeError, NoWorkersError, OutputError, WorkerError
 from facepipe.images.still import MAX_PIXELS
+from facepipe.marking.chain import ChainLog
+from facepipe.marking.manifest import manifest_path
 from facepipe.pipeline.sidecar import sidecar_path
 from facepipe.workers.base import Executor
 
@@ -48,8 +51,14 @@ class BatchSession:
     """State that all threads of a batch share: settings, the executor, progress, and results."""
 
     def __init__(
-        self, folder: Path, settings: Settings, batch: BatchSettings, executor: Executor
+        self,
+        folder: Path,
+        settings: Settings,
+        batch: BatchSettings,
+        executor: Executor,
+        log: ChainLog,
     ) -> None:
+        self._log = log
         self.folder, self.settings, self.batch, self.executor = folder, settings, batch, executor
         self.stopped = threading.Event()
         self.frames = 0
@@ -63,8 +72,12 @@ class BatchSession:
         return self.folder / FOLDER / "fetched"
 
     def finish(self, rows: list[Row]) -> None:
-        """Deliver the results of finished items, then queue their rows for the ledger."""
-        self._results.put([self._deliver(row) for row in rows])
+        """Deliver the results of finished items, log them, then queue their rows for the ledger."""
+        entries = [item_entry(row, self.folder) for row in rows]
+        rows = [self._deliver(row) for row in rows]
+        pairs = zip(entries, rows, strict=True)
+        self._log.append(one | {"state": row.state, "reason": row.reason} for one, row in pairs)
+        self._results.put(rows)
 
     def _deliver(self, row: Row) -> Row:
         """Deliver an item's result and its sidecar; where that fails, so does the item."""
@@ -73,7 +86,8 @@ class BatchSession:
         target = self.folder / row.place
         try:
             self.deliver_file(target)
-            self.deliver_file(sidecar_path(target))
+            for beside in (sidecar_path(target), manifest_path(target)):
+                self.deliver_file(beside)
         except OutputError as error:
             return replace(row, state="failed", reason=str(error))
         return row

@@ -72,6 +72,7 @@ Gpus = Annotated[
     "detect",
     "restore",
     "output",
+    "sign",
     "stream",
     "strict_input",
     "workers",
@@ -107,6 +108,8 @@ def batch(
     wanted = BatchSettings(
         address=address, pack=pack_archives, overwrite=overwrite, max_pixels=max_pixels
     )
+    if settings.sign.key or settings.sign.certificate:
+        _check_signing(ray, pack_archives=pack_archives)
     if dry_run:
         _print_plan(sources, folder, wanted, settings)
         return
@@ -119,6 +122,16 @@ def batch(
         _print_summary(summary)
     if summary.failed or summary.lost or summary.unread:
         raise typer.Exit(ITEMS_FAILED)
+
+
+def _check_signing(ray: str | None, *, pack_archives: bool) -> None:
+    """Refuse to sign where a key would have to travel, or a manifest has no place."""
+    if ray is not None:
+        raise UsageError("--sign-key: the key stays on this machine, so it does not go with --ray")
+    if pack_archives:
+        raise UsageError(
+            "--sign-key: archives have no place for manifests; leave --pack-archives out"
+        )
 
 
 def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) -> Executor:
@@ -186,6 +199,7 @@ def _print_summary(summary: BatchSummary) -> None:
     if summary.kept or summary.kept_spans:
         print(f"kept from an earlier run: {summary.kept} items, {summary.kept_spans} spans")
     print(f"each item: {summary.folder / 'facepipe-batch.csv'} (and .json)")
+    print(f"last entry of the log, to note elsewhere: {summary.log_sha256}")
     if summary.unread:
         print_error(f"{summary.unread} folders or files cannot be read")
     if summary.lost:

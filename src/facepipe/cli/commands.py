@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from facepipe.errors import UsageError
+from facepipe.errors import UsageError, did_you_mean
 
 #: Commands that take one file, and click's words for one more.
 _ONE_FILE = ("run", "analyze")
@@ -126,6 +126,16 @@ class LazyGroup(TyperGroup):
             if cmd_name in commands:
                 return commands[cmd_name].load(cmd_name)
         return None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is called; UsageError for a word that is none."""
+        known = self.list_commands(ctx)
+        if args and args[0] not in known and not args[0].startswith("-"):
+            raise UsageError(
+                f"there is no command {args[0]!r}{did_you_mean(args[0], known)}"
+                f" (`{ctx.command_path} -h` lists them)"
+            )
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write each command's summary, by panel, without importing it."""

@@ -36,6 +36,23 @@ from facepipe.workers.resources import (
     worker_bytes,
 )
 
+#: Sections of what most machines have only a part of.
+HARDWARE = ("encoders", "hardware decoders")
+#: What closes a gap of the system, by the name of its row.
+_REMEDIES = {
+    "temporary files": "free some disk, or let TMPDIR name a folder on another one",
+    "semaphores": "give the container a /dev/shm (docker run --shm-size=1g): all cores work then",
+    "locks here": "work in a folder of a local disk",
+    "sockets": "let TMPDIR name a folder with a shorter path",
+}
+#: What installs a runtime that is not here.
+_EXTRA_OF_RUNTIME = {
+    "onnxruntime": "onnxruntime",
+    "OpenVINO": "openvino",
+    "PyTorch": "'facepipe[torch]'",
+}
+_REINSTALL = "install facepipe again; if FACEPIPE_WEIGHTS is set, look into its folder"
+_OTHER_PYAV = "pip install --force-reinstall av: other builds of PyAV may lack encoders"
 #: Free disk, bytes, below which the row says no.
 _LITTLE_DISK = 2**30
 
@@ -45,6 +62,7 @@ class Row:
     """One thing of this machine: whether it works, and in `detail` how, or why not.
 
     `code` is the exit code with which `facepipe run` would end for its lack; 0: it runs without.
+    `remedy` is what closes the gap where it does not work; empty where nothing has to.
     """
 
     section: str
@@ -52,6 +70,7 @@ class Row:
     works: bool
     detail: str
     code: int = 0
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,18 +90,44 @@ def doctor(
     if as_json:
         print(json.dumps(asdict(health), indent=1))
     else:
-        _print_table(health.rows)
+        _print_health(health)
     if health.reason is not None:
         print_error(health.reason)
         raise typer.Exit(health.code)
 
 
-def _print_table(rows: Sequence[Row]) -> None:
+def _print_health(health: Health) -> None:
+    """Print the verdict, a remedy for each gap, then all that was tried, by section."""
+    rows = health.rows
+    if health.reason is None:
+        print("verdict: videos and photographs can be enhanced here")
+    else:
+        print(f"verdict: nothing can be enhanced here: {health.reason}")
+    gaps = [row for row in rows if not row.works and row.remedy]
+    if gaps:
+        print("not here, and what brings it:")
+    for row in gaps:
+        print(f"  {row.section}, {row.name}: {row.remedy}")
     width = max(len(row.name) for row in rows)
     for section, members in groupby(rows, key=lambda row: row.section):
+        here = list(members)
         print(f"{section}:")
-        for row in members:
-            print(f"  {'yes' if row.works else 'no':3} {row.name:{width}}  {row.detail}")
+        for row in here:
+            if row.works or section not in HARDWARE:
+                print(f"  {'yes' if row.works else 'no':3} {row.name:{width}}  {row.detail}")
+        if section in HARDWARE:
+            _print_absent([row for row in here if not row.works])
+
+
+def _print_absent(rows: Sequence[Row]) -> None:
+    """Print encoders and decoders that are not here, those of one reason in one line."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        reasons.setdefault(row.detail, []).append(row.name)
+    if reasons:
+        print("  not on this machine, which is no fault:")
+    for reason, names in reasons.items():
+        print(f"    {', '.join(names)}: {reason}")
 
 
 def examine() -> Health:
@@ -105,7 +150,7 @@ def examine() -> Health:
 
 def _system() -> Iterator[Row]:
     def row(name: str, detail: str, works: bool = True) -> Row:
-        return Row("system", name, works, detail)
+        return Row("system", name, works, detail, remedy=_REMEDIES.get(name, ""))
 
     yield row("facepipe", __version__)
     yield row("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
@@ -128,7 +173,7 @@ def _unusual() -> Iterator[Row]:
     """What this system may lack, and what facepipe does then."""
 
     def row(name: str, works: bool, detail: str) -> Row:
-        return Row("system", name, works, detail)
+        return Row("system", name, works, detail, remedy=_REMEDIES.get(name, ""))
 
     if has_semaphores():
         yield row("semaphores", True, "worker processes can be used")
@@ -160,7 +205,9 @@ def _encoders() -> Iterator[Row]:
     yield from (_tried("encoders", trial) for trial in encoders)
     yield from (_tried("hardware decoders", t) for t in trials if t.kind == "device")
     if not any(trial.works for trial in encoders):
-        yield Row("encoders", "all", False, "no encoder works here", MediaError.exit_code)
+        yield Row(
+            "encoders", "all", False, "no encoder works here", MediaError.exit_code, _OTHER_PYAV
+        )
 
 
 def _tried(section: str, trial: Trial) -> Row:
@@ -168,15 +215,17 @@ def _tried(section: str, trial: Trial) -> Row:
 
 
 def _networks() -> Iterator[Row]:
-    yield from (_fact("networks", fact) for fact in facts())
+    for fact in facts():
+        extra = _EXTRA_OF_RUNTIME.get(fact.name)
+        yield _fact("networks", fact, f"pip install {extra}" if extra else _REINSTALL)
 
 
 def _weights() -> Iterator[Row]:
-    yield from (_fact("weights", fact) for fact in weights())
+    yield from (_fact("weights", fact, _REINSTALL) for fact in weights())
 
 
-def _fact(section: str, fact: Fact) -> Row:
-    return Row(section, fact.name, fact.works, fact.detail, fact.code)
+def _fact(section: str, fact: Fact, remedy: str) -> Row:
+    return Row(section, fact.name, fact.works, fact.detail, fact.code, remedy)
 
 
 def _extras() -> Iterator[Row]:
@@ -187,7 +236,8 @@ def _extras() -> Iterator[Row]:
     for extra in extras:
         missing = sorted(_missing("facepipe", extra))
         detail = f"without {', '.join(missing)}" if missing else "installed"
-        yield Row("extras", extra, not missing, detail)
+        remedy = "" if extra == "test" else f"pip install 'facepipe[{extra}]'"
+        yield Row("extras", extra, not missing, detail, remedy=remedy)
 
 
 def _missing(package: str, extra: str) -> set[str]:

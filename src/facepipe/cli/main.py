@@ -25,6 +25,9 @@ class _Commands(LazyGroup):
                 "facepipe.cli.run:analyze", "find the faces of a video, to look at or edit"
             ),
             "render": Lazy("facepipe.cli.run:render", "enhance the faces that an analysis names"),
+            "settings": Lazy(
+                "facepipe.cli.settings:settings", "all settings, as TOML to copy and edit"
+            ),
             "doctor": Lazy("facepipe.cli.doctor:doctor", "try what this machine has and can do"),
         },
         "To look at": {
@@ -35,6 +38,12 @@ class _Commands(LazyGroup):
             "report": Lazy("facepipe.cli.looking:report", "a page on an analysis or an output"),
             "compare": Lazy("facepipe.cli.looking:compare", "two videos in one, side by side"),
             "gallery": Lazy("facepipe.cli.looking:gallery", "each track's best face as an image"),
+        },
+        "Proof": {
+            "verify": Lazy("facepipe.cli.proof:verify", "is an output still what it was?"),
+            "reproduce": Lazy(
+                "facepipe.cli.proof:reproduce", "render by a report again, and compare"
+            ),
         },
         "Training and measuring networks": {
             "models": Lazy("facepipe.cli.models:models_app", "list the networks"),
@@ -49,6 +58,8 @@ class _Commands(LazyGroup):
 
 #: The extra of facepipe that brings a module, where `pip install facepipe` alone does not.
 EXTRA_OF_MODULE = {
+    "c2pa": "c2pa",
+    "cryptography": "c2pa",
     "dlib": "identity",
     "face_recognition_models": "identity",
     "gcsfs": "remote",
@@ -87,7 +98,6 @@ app = typer.Typer(
     help="Make the tiny faces of a video clear and leave the rest of the video as it is.\n\n"
     + SHORT_NOTICE,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

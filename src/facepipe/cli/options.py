@@ -21,6 +21,7 @@ from facepipe.configs.settings import PROFILES, RUN, Settings, load_settings
 class ProgressKind(StrEnum):
     auto = "auto"
     bar = "bar"
+    lines = "lines"
     jsonl = "jsonl"
     none = "none"
 

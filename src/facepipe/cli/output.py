@@ -31,21 +31,28 @@ def print_warnings(warnings: Iterable[str]) -> None:
 
 
 def print_summary(summary: Summary) -> None:
-    """Print what a run did, what it left undone, and the notice."""
+    """Print what a run did, which faces, why others were refused, what to try next, the notice."""
+    from facepipe.presentation.words import counted, refused_lines, size_words
+
     print_warnings(summary.warnings)
     line = (
-        f"{printable(summary.target)}: {summary.frames} frames, {summary.faces} faces of "
-        f"{summary.tracks} tracks enhanced, {summary.refused} tracks refused, "
-        f"{summary.seconds:.1f} s"
+        f"{printable(summary.target)}: {counted(summary.frames, 'frame')}, "
+        f"{counted(summary.faces, 'face')} of {counted(summary.tracks, 'track')} enhanced, "
+        f"{counted(summary.refused, 'track')} refused, {summary.seconds:.1f} s"
     )
     if summary.resumed:
-        line += f", {summary.resumed} spans kept from an earlier run"
+        line += f", {counted(summary.resumed, 'span')} kept from an earlier run"
     print(line)
+    for words in size_words(summary.found):
+        print(f"  enhanced: {words}")
+    for words in refused_lines(summary.found):
+        print(f"  refused: {words}")
     if summary.cpu_seconds is not None:
         print_cpu_seconds(summary.cpu_seconds)
     if summary.advice:
         print(summary.advice)
-    print(SHORT_NOTICE)
+    if summary.faces:
+        print(SHORT_NOTICE)
 
 
 def print_cpu_seconds(seconds: Mapping[Stage, float]) -> None:
@@ -57,16 +64,34 @@ def print_cpu_seconds(seconds: Mapping[Stage, float]) -> None:
         print(f"  {name:13}{taken:8.2f} s{share}")
 
 
-def print_analysis(analysis: Analysis, target: Path) -> None:
-    """Print how many tracks an analysis has, and its warnings."""
+def print_analysis(analysis: Analysis, target: Path, scale: int) -> None:
+    """Print which tracks an analysis has, why others are refused, advice, and its warnings."""
+    from facepipe.pipeline.advice import scale_advice
+    from facepipe.presentation.words import counted, refused_lines, size_words
     from facepipe.video.damage import describe_damage
 
     enhanced = sum(track.enhance for track in analysis.tracks)
     print(
-        f"{printable(target)}: {len(analysis.tracks)} tracks, {enhanced} to enhance, "
+        f"{printable(target)}: {counted(len(analysis.tracks), 'track')}, {enhanced} to enhance, "
         f"{len(analysis.tracks) - enhanced} refused with their reasons"
     )
+    for words in size_words(analysis.tracks):
+        print(f"  to enhance: {words}")
+    for words in refused_lines(analysis.tracks):
+        print(f"  refused: {words}")
+    if advice := scale_advice(analysis, scale):
+        print(advice)
     print_warnings((*analysis.warnings, *describe_damage(analysis.damage, analysis.time_base)))
+
+
+def print_found(analysis: Analysis, scale: int) -> None:
+    """Print on stderr, before a video is rendered, what was found, and advice on its scale."""
+    from facepipe.pipeline.advice import scale_advice
+    from facepipe.presentation.words import summary
+
+    print(f"found {summary(analysis.tracks)}", file=sys.stderr)
+    if advice := scale_advice(analysis, scale):
+        print(f"advice: {advice}; Ctrl-C stops here", file=sys.stderr)
 
 
 def print_preview(preview: Preview, target: Path) -> None:

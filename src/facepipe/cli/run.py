@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,14 +21,18 @@ from facepipe.cli.options import (
 )
 from facepipe.cli.output import (
     print_analysis,
+    print_found,
     print_image_plan,
     print_plan,
     print_summary,
     print_warnings,
 )
-from facepipe.cli.progress import reporting
+from facepipe.cli.progress import reporting, resolved
 from facepipe.configs.settings import Settings
 from facepipe.errors import printable
+
+if TYPE_CHECKING:
+    from facepipe.datatypes import Analysis
 
 Report = Annotated[
     Path | None,
@@ -36,7 +41,8 @@ Report = Annotated[
 
 
 @with_settings(
-    *("detect", "choose", "restore", "output", "stream", "strict_input", "workers", "profile_time")
+    *("detect", "choose", "restore", "output", "sign", "stream", "strict_input", "workers"),
+    "profile_time",
 )
 def run(
     source: Input,
@@ -66,7 +72,14 @@ def run(
         print_plan(make_plan(source, settings, target=output, overwrite=overwrite), output)
         return
     with reporting(progress, quiet) as on_event:
-        summary = api.enhance(source, output, settings, overwrite=overwrite, on_event=on_event)
+        summary = api.enhance(
+            source,
+            output,
+            settings,
+            overwrite=overwrite,
+            on_event=on_event,
+            on_found=_tell_found(settings, progress, quiet=quiet),
+        )
     if not quiet:
         print_summary(summary)
     _write_report(report, source, output, settings, quiet=quiet)
@@ -98,10 +111,12 @@ def analyze(
     with reporting(progress, quiet) as on_event:
         analysis = api.analyze(source, output, settings, overwrite=overwrite, on_event=on_event)
     if not quiet:
-        print_analysis(analysis, output)
+        print_analysis(analysis, output, settings.output.scale)
 
 
-@with_settings("choose", "restore", "output", "stream", "strict_input", "workers", "profile_time")
+@with_settings(
+    *("choose", "restore", "output", "sign", "stream", "strict_input", "workers", "profile_time")
+)
 def render(
     source: Input,
     analysis: Annotated[
@@ -126,6 +141,16 @@ def render(
     if not quiet:
         print_summary(summary)
     _write_report(report, source, output, settings, quiet=quiet)
+
+
+def _tell_found(
+    settings: Settings, progress: ProgressKind, *, quiet: bool
+) -> Callable[[Analysis], None] | None:
+    """Say what was found before hours are spent on it, where somebody may read it."""
+    is_read = resolved(progress, quiet) is ProgressKind.bar or progress is ProgressKind.lines
+    if quiet or not is_read:
+        return None
+    return lambda analysis: print_found(analysis, settings.output.scale)
 
 
 def _check_report(source: Path, report: Path | None, *, overwrite: bool) -> None:

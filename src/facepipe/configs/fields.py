@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeGuard, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from facepipe.errors import did_you_mean
+
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
 _BOUNDS = {
@@ -55,6 +57,15 @@ def options_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, 
                 yield f"{prefix}{name}", field, marker
 
 
+def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted key of each field that holds a value."""
+    for name, field in model.model_fields.items():
+        if _is_section(field.annotation):
+            yield from keys_of(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
 def types_of(annotation: Any) -> tuple[Any, ...]:
     """Return the members of a union, None left out; any other type alone."""
     if get_origin(annotation) in (Union, UnionType):
@@ -87,14 +98,17 @@ def refusal(error: ValidationError, model: type[BaseModel], name_of: Callable[[s
     key, field, section = _locate(model, fault["loc"])
     name = name_of(key)
     if field is None:
-        return f"{name}: unknown setting; known here: {', '.join(sorted(section.model_fields))}"
+        hint = did_you_mean(key, keys_of(model))
+        known = ", ".join(sorted(section.model_fields))
+        return f"{name}: unknown setting; known here: {known}{hint}"
     if fault["type"] == "missing":
         return f"{name} must be given: {allowed(field)}"
     if fault["type"] == "value_error":
         rule = str(fault["ctx"]["error"])
     else:
         rule = f"must be {allowed(field)}"
-    return f"{name} {rule}, not {shortened(fault['input'])}"
+    hint = did_you_mean(fault["input"], _choices(field))
+    return f"{name} {rule}, not {shortened(fault['input'])}{hint}"
 
 
 def shortened(value: object) -> str:
@@ -116,6 +130,12 @@ def _locate(
             break
         section = field.annotation
     return ".".join(parts), field, section
+
+
+def _choices(field: FieldInfo) -> list[str]:
+    """The words that a field takes, where it takes no others."""
+    kinds = [kind for kind in types_of(field.annotation) if get_origin(kind) is Literal]
+    return [one for kind in kinds for one in get_args(kind) if isinstance(one, str)]
 
 
 def _is_section(annotation: object) -> TypeGuard[type[BaseModel]]:

@@ -9,12 +9,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from facepipe._system.files import is_there
 from facepipe.configs.fields import Cli, options_of, refusal
 from facepipe.configs.toml import assign, literal, merge, read_toml
-from facepipe.errors import UsageError
+from facepipe.errors import UsageError, did_you_mean
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -25,7 +32,7 @@ PROFILES = ("balanced", "fast", "thorough", "strict", "recall")
 
 #: Headings of the command line's help.
 FACES, RESTORATION, VIDEO = "Which faces", "Restoration", "Output video"
-SOURCE, RUN = "Source", "Run"
+SOURCE, RUN, PROOF = "Source", "Run", "Marking and proof"
 
 
 class _Section(BaseModel):
@@ -189,6 +196,9 @@ class OutputSettings(_Section):
     allow_loss: Annotated[bool, Cli("--allow-loss", VIDEO)] = Field(
         False, description="go on without what the output cannot hold"
     )
+    label: Annotated[bool, Cli("--label", PROOF)] = Field(
+        False, description='burn a small "AI-enhanced" into what shows an enhanced face'
+    )
     dates: Annotated[Literal["source", "now"], Cli("--dates", VIDEO)] = Field(
         "source", description="date of the files that are written: the source's, or when it is done"
     )
@@ -235,6 +245,17 @@ class OutputSettings(_Section):
         return end
 
 
+class SignSettings(_Section):
+    """With what results are signed (C2PA). It changes no pixel, and stands in no report."""
+
+    key: Annotated[
+        Path | None, Cli("--sign-key", PROOF, default="not signed", metavar="FILE.pem")
+    ] = Field(None, description="sign results with this private key; needs facepipe[c2pa]")
+    certificate: Annotated[
+        Path | None, Cli("--sign-cert", PROOF, default="none", metavar="FILE.pem")
+    ] = Field(None, description="the certificates of that key, its own first")
+
+
 class LimitSettings(_Section):
     """How large a source may be: a crafted file must not take all memory or all time.
 
@@ -258,6 +279,7 @@ class Settings(_Section):
     restore: RestoreSettings = RestoreSettings()
     output: OutputSettings = OutputSettings()
     limits: LimitSettings = LimitSettings()
+    sign: SignSettings = Field(SignSettings(), exclude=True)
     stream: Annotated[int | None, Cli("--stream", SOURCE, default="the largest", metavar="N")] = (
         Field(None, ge=0, description="the video stream to enhance, by its index in the file")
     )
@@ -287,7 +309,10 @@ def load_settings(
     allowed.
     """
     if profile not in PROFILES:
-        raise UsageError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
+        raise UsageError(
+            f"unknown profile {profile!r}; there are {', '.join(PROFILES)}"
+            f"{did_you_mean(profile, PROFILES)}"
+        )
     shipped = files("facepipe.configs").joinpath(f"profiles/{profile}.toml")
     merged = tomllib.loads(shipped.read_text(encoding="utf-8"))
     own: dict[str, Any] = read_toml(config, "config file") if config is not None else {}

@@ -21,7 +21,8 @@ from facepipe.images.exif import (
     layout_of,
     with_numbers,
 )
-from facepipe.images.rdf import (
+from facepipe.images.turn import Turn
+from facepipe.marking.rdf import (
     RDF,
     change_properties,
     elements_below,
@@ -30,7 +31,6 @@ from facepipe.images.rdf import (
     text_of,
     write_text,
 )
-from facepipe.images.turn import Turn
 
 _SUBJECT_AREA, _SUBJECT_LOCATION = 0x9214, 0xA214
 _LARGEST_SHORT = 65535

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from facepipe._system.files import is_there, sha256_of
-from facepipe.errors import ModelError, UsageError
+from facepipe.errors import ModelError, UsageError, did_you_mean
 
 #: What a restorer is: facepipe's own network; weights for PyTorch; an ONNX graph; another package.
 Kind = Literal["own", "checkpoint", "graph", "plugin"]
@@ -164,7 +164,7 @@ def find_model(name: str) -> ModelFiles:
     own = [name for spec in RESTORERS for name in (spec.name, *spec.aliases)]
     raise UsageError(
         f"unknown restorer {name!r}; there are {', '.join([*own, *plugins])}, or a file: "
-        ".safetensors, .pth, .pt, .ckpt or .onnx"
+        f".safetensors, .pth, .pt, .ckpt or .onnx{did_you_mean(name, (*own, *plugins))}"
     )
 
 

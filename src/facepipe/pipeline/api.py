@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,9 +13,10 @@ from facepipe import __version__
 from facepipe._system.files import date_of, is_image, set_date, sha256_of
 from facepipe.configs.notices import CONTAINER_TAG
 from facepipe.configs.settings import Settings
-from facepipe.datatypes import Analysis, Part
+from facepipe.datatypes import Analysis, Part, Track
 from facepipe.datatypes.stages import Stage, measured, seconds_so_far, stage
 from facepipe.errors import InputError, UsageError
+from facepipe.pipeline.advice import scale_advice
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.checkpoint import claim, fingerprint, is_left, open_job
 from facepipe.pipeline.limits import check_crowd
@@ -38,19 +39,23 @@ from facepipe.pipeline.preflight import (
     translated_errors,
     with_holdings,
 )
+from facepipe.pipeline.report_models import AnalysisReport
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
     Sidecar,
     make_sidecar,
-    scale_advice,
     sidecar_path,
     write_sidecar,
 )
+from facepipe.pipeline.signing import sign_video
 from facepipe.pipeline.turning import analyze_video
 from facepipe.video import mux, probe
 from facepipe.video.source_cache import read_once
 from facepipe.workers.base import Executor
 from facepipe.workers.local import LocalExecutor
+
+#: Called with the analysis of a video, before it is rendered.
+OnFound = Callable[[Analysis], None]
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class Summary:
     resumed: int  # spans that an earlier run had finished
     advice: str | None
     warnings: tuple[str, ...]
+    found: tuple[Track, ...] = ()  # all tracks of a video, enhanced or refused
     cpu_seconds: Mapping[Stage, float] | None = None  # by stage, where that was asked for
     lost: bool = False  # not all was enhanced, as workers were lost: the same run makes it whole
 
@@ -81,6 +87,8 @@ class _Request:
     executor: Executor | None  # None: processes of this machine
     overwrite: bool
     on_event: OnEvent | None
+    analysis: AnalysisReport | None = None  # the one that was given
+    on_found: OnFound | None = None
 
 
 def enhance(
@@ -91,13 +99,16 @@ def enhance(
     executor: Executor | None = None,
     overwrite: bool = False,
     on_event: OnEvent | None = None,
+    on_found: OnFound | None = None,
 ) -> Summary:
     """Analyze `source`, a video or by its suffix an image, and render it to `target`.
 
-    An interrupted run goes on where it was. A report goes to `TARGET.facepipe.json`. Raises
-    FacepipeError; then there is no target.
+    An interrupted run goes on where it was. A report goes to `TARGET.facepipe.json`. `on_found` is
+    called with the analysis of a video before it is rendered. Raises FacepipeError; then there is
+    no target.
     """
     request = _request(source, target, settings, executor, overwrite, on_event)
+    request = replace(request, on_found=on_found)
     with translated_errors(request.source, request.target):
         if is_image(request.source):
             return _enhance_image(request)
@@ -125,8 +136,10 @@ def render(
     with translated_errors(request.source, request.target):
         given = read_analysis(Path(analysis), request.settings.limits)
         wanted = as_analyzed(request.settings, given)
+        named = AnalysisReport(name=Path(analysis).name, sha256=sha256_of(Path(analysis)))
+        request = replace(request, settings=wanted, analysis=named)
         with measured(on=request.settings.profile_time):
-            return _enhance_video(replace(request, settings=wanted), given)
+            return _enhance_video(request, given)
 
 
 def analyze(
@@ -184,6 +197,8 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
             analysis = _analyzed(run) if given is None else _accepted(given, plan, settings)
             check_crowd(analysis.tracks, settings.limits)
             check_damage(plan, analysis.damage, settings)
+            if request.on_found:
+                request.on_found(analysis)
             plan = with_holdings(plan, analysis, settings, target)
             run = replace(run, plan=plan)
 
@@ -193,10 +208,6 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
             whole = run.job.whole(target)
             with stage("mux"):
                 earlier = _mux(plan, parts, whole)
-                target_sha256 = sha256_of(whole)
-            if settings.output.dates == "source" and (date := date_of(source)) is not None:
-                set_date(whole, date)
-
             report = make_sidecar(
                 info=plan.info,
                 analysis=analysis,
@@ -205,13 +216,15 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
                 parts=parts,
                 encode=plan.encode,
                 target=target,
-                target_sha256=target_sha256,
                 notes=plan.notes,
                 alignment=alignment_of(settings),
                 earlier=earlier,
+                given=request.analysis,
                 cpu_seconds=seconds_so_far(),
             )
             check_unchanged(source, plan.source_sha256)
+            report = sign_video(whole, target, source, report, settings.sign)
+            _set_date(whole, source, settings)
             write_sidecar(report, sidecar_path(target))
             run.job.deliver(whole, target)
             lost = run.job.unsearched or any(part.lost for part in parts)
@@ -263,6 +276,7 @@ def _summary(
         seconds=0,
         resumed=0,
         advice=scale_advice(analysis, request.settings.output.scale),
+        found=analysis.tracks,
         warnings=(*report.warnings, *unenhanced),
         cpu_seconds=report.cpu_seconds,
     )
@@ -316,18 +330,27 @@ def _accepted(given: Analysis, plan: Plan, settings: Settings) -> Analysis:
     return replace(given, tracks=choose(given.tracks, settings.choose, plan.info))
 
 
+def _set_date(whole: Path, source: Path, settings: Settings) -> None:
+    """Give a finished video the date of its source, unless it is to have its own."""
+    if settings.output.dates == "source" and (date := date_of(source)) is not None:
+        set_date(whole, date)
+
+
 def _mux(plan: Plan, parts: Sequence[Part], whole: Path) -> Fraction:
     """Write the parts and the other streams to `whole`; seconds by which its times are earlier."""
     written = [part for part in parts if part.frames]
     if not written:
         raise InputError(f"{plan.info.path}: not one frame decodes")
+    # What no network has changed is not marked as its work.
+    note = CONTAINER_TAG if any(part.faces for part in written) else ""
     return mux(
         written,
         Path(plan.info.path),
         plan.info,
         whole,
         settings=plan.encode,
-        metadata={"comment": CONTAINER_TAG},
+        metadata={"comment": note} if note else {},
+        note=note,
         window=plan.window,
         leave_out=plan.leave_out,
         fragmented=plan.fragmented,

@@ -25,6 +25,7 @@ from facepipe.errors import (
 from facepipe.faces.tracking.fade import faded
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline.checkpoint import Job
+from facepipe.pipeline.label_times import label_times
 from facepipe.pipeline.limits import check_tracks
 from facepipe.pipeline.preflight import Plan, alignment_of, check_unchanged
 from facepipe.pipeline.selection import choose
@@ -44,16 +45,19 @@ from facepipe.video import joinable_settings
 from facepipe.video.damage import merged, refuse_damage
 from facepipe.workers.base import Check, Executor, Outcome
 
-Result = TypeVar("Result")
+Result = TypeVar("Result", SpanFaces, Part)
+#: Stretches with the visible label, by first and last pts.
+Labels = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class Event:
-    """Progress of a pass, in frames."""
+    """Progress of a pass, in frames; `faces` are those of the spans that are done."""
 
     stage: str  # "analyze" or "render"
     done: int
     total: int
+    faces: int = 0
 
 
 OnEvent = Callable[[Event], None]
@@ -149,14 +153,15 @@ def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
 
 def render_pass(run: Run, analysis: Analysis) -> tuple[list[Part], int]:
     """Render the spans that change; gives all parts in order, and how many the job had kept."""
-    spans = _spans_to_write(run.plan, analysis)
+    labels = _labels(run, analysis)
+    spans = _spans_to_write(run.plan, analysis, labels)
     info, job = run.plan.info, run.job
     known = ((span.index, None if span.copied else job.kept_part(span)) for span in spans)
     parts = {index: part for index, part in known if part is not None}
     resumed = len(parts)
     copied = {s.index: Part(s, "", _frames_within(info, s), 0) for s in spans if s.copied}
     parts |= copied
-    tasks = _render_tasks(run, analysis, spans, parts)
+    tasks = _render_tasks(run, analysis, spans, parts, labels)
     failed: list[PassThroughTask] = []
 
     def keep(outcome: Outcome[Part]) -> None:
@@ -177,7 +182,11 @@ def render_pass(run: Run, analysis: Analysis) -> tuple[list[Part], int]:
 
 
 def _render_tasks(
-    run: Run, analysis: Analysis, spans: Sequence[Span], parts: Container[int]
+    run: Run,
+    analysis: Analysis,
+    spans: Sequence[Span],
+    parts: Container[int],
+    labels: Labels,
 ) -> list[RenderTask]:
     """A task for each span that has no part yet, the longest first."""
     info, encode, restore = run.plan.info, run.plan.encode, run.settings.restore
@@ -187,7 +196,13 @@ def _render_tasks(
     slim = slim_info(info)
     tasks = [
         RenderTask(
-            slim, span, tracks_within(tracks, span, info), restore, encode, run.job.part(span)
+            slim,
+            span,
+            tracks_within(tracks, span, info),
+            restore,
+            encode,
+            run.job.part(span),
+            labels,
         )
         for span in spans
         if span.index not in parts
@@ -230,14 +245,20 @@ def _import_linking() -> None:
         import_module("scipy.linalg")
 
 
-def _spans_to_write(plan: Plan, analysis: Analysis) -> tuple[Span, ...]:
+def _labels(run: Run, analysis: Analysis) -> Labels:
+    """When the visible label is shown; never, unless it is asked for."""
+    asked = run.settings.output.label
+    return label_times(analysis.tracks, run.plan.info.time_base) if asked else ()
+
+
+def _spans_to_write(plan: Plan, analysis: Analysis, labels: Labels) -> tuple[Span, ...]:
     """The spans to render, and those to copy where that can be done."""
     if plan.smart_render.extent == "none":
         return plan.spans
     changed = [(track.first, track.last) for track in analysis.tracks if track.enhance]
     # Of what is damaged, those frames are written that decode, as they decode.
     changed += [(damage.first, damage.last) for damage in analysis.damage]
-    changed += plan.smart_render.never
+    changed += [*plan.smart_render.never, *labels]
     spans = with_copies(plan.info, plan.spans, changed)
     if plan.smart_render.extent == "parts" or all(span.copied for span in spans):
         return spans
@@ -268,17 +289,27 @@ def _work(
     info = run.plan.info
     total = sum(_frames_within(info, span) for span in run.plan.spans)
     done = total - sum(_frames_within(info, task.span) for task in tasks)
+    faces = 0
 
     def progress(frames: int) -> None:
         nonlocal done
         done += frames
         if run.on_event:
-            run.on_event(Event(stage, min(done, total), total))
+            run.on_event(Event(stage, min(done, total), total, faces))
 
     progress(0)
     for outcome in run_tasks(run.executor, function, tasks, progress=progress, check=check):
         check_unchanged(Path(info.path), run.plan.source_sha256)
         keep(outcome)
+        faces += _faces_of(outcome.result)
+        progress(0)
+
+
+def _faces_of(result: SpanFaces | Part | None) -> int:
+    """How many faces a span has, counted over its frames."""
+    if isinstance(result, SpanFaces):
+        return sum(len(detected.faces) for detected in result.detections)
+    return 0 if result is None else result.faces
 
 
 def _frames_within(info: VideoInfo, span: Span) -> int:

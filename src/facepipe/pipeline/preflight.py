@@ -19,6 +19,7 @@ from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.restorers import choose_for, contract_of, describe, network_bytes
 from facepipe.pipeline.encoding import ENCODER_THREADS, encode_settings
 from facepipe.pipeline.selection import region_of
+from facepipe.pipeline.signing import check_signer
 from facepipe.pipeline.spans import longest_seconds, plan_spans
 from facepipe.video import (
     EncodeSettings,
@@ -179,6 +180,7 @@ def _with_target(plan: Plan, settings: Settings, target: Path) -> Plan:
         allow_loss=output.allow_loss,
         fragmented=fragmented,
     )
+    check_signer(settings.sign)
     return replace(
         plan,
         info=info,

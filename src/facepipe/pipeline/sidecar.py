@@ -14,13 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import Field, ValidationError
 
 from facepipe._system.files import write_text
 from facepipe.configs.notices import NOTICE
@@ -36,10 +30,18 @@ from facepipe.datatypes import (
     VideoInfo,
 )
 from facepipe.datatypes.stages import Stage
+from facepipe.errors import InputError
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, improves
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.analysis_file import track_summary
+from facepipe.pipeline.report_models import (
+    AnalysisReport,
+    ManifestReport,
+    ReportModel,
+    WithOptionalKeys,
+)
+from facepipe.pipeline.report_seal import BLANK, SEAL, sealed
 from facepipe.video import EncodeSettings
 from facepipe.video.damage import describe_damage, merged, places
 
@@ -49,19 +51,7 @@ REPORT_SUFFIX = ".facepipe.json"
 _PACKAGES = ("facepipe", "numpy", "opencv-python-headless", "av", "onnxruntime", "torch")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _WithOptionalKeys(_Model):
-    """A model whose keys are left out of the JSON where they are None."""
-
-    @model_serializer(mode="wrap")
-    def _without_none(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in serialize(self).items() if value is not None}
-
-
-class SourceReport(_WithOptionalKeys):
+class SourceReport(WithOptionalKeys):
     """The source file. The last key is there for videos alone."""
 
     name: str = Field(description="file name, without its folder")
@@ -72,8 +62,8 @@ class SourceReport(_WithOptionalKeys):
     stream: int | None = Field(default=None, description="index of the video stream")
 
 
-class OutputReport(_WithOptionalKeys):
-    """The output file. The last three keys are there for videos alone."""
+class OutputReport(WithOptionalKeys):
+    """The output file. Encoder and pixel format are there for videos alone."""
 
     name: str = Field(description="file name, without its folder")
     sha256: str = Field(description="SHA-256 of the file, hexadecimal")
@@ -85,9 +75,12 @@ class OutputReport(_WithOptionalKeys):
         default=None, description="options that the encoder was given"
     )
     pixel_format: str | None = Field(default=None, description="FFmpeg's name of the pixel format")
+    manifest: ManifestReport | None = Field(
+        default=None, description="its signed manifest; absent: it is not signed"
+    )
 
 
-class ModelReport(_Model):
+class ModelReport(ReportModel):
     """The model that restored the faces."""
 
     restorer: str = Field(description="name of the restorer, or path of its weights")
@@ -95,14 +88,14 @@ class ModelReport(_Model):
     files: dict[str, str] = Field(description="SHA-256 of each weights file by its name")
 
 
-class JointReport(_Model):
+class JointReport(ReportModel):
     """A place at which the source's clock begins anew; what follows is joined to what was."""
 
     at_seconds: float = Field(description="its time, from the first picture on")
     jump_seconds: float = Field(description="how far the clock jumps there, below 0: back")
 
 
-class ClockReport(_Model):
+class ClockReport(ReportModel):
     """The times of the source, and how those of the output differ.
 
     Times in this report are the source's, with all joints closed.
@@ -115,7 +108,7 @@ class ClockReport(_Model):
     joints: list[JointReport] = Field(description="places at which the clock begins anew")
 
 
-class KnotReport(_WithOptionalKeys):
+class KnotReport(WithOptionalKeys):
     """One knot of a track; between knots everything is interpolated."""
 
     pts: int = Field(description="time in the video stream's time base")
@@ -129,7 +122,7 @@ class KnotReport(_WithOptionalKeys):
     )
 
 
-class TrackReport(_Model):
+class TrackReport(ReportModel):
     """One face followed through time."""
 
     number: int = Field(description="the track's number, as in analysis.json")
@@ -141,7 +134,7 @@ class TrackReport(_Model):
     knots: list[KnotReport] = Field(description="its knots by rising pts")
 
 
-class CopiedReport(_Model):
+class CopiedReport(ReportModel):
     """A stretch whose compressed packets were copied from the source."""
 
     from_seconds: float = Field(description="its begin")
@@ -149,7 +142,7 @@ class CopiedReport(_Model):
     frames: int = Field(description="its frames")
 
 
-class PassedThroughReport(_Model):
+class PassedThroughReport(ReportModel):
     """A stretch that could not be enhanced and was encoded as it is."""
 
     from_seconds: float = Field(description="its begin")
@@ -157,7 +150,7 @@ class PassedThroughReport(_Model):
     reason: str = Field(description="why it could not be enhanced")
 
 
-class DamageReport(_Model):
+class DamageReport(ReportModel):
     """A damaged stretch of the source."""
 
     from_seconds: float = Field(description="time of the first frame concerned")
@@ -166,7 +159,7 @@ class DamageReport(_Model):
     what: str = Field(description='what is wrong with them, as a verb: "do not decode"')
 
 
-class Sidecar(_WithOptionalKeys):
+class Sidecar(WithOptionalKeys):
     """The whole report of one output file, in the order of its keys."""
 
     format: Literal["facepipe-sidecar/1"] = Field(
@@ -178,6 +171,9 @@ class Sidecar(_WithOptionalKeys):
     output: OutputReport = Field(description="the output file")
     clock: ClockReport | None = Field(
         default=None, description="times of the source and of the output; of videos alone"
+    )
+    analysis: AnalysisReport | None = Field(
+        default=None, description="the analysis that `render` was given; absent: it was its own"
     )
     model: ModelReport = Field(description="the model that restored the faces")
     settings: Settings = Field(description="all settings of the run")
@@ -195,6 +191,14 @@ class Sidecar(_WithOptionalKeys):
     cpu_seconds: dict[Stage, float] | None = Field(
         default=None, description="seconds of CPU by stage; with `--profile-time` alone"
     )
+    report_sha256: str | None = Field(
+        default=None, description="SHA-256 of this file, with these 64 digits as zeros"
+    )
+
+    def delivered(self, sha256: str, manifest: ManifestReport | None) -> Sidecar:
+        """The sidecar of an output that is finished: its digest and its manifest."""
+        output = self.output.model_copy(update={"sha256": sha256, "manifest": manifest})
+        return self.model_copy(update={"output": output})
 
 
 def make_sidecar(
@@ -205,17 +209,18 @@ def make_sidecar(
     model: ModelFiles | None,
     parts: Sequence[Part],
     target: Path,
-    target_sha256: str,
     notes: Sequence[str],
     alignment: Alignment = OWN_ALIGNMENT,
     encode: EncodeSettings | None = None,
     earlier: Fraction = Fraction(0),
+    given: AnalysisReport | None = None,
     cpu_seconds: Mapping[Stage, float] | None = None,
 ) -> Sidecar:
     """The sidecar of `target`; `encode` is None for photographs, which keep their own kind.
 
     `alignment` is the restorer's. `earlier` are seconds by which all times of the output are
-    earlier than the source's; `cpu_seconds` are by stage, up to now.
+    earlier than the source's. `given` is the analysis that a user gave. `cpu_seconds` are by stage,
+    up to now. `Sidecar.delivered` adds the digest of the output.
     """
     of_parts = chain.from_iterable(part.damage for part in parts)
     damage = merged([*info.damage, *analysis.damage, *of_parts], info.pts)
@@ -234,13 +239,14 @@ def make_sidecar(
         ),
         output=OutputReport(
             name=target.name,
-            sha256=target_sha256,
+            sha256="",  # known when it is delivered
             frames=sum(part.frames for part in parts),
             width=info.width * settings.output.scale,
             height=info.height * settings.output.scale,
             **_encoder(encode),
         ),
         clock=_clock(info.clock, earlier) if encode else None,
+        analysis=given,
         model=_model(settings, model, parts),
         settings=settings,
         faces_enhanced=sum(part.faces for part in parts),
@@ -299,8 +305,21 @@ def _damage(damage: Sequence[Damage], time_base: Fraction) -> list[DamageReport]
 
 
 def write_sidecar(content: Sidecar, path: Path) -> None:
-    """Write the sidecar atomically. Raises OutputError as the disk refuses."""
-    write_text(json.dumps(content.model_dump(mode="json"), indent=1) + "\n", path)
+    """Write the sidecar, sealed, atomically. Raises OutputError as the disk refuses."""
+    said = content.model_dump(mode="json") | {SEAL: BLANK}
+    write_text(sealed(json.dumps(said, indent=1) + "\n"), path)
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """Read the sidecar of an output. Raises InputError for one that is damaged."""
+    try:
+        return Sidecar.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(f"{path}: no valid report: {place}: {first['msg']}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def sidecar_path(target: Path) -> Path:
@@ -320,18 +339,6 @@ def changed_box(
     """[x0, y0, x1, y1] of the output pixels that a track may change at one of its knots."""
     to_out = scaled(canvas_to_frame(track.landmarks[knot], alignment), scale)
     return list(canvas_bounds(to_out, width * scale, height * scale, alignment.side))
-
-
-def scale_advice(analysis: Analysis, scale: int) -> str | None:
-    """The sentence that suggests a larger output where the faces found stay tiny in it."""
-    sizes = sorted(track.size for track in analysis.tracks if track.enhance)
-    if not sizes or scale == 4:
-        return None
-    median = sizes[len(sizes) // 2]
-    if median * scale >= 48:
-        return None
-    wanted = 2 if median * 2 >= 48 and scale < 2 else 4
-    return f"the faces are about {median:.0f} px: --scale {wanted} would show what was restored"
 
 
 def _track(track: Track, analysis: Analysis, scale: int, alignment: Alignment) -> TrackReport:

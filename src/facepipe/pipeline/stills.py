@@ -15,25 +15,29 @@ from pathlib import Path
 import cv2
 import fsspec
 
-from facepipe._system.files import date_of, is_address, is_there, remove_partials, write_bytes
+from facepipe._system.files import date_of, is_address, remove_partials, write_bytes
 from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
 from facepipe.configs.settings import DetectSettings, Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, Track, VideoInfo
-from facepipe.errors import InputError, MediaError, OutputError, UsageError
+from facepipe.errors import InputError, MediaError, OutputError
 from facepipe.faces.restoration.enlarge import enlarge
+from facepipe.faces.restoration.label import label
 from facepipe.faces.restore import restore_image
 from facepipe.faces.tracking.link import link
 from facepipe.images.still import MAX_PIXELS, StillImage, read_image, write_image
+from facepipe.marking.manifest import manifest_path
 from facepipe.models.registry import ModelFiles
+from facepipe.pipeline.advice import scale_advice
 from facepipe.pipeline.limits import check_crowd
-from facepipe.pipeline.preflight import alignment_of, check_output, check_restorer, licence_note
+from facepipe.pipeline.preflight import alignment_of, check_restorer, licence_note
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
     make_sidecar,
-    scale_advice,
     sidecar_path,
     write_sidecar,
 )
+from facepipe.pipeline.signing import check_signer, sign_image
+from facepipe.pipeline.still_files import check_files
 from facepipe.pipeline.tasks import restorer_of, search
 from facepipe.pipeline.turning import found_turned, shows_sure_face, sure_scores
 
@@ -178,7 +182,7 @@ def enhance_image(
         fidelity=restore.fidelity,
         scale=scale,
     )
-    return frame, analysis, count
+    return label(frame) if settings.output.label and count else frame, analysis, count
 
 
 def _found(
@@ -261,7 +265,8 @@ def _write_enhanced(
     )
     if not faces:
         write_bytes(written, still.target, modified_ns=still.modified_ns)
-        sidecar_path(still.target).unlink(missing_ok=True)  # of an image that is replaced
+        for left in (sidecar_path(still.target), manifest_path(still.target)):
+            left.unlink(missing_ok=True)  # of an image that is replaced
         return replace(result, passed_through=_why_not(analysis))
     runs_on = restorer_of(task.settings.restore).description
     report = make_sidecar(
@@ -271,10 +276,19 @@ def _write_enhanced(
         model=task.model,
         parts=[Part(_SPAN, "", 1, faces, runs_on=runs_on)],
         target=still.target,
-        target_sha256=result.written_sha256,
         notes=(*notes, *licence_note(task.settings)),
         alignment=alignment_of(task.settings),
     )
+    written, manifest = sign_image(
+        written,
+        still.target,
+        content,
+        report,
+        task.settings.sign,
+        embed=not image.details.behind,
+    )
+    result = replace(result, size=len(written), written_sha256=_digest(written))
+    report = report.delivered(result.written_sha256, manifest)
     still.target.parent.mkdir(parents=True, exist_ok=True)
     write_sidecar(report, sidecar_path(still.target))
     write_bytes(written, still.target, modified_ns=still.modified_ns)
@@ -335,27 +349,6 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _check_files(source: Path, target: Path, *, overwrite: bool) -> None:
-    """Refuse a source that is not there, and a target of another format or that exists."""
-    if not is_there(source) or not source.is_file():
-        raise InputError(f"{source}: there is no such image")
-    kinds = [
-        _SAME_FORMAT.get(path.suffix.lower(), path.suffix.lower()) for path in (source, target)
-    ]
-    if kinds[0] != kinds[1]:
-        raise UsageError(
-            f"{target.name}: an image keeps its format; name the output *{source.suffix.lower()}"
-        )
-    check_output(source, target, overwrite)
-
-
-#: Suffixes of the same format.
-_SAME_FORMAT = {
-    **dict.fromkeys((".jpeg", ".jfif", ".jpe", ".mpo"), ".jpg"),
-    **{".tiff": ".tif", ".heif": ".heic", ".dib": ".bmp"},
-}
-
-
 def enhance_image_file(
     source: Path,
     target: Path,
@@ -371,8 +364,9 @@ def enhance_image_file(
     OutputError for one that cannot be written, MediaError where images in the same file would be
     lost.
     """
-    _check_files(source, target, overwrite=overwrite)
+    check_files(source, target, overwrite=overwrite)
     model, _ = check_restorer(settings)
+    check_signer(settings.sign)
     remove_partials(target.parent, {target.name, sidecar_path(target).name})
     date = date_of(source) if settings.output.dates == "source" else None
     still = Still(0, str(source), target, modified_ns=date)
@@ -392,8 +386,9 @@ def plan_image(
 
     Errors: as of that, and MediaError where images in the same file would be lost.
     """
-    _check_files(source, target, overwrite=overwrite)
+    check_files(source, target, overwrite=overwrite)
     check_restorer(settings)
+    check_signer(settings.sign)
     image = read_image(_content(Still(0, str(source), target)), source.name)
     _refuse_damage(image, source.name, settings)
     check_losses(image, source.name, allow_loss=settings.output.allow_loss)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -21,6 +22,7 @@ from facepipe.configs.settings import DetectSettings, RestoreSettings
 from facepipe.datatypes import Crops, Float32, Frame, Part, Span, SpanFaces, Track, VideoInfo
 from facepipe.datatypes.stages import others_are, stage, staged
 from facepipe.faces.analyze import analyze_frames
+from facepipe.faces.restoration.label import labelled
 from facepipe.faces.restoration.parsing import ParsedRestorer
 from facepipe.faces.restore import (
     NEIGHBOUR_FRAMES,
@@ -67,7 +69,10 @@ class AnalyzeTask:
 
 @dataclass(frozen=True, eq=False)
 class RenderTask:
-    """Write one span with its faces restored. `tracks` are those that the span shows."""
+    """Write one span with its faces restored. `tracks` are those that the span shows.
+
+    `labels` are the stretches of the video, first and last pts, that get the visible label.
+    """
 
     info: VideoInfo
     span: Span
@@ -75,6 +80,7 @@ class RenderTask:
     settings: RestoreSettings
     encode: EncodeSettings
     target: Path
+    labels: tuple[tuple[int, int], ...] = ()
 
     @property
     def output_folder(self) -> Path:
@@ -211,6 +217,9 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
         )
     else:
         rendered = enlarged(counted, task.encode.scale)
+    if task.labels:
+        aspect = task.info.sample_aspect_ratio or Fraction(1)
+        rendered = labelled(rendered, task.labels, rotation=task.info.rotation, aspect=aspect)
     first = next(rendered, None)
     if first is None:
         return Part(task.span, str(task.target), 0, 0, damage=report.damage(task.info.pts))
@@ -233,7 +242,7 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
 
 def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:
     """Write a span unenhanced: the last resort when rendering it keeps failing."""
-    part = render_span(replace(task.render, tracks=()), progress)
+    part = render_span(replace(task.render, tracks=(), labels=()), progress)
     return replace(part, passed_through=task.reason, lost=task.lost)
 
 

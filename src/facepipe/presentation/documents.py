@@ -9,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from facepipe._system.files import is_there, sha256_of
 from facepipe.configs.settings import LimitSettings, Settings
@@ -17,7 +16,13 @@ from facepipe.datatypes import CANVAS_FACE, Float32, Track
 from facepipe.errors import InputError
 from facepipe.faces.canvas import TEMPLATE
 from facepipe.pipeline.analysis_file import read_analysis
-from facepipe.pipeline.sidecar import REPORT_SUFFIX, Sidecar, TrackReport, sidecar_path
+from facepipe.pipeline.sidecar import (
+    REPORT_SUFFIX,
+    Sidecar,
+    TrackReport,
+    read_sidecar,
+    sidecar_path,
+)
 from facepipe.presentation.charts import Stretch
 from facepipe.video.damage import describe_damage, places
 
@@ -134,18 +139,6 @@ def _of_sidecar(path: Path, output: Path, source: Path | None) -> Document:
         output=there,
         sidecar=sidecar,
     )
-
-
-def read_sidecar(path: Path) -> Sidecar:
-    """Read the sidecar of an output. Raises InputError for one that is damaged."""
-    try:
-        return Sidecar.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{path}: no valid report: {place}: {first['msg']}") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _found(source: Path | None, name: str, beside: Path, sha256: str) -> Path | None:

@@ -13,6 +13,7 @@ from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Track, VideoInfo
 from facepipe.errors import InputError, UsageError
 from facepipe.faces.tracking.fade import faded
+from facepipe.pipeline.advice import scale_advice
 from facepipe.pipeline.analysis_file import read_analysis
 from facepipe.pipeline.preflight import (
     Plan,
@@ -24,7 +25,6 @@ from facepipe.pipeline.preflight import (
     translated_errors,
 )
 from facepipe.pipeline.selection import choose
-from facepipe.pipeline.sidecar import scale_advice
 from facepipe.presentation.moments import telling_moments
 from facepipe.presentation.sampling import OnEvent, Sample, search_sample
 from facepipe.presentation.sheet import SIDE, Sheet

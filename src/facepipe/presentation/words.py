@@ -50,6 +50,18 @@ def summary(tracks: Sequence[Track], *, done: bool = False) -> str:
     return f"{counted(len(tracks), 'track')}: {enhanced:,} {what}, {refused:,} refused"
 
 
+def size_words(tracks: Sequence[Track], most: int = 6) -> list[str]:
+    """Which faces are enhanced, and how large: one line, none where there are none."""
+    chosen = sorted((one for one in tracks if one.enhance), key=lambda one: -one.size)
+    if not chosen:
+        return []
+    small, large = round(chosen[-1].size), round(chosen[0].size)
+    sizes = f"{small} px" if small == large else f"{small} to {large} px"
+    named = ", ".join(f"track {one.number} ({one.size:.0f} px)" for one in chosen[:most])
+    more = f", and {len(chosen) - most} more" if len(chosen) > most else ""
+    return [f"{counted(len(chosen), 'face')} of {sizes}: {named}{more}"]
+
+
 def refused_lines(tracks: Sequence[Track], most: int = 3) -> list[str]:
     """The commonest reasons of refused tracks, a line each, with the option that takes them."""
     lines = []

@@ -104,6 +104,9 @@ class Container:
     needs_layout: bool = False
     #: Whether FFmpeg writes it with the mov muxer: ISO base media files.
     isobmff: bool = False
+    #: Where XMP lies by its specification: in a box of its own, or in the user data; None:
+    #: nowhere, and a mark is a key of the metadata.
+    xmp: Literal["uuid", "udta"] | None = None
     #: Whether FFmpeg writes it with the Matroska muxer: EBML.
     ebml: bool = False
     #: Codecs of streams whose header may change on the way; of others the first one holds.
@@ -193,6 +196,7 @@ MP4 = Container(
     pixel_aspect=True,
     needs_layout=True,
     isobmff=True,
+    xmp="uuid",
     header_changes=_DESCRIBED_ANEW,
 )
 MOV = Container(
@@ -210,6 +214,7 @@ MOV = Container(
     quicktime_languages=True,
     pcm=True,
     isobmff=True,
+    xmp="udta",
     header_changes=_DESCRIBED_ANEW,
 )
 MATROSKA = Container(
@@ -295,7 +300,7 @@ OTHER_SUFFIXES = frozenset(
         *(".json", ".csv", ".txt", ".xml", ".html", ".htm", ".md", ".log", ".srt", ".vtt", ".ass"),
         *(".pdf", ".doc", ".docx", ".xls", ".xlsx", ".py", ".mp3", ".wav", ".flac", ".m4a"),
         *(".ogg", ".aac", ".opus", ".wma", ".db", ".ini", ".yml", ".yaml", ".toml", ".zip"),
-        *(".exe", ".dll"),
+        *(".exe", ".dll", ".c2pa"),
     }
 )
 #: Suffix of what is written of a source whose own container is not: it holds the most.

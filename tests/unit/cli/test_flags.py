@@ -25,6 +25,7 @@ ENCODING = {
     "--scale", "--size", "--codec", "--quality", "--crf", "--preset", "--pix-fmt", "--copy",
     "--no-copy", "--allow-loss", "--for", "--keyframes", "--fragmented", "--dates",
 }  # fmt: skip
+PROOF = {"--label", "--sign-key", "--sign-cert"}
 PART = {"--start", "--end"}
 COMMON = {
     "--output", "-o", "--stream", "--strict-input", "--workers", "--profile", "--config", "--set",
@@ -37,11 +38,13 @@ PAGE = SETTINGS | {
 TABLES = {"--json", "--markdown"}
 HELP = {"--help", "-h"}
 FLAGS = {
-    "": {"--version"},
+    "": {"--version", "--install-completion", "--show-completion"},
+    "settings": SETTINGS,
     "run": FACES | SELECTION | RESTORATION | ENCODING | PART | COMMON
-    | {"--dry-run", "--report", "--profile-time"},
+    | PROOF | {"--dry-run", "--report", "--profile-time"},
     "analyze": FACES | (SELECTION - {"--tracks"}) | PART | COMMON | {"--size"},
-    "render": SELECTION | RESTORATION | ENCODING | PART | COMMON | {"--report", "--profile-time"},
+    "render": SELECTION | RESTORATION | ENCODING | PROOF | PART | COMMON
+    | {"--report", "--profile-time"},
     "preview": FACES | SELECTION | RESTORATION | PART | (COMMON - {"--strict-input"})
     | {"--scale", "--size", "--compare", "--analysis", "--faces"},
     "report": RESTORATION | PAGE,
@@ -49,8 +52,12 @@ FLAGS = {
     "compare": PART | SETTINGS
     | {"--output", "-o", "--overwrite", "--progress", "--quiet", "-q", "--codec", "--quality",
        "--crf", "--preset", "--style", "--labels", "--insets", "--tracks"},
-    "batch": FACES | RESTORATION | ENCODING | COMMON
+    "batch": FACES | RESTORATION | ENCODING | PROOF | COMMON
     | {"--dry-run", "--work", "--ray", "--shared", "--gpus", "--max-pixels", "--pack-archives"},
+    "verify": {"--source", "--trust", "--json"},
+    "reproduce": {
+        "--source", "--analysis", "--keep", "--workers", "--json", "--progress", "--quiet", "-q",
+    },
     "doctor": {"--json"},
     "models": set(),
     "models list": set(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -42,8 +43,9 @@ def test_the_help_of_run_has_headings() -> None:
     lines = CliRunner().invoke(app, ["run", "--help"]).output.splitlines()
     headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert headings == [
-        "Arguments:", "Options:", "Which faces:", "Restoration:", "Output video:", "Source:", "Run:"
-    ]  # fmt: skip
+        *("Arguments:", "Options:", "Which faces:", "Restoration:", "Output video:"),
+        *("Marking and proof:", "Source:", "Run:"),
+    ]
 
 
 def test_training_stands_apart_from_daily_work() -> None:
@@ -61,9 +63,11 @@ def test_options_after_two_dashes_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_command_that_there_is_not() -> None:
-    done = CliRunner().invoke(app, ["enhance"])
-    assert done.exit_code == 2
-    assert "No such command 'enhance'" in done.output
+    for word, hint in (("runn", "; did you mean run?"), ("setings", "; did you mean settings?"),
+                       ("xylophone", "")):  # fmt: skip
+        done = CliRunner().invoke(app, [word])
+        assert isinstance(done.exception, UsageError)
+        assert str(done.exception).startswith(f"there is no command '{word}'{hint} (`")
 
 
 def test_a_module_that_is_missing_is_in_the_extra_that_is_advised() -> None:
@@ -126,3 +130,20 @@ def test_a_source_is_not_judged_by_the_command_line() -> None:
     for function in (run_command, analyze_command):
         source = signature(function).parameters["source"].annotation
         assert source.__metadata__[0].readable is False
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("facepipe rep", {"report", "reproduce"}), ("facepipe run --sca", {"--scale"})],
+)
+def test_a_shell_completes_commands_and_options(words: str, said: set[str]) -> None:
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    code = "import sys; sys.argv = ['facepipe']\nfrom facepipe.cli.main import main\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "_FACEPIPE_COMPLETE": "complete_bash", **asked},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(done.stdout.split()) == said

@@ -16,7 +16,8 @@ from PIL import Image, ImageCms, PngImagePlugin
 from facepipe.errors import MediaError
 from facepipe.images.exif import DamagedError, orientation_of, resized, upright
 from facepipe.images.still import read_image, write_image
-from facepipe.images.xmp import SOURCE_TYPE, stamped
+from facepipe.images.xmp import stamped
+from facepipe.marking.xmp import SOURCE_TYPE
 from media.image_samples import KINDS, NOTE, again, double, opened, pillow, pixels, png, vips
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -79,12 +79,11 @@ def content(encode: EncodeSettings | None, folder: Path) -> dict[str, Any]:
         model=None,
         parts=PARTS,
         target=Path("out.mp4"),
-        target_sha256="1" * 64,
         notes=("note",),
         encode=encode,
         earlier=Fraction(1, 4),
     )
-    write_sidecar(made, folder / "out.json")
+    write_sidecar(made.delivered("1" * 64, None), folder / "out.json")
     text = (folder / "out.json").read_text(encoding="utf-8")
     read: dict[str, Any] = json.loads(text)
     assert text == json.dumps(read, indent=1) + "\n"
@@ -96,7 +95,7 @@ def test_keys_and_values_in_their_order(tmp_path: Path) -> None:
     read = content(encode, tmp_path)
     assert " ".join(read) == (
         "format notice versions source output clock model settings faces_enhanced tracks cuts "
-        "copied passed_through damage warnings"
+        "copied passed_through damage warnings report_sha256"
     )
     assert (read["format"], read["notice"]) == ("facepipe-sidecar/1", NOTICE)
     assert list(read["source"].items()) == [
@@ -151,7 +150,7 @@ def test_a_photograph_has_no_encoder_and_no_clock(tmp_path: Path) -> None:
 def test_the_schema_describes_every_key() -> None:
     schema = Sidecar.model_json_schema()
     reports = [schema, *(one for name, one in schema["$defs"].items() if name.endswith("Report"))]
-    assert len(reports) == 11
+    assert len(reports) == 13
     for report in reports:
         for key, field in report["properties"].items():
             assert field.get("description"), (report["title"], key)

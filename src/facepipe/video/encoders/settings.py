@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from av.codec import Codec
 from av.sidedata.sidedata import Type
 
 from facepipe.datatypes import PixelFormat, VideoInfo
-from facepipe.errors import InputError, UsageError
+from facepipe.errors import InputError, UsageError, did_you_mean
 from facepipe.video.containers import MOV, NUT, Container
 from facepipe.video.pixel_formats import pixel_format, same_layout, side_data, working_format
 from facepipe.video.pyav.log import captured_log
@@ -147,6 +148,7 @@ def find_encoder(name: str) -> Codec:
     except ValueError as error:
         raise UsageError(
             f"there is no encoder {name!r} here; use for instance {_EXAMPLES}"
+            + did_you_mean(name, re.split(r"\W*(?:,| or )\s*", _EXAMPLES))
         ) from error
     if codec.type != "video":
         raise UsageError(f"{name!r} encodes {codec.type}, not video; use {_EXAMPLES}")

@@ -10,6 +10,7 @@ from av.container import InputContainer
 
 from facepipe.video.containers import MOV
 from facepipe.video.muxing.target_streams import MuxJob, TargetStreams
+from facepipe.video.muxing.xmp_boxes import with_mark
 from facepipe.video.pyav.copied_boxes import copy_private_boxes
 from facepipe.video.pyav.header_data import header_boxes, scaled
 from facepipe.video.pyav.own_keys import keys_box
@@ -65,6 +66,26 @@ def extra_boxes(
             boxes = without_views(boxes, video.id)
         stored = keys_box(keys, quicktime=job.container is MOV)
         boxes = replace(boxes, moov=(*boxes.moov, *([stored] if stored else [])))
+        boxes = _marked(boxes, job)
         languages = job.headers.tags_of(streams.sources)
     largest = None if job.max_packets is None else _LARGEST_OF_TRIAL
     return ExtraBoxes(boxes, job.video.source, streams.tracks, languages, largest)
+
+
+def _marked(boxes: PrivateBoxes, job: MuxJob) -> PrivateBoxes:
+    """The boxes with XMP that tells of a network's work, where there is some."""
+    if not job.note or job.container.xmp is None:
+        return boxes
+    info, scale = job.video.info, job.video.scale
+    size = info.width * scale, info.height * scale
+    with open_bytes(job.video.source) as given:
+        return with_mark(boxes, given, job.container.xmp, job.note, size)
+
+
+def may_move(path: Path) -> bool:
+    """Whether what an mp4 or mov holds may move: no table of a maker says where it lies.
+
+    Other programs keep FFmpeg's own tables right, and no others. Errors: OSError as the disk does.
+    """
+    with open_bytes(path) as file:
+        return not private_boxes(file).blocks

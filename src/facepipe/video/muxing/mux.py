@@ -34,6 +34,7 @@ from facepipe.video.muxing.track_headers import (
     shape_for_header,
     track_headers,
 )
+from facepipe.video.muxing.xmp_boxes import mark_keys
 from facepipe.video.pyav.mpegts import transport_of
 from facepipe.video.pyav.pes import packing_options
 from facepipe.video.pyav.texts import TEXTS
@@ -56,6 +57,7 @@ def mux(
     window: tuple[int, int] | None = None,
     leave_out: Collection[int] = (),
     fragmented: bool = False,
+    note: str = "",
 ) -> Fraction:
     """Write the parts' video in place of the source's, and copy every other stream.
 
@@ -65,7 +67,8 @@ def mux(
     `metadata` is added to the container's keys, appended where the source has one. `window` is
     the half-open pts range that was rendered when the user trims: other streams are cut to it and
     it starts at 0. `leave_out` are indices of source streams not to be copied. `fragmented`: an mp4
-    or mov is written in fragments, each from a keyframe on.
+    or mov is written in fragments, each from a keyframe on. `note`: the target is marked as a
+    network's work, in XMP with that description, or in a key of its metadata; empty: it is not.
 
     The target appears under its name only when it is whole and was read back. Errors: UsageError
     for an unknown suffix, MediaError for what the container refuses or counts that disagree,
@@ -81,7 +84,8 @@ def mux(
     expected = sum(part.frames for part in parts)
     if len(times.pts) != expected:
         raise MediaError(f"the parts hold {len(times.pts)} frames, {expected} were expected")
-    job = MuxJob(video, container, leave_out, metadata, window, fragmented=fragmented)
+    metadata = {**metadata, **mark_keys(container, note)}
+    job = MuxJob(video, container, leave_out, metadata, window, fragmented=fragmented, note=note)
     with replacing(target) as temporary:
         given, main, earlier = _write(job, times, temporary)
         indices, written = count_back(temporary, target, given, main)

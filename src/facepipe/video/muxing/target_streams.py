@@ -59,6 +59,7 @@ class MuxJob:
     room: Fraction = Fraction(0)  # seconds by which all is later than it would be (`room_ahead`)
     fragmented: bool = False  # an mp4 or mov, each fragment from a keyframe on
     headers: TrackHeaders = field(default_factory=TrackHeaders)
+    note: str = ""  # what is said of a network's work in it; empty: nothing is
 
     @property
     def earlier(self) -> Fraction:

@@ -56,6 +56,7 @@ def copy_private_boxes(
         for box in boxes.top:
             end = box.end if largest is None else min(box.end, box.begin + largest)
             _copy_box(given, box, end, file)
+        file.write(b"".join(boxes.made))
         file.write(moved_tail(tail, more))
 
 

@@ -52,10 +52,9 @@ _PADDING = (b"free", b"skip")
 #: Where phones put the place. FFmpeg reads it, and writes another box with fewer digits to mp4.
 _LOCATION = b"\xa9xyz"
 _SPHERICAL = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")  # XML, which tells sizes in pixels
-_UUIDS = {
-    _SPHERICAL: SPHERE,
-    bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "the XMP data",
-}
+#: The type of the box that holds XMP in mp4; in mov, a box of the user data does.
+XMP_UUID, XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac"), b"XMP_"
+_UUIDS = {_SPHERICAL: SPHERE, XMP_UUID: "the XMP data"}
 #: What names of them begin with that only the maker's own programs read, and what tells a place.
 _BOX, _BEHIND, _PLACE = "the box ", "what lies behind its last box", "gps"
 _PIXELS = re.compile(rb"(GSpherical:\w*Pixels>\s*)(\d+)")
@@ -67,7 +66,8 @@ class PrivateBoxes:
 
     `top` are ranges of the file, in bytes; `moov`, `udta` and, by a track's id, `trak` and
     `trak_udta` are whole boxes; `entries` are those in its sample entry that describe its
-    frames; `blocks` are ranges that the table of places lists.
+    frames; `blocks` are ranges that the table of places lists. `made` are whole boxes that are not
+    from the file, and follow all others.
     """
 
     top: tuple[Box, ...] = ()
@@ -78,10 +78,11 @@ class PrivateBoxes:
     entries: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict)
     blocks: tuple[tuple[int, int], ...] = ()
     uuids: tuple[bytes, ...] = ()  # of the top ones, empty for those of other types
+    made: tuple[bytes, ...] = ()
 
     def __bool__(self) -> bool:
-        parts = (self.top, self.moov, self.udta, self.trak, self.trak_udta, self.entries)
-        return any(map(bool, parts))
+        whole = (self.top, self.moov, self.udta, self.made)
+        return any(map(bool, (*whole, self.trak, self.trak_udta, self.entries)))
 
     @property
     def names(self) -> frozenset[str]:

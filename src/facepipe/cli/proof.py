@@ -1,0 +1,126 @@
+"""The commands that prove what was done: `verify` and `reproduce`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from facepipe.cli.options import Progress, ProgressKind, Quiet
+from facepipe.cli.output import print_warnings
+from facepipe.cli.progress import reporting
+from facepipe.errors import UsageError, VerificationError, printable
+
+if TYPE_CHECKING:
+    from facepipe.pipeline.reproduce import Reproduction
+    from facepipe.pipeline.verify import Verification
+
+_SHOWN = {"ok": "ok", "failed": "FAILED", "unchecked": "not checked"}
+
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
+Source = Annotated[
+    Path | None,
+    typer.Option(help="the source; by default, it is looked for beside the output", metavar="FILE"),
+]
+
+
+def verify(
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="an output, or a batch's folder")
+    ],
+    source: Source = None,
+    trust: Annotated[
+        Path | None,
+        typer.Option(help="certificates (PEM) whose signatures are trusted", metavar="FILE.pem"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that OUTPUT, its report and its manifest are still what was delivered.
+
+    It says what could not be checked. Ends with exit code 10 where something was changed.
+    """
+    if output.is_dir():
+        from facepipe.batch.verify import verify_batch
+
+        if source is not None or trust is not None:
+            raise UsageError("--source and --trust belong to one output, not to a batch's folder")
+        found = verify_batch(output)
+    else:
+        from facepipe.pipeline.verify import verify_output
+
+        found = verify_output(output, source=source, trust=trust)
+    if as_json:
+        checks = [asdict(check) for check in found.checks]
+        told = {"format": "facepipe-verification/1", "file": str(found.path)}
+        print(json.dumps(told | {"verdict": found.verdict, "checks": checks}, indent=1))
+    else:
+        _print_verification(found)
+    failed = [check.what for check in found.checks if check.state == "failed"]
+    if failed:
+        raise VerificationError(f"{found.path}: was changed: {', '.join(failed)}")
+    if found.verdict != "intact":
+        raise VerificationError(f"{found.path}: nothing is beside it by which it can be checked")
+
+
+def _print_verification(found: Verification) -> None:
+    print(f"{printable(found.path)}: {found.verdict}")
+    for check in found.checks:
+        print(printable(f"  {_SHOWN[check.state]:<12} {check.what}: {check.words}"))
+
+
+def reproduce(
+    report: Annotated[
+        Path, typer.Argument(metavar="REPORT", help="OUTPUT.facepipe.json, or OUTPUT itself")
+    ],
+    source: Source = None,
+    analysis: Annotated[
+        Path | None,
+        typer.Option(
+            help="the analysis that `render` was given, where it is not beside the output",
+            metavar="FILE",
+        ),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="keep the new copy here; by default, it is removed", metavar="FILE"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="processes; by default a core each", min=1, max=256)
+    ] = None,
+    as_json: AsJson = False,
+    progress: Progress = ProgressKind.auto,
+    quiet: Quiet = False,
+) -> None:
+    """Enhance the source of REPORT again, and compare each decoded frame with the output.
+
+    Ends with exit code 10 where a frame differs.
+    """
+    from facepipe.pipeline.reproduce import reproduce as run
+
+    with reporting(progress, quiet) as on_event:
+        found = run(
+            report, source=source, analysis=analysis, keep=keep, workers=workers, on_event=on_event
+        )
+    if as_json:
+        told = asdict(found) | {"output": str(found.output), "is_same": found.is_same}
+        print(json.dumps({"format": "facepipe-reproduction/1"} | told, indent=1))
+    elif not quiet:
+        print_warnings(found.notes)
+        print(_in_words(found))
+    if not found.is_same:
+        raise VerificationError(
+            f"{found.output}: {found.differing} of {found.frames} frames differ, the first is "
+            f"number {found.first}, by {found.largest} code values at most"
+        )
+
+
+def _in_words(found: Reproduction) -> str:
+    name = printable(found.output)
+    if found.same_file:
+        return f"{name}: the new copy is the same file, byte for byte ({found.frames} frames)"
+    if found.is_same:
+        return f"{name}: all {found.frames} decoded frames are the same"
+    return f"{name}: {found.frames - found.differing} of {found.frames} decoded frames are the same"

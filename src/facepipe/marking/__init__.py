@@ -1,0 +1,1 @@
+"""The marks of a network's work: XMP, signed manifests (C2PA), and a chained log."""
