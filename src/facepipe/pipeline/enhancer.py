@@ -219,6 +219,7 @@ class FaceEnhancer:
         assert isinstance(feed, VideoFeed)
         frames = feed.frames_around(pts, NEIGHBOUR_FRAMES)
         analysis = self._analyzed(feed) if analysis is None else analysis
+        _check_source(analysis, feed)
         span = Span(0, pts, pts + 1)
         tracks = tracks_within(self._tracks(feed, analysis), span, feed.info)
         for frame in self._restored(frames, span, tracks, feed.info.time_base):

@@ -18,7 +18,7 @@ from facepipe.pipeline.frame_kinds import Channels, Kind, is_one_frame, kind_of
 from facepipe.pipeline.preflight import plan_run
 from facepipe.pipeline.spool import Spool, SpoolSettings
 from facepipe.video import DecodeReport, decode, probe
-from facepipe.video.images import image_of
+from facepipe.video.images import image_of, set_time
 from facepipe.video.probe import check_size
 
 #: Tells of a pts whether planes are to be contiguous, as they will be worked on.
@@ -242,8 +242,7 @@ class VideoFeed:
 
     def given(self, frame: Frame) -> Any:
         made = image_of(frame, frame.format.name, source_height=self.info.height)
-        made.pts, made.time_base = frame.pts, self.info.time_base
-        return made
+        return set_time(made, frame.pts, self.info.time_base)
 
     def close(self) -> None:
         """Nothing: files are closed where reading ends."""

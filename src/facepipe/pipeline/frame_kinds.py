@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 
 from facepipe.datatypes import Colour, Frame, PixelFormat, Plane
 from facepipe.errors import InputError
-from facepipe.video.images import VideoImage, carrier, filled, frame_of, image_of, is_exact, planar
+from facepipe.video.images import (
+    VideoImage,
+    carrier,
+    filled,
+    frame_of,
+    image_of,
+    is_exact,
+    planar,
+    set_time,
+)
 from facepipe.video.pixel_formats import working_format
 
 Channels = Literal["rgb", "bgr"]
@@ -273,9 +282,9 @@ class ImageKind:
         held = _held(frame)
         if held.is_unchanged(frame):
             return held.given
-        made = image_of(replace(frame, handle=held.image), self._name, source_height=self.height)
-        made.pts, made.time_base = held.given.pts, held.given.time_base
-        return made
+        image = replace(frame, handle=held.image)
+        made = image_of(image, self._name, source_height=self.height)
+        return set_time(made, held.given.pts, held.given.time_base)
 
     def packed(self, given: Any) -> tuple[list[NDArray[Any]], object]:
         frame = self.frame(given, 0)
@@ -289,8 +298,7 @@ class ImageKind:
         assert isinstance(rest, tuple)
         small, pts, time_base = rest
         image = filled(small, arrays, self.format, self._name, source_height=self.height)
-        image.pts, image.time_base = pts, time_base
-        return image
+        return set_time(image, pts, time_base)
 
 
 def _frame(given: Any, pts: int, format: PixelFormat, planes: Sequence[Plane]) -> Frame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -154,6 +155,14 @@ def filled(
     """An image of `pix_fmt` with these planes of a working format, and all else of a carrier."""
     frame = Frame(pts=0, format=format, colour=colour_of(small), planes=tuple(planes))
     return image_of(replace(frame, handle=small), pix_fmt, source_height=source_height)
+
+
+def set_time(image: av.VideoFrame, pts: int | None, time_base: Fraction | None) -> av.VideoFrame:
+    """The image, shown at `pts`; None: it has no time."""
+    image.pts = pts
+    if time_base is not None:
+        image.time_base = time_base
+    return image
 
 
 def _copy_tags(source: av.VideoFrame, target: av.VideoFrame) -> None:
