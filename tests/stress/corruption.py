@@ -37,6 +37,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import av
+import psutil
 
 from facepipe.video.pyav.texts import TEXTS
 from media import portraits, synthetic
@@ -44,7 +45,10 @@ from stress.pictures import worse
 
 #: Pixels in all frames of a shortened clip; small videos are quick.
 PIXELS = 5_000_000
-SECONDS = 60
+#: Processor time that one video may take, its workers' included. A busy machine takes none of it.
+CPU_SECONDS = 60
+#: What waits for something that does not come uses no processor time.
+PATIENCE_SECONDS = 1200
 FAILURES = ("traceback", "crash", "hang", "undecodable", "worse", "left over", "source changed")
 
 
@@ -323,7 +327,7 @@ class Worker:
     def __init__(self, clips: list[Path], seed: int, folder: Path) -> None:
         self._arguments = (clips, seed, folder)
         self.number: int | None = None
-        self.begun = 0.0
+        self.begun = self._used = 0.0
         self._start()
 
     def _start(self) -> None:
@@ -334,7 +338,7 @@ class Worker:
         theirs.close()
 
     def give(self, number: int | None) -> None:
-        self.number, self.begun = number, time.monotonic()
+        self.number, self.begun, self._used = number, time.monotonic(), self._cpu_seconds()
         with suppress(OSError):
             self.pipe.send(number)
 
@@ -347,11 +351,29 @@ class Worker:
         except (EOFError, OSError):
             self.process.join()
             return self._ended("crash", f"exit code {self.process.exitcode}")
-        if time.monotonic() - self.begun > SECONDS:
+        reason = self._why_hung()
+        if reason is not None:
             self.process.kill()
             self.process.join()
-            return self._ended("hang", f"more than {SECONDS} s")
+            return self._ended("hang", reason)
         return None
+
+    def _why_hung(self) -> str | None:
+        if time.monotonic() - self.begun > PATIENCE_SECONDS:
+            return f"more than {PATIENCE_SECONDS} s"
+        used = self._cpu_seconds() - self._used
+        return f"more than {CPU_SECONDS} s of processor time" if used > CPU_SECONDS else None
+
+    def _cpu_seconds(self) -> float:
+        """What the process has used, and those that it started and that still run."""
+        seconds = 0.0
+        with suppress(psutil.Error):
+            own = psutil.Process(self.process.pid)
+            for process in (own, *own.children(recursive=True)):
+                with suppress(psutil.Error):
+                    times = process.cpu_times()
+                    seconds += times.user + times.system
+        return seconds
 
     def _ended(self, outcome: str, message: str) -> Verdict:
         assert self.number is not None
@@ -444,7 +466,7 @@ def isolated(clips: list[Path], options: argparse.Namespace, verdict: Verdict) -
         command += ["-o", f"{folder}/made.mkv", "--preset", "ultrafast"]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, check=False, timeout=6 * SECONDS
+                command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
             )
         except subprocess.TimeoutExpired:
             return "hangs too"

@@ -35,7 +35,9 @@ Report = Annotated[
 ]
 
 
-@with_settings("detect", "choose", "restore", "output", "stream", "strict_input", "workers")
+@with_settings(
+    *("detect", "choose", "restore", "output", "stream", "strict_input", "workers", "profile_time")
+)
 def run(
     source: Input,
     output: Output,
@@ -99,7 +101,7 @@ def analyze(
         print_analysis(analysis, output)
 
 
-@with_settings("choose", "restore", "output", "stream", "strict_input", "workers")
+@with_settings("choose", "restore", "output", "stream", "strict_input", "workers", "profile_time")
 def render(
     source: Input,
     analysis: Annotated[

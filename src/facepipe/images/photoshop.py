@@ -49,10 +49,11 @@ def moved_resources(data: bytes, turn: Turn, thumbnail: Callable[[int], bytes]) 
         given = list(_resources(data))
     except DamagedError:
         return data
-    made = [_moved(one, turn) for one in given if one[1] not in _THUMBNAILS]
-    kept = [one for one in made if one is not None]
-    sides = [_side(body) for _, number, _, body in given if number in _THUMBNAILS]
-    if any(sides) and (small := thumbnail(max(sides))):
+    made = (_moved(one, turn) for one in given if one[1] not in _THUMBNAILS)
+    kept = list(filter(None, made))
+    side = max((_side(body) for _, number, _, body in given if number in _THUMBNAILS), default=0)
+    small = thumbnail(side) if side else b""
+    if small:
         kept.append((b"8BIM", _THUMBNAIL, b"\0\0", _thumbnail_body(small)))
     return data if kept == given else b"".join(map(_written, kept))
 

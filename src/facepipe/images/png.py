@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import numpy as np
@@ -193,18 +193,28 @@ def _joined(encoded: Sequence[Block], details: Details, form: PngForm) -> bytes:
     """A PNG of encoded chunks, with the source's own and EXIF and XMP."""
     colour_type = encoded[0][1][9]
     kept = [_with_alpha_bits(one, details, colour_type) for one in details.blocks]
-    colours = [one for one in kept if one[0] in _COLOURS]
     rest = [one for one in kept if one[0] not in _COLOURS]
-    metadata = [(b"eXIf", details.exif)] if details.exif else []
-    metadata += [(b"iTXt", _XMP_HEAD + b"\0\0\0\0" + details.xmp)] if details.xmp else []
-    if form.colour_type == _PALETTE and colour_type != _PALETTE:
-        colours = [one for one in colours if one[0] != b"sBIT"]
+    has_lost_palette = form.colour_type == _PALETTE and colour_type != _PALETTE
+    wanted = _COLOURS - {b"sBIT"} if has_lost_palette else _COLOURS
+    colours = [one for one in kept if one[0] in wanted]
     told = next(place for place, one in enumerate(encoded) if one[0] == b"IDAT")
-    ordered = (encoded[0], *colours, *encoded[1:told], *rest, *metadata, *encoded[told:])
+    before = (encoded[0], *colours, *encoded[1:told])
     return PNG_HEAD + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in ordered
+        map(_written, (*before, *rest, *_metadata(details), *encoded[told:]))
     )
+
+
+def _metadata(details: Details) -> Iterator[Block]:
+    if details.exif:
+        yield b"eXIf", details.exif
+    if details.xmp:
+        yield b"iTXt", _XMP_HEAD + b"\0\0\0\0" + details.xmp
+
+
+def _written(block: Block) -> bytes:
+    name, body = block
+    checksum = zlib.crc32(name + body)
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", checksum)
 
 
 def _with_alpha_bits(block: Block, details: Details, colour_type: int) -> Block:

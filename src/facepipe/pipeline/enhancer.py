@@ -56,7 +56,8 @@ class FaceEnhancer:
     that are needed again are kept on disk, in the folder `spool`, up to `spool_gigabytes`.
     `on_event` is called with an Event for each frame of a pass.
 
-    Of the settings, `workers`, `span_seconds` and what `output` says of files play no part.
+    Of the settings, `workers`, `span_seconds`, `profile_time` and what `output` says of files play
+    no part.
     Raises UsageError for values that make no sense, ModelError for weights that are missing.
     """
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from facepipe.configs.settings import DetectSettings, Settings
 from facepipe.datatypes import Frame, Span, Track, VideoInfo
-from facepipe.faces.restoration.paste import enlarge
+from facepipe.faces.restoration.enlarge import enlarge
 from facepipe.faces.restore import restore_image
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline.limits import check_crowd

@@ -14,9 +14,11 @@ import cv2
 
 from facepipe.configs.settings import DetectSettings, Settings
 from facepipe.datatypes import Analysis, Frame, Span, Track, VideoInfo
+from facepipe.datatypes.stages import staged
 from facepipe.pipeline.networks import Networks
 from facepipe.pipeline.passes import Run, analyze_pass, link_tracks, slim_info
 from facepipe.pipeline.spans import anchors
+from facepipe.pipeline.stage_report import run_tasks
 from facepipe.pipeline.tasks import PROCESS, Progress, search
 from facepipe.video import decode
 
@@ -116,7 +118,9 @@ def search_turned(task: TurnTask, progress: Progress) -> TurnScores:
         for number, pts in enumerate(task.pts)
         for frame in decode(task.info, Span(number, pts, pts + 1))
     )
-    return turn_scores(frames, task.settings, task.info.rotation, progress=progress)
+    return turn_scores(
+        staged("decode", frames), task.settings, task.info.rotation, progress=progress
+    )
 
 
 def turn_scores(
@@ -152,7 +156,7 @@ def _likeliest_turn(run: Run) -> int:
     info, spans = run.plan.info, run.plan.spans
     pts = tried_pts(info, spans[0].start, spans[-1].stop)
     task = TurnTask(slim_info(info), pts, run.settings.detect)
-    (outcome,) = run.executor.map(search_turned, [task], progress=lambda _: None)
+    (outcome,) = run_tasks(run.executor, search_turned, [task], progress=lambda _: None)
     if outcome.result is None:  # what fails every way up has failed upright, and was reported
         return 0
     return likeliest_turn(outcome.result, len(pts))

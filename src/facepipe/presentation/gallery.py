@@ -51,10 +51,7 @@ def write_gallery(
     source, OutputError for a folder that holds a gallery, unless `overwrite`.
     """
     table = folder / TABLE
-    if table.exists() and not overwrite:
-        raise OutputError(f"{table}: exists already; --overwrite replaces it")
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: is no folder; a gallery goes to a folder")
+    _check_target(table, overwrite=overwrite)
     info = document_info(document, settings.limits)
     if info is None:
         raise InputError(
@@ -76,6 +73,13 @@ def write_gallery(
                 rows[view.moment.track.number] = _row(view, names)
     write_text(_table(document.tracks, rows), table)
     return Gallery(folder, images, len(document.tracks))
+
+
+def _check_target(table: Path, *, overwrite: bool) -> None:
+    if table.exists() and not overwrite:
+        raise OutputError(f"{table}: exists already; --overwrite replaces it")
+    if table.parent.exists() and not table.parent.is_dir():
+        raise OutputError(f"{table.parent}: is no folder; a gallery goes to a folder")
 
 
 def _parts(tracks: Sequence[Track]) -> Iterator[Sequence[Track]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Literal
 
 import numpy as np
@@ -75,11 +75,9 @@ def telling_tracks(tracks: Sequence[Track], most: int) -> tuple[tuple[Track, Why
         ((track, "typical") for track in by_size[1:]),
     )
     chosen: dict[int, tuple[Track, Why]] = {}
-    for row in zip_longest(*queues):
-        for one in row:
-            if one is not None and one[0].number not in chosen and len(chosen) < most:
-                chosen[one[0].number] = one
-    return tuple(chosen.values())
+    for one in filter(None, chain.from_iterable(zip_longest(*queues))):
+        chosen.setdefault(one[0].number, one)
+    return tuple(chosen.values())[:most]
 
 
 def _first_as(why: Why, tracks: Iterable[Track]) -> Iterator[tuple[Track, Why]]:

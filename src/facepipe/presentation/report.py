@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from facepipe.configs.settings import Settings
@@ -76,13 +76,7 @@ def make_report(document: Document, settings: Settings, *, executor: Executor | 
     chosen = [track for track, _ in telling_tracks(document.tracks, MOST_TRACKS)]
     views = document_views(document, info, chosen, settings, executor)
     tracks = _shown_tracks(chosen, views, times)
-    refused = [
-        ShownGroup(
-            refusal, len(group), tuple(tracks[t.number] for t in group if t.number in tracks)
-        )
-        for refusal, group in grouped(document.tracks)
-    ]
-    enhanced = [track.number for track in document.tracks if track.enhance]
+    enhanced = [track for track in document.tracks if track.enhance]
     return render_page(
         "report.html",
         title=f"Report on {document.source_name or document.path.name}",
@@ -91,15 +85,23 @@ def make_report(document: Document, settings: Settings, *, executor: Executor | 
         notes=_notes(document, shown=bool(views)),
         warnings=document.warnings,
         labels=("before", "after"),
-        enhanced=[tracks[number] for number in enhanced if number in tracks],
+        enhanced=_known(tracks, enhanced),
         enhanced_count=len(enhanced),
-        refused=refused,
+        refused=[
+            ShownGroup(refusal, len(group), _known(tracks, group))
+            for refusal, group in grouped(document.tracks)
+        ],
         refused_count=len(document.tracks) - len(enhanced),
         elsewhere=document.path.name,
         settings=settings_lines(document.settings) if document.settings else None,
         versions=sorted(document.sidecar.versions.items()) if document.sidecar else (),
         **_timeline(document, info, times),
     )
+
+
+def _known(shown: Mapping[int, ShownTrack], tracks: Iterable[Track]) -> tuple[ShownTrack, ...]:
+    """Those of the tracks that the page shows."""
+    return tuple(shown[track.number] for track in tracks if track.number in shown)
 
 
 def _shown_tracks(

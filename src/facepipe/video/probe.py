@@ -214,13 +214,7 @@ class SourceScan:
             damage=merged(damage, timing.pts),
             end=timing.end(is_damaged=bool(damage)),
             others=self._others(),
-            warnings=(
-                *self._origin(),
-                *self._choice(),
-                *describe_clock(clock),
-                *(() if self._is_usually_timed_so() else self._order.warnings()),
-                *timing.warnings(),
-            ),
+            warnings=self._warnings(clock),
             chroma_location=chroma,
             extradata=coding.extradata,
             parameter_sets=coding.parameter_sets(),
@@ -233,6 +227,15 @@ class SourceScan:
             user_data=coding.user_data(),
             has_second_view=coding.has_second_view(),
             timed_as_decoded=self._is_timed_as_decoded(),
+        )
+
+    def _warnings(self, clock: Clock) -> tuple[str, ...]:
+        return (
+            *self._origin(),
+            *self._choice(),
+            *describe_clock(clock),
+            *(() if self._is_usually_timed_so() else self._order.warnings()),
+            *self._timing.warnings(),
         )
 
     def _groups(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:

@@ -157,22 +157,8 @@ def demuxed(opened: InputContainer, *streams: StreamT) -> Iterator[Packet[Stream
 def _opened(
     path: Path | str, file: str | IO[bytes] | CachedFile, most_pixels: int | None
 ) -> InputContainer:
-    options = {
-        "protocol_whitelist": "file",
-        "format_whitelist": readable(),
-    }
-    # A transport stream may list streams that begin later, in a recording that was joined on.
-    if not _changes_codec(path, file):
-        options["scan_all_pmts"] = "1"
     try:
-        opened: InputContainer = av.open(
-            file,
-            "r",
-            format="mjpeg" if _is_motion_jpeg(path, file) else None,
-            options={} if most_pixels is None else {"max_pixels": str(most_pixels)},
-            container_options=options,
-            **TEXTS,
-        )
+        opened = _as_ffmpeg_opens_it(path, file, most_pixels)
     except av.PermissionError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except av.ArgumentError as error:
@@ -186,6 +172,24 @@ def _opened(
     if not _holds_video(opened) and (known := _what_it_is(path)):
         opened.close()
         raise InputError(known)
+    return opened
+
+
+def _as_ffmpeg_opens_it(
+    path: Path | str, file: str | IO[bytes] | CachedFile, most_pixels: int | None
+) -> InputContainer:
+    options = {"protocol_whitelist": "file", "format_whitelist": readable()}
+    # A transport stream may list streams that begin later, in a recording that was joined on.
+    if not _changes_codec(path, file):
+        options["scan_all_pmts"] = "1"
+    opened: InputContainer = av.open(
+        file,
+        "r",
+        format="mjpeg" if _is_motion_jpeg(path, file) else None,
+        options={} if most_pixels is None else {"max_pixels": str(most_pixels)},
+        container_options=options,
+        **TEXTS,
+    )
     return opened
 
 

@@ -62,18 +62,25 @@ def constant_rate(pts: Sequence[int], time_base: Fraction) -> tuple[Fraction, bo
     tenth of the frames are missing, or there are fewer than two.
     """
     steps = [after - time for time, after in pairwise(pts)]
-    usual = median_low(steps) if steps else 0
-    if usual <= 0 or max(steps) > usual * len(steps):
+    count = _frame_count(steps)
+    if count is None:
         return None
-    count = sum(round(step / usual) for step in steps)
-    if count - len(steps) > len(steps) * _MOST_MISSING:
-        return None
+    usual = median_low(steps)
     mean = count / ((pts[-1] - pts[0]) * time_base)
     is_exact = time_base <= _FINE_TICK and len(steps) >= _ENOUGH and set(steps) == {usual}
     rates = (mean,) if is_exact else (*_RATES, mean.limit_denominator(1001), mean)
     fitting = (rate for rate in rates if _last_number(pts, rate * time_base) == count)
     rate = next(fitting, None)
     return None if rate is None else (rate, count == len(steps))
+
+
+def _frame_count(steps: Sequence[int]) -> int | None:
+    """How many frames follow the first, with those that are missing; None: too many are."""
+    usual = median_low(steps) if steps else 0
+    if usual <= 0 or max(steps) > usual * len(steps):
+        return None
+    count = sum(round(step / usual) for step in steps)
+    return count if count - len(steps) <= len(steps) * _MOST_MISSING else None
 
 
 def _last_number(pts: Sequence[int], rate: Fraction) -> int | None:
@@ -103,20 +110,31 @@ def decode_times(pts: Sequence[int], keyframes: Collection[int] = ()) -> list[in
     delay = max(at + 1 - bisect_right(shown, time) for at, time in enumerate(pts))
     step = _step(shown)
     lead = [shown[0] - back * step for back in range(delay, 0, -1)]
-    times = lead + shown[: len(shown) - delay]
-    for at in range(len(times) - 2, -1, -1):  # equal pts would make equal dts
-        times[at] = min(times[at], times[at + 1] - 1)
+    times = _rising(lead + shown[: len(shown) - delay])
     paused = {after for time, after in pairwise(shown) if after - time > _PAUSE * step}
     leading = set(keyframes) - paused
-    needed = max((time - times[at] for at, time in enumerate(pts) if time in leading), default=0)
+    leads = (time - early for time, early in zip(pts, times, strict=True) if time in leading)
+    needed = max(leads, default=0)
     if delay and needed > pts[0] - times[0]:
-        begin = pts[0] - needed
-        longer = (times[delay] if delay < len(times) else shown[0]) - begin
-        times[:delay] = [begin + longer * at // delay for at in range(delay)]
-        # FFmpeg's muxer of mp4 takes the least lead of packets that are decoded before zero.
-        for at in range(delay - 1, 0, -1):
-            times[at] = max(min(times[at], pts[at] - needed, times[at + 1] - 1), begin + at)
+        _lead_by(needed, delay, pts, times)
     return times
+
+
+def _rising(times: list[int]) -> list[int]:
+    """Times moved ahead where they are equal, as equal pts would make equal dts."""
+    for at in range(len(times) - 2, -1, -1):
+        times[at] = min(times[at], times[at + 1] - 1)
+    return times
+
+
+def _lead_by(needed: int, delay: int, pts: Sequence[int], times: list[int]) -> None:
+    """Move the first `delay` decoding times ahead, so that the first frame leads by `needed`."""
+    begin = pts[0] - needed
+    longer = (times[delay] if delay < len(times) else min(pts)) - begin
+    times[:delay] = [begin + longer * at // delay for at in range(delay)]
+    # FFmpeg's muxer of mp4 takes the least lead of packets that are decoded before zero.
+    for at in range(delay - 1, 0, -1):
+        times[at] = max(min(times[at], pts[at] - needed, times[at + 1] - 1), begin + at)
 
 
 def durations(pts: Sequence[int], last: int) -> dict[int, int]:

@@ -129,8 +129,14 @@ def _goes_to_timing(bits: Bits) -> bool:
     if bits.number(1):  # cropping
         for _ in range(4):
             bits.exp_golomb()
-    if not bits.number(1):  # video usability information
-        return False
+    has_usability = bool(bits.number(1))
+    if has_usability:
+        _pass_display(bits)
+    return has_usability
+
+
+def _pass_display(bits: Bits) -> None:
+    """Read usability information up to its timing (E.1.1)."""
     if bits.number(1) and bits.number(8) == _CUSTOM_ASPECT:
         bits.take(32)
     if bits.number(1):  # overscan
@@ -141,7 +147,6 @@ def _goes_to_timing(bits: Bits) -> bool:
             bits.take(24)
     if bits.number(1):  # chroma location
         bits.exp_golomb(), bits.exp_golomb()
-    return True
 
 
 def _hevc_timing(parameter_sets: bytes) -> TimingInfo | None:

@@ -9,7 +9,8 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,32 +204,35 @@ class WorkerPool:
         self.records.meet(alive)
         with self._changed:
             self._nodes = {node.id: node for node in alive}
-            for worker in [one for one in self._idle if one.node.id not in self._nodes]:
+            trusted = {node for node in self._nodes if not self.records.is_aside(node)}
+            gone = [worker for worker in self._idle if worker.node.id not in trusted]
+            self._to_kill += gone
+            for worker in gone:
                 self._idle.remove(worker)
-                self._to_kill.append(worker)
-            for worker in [one for one in self._idle if self.records.is_aside(one.node.id)]:
-                self._idle.remove(worker)
-                self._to_kill.append(worker)
-        known = list(self._nodes)
-        if known and all(self.records.is_aside(node) for node in known):
-            complaints = "; ".join(self.records.complaints())
-            self.end(NoWorkersError(f"every node of the cluster was set aside: {complaints}"))
+        if alive and not trusted:
+            self._end_without_nodes()
+
+    def _end_without_nodes(self) -> None:
+        complaints = "; ".join(self.records.complaints())
+        self.end(NoWorkersError(f"every node of the cluster was set aside: {complaints}"))
 
     def _start_workers(self) -> None:
         """Start workers where there is room, on the emptiest nodes first."""
         with self._changed:
-            held = [worker.node.id for worker in (*self._new, *self._idle, *self._busy)]
-            nodes = [node for node in self._nodes.values() if self.records.usable(node.id)]
-        room = {node.id: node.room(self.needed) - held.count(node.id) for node in nodes}
-        wanted = sum(max(each, 0) for each in room.values())
-        if self._most is not None:
-            wanted = min(self._most - len(held), wanted)
+            held = Counter(one.node.id for one in (*self._new, *self._idle, *self._busy))
+            nodes = {key: node for key, node in self._nodes.items() if self.records.usable(key)}
+        room = {key: node.room(self.needed) - held[key] for key, node in nodes.items()}
+        wanted = self._wanted(held.total(), room.values())
         for _ in range(wanted):
-            node = max(nodes, key=lambda node: room[node.id])
-            room[node.id] -= 1
-            self._start(node)
+            emptiest = max(room, key=room.__getitem__)
+            room[emptiest] -= 1
+            self._start(nodes[emptiest])
         # An autoscaler answers to what is asked for: one at least where there is nothing yet.
         self._hint(self._most or (0 if held or wanted > 0 else 1))
+
+    def _wanted(self, held: int, rooms: Collection[int]) -> int:
+        wanted = sum(room for room in rooms if room > 0)
+        return wanted if self._most is None else min(self._most - held, wanted)
 
     def _start(self, node: Node) -> None:
         handle = self._actor.options(

@@ -27,7 +27,7 @@ from facepipe.video.compatibility.differences import (
     of_times,
     of_user_data,
 )
-from facepipe.video.compatibility.properties import holding, properties_of
+from facepipe.video.compatibility.properties import FileProperties, holding, properties_of
 from facepipe.video.compatibility.trial import TrialMux, TrialMuxer, holdings_at
 from facepipe.video.containers import HOMELESS, SUGGESTED, Container, container_of
 from facepipe.video.encoders.settings import EncodeSettings, find_encoder
@@ -230,28 +230,35 @@ class _Checker:
         if isinstance(written, str):
             return written
         gone = [*_indices(refused), *(s.index for s in self._others if is_written_by_muxer(s))]
-        found = [*refused, *self._lost_styles(container), *of_times(self._info, container)]
-        found += self._lost_headers(container, gone)
-        found += of_user_data(self._info, codec)
         where = f"{container.muxer} of {codec}"
         kept = holding(
             written.properties, self._kept_at_places(settings, suffix, _indices(refused))
         )
-        before = self._before.earlier(written.earlier)
-        if kept.aspect in {Fraction(aspect_at(info, one.first) or 1) for one in info.forms}:
-            before = replace(before, aspect=kept.aspect)  # others are reported in their own words
-        found += differences(before, kept, gone, where)
-        found += [
-            *of_pixels(self._info, settings, self._before, kept),
+        before = self._before_like(kept, written.earlier)
+        found = (
+            *refused,
+            *self._lost_styles(container),
+            *of_times(info, container),
+            *self._lost_headers(container, gone),
+            *of_user_data(info, codec),
+            *differences(before, kept, gone, where),
+            *of_pixels(info, settings, self._before, kept),
             *of_forms(info, container, codec),
-        ]
+        )
         changes = (
             *self._conversions(container),
             *self._delay(written.late, container),
             *self._new_clock(written.earlier),
             *self._worked_out(container),
         )
-        return Compatibility(tuple(found), changes, self._before.holdings)
+        return Compatibility(found, changes, self._before.holdings)
+
+    def _before_like(self, kept: FileProperties, earlier: float) -> FileProperties:
+        """What the source holds, at the target's clock and with that of its aspects."""
+        info, before = self._info, self._before.earlier(earlier)
+        if kept.aspect in {Fraction(aspect_at(info, one.first) or 1) for one in info.forms}:
+            return replace(before, aspect=kept.aspect)  # others are reported in their own words
+        return before
 
     def _kept_at_places(
         self, settings: EncodeSettings, suffix: str, without: Sequence[int]

@@ -255,12 +255,17 @@ def _same_codec(stream: StreamProperties, made: StreamProperties) -> bool:
     return stream.codec == made.codec or subtitles or layers or decoded
 
 
-def _of_stream(stream: StreamProperties, made: StreamProperties, *, first: bool) -> Iterator[str]:
+def _lost_language(stream: StreamProperties, made: StreamProperties) -> str | None:
     tag = stream.language_tag or ""
-    if "-" in tag and tag != made.language_tag:
-        yield f"the language {tag}"
-    elif stream.language and not same_language(stream.language, made.language or ""):
-        yield f"the language {stream.language}"
+    if "-" in tag:
+        return tag if tag != made.language_tag else None
+    told = stream.language
+    return told if told and not same_language(told, made.language or "") else None
+
+
+def _of_stream(stream: StreamProperties, made: StreamProperties, *, first: bool) -> Iterator[str]:
+    if (language := _lost_language(stream, made)) is not None:
+        yield f"the language {language}"
     implied = _IMPLIED | (Disposition.default if first else 0)  # the first is one anyway
     for disposition in stream.dispositions & ~made.dispositions & ~implied:
         yield f"the disposition {disposition.name}"

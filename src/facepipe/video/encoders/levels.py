@@ -124,13 +124,15 @@ def source_level(info: VideoInfo) -> Level | None:
     units = [unit for unit in info.parameter_sets if is_sequence_set("h264", unit)]
     if info.codec != "h264" or not units or len(units[0]) < 4:
         return None
-    profile, constraints, number = units[0][1:4]
+    name = _level_name(*units[0][1:4])
+    return next((level for level in LEVELS if level.name == name), None)
+
+
+def _level_name(profile: int, constraints: int, number: int) -> str:
     old = profile in (_BASELINE, _MAIN, _EXTENDED)
     if number == 9 or (old and number == 11 and constraints & _CONSTRAINT_SET3):
-        name = "1b"
-    else:
-        name = f"{number // 10}.{number % 10}".removesuffix(".0")
-    return next((level for level in LEVELS if level.name == name), None)
+        return "1b"
+    return f"{number // 10}.{number % 10}".removesuffix(".0")
 
 
 def level_warning(info: VideoInfo, codec: str, scale: int) -> str | None:

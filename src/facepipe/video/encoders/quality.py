@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from facepipe.configs.settings import OutputSettings, Quality, Speed
@@ -146,15 +147,22 @@ def encoder_options_of(
     unknown = output.preset is not None and not _is_preset(output.preset)
     if complaints and (named or unknown):
         raise UsageError(complaints[0 if named else -1])
-    if "qp" in output.options and "qp" not in spec.crf:
-        for key in spec.crf:  # the user's own way to say how good
-            options.pop(key, None)
-    options |= output.options
-    is_lossless = "0" in (options.get("qp"), options.get("crf"))
-    if codec == "libx264" and is_lossless and "profile" not in output.options:
-        options.pop("profile", None)  # lossless H.264 has one of its own
+    options = _with_own(options, output.options, codec, spec)
     notes = tuple(f"{complaint}; it was chosen for this video" for complaint in complaints)
     return tuple(sorted(options.items())), notes
+
+
+def _with_own(
+    options: dict[str, str], own: Mapping[str, str], codec: str, spec: EncoderSpec
+) -> dict[str, str]:
+    """Options with the user's `own`, less what contradicts these."""
+    contradicted = set(spec.crf) if "qp" in own and "qp" not in spec.crf else set()
+    found = {key: value for key, value in options.items() if key not in contradicted}
+    found |= own
+    is_lossless = "0" in (found.get("qp"), found.get("crf"))
+    if codec == "libx264" and is_lossless and "profile" not in own:
+        found.pop("profile", None)  # lossless H.264 has one of its own
+    return found
 
 
 def _asked_options(

@@ -64,22 +64,27 @@ class Copier:
             if not self._cut_to_window(packet, source):
                 continue
             headed = packet if handover is None else handover.taken(packet)
-            if headed is None:  # the check before the work has said so
-                continue
-            converter = self._converters.get(source.index)
-            for made in converter.packets(headed) if converter else [headed]:
-                if source.index in self._paces:
-                    self._paces[source.index].place(made)
-                self._set_duration(made, source)
-                self._order(made, source, target)
-                made.stream = target
-                yield made
+            if headed is not None:  # else the check before the work has said so
+                yield from self._bound(headed, source, target)
         for index, converter in self._converters.items():
             target, source = self._copies[index]
             for made in converter.rest():
                 self._order(made, source, target)
                 made.stream = target
                 yield made
+
+    def _bound(
+        self, packet: Packet[Stream], source: Stream, target: Stream
+    ) -> Iterator[Packet[Stream]]:
+        """What a packet of the source becomes, timed for the target."""
+        converter = self._converters.get(source.index)
+        for made in converter.packets(packet) if converter else [packet]:
+            if source.index in self._paces:
+                self._paces[source.index].place(made)
+            self._set_duration(made, source)
+            self._order(made, source, target)
+            made.stream = target
+            yield made
 
     def _read(self) -> Iterator[Packet[Stream]]:
         wanted = [source for _, source in self._copies.values()]

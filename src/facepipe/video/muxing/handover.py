@@ -37,13 +37,16 @@ class HeaderHandover:
         if not can_go_on(self._codec, self._first, header, self._container):
             return None
         if self._container.headers_in_packets and self._codec == "aac":
-            if is_same_header(header, self._first):
-                return packet  # the muxer puts it there
-            return with_data(packet, (adts_header(header, packet.size) or b"") + bytes(packet))
+            return self._with_adts(packet, header)
         if not is_same_header(header, self._given):
             self._given = header
             set_header(packet, header)
         return packet
+
+    def _with_adts(self, packet: Packet[Stream], header: bytes) -> Packet[Stream]:
+        if is_same_header(header, self._first):
+            return packet  # the muxer puts it there
+        return with_data(packet, (adts_header(header, packet.size) or b"") + bytes(packet))
 
 
 def can_go_on(codec: str, first: bytes, header: bytes, container: Container) -> bool:

@@ -84,6 +84,18 @@ def _steady(pts: Sequence[int], time_base: Fraction, rate: Fraction) -> FramePac
     ratio = rate * time_base
     if len(pts) < 2 or ratio.numerator == 1 or 2 * ratio > 1 or scale > _MOST_TICKS:
         return None
+    late = _lateness(pts, ratio)
+    if late is None:
+        return None
+    begin = (pts[0] + late) * time_base * scale
+    return FramePace(Fraction(1, scale), pts[0], round(begin), round(scale / rate), ratio)
+
+
+def _lateness(pts: Sequence[int], ratio: Fraction) -> Fraction | None:
+    """Ticks from the first pts to where frames begin, `ratio` of which are in a tick.
+
+    The one nearest to 0 which no frame is more than half a tick off; None: there is none.
+    """
     over, under = ratio.numerator, ratio.denominator
     since = [(time - pts[0]) * over for time in pts]
     numbers = [(2 * time + under) // (2 * under) for time in since]
@@ -91,10 +103,7 @@ def _steady(pts: Sequence[int], time_base: Fraction, rate: Fraction) -> FramePac
         return None
     late = [time - number * under for time, number in zip(since, numbers, strict=True)]
     lowest, highest = max(late) - Fraction(over, 2), min(late) + Fraction(over, 2)
-    if lowest > highest:
-        return None
-    begin = (pts[0] + min(max(Fraction(0), lowest), highest) / over) * time_base * scale
-    return FramePace(Fraction(1, scale), pts[0], round(begin), round(scale / rate), ratio)
+    return min(max(Fraction(0), lowest), highest) / over if lowest <= highest else None
 
 
 def _factor(numerator: int) -> int:
@@ -110,18 +119,22 @@ def sound_base(stream: Stream, container: Container) -> Fraction | None:
     Muxers of mp4 and mov count sound so, and would round once more what the source has rounded.
     Transport streams have finer ticks than the sources that round.
     """
-    if not isinstance(stream, av.AudioStream) or is_cover(stream):
+    if not isinstance(stream, av.AudioStream) or is_cover(stream) or not stream.time_base:
         return None
-    if not container.isobmff and (container.tick or 1) >= (stream.time_base or 0):
+    if not container.isobmff and (container.tick or 1) >= stream.time_base:
         return None
-    if not has_decoder(stream) or not stream.time_base or not stream.codec_context.sample_rate:
+    if not has_decoder(stream) or not stream.codec_context.sample_rate:
         return None
     base = Fraction(1, stream.codec_context.sample_rate)
+    return base if _is_rounded(stream, stream.time_base, base) else None
+
+
+def _is_rounded(stream: av.AudioStream, tick: Fraction, sample: Fraction) -> bool:
+    """Whether the source's ticks round the times of a stream's packets."""
     if codec_name(stream) == "opus":
-        return base if base < stream.time_base else None
+        return sample < tick
     lasting = _frame(stream)
-    exact = lasting is None or (lasting / stream.time_base).denominator == 1
-    return None if exact else base
+    return lasting is not None and (lasting / tick).denominator != 1
 
 
 def sound_lengths(opened: InputContainer) -> dict[int, Fraction]:

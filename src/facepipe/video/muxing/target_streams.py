@@ -126,10 +126,7 @@ def add_streams(out: OutputContainer, opened: InputContainer, job: MuxJob) -> Ta
     video: av.VideoStream | None = None
     copies: dict[int, tuple[Stream, Stream]] = {}
     converters: dict[int, SubtitleConverter | SoundDecoder] = {}
-    delays: dict[int, Fraction] = {}
-    if job.window is None:
-        clock = job.video.info.clock
-        delays = encoder_delays(job.video.source, opened, container, clock, job.earlier)
+    delays = _delays(opened, job)
     for stream in opened.streams:
         if stream.index == job.video.info.stream_index:
             assert isinstance(stream, av.VideoStream)
@@ -141,8 +138,7 @@ def add_streams(out: OutputContainer, opened: InputContainer, job: MuxJob) -> Ta
         else:
             codec = converted_to(stream, container)
             if codec is not None:
-                convert = SoundDecoder if stream.type == "audio" else SubtitleConverter
-                converters[stream.index] = convert(out, stream, codec)
+                converters[stream.index] = _converter(out, stream, codec)
                 copy: Stream = converters[stream.index].stream
             else:
                 copy = _add_copy(out, stream, container, delays.get(stream.index))
@@ -156,6 +152,21 @@ def add_streams(out: OutputContainer, opened: InputContainer, job: MuxJob) -> Ta
     original = opened.streams[job.video.info.stream_index]
     assert isinstance(original, av.VideoStream)
     return TargetStreams(video, original, copies, converters)
+
+
+def _delays(opened: InputContainer, job: MuxJob) -> dict[int, Fraction]:
+    if job.window is not None:
+        return {}
+    clock = job.video.info.clock
+    return encoder_delays(job.video.source, opened, job.container, clock, job.earlier)
+
+
+def _converter(
+    out: OutputContainer, stream: Stream, codec: str
+) -> SubtitleConverter | SoundDecoder:
+    if stream.type == "audio":
+        return SoundDecoder(out, stream, codec)
+    return SubtitleConverter(out, stream, codec)
 
 
 def _add_copy(

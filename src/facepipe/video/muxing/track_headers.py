@@ -138,13 +138,16 @@ def _describe_sound(theirs: Description, track: Description) -> None:
 def _describe_video(
     theirs: Description | None, aspect: Fraction | None, video: Description
 ) -> None:
-    like = theirs if theirs is not None and _same_shape(theirs, video) else None
-    if like is not None:
-        _display_like(like, video)
+    if theirs is not None and _same_shape(theirs, video):
+        _display_like(theirs, video)
     elif aspect is not None:
         _display_with(aspect, video)
-    if theirs is None:
-        return
+    if theirs is not None:
+        _fill_in(theirs, video)
+
+
+def _fill_in(theirs: Description, video: Description) -> None:
+    """What the source's description says and the muxer's does not."""
     for name in _FIELDS:
         told = theirs[name]
         if told is not None and video[name] is None:

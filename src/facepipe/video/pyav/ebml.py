@@ -97,20 +97,25 @@ def find_tracks(file: BinaryIO) -> Element | None:
     """The description of the tracks in a file; None where there is none, or it is no Matroska."""
     size = file.seek(0, io.SEEK_END)
     segment = next((one for one in _in_file(file, 0, size) if one.name == SEGMENT), None)
-    if segment is None:
+    found = _tracks_of(file, segment) if segment is not None else None
+    if found is None or found.name != TRACKS or found.end - found.content > _LARGEST_TRACKS:
         return None
+    return found
+
+
+def _tracks_of(file: BinaryIO, segment: Element) -> Element | None:
+    """The description ahead of the frames, or the element to which the index sends for it."""
     place = None
     for one in _in_file(file, segment.content, segment.end):
         if one.name == TRACKS:
-            return one if one.end - one.content <= _LARGEST_TRACKS else None
+            return one
         if one.name == _SEEK_HEAD:
             place = place or _sought(_read(file, one))
         if one.name == CLUSTER:
             break
     if place is None:
         return None
-    found = next(_in_file(file, segment.content + place, segment.end), None)
-    return found if found is not None and found.name == TRACKS else None
+    return next(_in_file(file, segment.content + place, segment.end), None)
 
 
 def _in_file(file: BinaryIO, begin: int, end: int) -> Iterator[Element]:
