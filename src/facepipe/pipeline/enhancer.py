@@ -176,7 +176,7 @@ class FaceEnhancer:
 
         return rendered()
 
-    def live(self, frames: Iterable[AnyFrame], *, latency: int = 50) -> Iterator[AnyFrame]:
+    def live(self, frames: Frames[AnyFrame], *, latency: int = 50) -> Iterator[AnyFrame]:
         """Enhance frames as they come, each at most `latency` frames after it went in.
 
         The faces of a frame are judged by what was seen in the last seconds and by `latency` frames

@@ -199,6 +199,48 @@ def test_grey_arrays_and_alpha_are_taken(
     assert channels == 1 or all((one[..., 3] == 77).all() for one in made)
 
 
+LAYOUTS: dict[str, Callable[[NDArray[np.uint8]], Any]] = {
+    "colours turned round": lambda frame: frame[..., ::-1].copy()[..., ::-1],
+    "rows turned round": lambda frame: frame[::-1].copy()[::-1],
+    "by columns": np.asfortranarray,
+    "part of more": lambda frame: np.pad(frame, ((0, 0), (0, 0), (0, 1)))[..., :3],
+    "tensor seen otherwise": lambda frame: torch.from_numpy(
+        frame.transpose(2, 0, 1).copy()
+    ).permute(1, 2, 0),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_frames_may_lie_in_memory_as_they_like(
+    layout: str,
+    enhancer: FaceEnhancer,
+    frames: list[NDArray[np.uint8]],
+    expected: list[NDArray[np.uint8]],
+) -> None:
+    made = list(enhancer.enhance([LAYOUTS[layout](frame) for frame in frames]))
+    assert digests(np.asarray(one) for one in made) == digests(iter(expected))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (2, 3, 4), (1, 200), (9, 9)])
+def test_the_smallest_frames_are_taken(enhancer: FaceEnhancer, shape: tuple[int, ...]) -> None:
+    tiny = np.zeros(shape, np.uint8)
+    assert [one is tiny for one in enhancer.enhance([tiny, tiny])] == [True, True]
+    assert enhancer.enhance_image(tiny) is tiny
+
+
+def test_faces_upside_down_are_found_as_in_a_video(
+    enhancer: FaceEnhancer, frames: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    turned = [np.ascontiguousarray(np.rot90(frame, 2)) for frame in frames]
+    found = enhancer.analyze(iter(turned))
+    assert [track.enhance for track in found.tracks] == [True, True]
+    assert any("180 degrees" in warning for warning in found.warnings)
+    path = portraits.rotated_video(tmp_path / "lying.mp4")
+    lying = enhancer.analyze(images(path)[:COUNT])
+    assert [track.enhance for track in lying.tracks] == [True, True]
+    assert lying.warnings == ()
+
+
 def test_frames_grow_by_the_scale(frames: list[NDArray[np.uint8]], analysis: Analysis) -> None:
     with FaceEnhancer(load_settings(overrides={"output.scale": 2})) as own:
         made = list(own.render(frames[:2], analysis))
