@@ -33,6 +33,7 @@ from facepipe.pipeline.tasks import restored_frames, search, tracks_within
 from facepipe.pipeline.turning import analyze_any_way_up, likeliest_turn, tried_pts, turn_scores
 from facepipe.video.damage import refuse_damage
 from facepipe.video.images import VideoImage
+from facepipe.workers.resources import trim_memory
 
 AnyFrame = TypeVar("AnyFrame")
 #: Frames by rising time: an iterable of them, or a function that gives one each time it is called.
@@ -40,6 +41,8 @@ Frames = Iterable[AnyFrame] | Callable[[], Iterable[AnyFrame]]
 
 #: Seconds on both sides of a face in which frames are prepared to be worked on.
 _BUSY_SECONDS = 1
+#: Frames after which free memory goes back to the system.
+_TRIM_FRAMES = 64
 _log = logging.getLogger("facepipe")
 
 
@@ -325,6 +328,8 @@ class FaceEnhancer:
         for number, frame in enumerate(frames, 1):
             if self._on_event is not None:
                 self._on_event(Event(stage, min(number, total), total))
+            if number % _TRIM_FRAMES == 0:
+                trim_memory()
             yield frame
 
 

@@ -22,6 +22,7 @@ from facepipe.pipeline.limits import check_crowd
 from facepipe.pipeline.networks import Networks
 from facepipe.pipeline.passes import linked
 from facepipe.pipeline.tasks import restored_frames, search
+from facepipe.workers.resources import trim_memory
 
 #: Time before a block that counts when its faces are linked and judged.
 HISTORY_SECONDS = 4.0
@@ -122,6 +123,7 @@ class _Live:
         ):
             yield self._feed.given(frame)
         self._passed.extend(block)
+        trim_memory()
 
     def _tracks(self, span: Span) -> tuple[Track, ...]:
         """The tracks to enhance near a span, by all that was found up to now."""
