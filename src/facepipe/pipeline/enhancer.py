@@ -83,8 +83,8 @@ class FaceEnhancer:
             )
         if channels not in ("rgb", "bgr"):
             raise UsageError(f"channels is {channels!r}; allowed are 'rgb' and 'bgr'")
-        if not isinstance(rate, int | float | Fraction) or not 0 < rate <= 10_000:
-            raise UsageError(f"rate is {rate!r}; it is in frames a second, above 0, at most 10000")
+        if not isinstance(rate, int | float | Fraction) or not 0.001 <= rate <= 10_000:
+            raise UsageError(f"rate is {rate!r}; it is in frames a second, from 0.001 to 10000")
         if not isinstance(threads, int) or threads < 1:
             raise UsageError(f"threads is {threads!r}; it is a whole number from 1 on")
         check_restorer(settings)
@@ -280,7 +280,7 @@ class FaceEnhancer:
             networks=self._networks,
         )
         if isinstance(feed, VideoFeed):
-            return replace(found, damage=feed.damage, holdings=feed.holdings)
+            return replace(found, damage=feed.damage)
         return found
 
     def _tracks(self, feed: Feed, analysis: Analysis) -> tuple[Track, ...]:

@@ -18,7 +18,7 @@ from facepipe.pipeline.frame_kinds import Channels, Kind, is_one_frame, kind_of
 from facepipe.pipeline.preflight import plan_run
 from facepipe.pipeline.spool import Spool, SpoolSettings
 from facepipe.video import DecodeReport, decode, probe
-from facepipe.video.images import image_of, set_time
+from facepipe.video.images import VideoImage, image_of, set_time
 from facepipe.video.probe import check_size
 
 #: Tells of a pts whether planes are to be contiguous, as they will be worked on.
@@ -189,12 +189,22 @@ def _differ_from(number: int) -> InputError:
     )
 
 
+class _DamageReport(DecodeReport):
+    """What is wrong with frames, and not what they hold, as nothing is written.
+
+    A frame that was asked for its side data keeps its pixels until the collector comes by.
+    """
+
+    def hold(self, frame: VideoImage, pts: int) -> None:
+        """Nothing."""
+
+
 class VideoFeed:
     """The frames of a video file, as a run decodes them. Errors: as `probe` and `plan_run`."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self._plan = plan_run(probe(path, settings.limits, settings.stream), settings)
-        self._report = DecodeReport()
+        self._report = _DamageReport()
         self._path = path
 
     @property
@@ -218,11 +228,6 @@ class VideoFeed:
     def damage(self) -> tuple[Damage, ...]:
         """What was found while frames were read."""
         return self._report.damage(self.info.pts)
-
-    @property
-    def holdings(self) -> tuple[tuple[str, int], ...]:
-        """What the frames that were read hold besides pixels; as of SpanFaces."""
-        return self._report.holdings()
 
     def frames(self, is_busy: IsBusy | None = None) -> Iterator[Frame]:  # noqa: ARG002
         return decode(self.info, self.span, report=self._report)

@@ -26,6 +26,7 @@ from facepipe.video.images import (
     image_of,
     is_exact,
     planar,
+    rotation_of,
     set_time,
 )
 from facepipe.video.pixel_formats import working_format
@@ -241,7 +242,7 @@ class ImageKind:
                 "reformat it to yuv420p or rgb24 before"
             )
         self._name = name
-        self.width, self.height, self.rotation = first.width, first.height, first.rotation % 360
+        self.width, self.height, self.rotation = first.width, first.height, rotation_of(first)
         self.time_base = first.time_base if first.pts is not None else None
         self._carriers: dict[object, VideoImage] = {}
 

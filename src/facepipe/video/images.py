@@ -101,7 +101,7 @@ def blank(handle: av.VideoFrame | None, width: int, height: int, layout: str) ->
 
     Side data and field flags of the handle are kept too.
     """
-    if handle is not None and (handle.interlaced_frame or len(handle.side_data)):
+    if handle is not None and (handle.interlaced_frame or has_side_data(handle)):
         # Field flags and side data (closed captions) can only be had by a conversion. Asking for
         # another matrix forces one where size and format are the same; the pixels do not matter.
         fresh = handle.reformat(
@@ -131,14 +131,33 @@ def is_exact(pix_fmt: str) -> bool:
     }
 
 
+def has_side_data(image: av.VideoFrame) -> bool:
+    """Whether an image has side data.
+
+    In PyAV, an image whose side data was asked for lies in a cycle, and keeps its pixels until the
+    collector comes by. So a tiny copy is asked.
+    """
+    return len(_tiny(image).side_data) > 0
+
+
+def rotation_of(image: av.VideoFrame) -> int:
+    """Degrees counter-clockwise by which an image is turned when it is shown, 0 to 359."""
+    return int(_tiny(image).rotation) % 360
+
+
+def _tiny(image: av.VideoFrame) -> av.VideoFrame:
+    """A tiny image with the side data of one."""
+    return image.reformat(_CARRIER_SIDE, _CARRIER_SIDE, interpolation="POINT", threads=1)
+
+
 def carrier(image: av.VideoFrame) -> tuple[av.VideoFrame, tuple[object, ...] | None]:
     """A tiny image with the tags and side data of one, and what else is the same in others.
 
     That is None where the image has side data or fields, and so may be like no other.
     """
-    small = image.reformat(_CARRIER_SIDE, _CARRIER_SIDE, interpolation="POINT", threads=1)
+    small = _tiny(image)
     _copy_tags(image, small)
-    if len(image.side_data) or image.interlaced_frame:
+    if len(small.side_data) or image.interlaced_frame:
         return small, None
     tags = (image.color_range, image.colorspace, image.color_primaries, image.color_trc)
     return small, (*tags, image.key_frame)
