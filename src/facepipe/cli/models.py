@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Annotated
+
 import typer
 
 from facepipe.cli.commands import Command, Group
@@ -39,3 +42,21 @@ def list_models() -> None:
         print(f"{system.name}: {system.source}")
         print(f"  {system.parameters / 1e6:.2f} M parameters, {system.gmacs:.2f} GMACs a face")
     print("[26] of the paper's slides: not available; the slides do not say what it is")
+
+
+@models_app.command("show", cls=Command)
+def show_model(
+    name: Annotated[str, typer.Argument(metavar="RESTORER", help="a name or a file of weights")],
+) -> None:
+    """Show a restorer's contract: what it takes, what it gives, and its licence."""
+    from facepipe.models.registry import find_model
+    from facepipe.models.restorers import describe
+
+    files = find_model(name)
+    kind, contract = describe(files)
+    print(f"{files.spec.name}: {kind}")
+    for path, digest in zip(files.paths, files.sha256, strict=True):
+        print(f"  {path} sha256 {digest}")
+    for field in dataclasses.fields(contract):
+        value = getattr(contract, field.name)
+        print(f"  {field.name}: {str(value).lower() if isinstance(value, bool) else value}")

@@ -12,6 +12,7 @@ from facepipe.faces.restore import restore_image
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline.limits import check_crowd
 from facepipe.pipeline.networks import Networks
+from facepipe.pipeline.preflight import alignment_of
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.tasks import PROCESS, search
 from facepipe.pipeline.turning import TURNS, found_turned, shows_sure_face, sure_scores
@@ -34,7 +35,8 @@ def find_tracks(
             rotation=info.rotation,
             networks=networks,
         )
-        linked = link([found], detect=detect, settings=settings.link, info=info)
+        largest = alignment_of(settings).largest_face
+        linked = link([found], detect=detect, settings=settings.link, info=info, largest=largest)
         return choose(linked, settings.choose, info)
 
     upright = tracks_of(settings.detect)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from facepipe.configs.settings import RestoreSettings
 from facepipe.datatypes import Crops, Float32
+from facepipe.faces.restoration.parsing import ParsedRestorer
 from facepipe.models.detectors import Detector, create_detector
 from facepipe.models.face_parser import Parser
 from facepipe.models.restorers import Restorer, create_restorer
@@ -47,7 +48,10 @@ class Networks:
             threads=self._threads,
             mirrored=settings.mirrored,
         )
-        return self._by_turns(made)
+        restorer = self._by_turns(made)
+        if restorer.contract.mask == "parsing":  # its faces come with a parse
+            return ParsedRestorer(restorer, self.parse)
+        return restorer
 
     def _load_parser(self) -> Callable[[Crops], Float32]:
         return self._by_turns(Parser(threads=self._threads))

@@ -23,7 +23,7 @@ from facepipe.errors import InputError, MediaError, OutputError, UsageError
 from facepipe.images.still import MAX_PIXELS, StillImage, read_image, write_image
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.image_faces import IMAGE_SPAN, find_tracks, image_info, restore_tracks
-from facepipe.pipeline.preflight import check_output, check_restorer
+from facepipe.pipeline.preflight import alignment_of, check_output, check_restorer, licence_note
 from facepipe.pipeline.sidecar import (
     make_sidecar,
     scale_advice,
@@ -229,7 +229,8 @@ def _write_enhanced(
         parts=[Part(IMAGE_SPAN, "", 1, faces, runs_on=runs_on)],
         target=still.target,
         target_sha256=result.written_sha256,
-        notes=notes,
+        notes=(*notes, *licence_note(task.settings)),
+        alignment=alignment_of(task.settings),
     )
     still.target.parent.mkdir(parents=True, exist_ok=True)
     write_sidecar(report, sidecar_path(still.target))

@@ -21,14 +21,21 @@ from facepipe.configs.settings import DetectSettings, RestoreSettings
 from facepipe.datatypes import Frame, Part, Span, SpanFaces, Track, VideoInfo
 from facepipe.datatypes.stages import others_are, stage, staged
 from facepipe.faces.analyze import analyze_frames
-from facepipe.faces.restore import NEIGHBOUR_FRAMES, NEIGHBOUR_SECONDS, enlarged, render_frames
+from facepipe.faces.restore import (
+    NEIGHBOUR_FRAMES,
+    NEIGHBOUR_SECONDS,
+    enlarged,
+    faces_at_once,
+    render_frames,
+)
 from facepipe.faces.tracking.acceptance import doubted_below
 from facepipe.models.restorers import Restorer
 from facepipe.pipeline.limits import most_at_once
 from facepipe.pipeline.networks import Networks
 from facepipe.video import DecodeReport, EncodeSettings, decode, encode
 
-#: Faces that a window of frames may hold: each takes a megabyte, and a crowd has hundreds.
+#: Faces that a window of frames may hold: each takes a megabyte on facepipe's own canvas, more on
+#: larger ones, and a crowd has hundreds.
 WINDOW_FACES = 512
 #: Cost of a face in the render pass, in frames (of 640x360, on one core).
 FACE_WORK = 3
@@ -237,13 +244,14 @@ def restored_frames(
     """
     if not tracks or restorer is None:
         return enlarged(frames, scale)
+    most = faces_at_once(WINDOW_FACES, restorer.contract.alignment)
     return render_frames(
         frames,
         span,
         tracks,
         restorer,
         max_gap_pts=NEIGHBOUR_SECONDS / float(time_base),
-        window=max(1, min(settings.window, WINDOW_FACES // most_at_once(tracks)[0])),
+        window=max(1, min(settings.window, most // most_at_once(tracks)[0])),
         strength=settings.strength,
         fidelity=settings.fidelity,
         scale=scale,

@@ -54,6 +54,7 @@ FLAGS = {
     "doctor": {"--json"},
     "models": set(),
     "models list": set(),
+    "models show": set(),
     "train": {"--workers", "--ray", "--list", "--copy"},
     "align": {"--output", "-o"},
     "label": {"--teacher", "--output", "-o"},
