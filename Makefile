@@ -35,7 +35,7 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 
 # All that any test can use, so that none has a reason to be skipped.
 $(VENV)/.proof: $(VENV)/.test
-	$(PIP) --editable '.[demo,test,heic,identity,remote]' 'moto[server]'
+	$(PIP) --editable '.[demo,test,heic,identity,remote,service]' 'moto[server]'
 	touch $@
 
 demo: $(VENV)/.demo

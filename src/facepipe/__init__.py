@@ -5,6 +5,8 @@
     if __name__ == "__main__":
         enhance("input.mp4", "out.mp4")
 
+Frames that a program has already go through `FaceEnhancer`.
+
 Enhanced faces are plausible inventions and no evidence of what a person looked like.
 """
 
@@ -27,10 +29,16 @@ from facepipe.errors import (
 )
 
 if TYPE_CHECKING:
-    from facepipe.configs.settings import Settings
+    from facepipe.configs.settings import Settings, load_settings
+    from facepipe.datatypes import Analysis, Track
     from facepipe.pipeline.api import analyze, enhance, render
+    from facepipe.pipeline.enhancer import FaceEnhancer
+    from facepipe.pipeline.passes import Event
 
 __all__ = [
+    "Analysis",
+    "Event",
+    "FaceEnhancer",
     "FacepipeError",
     "InputError",
     "MediaError",
@@ -38,11 +46,13 @@ __all__ = [
     "OutOfMemoryError",
     "OutputError",
     "Settings",
+    "Track",
     "UsageError",
     "WorkerError",
     "__version__",
     "analyze",
     "enhance",
+    "load_settings",
     "render",
 ]
 
@@ -50,9 +60,14 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Loaded when first used: a program that only catches errors need not import OpenCV and PyAV.
 _LAZY = {
+    "Analysis": "facepipe.datatypes",
+    "Event": "facepipe.pipeline.passes",
+    "FaceEnhancer": "facepipe.pipeline.enhancer",
     "Settings": "facepipe.configs.settings",
+    "Track": "facepipe.datatypes",
     "analyze": "facepipe.pipeline.api",
     "enhance": "facepipe.pipeline.api",
+    "load_settings": "facepipe.configs.settings",
     "render": "facepipe.pipeline.api",
 }
 

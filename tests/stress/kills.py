@@ -259,7 +259,7 @@ def check_resume(
 def by_fork(options: argparse.Namespace, clips: list[tuple[Path, str]], out: Path) -> Tally:
     tally, rng = Tally(), random.Random(options.seed)
     detect = settings().detect
-    spans._detector(detect.detector, detect.pack)
+    spans.PROCESS.detector(detect.detector, detect.pack)
     spans.restorer_of(settings().restore)
     references = {}
     for number, (source, name) in enumerate(clips):

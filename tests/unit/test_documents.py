@@ -38,7 +38,7 @@ PACKAGE = ROOT / "src/facepipe"
 FOLDERS = ("docs", "benchmarks", "docker", "tests")
 PAGES = sorted([*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))])
 #: Pages whose commands are run, in their order, in one folder.
-RUN = ("README.md", "docs/cluster.md", "docs/looking.md", "docs/marking.md")
+RUN = ("README.md", "docs/cluster.md", "docs/library.md", "docs/looking.md", "docs/marking.md")
 #: A command in a console that is shown to end with an exit code above 0; test_guides.py runs it.
 REFUSED = re.compile(r"^\$ .*\n(?:(?!\$ ).*\n)*\$ echo \$\?\n[1-9]\d*$", re.MULTILINE)
 #: Flags of other programs that pages name by themselves.
@@ -490,7 +490,8 @@ def test_commands_do_what_the_page_says(page: Path, footage: Path, tmp_path: Pat
             ran.append("python")
     for word in re.findall(r" -o ([\w.]+\.\w+)\b", text):
         assert (tmp_path / word).is_file(), f"{page}: no {word} was written"
-    assert page.name == "looking.md" or "batch" in ran
+    assert page.name in ("library.md", "looking.md") or "batch" in ran
+    assert page.name != "library.md" or ran == ["python"] * text.count("```python")
     assert page.name != "looking.md" or {"preview", "report", "compare", "gallery"} < set(ran)
     assert page.name != "README.md" or {"run", "analyze", "render", "python"} < set(ran)
 

@@ -13,9 +13,9 @@ from facepipe import errors
 
 def test_the_surface_is_this() -> None:
     assert facepipe.__all__ == [
-        "FacepipeError", "InputError", "MediaError", "ModelError", "OutOfMemoryError",
-        "OutputError", "Settings", "UsageError", "WorkerError", "__version__", "analyze",
-        "enhance", "render",
+        "Analysis", "Event", "FaceEnhancer", "FacepipeError", "InputError", "MediaError",
+        "ModelError", "OutOfMemoryError", "OutputError", "Settings", "Track", "UsageError",
+        "WorkerError", "__version__", "analyze", "enhance", "load_settings", "render",
     ]  # fmt: skip
     assert all(getattr(facepipe, name) is not None for name in facepipe.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -84,7 +84,10 @@ class Track(ArrayRecord):
 
 @dataclass(frozen=True)
 class Analysis:
-    """The analyze pass over the whole video, which a person may read, edit and render from."""
+    """The analyze pass over the whole video, which a person may read, edit and render from.
+
+    `source_sha256` is empty where the frames came from a program, and not from a file.
+    """
 
     source_sha256: str
     time_base: Fraction

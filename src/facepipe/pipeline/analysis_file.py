@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -139,6 +139,22 @@ def read_analysis(path: Path, limits: LimitSettings | None = None) -> Analysis:
     )
 
 
+def rounded(analysis: Analysis) -> Analysis:
+    """The analysis with the numbers that its file would have, as a run renders from these."""
+    tracks = tuple(
+        replace(
+            track,
+            boxes=np.array([_rounded(box) for box in track.boxes], np.float32),
+            landmarks=np.array(
+                [[_rounded(point) for point in points] for points in track.landmarks], np.float32
+            ),
+            scores=np.array([_rounded_score(score) for score in track.scores], np.float32),
+        )
+        for track in analysis.tracks
+    )
+    return replace(analysis, tracks=tracks)
+
+
 def _read_text(path: Path, limits: LimitSettings) -> str:
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -206,7 +222,7 @@ def _lines(analysis: Analysis) -> Iterator[str]:
                 "pts": int(track.pts[k]),
                 "box": _rounded(track.boxes[k]),
                 "landmarks": [_rounded(point) for point in track.landmarks[k]],
-                "score": round(float(track.scores[k]), 4),
+                "score": _rounded_score(track.scores[k]),
             }
             yield f"{',' if k else ''}\n  {json.dumps(knot)}"
         yield "\n]}"
@@ -215,3 +231,7 @@ def _lines(analysis: Analysis) -> Iterator[str]:
 
 def _rounded(values: np.ndarray) -> list[float]:
     return [round(float(value), 3) if math.isfinite(value) else 0.0 for value in values]
+
+
+def _rounded_score(score: float) -> float:
+    return round(float(score), 4)

@@ -123,7 +123,20 @@ def analyze_pass(run: Run) -> list[SpanFaces]:
 
 def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
     """Link the faces of all spans to tracks, and choose which tracks to enhance."""
-    info, settings = run.plan.info, run.settings
+    info = run.plan.info
+    analysis = linked(found, info, run.settings)
+    return replace(
+        analysis,
+        source_sha256=run.plan.source_sha256,
+        source_name=printable(Path(info.path).name),
+    )
+
+
+def linked(found: Sequence[SpanFaces], info: VideoInfo, settings: Settings) -> Analysis:
+    """The analysis of a video, or of a stream of frames, of which all faces were found.
+
+    Raises InputError for more tracks than the limits allow, and what `choose` raises.
+    """
     tracks = link(
         found,
         detect=settings.detect,
@@ -136,7 +149,7 @@ def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
     for name, pts in sorted(one for part in found for one in part.holdings):
         held.setdefault(name, pts)
     return Analysis(
-        source_sha256=run.plan.source_sha256,
+        source_sha256="",
         time_base=info.time_base,
         frames=len(info.pts),
         width=info.width,
@@ -147,7 +160,6 @@ def link_tracks(run: Run, found: Sequence[SpanFaces]) -> Analysis:
         damage=merged([*info.damage, *(d for part in found for d in part.damage)], info.pts),
         stream=info.stream_index,
         holdings=tuple(sorted(held.items())),
-        source_name=printable(Path(info.path).name),
     )
 
 

@@ -1,6 +1,7 @@
 """Enhancement of still images: a task holds many, its result says what became of each.
 
-An image takes the same steps as a video of one frame; it ends as a file of the same kind.
+An image takes the same steps as a video of one frame (`image_faces`); it ends as a file of the same
+kind.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -17,20 +17,16 @@ import fsspec
 
 from facepipe._system.files import date_of, is_address, remove_partials, write_bytes
 from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
-from facepipe.configs.settings import DetectSettings, Settings
-from facepipe.datatypes import Analysis, Frame, Part, Span, Track, VideoInfo
+from facepipe.configs.settings import Settings
+from facepipe.datatypes import Analysis, Frame, Part, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError
-from facepipe.faces.restoration.enlarge import enlarge
 from facepipe.faces.restoration.label import label
-from facepipe.faces.restore import restore_image
-from facepipe.faces.tracking.link import link
 from facepipe.images.still import MAX_PIXELS, StillImage, read_image, write_image
 from facepipe.marking.manifest import manifest_path
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.advice import scale_advice
-from facepipe.pipeline.limits import check_crowd
+from facepipe.pipeline.image_faces import IMAGE_SPAN, find_tracks, image_info, restore_tracks
 from facepipe.pipeline.preflight import alignment_of, check_restorer, licence_note
-from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
     make_sidecar,
     sidecar_path,
@@ -38,10 +34,7 @@ from facepipe.pipeline.sidecar import (
 )
 from facepipe.pipeline.signing import check_signer, sign_image
 from facepipe.pipeline.still_files import check_files
-from facepipe.pipeline.tasks import restorer_of, search
-from facepipe.pipeline.turning import found_turned, shows_sure_face, sure_scores
-
-_SPAN = Span(0, 0, 1)
+from facepipe.pipeline.tasks import restorer_of
 
 Progress = Callable[[int], None]
 
@@ -163,50 +156,14 @@ def enhance_image(
     Raises InputError for more faces than the limits allow, and MediaError before the work where the
     file could not hold all that it holds now.
     """
-    restore = settings.restore
-    tracks, warnings = _found(image.frame, info, settings)
+    tracks, warnings = find_tracks(image.frame, info, settings)
     analysis = Analysis(
         sha256, info.time_base, 1, info.width, info.height, tracks, warnings=warnings
     )
-    enhanced, scale = [track for track in tracks if track.enhance], settings.output.scale
-    if enhanced or scale > 1:
+    if any(track.enhance for track in tracks) or settings.output.scale > 1:
         check_losses(image, info.path, allow_loss=settings.output.allow_loss)
-    if not enhanced:
-        return image.frame if scale == 1 else enlarge(image.frame, scale), analysis, 0
-    check_crowd(tracks, settings.limits, name=info.path)
-    frame, count = restore_image(
-        image.frame,
-        enhanced,
-        restorer_of(restore),
-        strength=restore.strength,
-        fidelity=restore.fidelity,
-        scale=scale,
-    )
+    frame, count = restore_tracks(image.frame, tracks, info, settings)
     return label(frame) if settings.output.label and count else frame, analysis, count
-
-
-def _found(
-    frame: Frame, info: VideoInfo, settings: Settings
-) -> tuple[tuple[Track, ...], tuple[str, ...]]:
-    """The tracks of an image's faces, whichever way up, and a warning where that is another."""
-
-    def tracks_of(detect: DetectSettings) -> tuple[Track, ...]:
-        found = search([frame], _SPAN, anchors=frozenset({0}), settings=detect)
-        largest = alignment_of(settings).largest_face
-        linked = link([found], detect=detect, settings=settings.link, info=info, largest=largest)
-        return choose(linked, settings.choose, info)
-
-    upright = tracks_of(settings.detect)
-    if settings.detect.turned != "auto" or shows_sure_face(upright):
-        return upright, ()
-    others = [
-        (tracks_of(settings.detect.model_copy(update={"turned": turn})), turn)
-        for turn in (180, 90, 270)
-    ]
-    best, turn = max(others, key=lambda one: sure_scores(one[0]))
-    if shows_sure_face(best):
-        return best, (found_turned(turn),)
-    return upright, ()
 
 
 def check_losses(image: StillImage, name: str, *, allow_loss: bool) -> None:
@@ -274,7 +231,7 @@ def _write_enhanced(
         analysis=analysis,
         settings=task.settings,
         model=task.model,
-        parts=[Part(_SPAN, "", 1, faces, runs_on=runs_on)],
+        parts=[Part(IMAGE_SPAN, "", 1, faces, runs_on=runs_on)],
         target=still.target,
         notes=(*notes, *licence_note(task.settings)),
         alignment=alignment_of(task.settings),
@@ -311,25 +268,6 @@ def _why_not(analysis: Analysis) -> str:
     """Why no face was enhanced: the reasons of up to three tracks."""
     reasons = [str(track.reason) for track in analysis.tracks]
     return "; ".join(reasons[:3]) if reasons else "no face was found"
-
-
-def image_info(frame: Frame, kind: str, name: str) -> VideoInfo:
-    """The VideoInfo of a still image: one frame, which lasts a second."""
-    return VideoInfo(
-        path=name,
-        container=kind,
-        stream_index=0,
-        codec=kind,
-        width=frame.width,
-        height=frame.height,
-        pix_fmt=frame.format.name,
-        time_base=Fraction(1),
-        pts=(0,),
-        keyframe_pts=(0,),
-        rotation=0,
-        sample_aspect_ratio=None,
-        others=(),
-    )
 
 
 def _content(still: Still) -> bytes:

@@ -10,7 +10,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -19,11 +18,10 @@ import numpy as np
 
 from facepipe._system.files import sha256_of
 from facepipe.configs.settings import DetectSettings, RestoreSettings
-from facepipe.datatypes import Crops, Float32, Frame, Part, Span, SpanFaces, Track, VideoInfo
+from facepipe.datatypes import Frame, Part, Span, SpanFaces, Track, VideoInfo
 from facepipe.datatypes.stages import others_are, stage, staged
 from facepipe.faces.analyze import analyze_frames
 from facepipe.faces.restoration.label import labelled
-from facepipe.faces.restoration.parsing import ParsedRestorer
 from facepipe.faces.restore import (
     NEIGHBOUR_FRAMES,
     NEIGHBOUR_SECONDS,
@@ -32,10 +30,9 @@ from facepipe.faces.restore import (
     render_frames,
 )
 from facepipe.faces.tracking.acceptance import doubted_below
-from facepipe.models.detectors import Detector, create_detector
-from facepipe.models.face_parser import Parser
-from facepipe.models.restorers import Restorer, create_restorer
+from facepipe.models.restorers import Restorer
 from facepipe.pipeline.limits import most_at_once
+from facepipe.pipeline.networks import Networks
 from facepipe.video import DecodeReport, EncodeSettings, decode, encode
 
 #: Faces that a window of frames may hold: each takes a megabyte on facepipe's own canvas, more on
@@ -45,6 +42,10 @@ WINDOW_FACES = 512
 FACE_WORK = 3
 
 Progress = Callable[[int], None]
+
+#: The networks of this process.
+PROCESS = Networks()
+restorer_of = PROCESS.restorer
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,9 @@ def search(
     anchors: frozenset[int],
     settings: DetectSettings,
     rotation: int = 0,
+    networks: Networks = PROCESS,
 ) -> SpanFaces:
-    """Find the faces of frames by the settings, with this process's detector; see analyze_frames.
+    """Find the faces of frames by the settings; see analyze_frames.
 
     Scores a little below the asked one are found too, as they may continue a track.
     """
@@ -179,13 +181,13 @@ def search(
         frames,
         span,
         anchors=anchors,
-        detector=_detector(settings.detector, settings.pack),
+        detector=networks.detector(settings.detector, settings.pack),
         every=settings.every,
         enlarge=settings.enlarge,
         score=max(settings.score - 0.2, 0.3),
         min_face=settings.min_face,
         rotation=(rotation + (0 if settings.turned == "auto" else settings.turned)) % 360,
-        parser=_parse,
+        parser=networks.parse,
         doubted_below=doubted_below(settings.score),
     )
 
@@ -198,25 +200,18 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     frames = decode(task.info, task.span, before=around, beyond=around, report=report)
     counted = _counted(frames, progress, task.span)
     faces: list[int] = []
-    runs_on = ""
-    if task.tracks:
-        restorer = restorer_of(task.settings)
-        runs_on = restorer.description
-        most = faces_at_once(WINDOW_FACES, restorer.contract.alignment)
-        rendered = render_frames(
-            counted,
-            task.span,
-            task.tracks,
-            restorer,
-            max_gap_pts=NEIGHBOUR_SECONDS / float(task.info.time_base),
-            window=max(1, min(task.settings.window, most // most_at_once(task.tracks)[0])),
-            strength=task.settings.strength,
-            fidelity=task.settings.fidelity,
-            scale=task.encode.scale,
-            restored=faces.append,
-        )
-    else:
-        rendered = enlarged(counted, task.encode.scale)
+    restorer = restorer_of(task.settings) if task.tracks else None
+    runs_on = "" if restorer is None else restorer.description
+    rendered = restored_frames(
+        counted,
+        task.span,
+        task.tracks,
+        restorer,
+        settings=task.settings,
+        time_base=task.info.time_base,
+        scale=task.encode.scale,
+        restored=faces.append,
+    )
     if task.labels:
         aspect = task.info.sample_aspect_ratio or Fraction(1)
         rendered = labelled(rendered, task.labels, rotation=task.info.rotation, aspect=aspect)
@@ -240,6 +235,38 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     )
 
 
+def restored_frames(
+    frames: Iterator[Frame],
+    span: Span,
+    tracks: Sequence[Track],
+    restorer: Restorer | None,
+    *,
+    settings: RestoreSettings,
+    time_base: Fraction,
+    scale: int,
+    restored: Callable[[int], None] = lambda _: None,
+) -> Iterator[Frame]:
+    """The frames of a span with their faces restored by the settings; see render_frames.
+
+    Without `tracks` there is no restorer, and `frames` are those of the span alone.
+    """
+    if not tracks or restorer is None:
+        return enlarged(frames, scale)
+    most = faces_at_once(WINDOW_FACES, restorer.contract.alignment)
+    return render_frames(
+        frames,
+        span,
+        tracks,
+        restorer,
+        max_gap_pts=NEIGHBOUR_SECONDS / float(time_base),
+        window=max(1, min(settings.window, most // most_at_once(tracks)[0])),
+        strength=settings.strength,
+        fidelity=settings.fidelity,
+        scale=scale,
+        restored=restored,
+    )
+
+
 def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:
     """Write a span unenhanced: the last resort when rendering it keeps failing."""
     part = render_span(replace(task.render, tracks=(), labels=()), progress)
@@ -251,35 +278,3 @@ def _counted(frames: Iterator[Frame], progress: Progress, span: Span) -> Iterato
         if span.start <= frame.pts < span.stop:
             progress(1)
         yield frame
-
-
-@cache
-def _detector(name: str, pack: Path | None) -> Detector:
-    """The detector of this process."""
-    return create_detector(name, pack=pack, threads=1)  # type: ignore[arg-type]
-
-
-@cache
-def restorer_of(settings: RestoreSettings) -> Restorer:
-    """The restorer of this process; its faces come with a parse where its contract wants one."""
-    restorer = create_restorer(
-        settings.restorer,
-        device=settings.device,
-        runtime=settings.runtime,
-        threads=1,
-        mirrored=settings.mirrored,
-    )
-    if restorer.contract.mask == "parsing":
-        return ParsedRestorer(restorer, _parse)
-    return restorer
-
-
-@cache
-def _parser() -> Parser:
-    """The parser of this process."""
-    return Parser(threads=1)
-
-
-def _parse(crops: Crops) -> Float32:
-    """The parse of doubtful faces, whatever restores them; the network loads at the first."""
-    return _parser()(crops)

@@ -6,19 +6,20 @@ the other ways up, and the video once more, that way up of which it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 
 from facepipe.configs.settings import DetectSettings, Settings
-from facepipe.datatypes import Analysis, Span, Track, VideoInfo
+from facepipe.datatypes import Analysis, Frame, Span, Track, VideoInfo
 from facepipe.datatypes.stages import staged
+from facepipe.pipeline.networks import Networks
 from facepipe.pipeline.passes import Run, analyze_pass, link_tracks, slim_info
 from facepipe.pipeline.spans import anchors
 from facepipe.pipeline.stage_report import run_tasks
-from facepipe.pipeline.tasks import Progress, search
+from facepipe.pipeline.tasks import PROCESS, Progress, search
 from facepipe.video import decode
 
 #: Mean score from which on a face is sure to be one, the way up that it was found.
@@ -49,16 +50,40 @@ class TurnTask:
 
 def analyze_video(run: Run) -> Analysis:
     """Find and follow the faces of a run's video, whichever way up they are."""
-    turn = run.job.turn
-    if turn is None:
-        found = link_tracks(run, analyze_pass(run))
-        if run.settings.detect.turned != "auto" or shows_sure_face(found.tracks):
-            return found
+
+    def analyze(settings: Settings) -> Analysis:
+        return link_tracks(run, analyze_pass(replace(run, settings=settings)))
+
+    def likeliest() -> int:
         turn = _likeliest_turn(run)
+        if turn:
+            run.job.keep_turn(turn)
+        return turn
+
+    return analyze_any_way_up(run.settings, analyze, likeliest, known=run.job.turn)
+
+
+def analyze_any_way_up(
+    settings: Settings,
+    analyze: Callable[[Settings], Analysis],
+    likeliest: Callable[[], int],
+    *,
+    known: int | None = None,
+) -> Analysis:
+    """What `analyze` finds upright or, where no face there is sure, the likeliest other way up.
+
+    `likeliest` gives that way in degrees, 0 where no other way shows surer faces. It is not asked
+    where it is `known`.
+    """
+    turn = known
+    if turn is None:
+        found = analyze(settings)
+        if settings.detect.turned != "auto" or shows_sure_face(found.tracks):
+            return found
+        turn = likeliest()
         if turn == 0:
             return found
-        run.job.keep_turn(turn)
-    found = link_tracks(run, analyze_pass(replace(run, settings=_turned(run.settings, turn))))
+    found = analyze(_turned(settings, turn))
     return replace(found, warnings=(*found.warnings, found_turned(turn)))
 
 
@@ -81,48 +106,72 @@ def found_turned(turn: int) -> str:
     )
 
 
-def search_turned(task: TurnTask, progress: Progress) -> tuple[tuple[int, float, int], ...]:
-    """Every way up: degrees, the sum of the scores of sure faces, and the frames that have one.
+#: Every way up: degrees, the sum of the scores of sure faces, and the frames that have one.
+TurnScores = tuple[tuple[int, float, int], ...]
 
-    `progress` counts frames, each way up.
-    """
+
+def search_turned(task: TurnTask, progress: Progress) -> TurnScores:
+    """Search the frames of a task every way up; `progress` counts frames, each way up."""
     cv2.setNumThreads(1)
+    frames = (
+        frame
+        for number, pts in enumerate(task.pts)
+        for frame in decode(task.info, Span(number, pts, pts + 1))
+    )
+    return turn_scores(
+        staged("decode", frames), task.settings, task.info.rotation, progress=progress
+    )
+
+
+def turn_scores(
+    frames: Iterable[Frame],
+    settings: DetectSettings,
+    rotation: int,
+    *,
+    progress: Progress = lambda _: None,
+    networks: Networks = PROCESS,
+) -> TurnScores:
+    """Search each frame by itself every way up, turned from `rotation` on."""
     sums, counts = dict.fromkeys((0, *TURNS), 0.0), dict.fromkeys((0, *TURNS), 0)
-    for number, pts in enumerate(task.pts):
-        span = Span(number, pts, pts + 1)
-        for frame in staged("decode", decode(task.info, span)):
-            for turn in sums:
-                found = search(
-                    [frame],
-                    span,
-                    anchors=frozenset({pts}),
-                    settings=task.settings.model_copy(update={"turned": turn}),
-                    rotation=task.info.rotation,
-                )
-                scores = [s for one in found.detections for s in one.faces.scores.tolist()]
-                sure = [score for score in scores if score >= SURE_SCORE]
-                sums[turn] += sum(sure)
-                counts[turn] += bool(sure)
-                progress(1)
+    for frame in frames:
+        for turn in sums:
+            found = search(
+                [frame],
+                Span(0, frame.pts, frame.pts + 1),
+                anchors=frozenset({frame.pts}),
+                settings=settings.model_copy(update={"turned": turn}),
+                rotation=rotation,
+                networks=networks,
+            )
+            scores = [s for one in found.detections for s in one.faces.scores.tolist()]
+            sure = [score for score in scores if score >= SURE_SCORE]
+            sums[turn] += sum(sure)
+            counts[turn] += bool(sure)
+            progress(1)
     return tuple((turn, sums[turn], counts[turn]) for turn in sums)
 
 
 def _likeliest_turn(run: Run) -> int:
     """The way up, in degrees, that shows the surest faces in a few frames; 0: none other does."""
     info, spans = run.plan.info, run.plan.spans
-    pts = _tried_pts(info, spans[0].start, spans[-1].stop)
+    pts = tried_pts(info, spans[0].start, spans[-1].stop)
     task = TurnTask(slim_info(info), pts, run.settings.detect)
     (outcome,) = run_tasks(run.executor, search_turned, [task], progress=lambda _: None)
     if outcome.result is None:  # what fails every way up has failed upright, and was reported
         return 0
-    found = {turn: (total, count) for turn, total, count in outcome.result}
+    return likeliest_turn(outcome.result, len(pts))
+
+
+def likeliest_turn(scores: TurnScores, tried: int) -> int:
+    """The way up of which the scores of `tried` frames are sure, in degrees; 0: none other is."""
+    found = {turn: (total, count) for turn, total, count in scores}
     best = max(TURNS, key=lambda turn: found[turn][0])
     total, count = found[best]
-    enough = count >= min(LEAST_FRAMES, len(pts))
+    enough = count >= min(LEAST_FRAMES, tried)
     return best if enough and total > 2 * found[0][0] else 0
 
 
-def _tried_pts(info: VideoInfo, start: int, stop: int) -> tuple[int, ...]:
+def tried_pts(info: VideoInfo, start: int, stop: int) -> tuple[int, ...]:
     """The pts of a few frames all over a part of the video, keyframes if there are enough."""
     possible = [pts for pts in anchors(info) if start <= pts < stop]
     step = max(len(possible) / FRAMES, 1)

@@ -104,7 +104,7 @@ def _still_views(
 def _read_still(path: Path) -> tuple[VideoInfo, Frame]:
     """A photograph as its info and its frame. InputError where it cannot be read."""
     from facepipe.images.still import read_image
-    from facepipe.pipeline.stills import image_info
+    from facepipe.pipeline.image_faces import image_info
 
     try:
         image = read_image(path.read_bytes(), path.name)

@@ -149,7 +149,8 @@ def _of_image(
     source: Path, settings: Settings, looks: Sequence[Look], most: int
 ) -> tuple[_Seen, list[FaceView]]:
     from facepipe.images.still import read_image
-    from facepipe.pipeline.stills import enhance_image, image_info
+    from facepipe.pipeline.image_faces import image_info
+    from facepipe.pipeline.stills import enhance_image
 
     if not source.is_file():
         raise InputError(f"{source}: there is no such image")

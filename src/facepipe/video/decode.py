@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import dropwhile
 
 import av
-import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
 
@@ -18,7 +17,8 @@ from facepipe.video.conform import ParameterSetTracker, conformed, set_tags, tag
 from facepipe.video.damage import DecodeReport
 from facepipe.video.demuxers import SOUGHT_BY_POSITION, UNSEEKABLE
 from facepipe.video.headers import header_at, with_header, without_header
-from facepipe.video.pixel_formats import colour_of, views, working_format
+from facepipe.video.images import frame_of, planar
+from facepipe.video.pixel_formats import working_format
 from facepipe.video.pyav.alpha import decoder_of
 from facepipe.video.sources import open_source
 from facepipe.video.streams import header_of
@@ -283,22 +283,13 @@ def _frame(
     """The frame of a decoded image, and what is wrong with it."""
     image, faults = conformed(image, info, pts)
     if image.format.name != format.name:
-        # Without a range or matrix asked for, a change of layout leaves every value as it is.
         tags = tags_of(image)
-        image = image.reformat(format=format.name, interpolation="BICUBIC", threads=1)
+        image = planar(image, format)
         if info.forms:  # a change of size before it may have left others
             set_tags(image, tags)
     image.pts = pts
     image.time_base = info.time_base
-    frame = Frame(
-        pts=pts, format=format, colour=colour_of(image), planes=views(image), handle=image
-    )
-    if format.bits % 8 == 0:
-        return frame, faults
-    # x264 ends the process at values above what a frame's bits can say. FFmpeg fills what damage
-    # took from a frame with bytes of 128, in words of 9 to 15 bits too.
-    most = (1 << format.bits) - 1
-    if all(plane.max(initial=0) <= most for plane in frame.planes):
-        return frame, faults
-    clipped = frame.with_planes(tuple(np.minimum(plane, most) for plane in frame.planes))
-    return clipped, (*faults, f"have values above {most}, which were cut")
+    frame, was_cut = frame_of(image, pts, format)
+    if was_cut:
+        faults = (*faults, f"have values above {(1 << format.bits) - 1}, which were cut")
+    return frame, faults

@@ -28,6 +28,7 @@ from facepipe.video.encoders.settings import (
     with_parameters,
 )
 from facepipe.video.fields import FieldMarks, without_delay
+from facepipe.video.images import image_of
 from facepipe.video.keyframes import longest_distance, planned_keyframes
 from facepipe.video.pixel_formats import (
     BT709_MATRIX,
@@ -36,8 +37,6 @@ from facepipe.video.pixel_formats import (
     SMPTE170M_MATRIX,
     UNSPECIFIED,
     pixel_format,
-    views,
-    writable_views,
 )
 from facepipe.video.pyav.scheduling import kept_scheduling
 from facepipe.video.shape import aspect_at
@@ -118,7 +117,7 @@ def _write(
                 last = pts
                 due.append(pts)
                 user_data.take(frame.handle, pts)
-                encoded = _encoder_frame(frame, pix_fmt, info)
+                encoded = image_of(frame, pix_fmt, source_height=info.height)
                 encoded.pts = pts
                 encoded.time_base = info.time_base
                 # The decoder's picture type would force the encoder to use the same.
@@ -246,73 +245,3 @@ def _send(
     except av.FFmpegError as error:
         at = "at its end" if frame is None else f"at pts {frame.pts}"
         raise as_facepipe_error(error, f"encoding with {settings.codec} {at}") from error
-
-
-def _encoder_frame(frame: Frame, pix_fmt: str, info: VideoInfo) -> av.VideoFrame:
-    """The frame as the encoder takes it: the decoder's own if nothing in it was changed."""
-    handle = frame.handle if isinstance(frame.handle, av.VideoFrame) else None
-    if handle is not None and handle.format.name == pix_fmt and _untouched(frame, handle):
-        return handle
-    layout = frame.format.name
-    if layout.replace("yuvj", "yuv") == pix_fmt.replace("yuvj", "yuv"):
-        layout = pix_fmt
-    fresh = _blank(handle, frame.width, frame.height, layout)
-    for plane, pixels in zip(writable_views(fresh), frame.planes, strict=True):
-        plane[...] = pixels
-    if layout == pix_fmt:
-        return fresh
-    return _converted(fresh, pix_fmt, rgb=frame.format.model == "rgb", info=info)
-
-
-def _converted(fresh: av.VideoFrame, pix_fmt: str, *, rgb: bool, info: VideoInfo) -> av.VideoFrame:
-    """The frame in another pixel format; `rgb` says whether it is in RGB now."""
-    to_yuv = rgb and pixel_format(pix_fmt).model != "rgb"
-    matrix = ("ITU601" if info.height < 720 else "ITU709") if to_yuv else None
-    return fresh.reformat(
-        format=pix_fmt,
-        dst_colorspace=matrix,
-        dst_color_range="MPEG" if to_yuv else None,
-        interpolation="BICUBIC",
-        threads=1,
-    )
-
-
-def _untouched(frame: Frame, handle: av.VideoFrame) -> bool:
-    # The handle keeps its buffers alive, so equal addresses are the same pixels.
-    own = views(handle)
-    return len(own) == len(frame.planes) and all(
-        mine.shape == theirs.shape
-        and mine.strides == theirs.strides
-        and mine.ctypes.data == theirs.ctypes.data
-        for mine, theirs in zip(own, frame.planes, strict=True)
-    )
-
-
-def _blank(handle: av.VideoFrame | None, width: int, height: int, layout: str) -> av.VideoFrame:
-    """A frame with buffers of its own and the handle's tags; its pixels are to be filled."""
-    if handle is not None and (handle.interlaced_frame or len(handle.side_data)):
-        # Field flags and side data (closed captions) can only be had by a conversion. Asking for
-        # another matrix forces one where size and format are the same; the pixels do not matter.
-        fresh = handle.reformat(
-            width,
-            height,
-            layout,
-            src_colorspace="ITU601",
-            dst_colorspace="ITU709",
-            interpolation="POINT",
-            threads=1,
-        )
-        if fresh is not handle:
-            _copy_tags(handle, fresh)
-            return fresh
-    fresh = av.VideoFrame(width, height, layout)
-    if handle is not None:
-        _copy_tags(handle, fresh)
-    return fresh
-
-
-def _copy_tags(source: av.VideoFrame, target: av.VideoFrame) -> None:
-    target.color_range = source.color_range
-    target.colorspace = source.colorspace
-    target.color_primaries = source.color_primaries
-    target.color_trc = source.color_trc

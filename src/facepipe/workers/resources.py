@@ -115,6 +115,14 @@ def return_memory() -> None:
     networks and codecs asked for: 18 MB a span. Other allocators give back by themselves.
     """
     gc.collect()
+    trim_memory()
+
+
+def trim_memory() -> None:
+    """Give the system back what is free, and leave cycles to the collector.
+
+    Within a long task too, freed blocks lie between others that are in use, and more and more so.
+    """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
