@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from facepipe.cli.commands import Command, Group
+from facepipe.cli.results import ModelsResult, NetworkEntry, WeightsFile
 
 models_app = typer.Typer(
     cls=Group,
@@ -16,14 +17,13 @@ models_app = typer.Typer(
 
 
 @models_app.callback()
-def models(ctx: typer.Context) -> None:
+def models(ctx: typer.Context) -> ModelsResult | None:
     """The networks that facepipe knows."""
-    if ctx.invoked_subcommand is None:
-        list_models()
+    return list_models() if ctx.invoked_subcommand is None else None
 
 
 @models_app.command("list", cls=Command)
-def list_models() -> None:
+def list_models() -> ModelsResult:
     """List the networks that ship and those of the comparison: size, cost, source and licence."""
     from facepipe.models.registry import PARSER, RESTORERS, SYSTEMS
 
@@ -39,3 +39,21 @@ def list_models() -> None:
         print(f"{system.name}: {system.source}")
         print(f"  {system.parameters / 1e6:.2f} M parameters, {system.gmacs:.2f} GMACs a face")
     print("[26] of the paper's slides: not available; the slides do not say what it is")
+    shipped = [
+        NetworkEntry(
+            name=spec.name,
+            aliases=spec.aliases,
+            summary=spec.summary,
+            parameters=spec.parameters,
+            gmacs=spec.gmacs,
+            shipped=True,
+            licence=spec.licence,
+            files=tuple(WeightsFile(file, digest) for file, digest in spec.files),
+        )
+        for spec in (*RESTORERS, PARSER)
+    ]
+    compared = [
+        NetworkEntry(one.name, (), one.source, one.parameters, one.gmacs, False, None, ())
+        for one in SYSTEMS
+    ]
+    return ModelsResult((*shipped, *compared))
