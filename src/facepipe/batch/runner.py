@@ -68,8 +68,7 @@ def open_ledger(
 ) -> Ledger:
     """Open the output folder's ledger with all items of this run; `stack` closes it.
 
-    With `only`, those files are one round of a run that goes on; see `find_items` and `Ledger.plan`.
-
+    With `only`, those files are a round of a run that goes on: see `find_items`, `Ledger.plan`.
     Raises UsageError where the folder holds a batch with other settings, OutputError where another
     run is at work there or the disk refuses, InputError for sources that do not exist or hold
     nothing to enhance. Where it raises, it leaves no folder behind that it made.
@@ -94,11 +93,8 @@ def open_ledger(
     goes_on = only is not None
     ledger.plan(new_items(), root, overwrite=batch.overwrite, goes_on=goes_on)
     ledger.skip(skipped)
-    if (
-        not goes_on
-        and not ledger.count()
-        and not any(one.reason.startswith(UNREAD) for one in skipped)
-    ):
+    unread = any(one.reason.startswith(UNREAD) for one in skipped)
+    if not (goes_on or unread or ledger.count()):
         raise InputError(
             f"{', '.join(sources)}: no video and no photograph is there"
             + (f"; {len(skipped)} files were skipped: {skipped[0].reason}" if skipped else "")
@@ -198,8 +194,8 @@ def run_batch(
 ) -> BatchSummary:
     """Enhance every video and image of `sources` into `folder`; finished ones are not done again.
 
-    With `only`, those files are one round of a run that goes on; `finish` is called before the
-    reports are written. Writes reports on all items to `folder`. Raises what `open_ledger` raises, and OutputError where
+    With `only`, those files are a round of a run that goes on; `finish` is called when it is over.
+    Writes reports on all items to `folder`. Raises what `open_ledger` raises, and OutputError where
     the disk is full; items that fail are counted, not raised.
     """
     batch = batch or BatchSettings()

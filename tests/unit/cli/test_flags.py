@@ -34,8 +34,9 @@ SETTINGS = {"--profile", "--config", "--set"}
 PAGE = SETTINGS | {
     "--output", "-o", "--scale", "--workers", "--source", "--overwrite", "--quiet", "-q",
 }  # fmt: skip
-TABLES = {"--json", "--markdown"}
+TABLES = {"--figures", "--markdown"}
 HELP = {"--help", "-h"}
+RESULT = {"--json"}
 FLAGS = {
     "": {"--version"},
     "run": FACES | SELECTION | RESTORATION | ENCODING | PART | COMMON
@@ -50,8 +51,10 @@ FLAGS = {
     | {"--output", "-o", "--overwrite", "--progress", "--quiet", "-q", "--codec", "--quality",
        "--crf", "--preset", "--style", "--labels", "--insets", "--tracks"},
     "batch": FACES | RESTORATION | ENCODING | COMMON
-    | {"--dry-run", "--work", "--ray", "--shared", "--gpus", "--max-pixels", "--pack-archives"},
-    "doctor": {"--json"},
+    | {"--dry-run", "--work", "--ray", "--shared", "--gpus", "--max-pixels", "--pack-archives",
+       "--watch", "--settle", "--done-to", "--failed-to"},
+    "doctor": set(),
+    "describe": set(),
     "models": set(),
     "models list": set(),
     "train": {"--workers", "--ray", "--list", "--copy"},
@@ -93,4 +96,4 @@ def test_the_commands_are_these() -> None:
 
 @pytest.mark.parametrize("command", FLAGS)
 def test_the_flags_of_a_command_are_these(command: str) -> None:
-    assert dict(commands(typer.main.get_command(app)))[command] == FLAGS[command] | HELP
+    assert dict(commands(typer.main.get_command(app)))[command] == FLAGS[command] | HELP | (RESULT if command else set())
