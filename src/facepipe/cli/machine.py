@@ -11,7 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import PurePath
 from typing import Any
@@ -137,12 +137,10 @@ def _stdout_to_stderr() -> Iterator[None]:
     """Send to standard error what is written to standard output, by whomever."""
     sys.stdout.flush()
     kept = os.dup(1)
-    os.dup2(2, 1)
-    with suppress(AttributeError, ValueError):
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    os.dup2(2, 1)  # of libraries and other processes
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     finally:
-        sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)

@@ -96,4 +96,6 @@ def test_the_commands_are_these() -> None:
 
 @pytest.mark.parametrize("command", FLAGS)
 def test_the_flags_of_a_command_are_these(command: str) -> None:
-    assert dict(commands(typer.main.get_command(app)))[command] == FLAGS[command] | HELP | (RESULT if command else set())
+    assert dict(commands(typer.main.get_command(app)))[command] == FLAGS[command] | HELP | (
+        RESULT if command else set()
+    )
