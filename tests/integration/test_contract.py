@@ -67,6 +67,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return portraits.video(tmp_path_factory.mktemp("contract") / "short.mp4", frames=8)
 
 
+@pytest.mark.long
 def test_a_run_an_analysis_and_what_is_made_of_it(video: Path, tmp_path: Path) -> None:
     result, events, words = call(
         "run", video, "-o", tmp_path / "a.mp4", *QUICK, "--progress", "jsonl"
@@ -119,7 +120,7 @@ def test_every_event_of_a_batch_and_its_journal(video: Path, tmp_path: Path) -> 
     [
         (["run", "gone.mp4", "-o", "a.mp4"], "input", 3, "start"),
         (["run", "gone.mp4", "-o", "a.mp4", "--scale", "3"], "usage", 2, "arguments"),
-        (["run", "gone.mp4", "--sclae", "2"], "usage", 2, "arguments"),
+        (["run", "gone.mp4", "--sclae=2"], "usage", 2, "arguments"),
         (["enhance", "a.mp4"], "usage", 2, "arguments"),
         (["evaluate"], "usage", 2, "arguments"),
     ],
