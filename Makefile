@@ -1,13 +1,15 @@
 # `make demo` shows facepipe at work, `make test` proves it. Both need Python 3.11+ and make only.
 PYTHON ?= python3
 VENV ?= .venv
+# What runs the tests.
+PYTEST ?= pytest
 # How many tests run at once: `make test JOBS=1` runs them one after the other. One more than there
 # are processors, as many tests wait for processes that they started.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test test-oldest test-newest proof conformance stress lint types contracts clean
+.PHONY: help demo test test-oldest test-newest proof proof-alone conformance stress lint types contracts clean
 
 help:
 	@echo "make demo         a small video, enhanced: pictures to look at"
@@ -39,7 +41,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py demo
 
 test: $(VENV)/.test
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadgroup
+	$(BIN)/$(PYTEST) --numprocesses $(JOBS) --dist loadgroup
 
 # The quicker tests with the lowest and with the newest versions that pyproject.toml allows, each in
 # an environment made anew. PyTorch is the one of constraints.txt, which says how to have it small;
@@ -58,6 +60,10 @@ test-oldest test-newest: test-%:
 # Every test, the long ones too; none may be skipped, and the coverage is measured.
 proof: $(VENV)/.proof
 	$(BIN)/coverage erase
+	$(MAKE) proof-alone
+
+# The same, added to the coverage that was measured before.
+proof-alone: $(VENV)/.proof
 	FACEPIPE_FAIL_ON_SKIP=1 $(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadgroup -m 'long or not long'
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report

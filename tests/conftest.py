@@ -1,5 +1,9 @@
 """What every test shares: videos with real faces, the user's clips, no unseen fault.
 
+A machine may run the tests in two goes: FACEPIPE_NOTE_PASSED names a file in which the first notes
+what passed, FACEPIPE_LEAVE_OUT the same file for the second, which leaves that out. `fuller` tests
+are run in both, as they check more where more is installed.
+
 Two things fail a test here: an error that is logged and swallowed, and,
 where FACEPIPE_FAIL_ON_SKIP is set, a test that was skipped although this machine has what it needs
 (`.ci/run` installs all of that and sets the variable).
@@ -72,6 +76,40 @@ def media() -> Path:
     if not folder:
         pytest.skip("FACEPIPE_TEST_MEDIA names no folder of clips")
     return Path(folder)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    noted = os.environ.get("FACEPIPE_LEAVE_OUT")
+    passed = set(Path(noted).read_text(encoding="utf-8").splitlines()) if noted else set()
+    left_out = [
+        one for one in items if _name(one) in passed and not one.get_closest_marker("fuller")
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [one for one in items if one not in set(left_out)]
+
+
+def _name(item: pytest.Item) -> str:
+    """The name of a test, without the group that pytest-xdist puts after it."""
+    group = item.get_closest_marker("xdist_group")
+    return item.nodeid if group is None else item.nodeid.removesuffix(f"@{group.args[0]}")
+
+
+#: Tests whose call passed.
+_passed: set[str] = set()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and report.passed:
+        _passed.add(report.nodeid)
+    elif report.failed:
+        _passed.discard(report.nodeid)
+
+
+def pytest_sessionfinish() -> None:
+    noted = os.environ.get("FACEPIPE_NOTE_PASSED")
+    if noted and "PYTEST_XDIST_WORKER" not in os.environ:
+        Path(noted).write_text("\n".join(sorted(_passed)), encoding="utf-8")
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -18,6 +18,9 @@ from conformance.runner import Row, compare, run
 from conformance.witness import Programs
 from media import synthetic
 
+#: FFmpeg's programs are asked too, where they are.
+pytestmark = pytest.mark.fuller
+
 
 def _cases() -> Iterator[ParameterSet]:
     """Every eighth case of each group; the others take minutes and are marked long."""

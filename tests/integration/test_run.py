@@ -16,6 +16,7 @@ from av.sidedata.sidedata import Type
 from facepipe import Settings, analyze, enhance, render
 from facepipe.configs.settings import load_settings
 from facepipe.datatypes import Span, VideoInfo
+from facepipe.datatypes.stages import STAGES
 from facepipe.errors import InputError, OutputError, UsageError
 from facepipe.pipeline.passes import Event
 from facepipe.pipeline.sidecar import sidecar_path
@@ -49,6 +50,22 @@ def packets(path: Path, kind: str) -> list[tuple[int | None, bytes]]:
         streams = [s for s in container.streams if s.type == kind]
         chosen = container.demux(streams) if streams else ()
         return [(p.pts, bytes(p)) for p in chosen if p.size]
+
+
+def test_seconds_by_stage_are_told_where_they_are_asked_for(
+    portrait_video: Path, tmp_path: Path
+) -> None:
+    made = {}
+    for asked in (False, True):
+        target = tmp_path / f"{asked}.mp4"
+        done = enhance(portrait_video, target, settings(profile_time=asked))
+        report = json.loads(sidecar_path(target).read_text())
+        assert done.cpu_seconds == report.get("cpu_seconds")
+        made[asked] = target.read_bytes()
+    assert made[True] == made[False]
+    assert done.cpu_seconds is not None
+    assert set(done.cpu_seconds) == set(STAGES) - {"scaling"}
+    assert all(taken > 0 for taken in done.cpu_seconds.values())
 
 
 @pytest.fixture(scope="module")

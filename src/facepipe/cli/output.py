@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from facepipe.configs.notices import SHORT_NOTICE
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from facepipe.datatypes import Analysis
+    from facepipe.datatypes.stages import Stage
     from facepipe.pipeline.api import Summary
     from facepipe.pipeline.preflight import Plan
     from facepipe.presentation.preview import Preview
@@ -40,9 +41,20 @@ def print_summary(summary: Summary) -> None:
     if summary.resumed:
         line += f", {summary.resumed} spans kept from an earlier run"
     print(line)
+    if summary.cpu_seconds is not None:
+        print_cpu_seconds(summary.cpu_seconds)
     if summary.advice:
         print(summary.advice)
     print(SHORT_NOTICE)
+
+
+def print_cpu_seconds(seconds: Mapping[Stage, float]) -> None:
+    """Print the seconds of CPU by stage, and the share of each in all CPU time."""
+    total = sum(taken for name, taken in seconds.items() if name != "waiting")
+    print(f"{total:.1f} s of CPU:")
+    for name, taken in seconds.items():
+        share = "" if name == "waiting" else f"{taken / max(total, 1e-9):7.1%}"
+        print(f"  {name:13}{taken:8.2f} s{share}")
 
 
 def print_analysis(analysis: Analysis, target: Path) -> None:

@@ -36,7 +36,9 @@ Report = Annotated[
 ]
 
 
-@with_settings("detect", "choose", "restore", "output", "stream", "strict_input", "workers")
+@with_settings(
+    *("detect", "choose", "restore", "output", "stream", "strict_input", "workers", "profile_time")
+)
 def run(
     source: Input,
     output: Output,
@@ -104,7 +106,7 @@ def analyze(
     return AnalysisResult.of(analysis, output)
 
 
-@with_settings("choose", "restore", "output", "stream", "strict_input", "workers")
+@with_settings("choose", "restore", "output", "stream", "strict_input", "workers", "profile_time")
 def render(
     source: Input,
     analysis: Annotated[

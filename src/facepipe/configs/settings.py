@@ -266,6 +266,9 @@ class Settings(_Section):
     workers: Annotated[
         int | None, Cli("--workers", RUN, default="a core each, as memory allows")
     ] = Field(None, ge=1, le=256, description="processes")
+    profile_time: Annotated[bool, Cli("--profile-time", RUN)] = Field(
+        False, description="measure and report seconds of CPU by stage"
+    )
 
 
 def load_settings(

@@ -23,14 +23,24 @@ from facepipe.datatypes import (
     Frame,
     FrameDetections,
     Motion,
+    Plane,
     Span,
     SpanFaces,
 )
+from facepipe.datatypes.stages import stage, staged
 from facepipe.faces.detection.appearance import appearance_descriptors
 from facepipe.faces.detection.denoise import DENOISE_RADIUS, denoised
 from facepipe.faces.detection.finder import FaceFinder
 from facepipe.faces.detection.quality import part_visibility, sharpness
-from facepipe.faces.detection.shots import AFTER, BEFORE, Thumbnail, is_cut, thumbnail
+from facepipe.faces.detection.shots import (
+    AFTER,
+    BEFORE,
+    Thumbnail,
+    is_cut,
+    is_still,
+    reduced_luma,
+    thumbnail,
+)
 from facepipe.faces.tracking.registration import Follower, luma_levels
 from facepipe.models.detectors import Detector
 
@@ -73,7 +83,7 @@ def analyze_frames(
         detector, score=score, min_face=min_face, max_face=max_face, enlarge=enlarge
     )
     analyzer = _Analyzer(finder, round(rotation / 90) % 4, parser, doubted_below)
-    for scheduled in _schedule(frames, sorted(anchors), every):
+    for scheduled in staged("search", _schedule(frames, sorted(anchors), every)):
         analyzer.add(scheduled, within=scheduled.frame.pts < span.stop)
     return SpanFaces(span=span, detections=tuple(analyzer.detections), cuts=tuple(analyzer.cuts))
 
@@ -92,6 +102,7 @@ class _Analyzer:
         self._doubted_below = doubted_below
         self._follower: Follower | None = None
         self._passed: deque[Frame] = deque(maxlen=_BACK)
+        self._last: _Search | None = None
 
     def add(self, scheduled: _Scheduled, *, within: bool) -> None:
         """Follow the last detections to this frame, and detect in it where it is due.
@@ -101,6 +112,7 @@ class _Analyzer:
         frame = scheduled.frame
         if scheduled.starts_segment:
             self._finder.reset()
+            self._last = None
             self._passed.clear()  # a span that begins here has not seen them
         if scheduled.begins_shot:
             self.cuts.append(frame.pts)
@@ -109,18 +121,22 @@ class _Analyzer:
         light = None if self._follower is None else luma_levels(frame)
         if self._follower is not None and light is not None:
             last = self.detections[-1]
-            motion = (*last.motion, Motion(frame.pts, self._follower.step(light)))
+            with stage("registration"):
+                moved = self._follower.step(light)
+            motion = (*last.motion, Motion(frame.pts, moved))
             self.detections[-1] = replace(last, motion=motion)
         if not (scheduled.due and within):
             self._passed.append(frame)
             return
-        faces, measurements = self._detect(frame, scheduled.neighbours)
+        with stage("search"):
+            faces, measurements = self._searched(scheduled)
         self._follower = None
         before: tuple[Motion, ...] = ()
         if len(faces):
             light = luma_levels(frame) if light is None else light
-            self._follower = Follower(light, faces)
-            before = _motion_before(Follower(light, faces), self._passed)
+            with stage("registration"):
+                self._follower = Follower(light, faces)
+                before = _motion_before(self._follower.anew(), self._passed)
         self.detections.append(
             FrameDetections(
                 pts=frame.pts,
@@ -131,6 +147,17 @@ class _Analyzer:
             )
         )
         self._passed.clear()
+
+    def _searched(self, scheduled: _Scheduled) -> tuple[Faces, FaceMeasurements]:
+        """The faces of a frame and their measurements: the last search's, if it is still the same.
+
+        It is compared with the frame that was searched last, so slow change adds up.
+        """
+        frame, last = scheduled.frame, self._last
+        if last is None or not is_still(last.reduced, scheduled.reduced, frame.format.bits):
+            found = self._detect(frame, scheduled.neighbours)
+            last = self._last = _Search(scheduled.reduced, *found)
+        return last.faces, last.measurements
 
     def _detect(self, frame: Frame, neighbours: Sequence[Frame]) -> tuple[Faces, FaceMeasurements]:
         """The faces of the frame, in pixels of the coded one, and what is measured of them."""
@@ -191,18 +218,33 @@ def _schedule(frames: Iterable[Frame], anchors: list[int], every: int) -> Iterat
         yield from segment.close(None)
 
 
+class _Search(NamedTuple):
+    """What a search found, and the `reduced_luma` of the frame that it was in."""
+
+    reduced: Plane
+    faces: Faces
+    measurements: FaceMeasurements
+
+
 class _Scheduled(NamedTuple):
     frame: Frame
     due: bool  # it is a detection frame
     starts_segment: bool
     begins_shot: bool
+    reduced: Plane  # `reduced_luma` of the frame
     neighbours: tuple[Frame, ...]  # up to DENOISE_RADIUS on each side, of its segment and its shot
 
 
 class _Waiting(NamedTuple):
     frame: Frame
     due: bool
+    reduced: Plane
     thumbnail: Thumbnail
+
+
+def _waiting(frame: Frame, *, due: bool) -> _Waiting:
+    reduced = reduced_luma(frame)
+    return _Waiting(frame, due, reduced, thumbnail(reduced, frame.format.bits))
 
 
 class _Segment:
@@ -222,7 +264,7 @@ class _Segment:
 
     def add(self, frame: Frame) -> Iterator[_Scheduled]:
         """Take the next frame, and give those of which it is now known whether they are due."""
-        self._waiting.append(_Waiting(frame, self._taken % self._every == 0, thumbnail(frame)))
+        self._waiting.append(_waiting(frame, due=self._taken % self._every == 0))
         self._taken += 1
         if len(self._waiting) == AFTER + 2:
             yield from self._release()
@@ -230,7 +272,7 @@ class _Segment:
     def close(self, beyond: Frame | None) -> Iterator[_Scheduled]:
         """Give the rest; `beyond` is the next segment's first frame, None at the video's end."""
         if beyond is not None:
-            self._waiting.append(_Waiting(beyond, False, thumbnail(beyond)))
+            self._waiting.append(_waiting(beyond, due=False))
         while len(self._waiting) > (beyond is not None):
             yield from self._release()
 
@@ -244,7 +286,8 @@ class _Segment:
             self._passed.clear()
         after = [] if cut_next else [waiting.frame for waiting in self._waiting][:DENOISE_RADIUS]
         neighbours = (*self._passed, *after)
-        yield _Scheduled(old.frame, due, self._given == 0, self.begins_shot, neighbours)
+        starts = self._given == 0
+        yield _Scheduled(old.frame, due, starts, self.begins_shot, old.reduced, neighbours)
         self._before.append(old.thumbnail)
         self._passed.append(old.frame)
         self.begins_shot = cut_next

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.datatypes import SEQUENCE_LENGTH, Crops, Frame, Restored, Span, Track
+from facepipe.datatypes.stages import stage, staged
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame
 from facepipe.faces.restoration.crop import crop
-from facepipe.faces.restoration.paste import enlarge, paste
+from facepipe.faces.restoration.enlarge import enlarge
+from facepipe.faces.restoration.paste import paste
 from facepipe.faces.restoration.temporal import SMOOTHING_RADIUS, smoothed
 from facepipe.models.restorers import Restorer
 
@@ -19,7 +21,7 @@ from facepipe.models.restorers import Restorer
 NEIGHBOUR_SECONDS = 0.15
 #: Frames on each side of a span that bear on it: averaged with its own, or fused with those.
 NEIGHBOUR_FRAMES = SMOOTHING_RADIUS + SEQUENCE_LENGTH // 2
-#: Bytes of pixels that a window of frames may hold, counted at the output's size.
+#: Bytes of pixels that a window of frames may hold; they are enlarged one by one, later.
 WINDOW_BYTES = 96 * 2**20
 #: Faces of an image that are restored at once: each takes two megabytes.
 IMAGE_FACES = 128
@@ -42,21 +44,24 @@ def render_frames(
 
     Of `frames`, those within the span come out. On each side of it, three are averaged with it, and
     two more fused with those, at most `max_gap_pts` away. All faces of a window are one batch.
-    Holds `window` frames and their neighbours, or fewer where they are large (WINDOW_BYTES at the
-    output's size). `restored` is called with the number of faces in each frame.
+    Holds `window` frames and their neighbours, or fewer where they are large (WINDOW_BYTES).
+    `restored` is called with the number of faces in each frame.
     """
 
     def batches() -> Iterator[tuple[Sequence[Frame], Crops, Restored]]:
-        for shown, inner in _windows(frames, span, window, scale):
-            crops = crop(shown, tracks, window=inner, max_gap_pts=max_gap_pts)
+        for shown, inner in _windows(frames, span, window):
+            with stage("crop"):
+                crops = crop(shown, tracks, window=inner, max_gap_pts=max_gap_pts)
             yield shown[inner.start : inner.stop], crops, restorer(crops)
 
-    for frame, crops, faces in smoothed(batches(), max_gap_pts=max_gap_pts):
+    for frame, crops, faces in staged("smoothing", smoothed(batches(), max_gap_pts=max_gap_pts)):
         if span.start <= frame.pts < span.stop:
             restored(len(crops))
-            yield from paste(
-                [frame], crops, faces, strength=strength, fidelity=fidelity, scale=scale
-            )
+            with stage("paste"):
+                pasted = paste(
+                    [frame], crops, faces, strength=strength, fidelity=fidelity, scale=scale
+                )
+            yield from pasted
 
 
 def restore_image(
@@ -127,7 +132,7 @@ def enlarged(frames: Iterator[Frame], scale: int) -> Iterator[Frame]:
 
 
 def _windows(
-    frames: Iterator[Frame], span: Span, window: int, scale: int
+    frames: Iterator[Frame], span: Span, window: int
 ) -> Iterator[tuple[list[Frame], range]]:
     """Runs of frames with two more on each side where there are, and the numbers of the run.
 
@@ -142,7 +147,7 @@ def _windows(
     before, ahead = lead[:-SMOOTHING_RADIUS], lead[-SMOOTHING_RADIUS:] + ahead
     after = SMOOTHING_RADIUS
     while ahead and (ahead[0].pts < span.stop or after):
-        size = sum(plane.nbytes for plane in ahead[0].planes) * (1 + scale * scale)
+        size = sum(plane.nbytes for plane in ahead[0].planes)
         count = max(1, min(window, WINDOW_BYTES // max(size, 1)))
         ahead += islice(frames, max(count + fused - len(ahead), 0))
         within = sum(frame.pts < span.stop for frame in ahead[:count])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from facepipe.datatypes import Crops, Float32
+from facepipe.datatypes.stages import stage
 from facepipe.models.registry import PARSER, verified
 from facepipe.models.runtime import onnx_session
 
@@ -28,5 +29,6 @@ class Parser:
         for first in range(0, len(crops), BATCH):
             batch = crops.network_input(first, first + BATCH).transpose(0, 3, 1, 2)
             inputs = {"seen": np.ascontiguousarray(batch, np.float32)}
-            parses.append(np.asarray(self._session.run(["parse"], inputs)[0], np.float32))
+            with stage("network"):
+                parses.append(np.asarray(self._session.run(["parse"], inputs)[0], np.float32))
         return np.concatenate(parses)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,6 +14,7 @@ from facepipe._system.files import date_of, is_image, set_date, sha256_of
 from facepipe.configs.notices import CONTAINER_TAG
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Part
+from facepipe.datatypes.stages import Stage, measured, seconds_so_far, stage
 from facepipe.errors import InputError, UsageError
 from facepipe.pipeline.analysis_file import read_analysis, write_analysis
 from facepipe.pipeline.checkpoint import claim, fingerprint, is_left, open_job
@@ -65,6 +66,7 @@ class Summary:
     resumed: int  # spans that an earlier run had finished
     advice: str | None
     warnings: tuple[str, ...]
+    cpu_seconds: Mapping[Stage, float] | None = None  # by stage, where that was asked for
     lost: bool = False  # not all was enhanced, as workers were lost: the same run makes it whole
 
 
@@ -98,7 +100,8 @@ def enhance(
     with translated_errors(request.source, request.target):
         if is_image(request.source):
             return _enhance_image(request)
-        return _enhance_video(request, None)
+        with measured(on=request.settings.profile_time):
+            return _enhance_video(request, None)
 
 
 def render(
@@ -121,7 +124,8 @@ def render(
     with translated_errors(request.source, request.target):
         given = read_analysis(Path(analysis), request.settings.limits)
         wanted = as_analyzed(request.settings, given)
-        return _enhance_video(replace(request, settings=wanted), given)
+        with measured(on=request.settings.profile_time):
+            return _enhance_video(replace(request, settings=wanted), given)
 
 
 def analyze(
@@ -186,7 +190,9 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
             check_damage(plan, [one for part in parts for one in part.damage], settings)
 
             whole = run.job.whole(target)
-            earlier = _mux(plan, parts, whole)
+            with stage("mux"):
+                earlier = _mux(plan, parts, whole)
+                target_sha256 = sha256_of(whole)
             if settings.output.dates == "source" and (date := date_of(source)) is not None:
                 set_date(whole, date)
 
@@ -198,9 +204,10 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
                 parts=parts,
                 encode=plan.encode,
                 target=target,
-                target_sha256=sha256_of(whole),
+                target_sha256=target_sha256,
                 notes=plan.notes,
                 earlier=earlier,
+                cpu_seconds=seconds_so_far(),
             )
             check_unchanged(source, plan.source_sha256)
             write_sidecar(report, sidecar_path(target))
@@ -255,6 +262,7 @@ def _summary(
         resumed=0,
         advice=scale_advice(analysis, request.settings.output.scale),
         warnings=(*report.warnings, *unenhanced),
+        cpu_seconds=report.cpu_seconds,
     )
 
 

@@ -347,7 +347,13 @@ def settings_mark(settings: Settings, made_with: Sequence[str]) -> str:
     """Hash of all that a result depends on besides its source, as hexadecimal digits."""
     kept = settings.model_dump(
         mode="json",
-        exclude={"workers": True, "limits": True, "strict_input": True, "output": {"dates"}},
+        exclude={
+            "workers": True,
+            "profile_time": True,
+            "limits": True,
+            "strict_input": True,
+            "output": {"dates"},
+        },
     )
     made_of = {"made_with": list(made_with), "settings": kept}
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()

@@ -29,6 +29,7 @@ from facepipe.pipeline.limits import check_tracks
 from facepipe.pipeline.preflight import Plan, check_unchanged
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.spans import anchors, with_copies
+from facepipe.pipeline.stage_report import run_tasks
 from facepipe.pipeline.tasks import (
     AnalyzeTask,
     PassThroughTask,
@@ -191,8 +192,12 @@ def _render_tasks(
 
 def _pass_through(run: Run, failed: Sequence[PassThroughTask], parts: dict[int, Part]) -> None:
     """Write spans whose faces could not be restored as they are."""
-    made = run.executor.map(
-        pass_through_span, failed, progress=lambda _: None, check=run.check_part
+    made = run_tasks(
+        run.executor,
+        pass_through_span,
+        failed,
+        progress=lambda _: None,
+        check=run.check_part,
     )
     for outcome in made:
         if outcome.result is None:
@@ -265,7 +270,7 @@ def _work(
             run.on_event(Event(stage, min(done, total), total))
 
     progress(0)
-    for outcome in run.executor.map(function, tasks, progress=progress, check=check):
+    for outcome in run_tasks(run.executor, function, tasks, progress=progress, check=check):
         check_unchanged(Path(info.path), run.plan.source_sha256)
         keep(outcome)
 

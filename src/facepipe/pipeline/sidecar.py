@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -26,6 +26,7 @@ from facepipe._system.files import write_text
 from facepipe.configs.notices import NOTICE
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Clock, Damage, Part, Track, VideoInfo
+from facepipe.datatypes.stages import Stage
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.registry import ModelFiles
@@ -182,6 +183,9 @@ class Sidecar(_WithOptionalKeys):
     )
     damage: list[DamageReport] = Field(description="damaged stretches of the source")
     warnings: list[str] = Field(description="everything else worth knowing, in words")
+    cpu_seconds: dict[Stage, float] | None = Field(
+        default=None, description="seconds of CPU by stage; with `--profile-time` alone"
+    )
 
 
 def make_sidecar(
@@ -196,10 +200,12 @@ def make_sidecar(
     notes: Sequence[str],
     encode: EncodeSettings | None = None,
     earlier: Fraction = Fraction(0),
+    cpu_seconds: Mapping[Stage, float] | None = None,
 ) -> Sidecar:
     """The sidecar of `target`; `encode` is None for photographs, which keep their own kind.
 
-    `earlier` are seconds by which all times of the output are earlier than the source's.
+    `earlier` are seconds by which all times of the output are earlier than the source's;
+    `cpu_seconds` are by stage, up to now.
     """
     of_parts = chain.from_iterable(part.damage for part in parts)
     damage = merged([*info.damage, *analysis.damage, *of_parts], info.pts)
@@ -234,6 +240,7 @@ def make_sidecar(
         passed_through=_passed_through(parts, info.time_base),
         damage=_damage(damage, info.time_base),
         warnings=list(dict.fromkeys(warnings)),
+        cpu_seconds=None if cpu_seconds is None else dict(cpu_seconds),
     )
 
 

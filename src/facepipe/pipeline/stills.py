@@ -20,7 +20,7 @@ from facepipe.configs.notices import CONTAINER_TAG, MADE_BY_FACEPIPE
 from facepipe.configs.settings import DetectSettings, Settings
 from facepipe.datatypes import Analysis, Frame, Part, Span, Track, VideoInfo
 from facepipe.errors import InputError, MediaError, OutputError, UsageError
-from facepipe.faces.restoration.paste import enlarge
+from facepipe.faces.restoration.enlarge import enlarge
 from facepipe.faces.restore import restore_image
 from facepipe.faces.tracking.link import link
 from facepipe.images.still import MAX_PIXELS, StillImage, read_image, write_image

@@ -19,6 +19,7 @@ import numpy as np
 from facepipe._system.files import sha256_of
 from facepipe.configs.settings import DetectSettings, RestoreSettings
 from facepipe.datatypes import Crops, Float32, Frame, Part, Span, SpanFaces, Track, VideoInfo
+from facepipe.datatypes.stages import others_are, stage, staged
 from facepipe.faces.analyze import analyze_frames
 from facepipe.faces.restore import NEIGHBOUR_FRAMES, NEIGHBOUR_SECONDS, enlarged, render_frames
 from facepipe.faces.tracking.acceptance import doubted_below
@@ -205,7 +206,10 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     if first is None:
         return Part(task.span, str(task.target), 0, 0, damage=report.damage(task.info.pts))
     rendered = chain([first], rendered)
-    written = encode(rendered, task.target, info=task.info, span=task.span, settings=task.encode)
+    with stage("encode"), others_are("encode"):
+        written = encode(
+            rendered, task.target, info=task.info, span=task.span, settings=task.encode
+        )
     return Part(
         task.span,
         str(task.target),
@@ -225,7 +229,7 @@ def pass_through_span(task: PassThroughTask, progress: Progress) -> Part:
 
 
 def _counted(frames: Iterator[Frame], progress: Progress, span: Span) -> Iterator[Frame]:
-    for frame in frames:
+    for frame in staged("decode", frames):
         if span.start <= frame.pts < span.stop:
             progress(1)
         yield frame

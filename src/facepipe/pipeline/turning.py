@@ -14,8 +14,10 @@ import cv2
 
 from facepipe.configs.settings import DetectSettings, Settings
 from facepipe.datatypes import Analysis, Span, Track, VideoInfo
+from facepipe.datatypes.stages import staged
 from facepipe.pipeline.passes import Run, analyze_pass, link_tracks, slim_info
 from facepipe.pipeline.spans import anchors
+from facepipe.pipeline.stage_report import run_tasks
 from facepipe.pipeline.tasks import Progress, search
 from facepipe.video import decode
 
@@ -88,7 +90,7 @@ def search_turned(task: TurnTask, progress: Progress) -> tuple[tuple[int, float,
     sums, counts = dict.fromkeys((0, *TURNS), 0.0), dict.fromkeys((0, *TURNS), 0)
     for number, pts in enumerate(task.pts):
         span = Span(number, pts, pts + 1)
-        for frame in decode(task.info, span):
+        for frame in staged("decode", decode(task.info, span)):
             for turn in sums:
                 found = search(
                     [frame],
@@ -110,7 +112,7 @@ def _likeliest_turn(run: Run) -> int:
     info, spans = run.plan.info, run.plan.spans
     pts = _tried_pts(info, spans[0].start, spans[-1].stop)
     task = TurnTask(slim_info(info), pts, run.settings.detect)
-    (outcome,) = run.executor.map(search_turned, [task], progress=lambda _: None)
+    (outcome,) = run_tasks(run.executor, search_turned, [task], progress=lambda _: None)
     if outcome.result is None:  # what fails every way up has failed upright, and was reported
         return 0
     found = {turn: (total, count) for turn, total, count in outcome.result}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facepipe.datatypes import Colour, Frame, PixelFormat, Plane
 from facepipe.faces.colour import change_in_planes, to_rgb
-from facepipe.faces.restoration.paste import enlarge
+from facepipe.faces.restoration.enlarge import enlarge
 
 Planes = tuple[Plane, ...]
 #: Places are multiples of it, so that subsampled planes have a sample there.

@@ -14,7 +14,7 @@ import cv2
 from facepipe.configs.settings import RestoreSettings
 from facepipe.datatypes import Frame, Span, Track, VideoInfo
 from facepipe.errors import FacepipeError
-from facepipe.faces.restoration.paste import enlarge
+from facepipe.faces.restoration.enlarge import enlarge
 from facepipe.faces.restore import NEIGHBOUR_FRAMES, NEIGHBOUR_SECONDS, render_frames
 from facepipe.pipeline.passes import slim_info
 from facepipe.pipeline.tasks import restorer_of, tracks_within

@@ -8,6 +8,7 @@ format that holds all of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import av
 import numpy as np
@@ -35,6 +36,7 @@ _SUBSAMPLING = {(0, 0): "444", (1, 0): "422", (1, 1): "420", (0, 1): "440", (2, 
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 
 
+@cache
 def pixel_format(name: str) -> PixelFormat:
     """Describe a pixel format by FFmpeg's name; InputError when facepipe cannot read it."""
     try:

@@ -40,9 +40,9 @@ RESULT = {"--json"}
 FLAGS = {
     "": {"--version"},
     "run": FACES | SELECTION | RESTORATION | ENCODING | PART | COMMON
-    | {"--dry-run", "--report"},
+    | {"--dry-run", "--report", "--profile-time"},
     "analyze": FACES | (SELECTION - {"--tracks"}) | PART | COMMON | {"--size"},
-    "render": SELECTION | RESTORATION | ENCODING | PART | COMMON | {"--report"},
+    "render": SELECTION | RESTORATION | ENCODING | PART | COMMON | {"--report", "--profile-time"},
     "preview": FACES | SELECTION | RESTORATION | PART | (COMMON - {"--strict-input"})
     | {"--scale", "--size", "--compare", "--analysis", "--faces"},
     "report": RESTORATION | PAGE,

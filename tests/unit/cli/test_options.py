@@ -51,6 +51,7 @@ GIVEN: dict[str, tuple[list[str], object]] = {
     "stream": (["--stream", "1"], 1),
     "strict_input": (["--strict-input"], True),
     "workers": (["--workers", "3"], 3),
+    "profile_time": (["--profile-time"], True),
 }
 
 
@@ -59,7 +60,15 @@ def settings_by(*words: str, **how: Any) -> Settings:
     got: list[Settings] = []
 
     @with_settings(
-        "detect", "choose", "restore", "output", "stream", "strict_input", "workers", **how
+        "detect",
+        "choose",
+        "restore",
+        "output",
+        "stream",
+        "strict_input",
+        "workers",
+        "profile_time",
+        **how,
     )
     def command(settings: Settings) -> None:
         got.append(settings)

@@ -68,6 +68,45 @@ def test_detection_frames_are_anchors_every_kth_after_them_and_the_last() -> Non
     assert {s.shot for s in found.detections} == {0}
 
 
+class Counting(YuNet):
+    """Counts its calls."""
+
+    calls = 0
+
+    def __call__(self, bgr: NDArray[np.uint8], /, *, floor: float = FLOOR) -> Faces:
+        self.calls += 1
+        return super().__call__(bgr, floor=floor)
+
+
+def test_a_still_scene_is_searched_once_and_found_in_every_detection_frame() -> None:
+    rng = np.random.default_rng(0)
+    still = portraits.scene(0).astype(np.int16)
+    grainy = [np.clip(still + rng.integers(-2, 3, still.shape), 0, 255) for _ in range(12)]
+    detector = Counting()
+    frames = video(lambda k: grainy[k].astype(np.uint8), 12)
+    (one,) = analyze(frames[:1], [Span(0, 100, 1000)], {pts(0)}, detector)
+    calls, detector.calls = detector.calls, 0
+    (found,) = analyze(frames, [Span(0, 100, 1000)], {pts(0)}, detector)
+    assert detector.calls == calls
+    assert [(s.pts - 100) // 7 for s in found.detections] == [0, 5, 10, 11]
+    assert {len(s.faces) for s in found.detections} == {len(one.detections[0].faces)} == {2}
+    assert all(len(s.measurements.arrays()["sharpness"]) == 2 for s in found.detections)
+    analyze(frames, [Span(0, 100, 1000)], {pts(0), pts(6)}, detector)
+    assert detector.calls == 3 * calls  # a segment knows nothing of the one before
+
+
+def test_slow_change_adds_up_until_it_is_searched() -> None:
+    land = np.full((96, 160, 3), 100, np.uint8)
+    lighter = np.zeros_like(land)
+    lighter[30:60, 40:90] = 1
+    detector = Blind()
+    frames = video(lambda k: land + k * lighter, 12)
+    analyze(frames, [Span(0, 100, 1000)], {pts(0)}, detector, every=1)
+    first = Blind()
+    analyze(frames[:1], [Span(0, 100, 1000)], {pts(0)}, first, every=1)
+    assert detector.calls > first.calls
+
+
 def test_both_sides_of_a_cut_are_detection_frames() -> None:
     frames = video(lambda k: shot(0 if k < 8 else 3, k), 20)
     (found,) = analyze(frames, [Span(0, 100, 1000)], {pts(0)}, Blind())

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from facepipe.datatypes import Float32, Frame
 from facepipe.faces.noise import cell_noise_variance, median, noise_sigma
 from media.noisy import frame, land
 
@@ -47,3 +48,21 @@ def test_is_the_median(shape: tuple[int, ...]) -> None:
     upper = np.sort(values.ravel())[values.size // 2]
     assert median(values) == upper
     assert median(values) == pytest.approx(np.median(values), abs=0.1)
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+@pytest.mark.parametrize("sigma", [0.5, 2.0, 6.0])
+def test_noise_is_as_measured_by_medians_of_sorted_values(sigma: float, bits: int) -> None:
+    here, *neighbours = [frame(land(1, 1.5 * k), sigma, seed=k, bits=bits) for k in range(3)]
+    every = max(4, round((here.width * here.height / 8000) ** 0.5))
+
+    def sparse(one: Frame, down: int = 0, across: int = 0) -> Float32:
+        rows, columns = here.height // every, here.width // every
+        luma = one.luma[down::every, across::every][:rows, :columns].astype(np.float32)
+        return luma / np.float32(1 << (bits - 8))
+
+    first = sparse(here)
+    cross = first - sparse(here, 0, 1) - sparse(here, 1, 0) + sparse(here, 1, 1)
+    new = min(median(np.abs(first - sparse(one))) for one in neighbours) / np.sqrt(2)
+    expected = min(median(np.abs(cross)) / 2, new) / 0.6745
+    assert noise_sigma(here, neighbours) == pytest.approx(expected, rel=1e-6)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facepipe.datatypes import Colour, Frame, PixelFormat
-from facepipe.faces.restoration.paste import enlarge
+from facepipe.faces.restoration.enlarge import enlarge
 from facepipe.presentation.crops import Shown, area_around, crop_area, share_invented
 
 RGB = PixelFormat("gbrp", "rgb", 8)

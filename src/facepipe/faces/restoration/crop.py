@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from facepipe.datatypes import SEQUENCE_LENGTH, Crops, Float32, Float64, Frame, Track
+from facepipe.datatypes.stages import stage
 from facepipe.faces.canvas import (
     canvas_bounds,
     canvas_to_frame,
@@ -64,7 +65,8 @@ def crop(
             [canvas, *(other for other, _ in neighbours)], noise_variance=noise_variance
         )
         if weight > 0:
-            fused = fuse(canvas, to_frame, neighbours, noise_variance=noise_variance)
+            with stage("fusion"):
+                fused = fuse(canvas, to_frame, neighbours, noise_variance=noise_variance)
             own = (number - window.start, track.number)
             faces.append((canvas, to_frame, *own, fused, weight, noise_variance))
     if not faces:

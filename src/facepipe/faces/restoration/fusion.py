@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.datatypes import CANVAS, NEIGHBOUR_CHANNELS, SEQUENCE_LENGTH, Float32
-from facepipe.faces.similarity import cell_means, similarity
+from facepipe.faces.similarity import cell_means, in_colours, similarity
 
 #: Sigma of the weight of a sample by its distance from a place, px of the frame.
 _NEAR = 0.15
@@ -25,6 +26,8 @@ _NEAR = 0.15
 _FLOOR = 1e-3
 #: Cells a side of the window in which canvases are compared.
 _WINDOW = 5
+#: No second map: to OpenCV 5 an array without elements is one. Its stubs do not know of None.
+_NO_MAP: Any = None
 _PLACES = np.stack(np.meshgrid(np.arange(CANVAS), np.arange(CANVAS)), -1).astype(np.float32)
 
 
@@ -42,28 +45,28 @@ def fuse(
     all frames less `canvas`; 6: the share of frames, of four, that show the same there.
     `noise_variance` is as in `similarity`.
     """
-    fused = np.zeros((CANVAS, CANVAS, NEIGHBOUR_CHANNELS), np.float32)
     if not neighbours:
-        return fused
+        return np.zeros((CANVAS, CANVAS, NEIGHBOUR_CHANNELS), np.float32)
     gray, own = _gray(canvas), cell_means(canvas)
-    nearest = _nearness(_PLACES, to_frame)
     # Sums over the frames of how they differ from the canvas, which itself differs by nothing.
     mean_sum, near_sum = np.zeros_like(canvas), np.zeros_like(canvas)
-    count, near_count = np.ones((CANVAS, CANVAS), np.float32), nearest
+    count = np.ones((CANVAS, CANVAS), np.float32)
+    near_count = _nearness(_PLACES, to_frame)
     for other, other_to_frame in neighbours:
         places = _PLACES + _flow().calc(gray, _gray(other), None)  # type: ignore[call-overload]
         seen = _warped(other, places)
         share = similarity(own, cell_means(seen), window=_WINDOW, noise_variance=noise_variance)
-        share = share * _within(places)
+        share *= _within(places)
         near = share * _nearness(places, other_to_frame)
-        difference = seen - canvas
-        mean_sum += share[..., None] * difference
-        near_sum += near[..., None] * difference
-        count, near_count = count + share, near_count + near
-    fused[..., 0:3] = mean_sum / count[..., None]
-    fused[..., 3:6] = near_sum / near_count[..., None]
-    fused[..., 6] = (count - 1) / (SEQUENCE_LENGTH - 1)
-    return fused
+        difference = np.subtract(seen, canvas, out=seen)
+        cv2.accumulateProduct(difference, in_colours(share), mean_sum)
+        cv2.accumulateProduct(difference, in_colours(near), near_sum)
+        count += share
+        near_count += near
+    mean = cv2.divide(mean_sum, in_colours(count), dst=mean_sum)
+    nearest = cv2.divide(near_sum, in_colours(near_count), dst=near_sum)
+    fused = cv2.merge((mean, nearest, (count - 1) / np.float32(SEQUENCE_LENGTH - 1)))
+    return np.asarray(fused, np.float32)
 
 
 @cache
@@ -78,8 +81,7 @@ def _gray(canvas: Float32) -> NDArray[np.uint8]:
 
 def _warped(other: Float32, places: Float32) -> Float32:
     """(128, 128, 3): the other canvas sampled at `places`."""
-    across, down = np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
-    warped = cv2.remap(other, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.remap(other, places, _NO_MAP, cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.float32)
 
 

@@ -27,6 +27,7 @@ from facepipe.datatypes import (
 )
 from facepipe.faces.canvas import canvas_bounds, frame_px_per_canvas_px
 from facepipe.faces.colour import change_in_planes
+from facepipe.faces.restoration.enlarge import enlarge
 
 #: Canvas px over which a paste fades in from the canvas's border.
 _FEATHER = 14
@@ -80,32 +81,12 @@ def paste(
         changes[crops.frame[k]].append(
             _change(crop, source, restored.pixels[k], parse, crops.to_frame[k], share, fidelity)
         )
+    if scale == 1 or is_enlarged:
+        return [_apply(frame, ours, scale) for frame, ours in zip(frames, changes, strict=True)]
     return [
-        _apply(frame if scale == 1 or is_enlarged else enlarge(frame, scale), found, scale)
-        for frame, found in zip(frames, changes, strict=True)
+        _apply(enlarge(frame, scale), ours, scale, in_place=True)
+        for frame, ours in zip(frames, changes, strict=True)
     ]
-
-
-def enlarge(frame: Frame, scale: int) -> Frame:
-    """The frame `scale` times as large, bicubic, in its own pixel format."""
-    width, height = frame.width * scale, frame.height * scale
-    to_out = scaled(np.array([[1.0, 0, 0], [0, 1, 0]]), scale)
-    planes: list[Plane] = []
-    for number, plane in enumerate(frame.planes):
-        shifts = _shifts(frame.format, number)
-        large = cv2.warpAffine(
-            plane,
-            _between_planes(to_out, shifts),
-            (-(-width >> shifts[0]), -(-height >> shifts[1])),
-            flags=cv2.INTER_CUBIC,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        if frame.format.bits > 8:
-            # Cubic overshoot: 16-bit arithmetic saturates far above ten or twelve bits.
-            large = np.minimum(large, (1 << frame.format.bits) - 1)
-        eight = frame.format.bits == 8
-        planes.append(large.astype(np.uint8) if eight else large.astype(np.uint16))
-    return frame.with_planes(tuple(planes))
 
 
 def face_mask(parse: Float32 | None) -> Float32:
@@ -164,13 +145,14 @@ def _drift(difference: Float32, alpha: Float32) -> Float32:
     return np.asarray(cv2.resize(mean, (CANVAS, CANVAS)), np.float32)
 
 
-def _apply(frame: Frame, changes: list[Change], scale: int) -> Frame:
+def _apply(frame: Frame, changes: list[Change], scale: int, *, in_place: bool = False) -> Frame:
+    """The frame with the changes; `in_place` where its planes are ours to write to."""
     if not changes:
         return frame
     # The largest face first, as the nearest: where two meet, it covers the ones behind it.
     changes = sorted(changes, key=lambda c: -frame_px_per_canvas_px(c.to_frame))
     planes = list(frame.planes)
-    copied = [False] * len(planes)
+    copied = [in_place] * len(planes)
     placed: list[_Placed] = []
     for change in changes:
         place = _Placed.of(change, frame, scale)
@@ -233,14 +215,6 @@ def _to_plane(shifts: tuple[int, int]) -> NDArray[np.float64]:
     """
     across, down = 1 << shifts[0], 1 << shifts[1]
     return np.array([[1 / across, 0, 0], [0, 1 / down, (1 - down) / (2 * down)]])
-
-
-def _between_planes(to_out: NDArray[np.float64], shifts: tuple[int, int]) -> NDArray[np.float64]:
-    """(2, 3): a transform of luma positions as one of positions in a subsampled plane."""
-    to_plane = _to_plane(shifts)
-    from_plane = cv2.invertAffineTransform(to_plane)
-    through = np.vstack([to_out, [0, 0, 1]]) @ np.vstack([from_plane, [0, 0, 1]])
-    return np.asarray(to_plane @ through, np.float64)
 
 
 def _add(

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from facepipe.datatypes import CANVAS, Crops, Float32, Frame, Restored
-from facepipe.faces.similarity import cell_means, similarity
+from facepipe.faces.similarity import cell_means, in_colours, similarity
 
 Batch = tuple[Sequence[Frame], Crops, Restored]
 
@@ -101,19 +102,22 @@ def _smoothed_frame(
 
 def _means(face: _Face, others: Sequence[_Face]) -> tuple[Float32, Float32, Float32 | None]:
     """Weighted means of a face and the same one in other frames: restored, source, and parse."""
-    weights = [
-        similarity(face.cells, other.cells, window=_WINDOW, noise_variance=face.noise_variance)[
-            ..., None
-        ]
-        for other in others
-    ]
-    total = 1 + np.sum(weights, 0, dtype=np.float32)
-    mean, source = face.restored.pixels[face.row].copy(), face.crops.pixels[face.row].copy()
-    for other, weight in zip(others, weights, strict=True):
-        mean += weight * other.restored.pixels[other.row]
-        source += weight * other.crops.pixels[other.row]
-    parse = _parse(face, others, [float(weight.mean()) for weight in weights])
-    return mean / total, source / total, parse
+    # OpenCV sums into arrays that lie row by row.
+    mean = np.array(face.restored.pixels[face.row], np.float32, order="C")
+    source = np.array(face.crops.pixels[face.row], np.float32, order="C")
+    total, shares = np.ones((CANVAS, CANVAS), np.float32), []
+    for other in others:
+        weight = similarity(
+            face.cells, other.cells, window=_WINDOW, noise_variance=face.noise_variance
+        )
+        weights = in_colours(weight)
+        cv2.accumulateProduct(other.restored.pixels[other.row], weights, mean)
+        cv2.accumulateProduct(other.crops.pixels[other.row], weights, source)
+        total += weight
+        shares.append(float(weight.mean()))
+    totals = in_colours(total)
+    mean, source = cv2.divide(mean, totals, dst=mean), cv2.divide(source, totals, dst=source)
+    return np.asarray(mean), np.asarray(source), _parse(face, others, shares)
 
 
 def _neighbours(recent: Sequence[_FrameFaces], place: int, max_gap_pts: float) -> list[_FrameFaces]:

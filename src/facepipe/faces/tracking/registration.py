@@ -8,14 +8,18 @@ detection frame.
 
 from __future__ import annotations
 
+import math
+from copy import copy
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facepipe.datatypes import Faces, Float32, Frame
-from facepipe.faces.canvas import compose, invert
+from facepipe.faces.noise import median
 
 Map = NDArray[np.float64]
 
@@ -48,67 +52,124 @@ class Follower:
 
     def __init__(self, luma_HW: Float32, faces: Faces) -> None:
         self._patches = [_patch(luma_HW, box) for box in faces.boxes.astype(np.float64)]
-        self._maps: list[Map | None] = [np.eye(2, 3) for _ in self._patches]
-        self._steps = np.zeros((len(self._patches), 2))
+        self._rest()
+
+    def anew(self) -> Follower:
+        """One that begins again at the first frame."""
+        other = copy(self)
+        other._rest()
+        return other
+
+    def _rest(self) -> None:
+        self._maps: list[_Similarity | None] = [_STAYS for _ in self._patches]
+        self._steps = [0j for _ in self._patches]
 
     def step(self, luma_HW: Float32) -> Map:
         """(N, 2, 3) maps from points of the first frame to this one; NaN once a face is lost."""
         for number, (patch, last) in enumerate(zip(self._patches, self._maps, strict=True)):
             if last is None:
                 continue
-            guess = last.copy()
-            guess[:, 2] += self._steps[number]
-            found = _registered(patch, luma_HW, guess)
+            found = _registered(patch, luma_HW, last.moved(self._steps[number]))
             self._maps[number] = found
             if found is not None:
-                self._steps[number] = patch.moved(found) - patch.moved(last)
+                self._steps[number] = found.to(patch.middle) - last.to(patch.middle)
         lost = np.full((2, 3), np.nan)
-        return np.array([lost if m is None else m for m in self._maps]).reshape(-1, 2, 3)
+        return np.array([lost if m is None else m.matrix() for m in self._maps]).reshape(-1, 2, 3)
+
+
+class _Similarity(NamedTuple):
+    """A similarity transform of points x + iy: turned and scaled by `turn`, then moved by `shift`.
+
+    Complex numbers, as Gauss-Newton composes thousands of them: arrays so small are slow.
+    """
+
+    turn: complex
+    shift: complex
+
+    def to(self, point: complex) -> complex:
+        """Where it takes a point."""
+        return self.turn * point + self.shift
+
+    def after(self, first: _Similarity) -> _Similarity:
+        """The transform that applies `first`, then this one."""
+        return _Similarity(self.turn * first.turn, self.to(first.shift))
+
+    def moved(self, shift: complex) -> _Similarity:
+        """The transform that applies this one, then moves by `shift`."""
+        return _Similarity(self.turn, self.shift + shift)
+
+    def inverse(self) -> _Similarity:
+        """The transform back."""
+        return _Similarity(1 / self.turn, -self.shift / self.turn)
+
+    def matrix(self) -> Map:
+        """(2, 3): the same as an affine map."""
+        turn, shift = self
+        return np.array(
+            [[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], np.float64
+        )
+
+
+_STAYS = _Similarity(1 + 0j, 0j)
 
 
 @dataclass(frozen=True, eq=False)
 class _Patch:
     """The pixels (n, n) of a face in its detection frame, normalized, and their gradients.
 
-    `to_frame` takes its px to the frame. `gradients` (4, n * n) are the derivatives by growth, turn
-    and shift about the patch's centre; `ridge` (4, 4) regularizes the first two.
+    `to_frame` takes its px to the frame, its centre to `middle`. `gradients` (4, n * n) are the
+    derivatives by growth, turn and shift about the patch's centre; `ridge` (4, 4) regularizes the
+    first two.
     """
 
     pixels: Float32
     weights: Float32
-    to_frame: Map
+    to_frame: _Similarity
+    middle: complex
     gradients: Float32
     ridge: NDArray[np.float64]
-
-    def moved(self, face: Map) -> NDArray[np.float64]:
-        """(2,) the point of the frame to which `face` takes the patch's centre."""
-        middle = (len(self.pixels) - 1) / 2
-        return np.asarray(face @ np.append(self.to_frame @ np.array([middle, middle, 1]), 1))
 
 
 def _patch(luma_HW: Float32, box: NDArray[np.float64]) -> _Patch:
     side = max(float((box[2:] - box[:2]).max()) * _COVERS, 4.0)
     count = int(np.clip(round(side), _LEAST, _MOST))
     step = side / count
-    corner = (box[:2] + box[2:]) / 2 - step * (count - 1) / 2
-    to_frame = np.array([[step, 0, corner[0]], [0, step, corner[1]]])
+    x, y = ((box[:2] + box[2:]) / 2).tolist()
+    middle = complex(x, y)
+    to_frame = _Similarity(complex(step), middle - step * (count - 1) / 2 * (1 + 1j))
+    weights, across_px, down_px = _window(count)
+    pixels = _normalized(_sampled(luma_HW, to_frame, count), weights)
+    down, across = np.gradient(pixels)
+    gradients = np.stack(
+        (
+            across * across_px + down * down_px,
+            down * across_px - across * down_px,
+            across,
+            down,
+        )
+    ).reshape(4, -1)
+    shifts = (gradients[2:] ** 2 * weights.ravel()).sum()
+    # The ridge is relative to the change that a shift makes.
+    spread = float((weights * (across_px * across_px + down_px * down_px)).sum())
+    strength = _RIDGE * spread / 2 * float(shifts)
+    ridge = np.diag([strength, strength, 0, 0]) + np.eye(4) * 1e-6
+    return _Patch(pixels, weights, to_frame, middle, gradients.astype(np.float32), ridge)
+
+
+@cache
+def _window(count: int) -> tuple[Float32, NDArray[np.float64], NDArray[np.float64]]:
+    """(count, count) the weights of a patch, and how far right and down its px are of its centre.
+
+    Each is made once, as there are few sizes.
+    """
     off = np.arange(count) - (count - 1) / 2
     window = np.exp(-0.5 * (off / (_SIGMA * count)) ** 2)
     weights = np.outer(window, window)
-    weights = (weights / weights.sum()).astype(np.float32)
-    pixels = _normalized(_sampled(luma_HW, to_frame, count), weights)
-    down, across = np.gradient(pixels)
-    y, x = np.meshgrid(off, off, indexing="ij")
-    gradients = np.stack((across * x + down * y, down * x - across * y, across, down))
-    gradients = gradients.reshape(4, -1)
-    shifts = (gradients[2:] ** 2 * weights.ravel()).sum()
-    # The ridge is relative to the change that a shift makes.
-    strength = _RIDGE * float((weights * (x * x + y * y)).sum()) / 2 * float(shifts)
-    ridge = np.diag([strength, strength, 0, 0]) + np.eye(4) * 1e-6
-    return _Patch(pixels, weights, to_frame, gradients.astype(np.float32), ridge)
+    down_px, across_px = np.meshgrid(off, off, indexing="ij")
+    return (weights / weights.sum()).astype(np.float32), across_px, down_px
 
 
-def _registered(patch: _Patch, luma_HW: Float32, guess: Map) -> Map | None:
+def _registered(patch: _Patch, luma_HW: Float32, guess: _Similarity) -> _Similarity | None:
     """The map near `guess` under which the frame shows the patch, None: it does not."""
     face, correlation = _refined(patch, luma_HW, guess)
     if correlation < _DOUBTFUL:
@@ -118,27 +179,26 @@ def _registered(patch: _Patch, luma_HW: Float32, guess: Map) -> Map | None:
     return face if correlation >= _FOUND else None
 
 
-def _refined(patch: _Patch, luma_HW: Float32, guess: Map) -> tuple[Map, float]:
+def _refined(patch: _Patch, luma_HW: Float32, guess: _Similarity) -> tuple[_Similarity, float]:
     """The map that Gauss-Newton steps lead to from `guess`, and its correlation in [-1, 1]."""
     count = len(patch.pixels)
-    middle = (count - 1) / 2
-    to_frame = compose(guess, patch.to_frame)
+    middle = (count - 1) / 2 * (1 + 1j)
+    to_frame = guess.after(patch.to_frame)
     for _ in range(_ROUNDS):
         seen = _normalized(_sampled(luma_HW, to_frame, count), patch.weights)
         growth, turn, across, down = _step(patch, seen)
         if not abs(growth) + abs(turn) < _DIVERGED:
             return guess, -1.0
         # The step is taken in the patch, so its inverse is put before the map.
-        along = complex(1 + growth, turn)
-        back = 1 / along
-        shift = -back * complex(across, down) + complex(middle, middle) * (1 - back)
-        undo = np.array([[back.real, -back.imag, shift.real], [back.imag, back.real, shift.imag]])
-        to_frame = compose(to_frame, undo)
-        if np.hypot(across, down) + middle * np.hypot(growth, turn) < _CONVERGED:
+        back = 1 / complex(1 + growth, turn)
+        to_frame = to_frame.after(
+            _Similarity(back, -back * complex(across, down) + middle * (1 - back))
+        )
+        if abs(complex(across, down)) + middle.real * abs(complex(growth, turn)) < _CONVERGED:
             break
     seen = _normalized(_sampled(luma_HW, to_frame, count), patch.weights)
-    correlation = float((seen * patch.pixels * patch.weights).sum())
-    return compose(to_frame, invert(patch.to_frame)), correlation
+    correlation = float(np.dot((seen * patch.weights).ravel(), patch.pixels.ravel()))
+    return to_frame.after(patch.to_frame.inverse()), correlation
 
 
 def _step(patch: _Patch, seen: Float32) -> tuple[float, float, float, float]:
@@ -147,40 +207,41 @@ def _step(patch: _Patch, seen: Float32) -> tuple[float, float, float, float]:
     Outliers, as of a thing that passes in front of the face, have little weight.
     """
     off = (seen - patch.pixels).ravel()
-    usual = float(np.median(np.abs(off)))
-    trust = patch.weights.ravel() / (1 + (off / (_OUTLIER * usual + 0.05)) ** 2) ** 2
-    weighted = patch.gradients * trust
-    growth, turn, across, down = np.linalg.solve(
-        weighted @ patch.gradients.T + patch.ridge, weighted @ off
-    ).tolist()
+    trust = off / np.float32(_OUTLIER * median(np.abs(off)) + 0.05)
+    trust *= trust
+    trust += 1
+    trust *= trust
+    weighted = patch.gradients * (patch.weights.ravel() / trust)
+    normal = weighted @ patch.gradients.T + patch.ridge
+    _, solved = cv2.solve(normal, (weighted @ off).astype(np.float64), flags=cv2.DECOMP_CHOLESKY)
+    growth, turn, across, down = solved.ravel().tolist()
     return growth, turn, across, down
 
 
-def _searched(patch: _Patch, luma_HW: Float32, guess: Map) -> Map:
+def _searched(patch: _Patch, luma_HW: Float32, guess: _Similarity) -> _Similarity:
     """The guess, shifted to the best match of the patch around it."""
     count = len(patch.pixels)
     reach = _SEARCH + round(_SEARCH_SHARE * count)
-    to_frame = compose(guess, patch.to_frame)
-    wide = to_frame.copy()
-    wide[:, 2] -= to_frame[:, :2] @ np.array([reach, reach])
+    to_frame = guess.after(patch.to_frame)
+    wide = to_frame.moved(-to_frame.turn * reach * (1 + 1j))
     around = _sampled(luma_HW, wide, count + 2 * reach)
     found = cv2.matchTemplate(around, patch.pixels, cv2.TM_CCOEFF_NORMED)
     row, column = np.unravel_index(int(np.argmax(found)), found.shape)
-    moved = guess.copy()
-    moved[:, 2] += to_frame[:, :2] @ np.array([column - reach, row - reach], np.float64)
-    return moved
+    return guess.moved(to_frame.turn * complex(int(column) - reach, int(row) - reach))
 
 
-def _sampled(luma_HW: Float32, to_frame: Map, count: int) -> Float32:
+def _sampled(luma_HW: Float32, to_frame: _Similarity, count: int) -> Float32:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     sampled = cv2.warpAffine(
-        luma_HW, to_frame, (count, count), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        luma_HW, to_frame.matrix(), (count, count), flags=flags, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(sampled, np.float32)
 
 
 def _normalized(pixels: Float32, weights: Float32) -> Float32:
     """The patch with a mean of 0 and a power of 1, so that light and contrast do not count."""
-    pixels = pixels - (pixels * weights).sum()
-    power = float((pixels * pixels * weights).sum())
-    return pixels / np.float32(np.sqrt(power) + 1.0)
+    flat, share = pixels.ravel(), weights.ravel()
+    flat = flat - np.dot(flat, share)
+    power = float(np.dot(flat * flat, share))
+    flat *= np.float32(1 / (math.sqrt(power) + 1.0))
+    return np.asarray(flat.reshape(pixels.shape), np.float32)

@@ -15,6 +15,7 @@ import onnxruntime as ort  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
 from facepipe.datatypes import Faces
+from facepipe.datatypes.stages import stage
 from facepipe.errors import ModelError
 from facepipe.models.detectors import FLOOR
 from facepipe.models.detectors.boxes import nms
@@ -58,7 +59,8 @@ class YuNet:
         padded[:height, :width] = bgr
         # A seventh of the time that OpenCV's own blobFromImage takes.
         blob = padded.transpose(2, 0, 1)[None].astype(np.float32, order="C")
-        outputs = self._session.run(list(HEADS), {"input": blob})
+        with stage("detector"):
+            outputs = self._session.run(list(HEADS), {"input": blob})
         heads = {
             name: np.asarray(values, np.float32)
             for name, values in zip(HEADS, outputs, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from facepipe.datatypes import CANVAS, Crops, Float32, Restored
+from facepipe.datatypes.stages import stage
 from facepipe.models.runtime import Runner
 
 #: Faces that go through the network at once; bounds memory at about 10 MB a face.
@@ -28,12 +29,17 @@ class FishSRNetRestorer:
         parses: list[Float32] = [np.zeros((0, 8, 32, 32), np.float32)]
         for first in range(0, len(crops), BATCH):
             batch = crops.network_input(first, first + BATCH).transpose(0, 3, 1, 2)
-            pixels, parse = self._runner(np.ascontiguousarray(batch, np.float32))
+            pixels, parse = self._run(np.ascontiguousarray(batch, np.float32))
             if self._mirrored:  # no class of the parse distinguishes left from right
-                other = self._runner(np.ascontiguousarray(batch[..., ::-1], np.float32))
+                other = self._run(np.ascontiguousarray(batch[..., ::-1], np.float32))
                 half = np.float32(0.5)
                 pixels = half * (pixels + other[0][..., ::-1])
                 parse = half * (parse + other[1][..., ::-1])
-            restored.append(pixels.transpose(0, 2, 3, 1))
+            # Row by row, colours together: all that comes after is several times as fast on it.
+            restored.append(np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)))
             parses.append(parse)
         return Restored(pixels=np.concatenate(restored), parse=np.concatenate(parses))
+
+    def _run(self, batch_NCHW: Float32) -> tuple[Float32, Float32]:
+        with stage("network"):
+            return self._runner(batch_NCHW)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,10 @@ from numpy.typing import NDArray
 
 from facepipe.faces.detection.regions import (
     CELL,
+    CHANGE,
+    DARK,
+    LEAST_CELLS,
+    MOST_EXPOSED,
     WORTH,
     Box,
     cell_luma,
@@ -93,3 +98,21 @@ def test_a_speck_is_no_change(cut: Box) -> None:
     image = np.full((40, 40, 3), 100, np.uint8)
     image[cut[1] : cut[3], cut[0] : cut[2]] = 255
     assert not changed(before, cell_luma(image)).any()
+
+
+@given(st.integers(0, 10**6), st.floats(0, 1), st.integers(0, 30))
+@settings(max_examples=60, deadline=None)
+def test_the_common_change_of_exposure_is_the_median_ratio(
+    seed: int, share: float, step: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    before = rng.integers(0, 256, (11, 17)).astype(np.float32)
+    moved = rng.random(before.shape) < share
+    off = rng.integers(-step, step + 1, before.shape)
+    now = np.clip(np.where(moved, before + off, before), 0, 255).astype(np.float32)
+    ratios = np.sort(((now + DARK) / (before + DARK)).ravel())
+    exposure = np.clip(ratios[ratios.size // 2], 1 / MOST_EXPOSED, MOST_EXPOSED)
+    differs = (np.abs(now - before * exposure) > CHANGE).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(differs, connectivity=8)
+    large = [k for k in range(1, len(stats)) if stats[k, cv2.CC_STAT_AREA] >= LEAST_CELLS]
+    np.testing.assert_array_equal(changed(before, now), np.isin(labels, large))

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from facepipe.datatypes import Colour, Frame, PixelFormat
-from facepipe.faces.detection.shots import correlation, is_cut, thumbnail
+from facepipe.faces.detection.shots import (
+    correlation,
+    is_cut,
+    is_still,
+    reduced_luma,
+    thumbnail,
+)
 from media.shots import frame, shot
 
 
 def cuts_of(images: list[NDArray[np.uint8]]) -> list[int]:
-    small = [thumbnail(frame(0, image)) for image in images]
+    small = [thumbnail(reduced_luma(frame(0, image)), 8) for image in images]
     return [k for k in range(1, len(small)) if is_cut(small[max(k - 3, 0) : k], small[k : k + 3])]
 
 
@@ -37,10 +44,33 @@ def test_a_fade_to_black_is_no_cut_and_a_cut_from_black_is_one() -> None:
 @pytest.mark.parametrize("seed", range(2, 8))
 def test_a_cut_is_one(seed: int) -> None:
     assert cuts_of([shot(1 if k < 6 else seed, k, 2.0) for k in range(12)]) == [6]
-    assert correlation(*(thumbnail(frame(0, shot(1, k))) for k in (0, 1))) > 0.95
+    assert correlation(*(thumbnail(reduced_luma(frame(0, shot(1, k))), 8) for k in (0, 1))) > 0.95
 
 
 def test_thumbnails_are_in_codes_of_eight_bits() -> None:
     plane = np.full((20, 40), 400, np.uint16)
     ten = Frame(pts=0, format=PixelFormat("gray10le", "gray", 10), colour=Colour(), planes=(plane,))
-    np.testing.assert_array_equal(thumbnail(ten), 100)
+    np.testing.assert_array_equal(thumbnail(reduced_luma(ten), 10), 100)
+
+
+@pytest.mark.parametrize("size", [(72, 128), (432, 768), (271, 481), (1080, 1920), (20, 40)])
+def test_a_thumbnail_is_the_mean_of_the_whole_frame(size: tuple[int, int]) -> None:
+    blobs = np.random.default_rng(size[0]).uniform(20, 230, (9, 16)).astype(np.float32)
+    image = cv2.resize(blobs, size[::-1], interpolation=cv2.INTER_CUBIC)
+    luma = np.clip(image, 0, 255).astype(np.uint8)
+    plain = cv2.resize(luma, (32, 18), interpolation=cv2.INTER_AREA)
+    found = thumbnail(reduced_luma(frame(0, luma[..., None].repeat(3, -1))), 8)
+    off = np.abs(found - np.asarray(plain, np.float32))
+    assert off.max() <= 2  # each of three steps rounds, and so does the plain one
+
+
+def test_a_scene_is_still_until_a_place_of_it_changes() -> None:
+    before = np.full((72, 128, 3), 100, np.uint8)
+    lighter, moved = before + 3, before.copy()
+    moved[40:44, 60:64] += 4
+    first, *others = [reduced_luma(frame(0, image)) for image in (before, lighter, moved)]
+    assert is_still(first, others[0], 8)
+    assert not is_still(first, others[1], 8)
+    assert not is_still(first, first[:9], 8)
+    assert is_still(first.astype(np.uint16) << 2, (first.astype(np.uint16) << 2) + 12, 10)
+    assert not is_still(first.astype(np.uint16) << 2, (first.astype(np.uint16) << 2) + 13, 10)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from facepipe.datatypes import CANVAS
 from facepipe.faces.canvas import resampled
 from facepipe.faces.restoration.fusion import fuse
+from facepipe.faces.similarity import cell_means, similarity
 
 SCALE = 4  # canvas px of a frame px
 Shown = tuple[NDArray[np.float32], NDArray[np.float64]]
@@ -39,6 +40,49 @@ def shown(
     places = [(16 + off[k] - to_scene[k, 2]) / SCALE for k in range(2)]
     to_frame = np.array([[1 / SCALE, 0, places[0]], [0, 1 / SCALE, places[1]]])
     return resampled(np.asarray(frame, np.float32), to_frame), to_frame
+
+
+def plainly_fused(here: Shown, neighbours: list[Shown]) -> NDArray[np.float32]:
+    """The same by the formulas alone: each frame's share, and how near its samples lie."""
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    canvas, to_frame = here
+    places = np.stack(np.meshgrid(np.arange(CANVAS), np.arange(CANVAS)), -1).astype(np.float32)
+
+    def grey(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return np.asarray(
+            cv2.convertScaleAbs(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), alpha=255), np.uint8
+        )
+
+    def nearness(at: NDArray[np.float32], to_frame: NDArray[np.float64]) -> NDArray[np.float64]:
+        points = at @ to_frame[:, :2].T + to_frame[:, 2]
+        squared = ((points - np.rint(points)) ** 2).sum(-1)
+        return np.asarray(np.exp(-squared / (2 * 0.15**2)) + 1e-3)
+
+    shares, nears, differences = [np.ones((CANVAS, CANVAS))], [nearness(places, to_frame)], [0.0]
+    for other, other_to_frame in neighbours:
+        at = places + flow.calc(
+            grey(canvas), grey(other), np.zeros((CANVAS, CANVAS, 2), np.float32)
+        )
+        seen = cv2.remap(
+            other, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        share = similarity(cell_means(canvas), cell_means(np.asarray(seen)), window=5)
+        share = share * ((at >= 0) & (at <= CANVAS - 1)).all(-1)
+        shares.append(share)
+        nears.append(share * nearness(at, other_to_frame))
+        differences.append(seen - canvas)
+    mean, nearest = (
+        sum(w[..., None] * d for w, d in zip(weights, differences, strict=True))
+        / sum(weights)[..., None]
+        for weights in (shares, nears)
+    )
+    return np.dstack([mean, nearest, (sum(shares) - 1) / 4]).astype(np.float32)
+
+
+def test_fusion_is_the_mean_by_shares_and_by_nearness(scene: NDArray[np.float32]) -> None:
+    here, *others = [shown(scene, (0.7 * k, 1.3 * k), (0.2 * k, 0)) for k in range(5)]
+    found = fuse(*here, others)
+    np.testing.assert_allclose(found, plainly_fused(here, others), atol=0.25 / 255)
 
 
 def error(image: NDArray[np.float32], scene: NDArray[np.float32]) -> float:

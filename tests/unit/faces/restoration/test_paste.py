@@ -8,30 +8,11 @@ import numpy as np
 import pytest
 
 from facepipe.datatypes import Colour, Crops, Frame, PixelFormat, Restored
-from facepipe.faces.restoration.paste import enlarge, face_mask, paste
+from facepipe.faces.restoration.enlarge import enlarge
+from facepipe.faces.restoration.paste import face_mask, paste
+from media.planes import FORMATS, noise_frame
 
-FORMATS = [
-    PixelFormat("yuv420p", "yuv", 8, 1, 1),
-    PixelFormat("yuv422p10le", "yuv", 10, 1, 0),
-    PixelFormat("yuv444p12le", "yuv", 12),
-    PixelFormat("yuva420p", "yuv", 8, 1, 1, alpha=True),
-    PixelFormat("gbrp", "rgb", 8),
-    PixelFormat("gray10le", "gray", 10),
-]
 TO_FRAME = np.array([[0.25, 0.02, 30], [-0.02, 0.25, 24]])
-
-
-def noise_frame(pixel: PixelFormat, width: int = 101, height: int = 83, seed: int = 0) -> Frame:
-    rng = np.random.default_rng(seed)
-    kind = np.uint8 if pixel.bits == 8 else np.uint16
-    planes = []
-    for number in range({"gray": 1, "rgb": 3, "yuv": 3}[pixel.model] + pixel.alpha):
-        chroma = pixel.model == "yuv" and number in (1, 2)
-        w = -(-width >> pixel.shift_x) if chroma else width
-        h = -(-height >> pixel.shift_y) if chroma else height
-        planes.append(rng.integers(60 << (pixel.bits - 8), 160 << (pixel.bits - 8), (h, w), kind))
-        planes[-1].setflags(write=False)
-    return Frame(pts=0, format=pixel, colour=Colour(), planes=tuple(planes))
 
 
 def one_face(to_frame: np.ndarray = TO_FRAME, *, colour: float = 0.2) -> tuple[Crops, Restored]:
@@ -163,23 +144,6 @@ def test_the_nearer_face_covers_the_one_behind() -> None:
     (together,) = paste([frame], both, twice, strength=1, fidelity=0.7, scale=1)
     (single,) = paste([frame], alone, restored, strength=1, fidelity=0.7, scale=1)
     np.testing.assert_array_equal(together.planes[0], single.planes[0])
-
-
-@pytest.mark.parametrize("scale", [2, 4])
-@pytest.mark.parametrize("pixel", FORMATS, ids=lambda p: p.name)
-def test_enlarging_keeps_format_and_place(pixel: PixelFormat, scale: int) -> None:
-    frame = noise_frame(pixel)
-    large = enlarge(frame, scale)
-    assert (large.width, large.height) == (101 * scale, 83 * scale)
-    again = enlarge(frame.with_planes(tuple(np.full_like(p, 99) for p in frame.planes)), scale)
-    for small, plane, flat in zip(frame.planes, large.planes, again.planes, strict=True):
-        assert plane.dtype == small.dtype
-        assert plane.max() < 1 << pixel.bits
-        assert (flat == 99).all()
-    if pixel.model == "yuv":
-        assert large.planes[1].shape == (
-            -(-83 * scale >> pixel.shift_y), -(-101 * scale >> pixel.shift_x)
-        )  # fmt: skip
 
 
 def test_a_large_paste_lies_where_the_small_one_does() -> None:

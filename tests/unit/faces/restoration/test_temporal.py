@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from facepipe.datatypes import Colour, Crops, Float32, Frame, PixelFormat, Restored
 from facepipe.faces.restoration.temporal import smoothed
+from facepipe.faces.similarity import cell_means, similarity
 
 GRAY = PixelFormat("gray", "gray", 8)
 Batch = tuple[list[Frame], Crops, Restored]
@@ -132,3 +134,22 @@ def test_heavy_noise_is_averaged_where_it_is_known_to_be_noise() -> None:
 
     assert left(2 * 0.08**2) < 0.6
     assert left(0.0) > 0.95
+
+
+def test_a_mean_is_weighted_by_similarity_place_by_place() -> None:
+    rng = np.random.default_rng(2)
+    faces = {}
+    for number in range(4):
+        blobs = rng.normal(0, 0.02, (8, 8, 3)).astype(np.float32)
+        faces[number] = {7: base() + np.asarray(cv2.resize(blobs, (128, 128)), np.float32)}
+    *_, (_, crops, last) = smoothed([batch(0, faces, 4)], max_gap_pts=1000)
+    canvases = [faces[number][7] for number in (3, 0, 1, 2)]
+    cells = [cell_means(canvas) for canvas in canvases]
+    weights = [np.ones((128, 128), np.float32)]
+    weights += [similarity(cells[0], other, window=3) for other in cells[1:]]
+    assert 0.05 < np.mean(weights[1:]) < 0.95
+    mean = sum(w[..., None] * c for w, c in zip(weights, canvases, strict=True))
+    mean = np.asarray(mean / np.sum(weights, 0)[..., None], np.float32)
+    np.testing.assert_allclose(last.smoothed_source[0], mean, atol=1e-5)
+    np.testing.assert_allclose(last.pixels[0], mean + 0.1, atol=1e-5)
+    np.testing.assert_array_equal(crops.pixels[0], canvases[0])

@@ -117,3 +117,14 @@ def test_luma_is_in_code_values_of_eight_bits() -> None:
     rgb = PixelFormat("gbrp", "rgb", 8)
     planes8 = tuple(np.full((2, 2), value, np.uint8) for value in (10, 20, 30))
     assert luma_levels(Frame(pts=0, format=rgb, colour=Colour(), planes=planes8)).max() == 20
+
+
+def test_a_follower_that_begins_anew_does_as_one_that_was_just_made() -> None:
+    image = scene()
+    first = seen(np.eye(2, 3), image)
+    used = Follower(first, faces(24, MIDDLE))
+    used.step(seen(motion(0, 0, (3, 2)), image))
+    later = [seen(motion(2, 0.01, (-2 * k, k)), image) for k in (1, 2)]
+    again, new = used.anew(), Follower(first, faces(24, MIDDLE))
+    for luma in later:
+        np.testing.assert_array_equal(again.step(luma), new.step(luma))

@@ -43,6 +43,7 @@ def test_nothing_is_moved(make: Callable[[Path], Path], tmp_path: Path, render: 
     assert [h for *_, h in packets(target)[1]] == [h for *_, h in packets(source)[1]]
 
 
+@pytest.mark.fuller
 def test_players_skip_as_many_samples(tmp_path: Path, render: Render) -> None:
     """In Matroska as in mp4."""
     source, target = synthetic.late_video(tmp_path / "a.mp4"), tmp_path / "b.mkv"

@@ -151,6 +151,7 @@ def played(path: Path) -> None:
     assert not complaints
 
 
+@pytest.mark.fuller
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize(
     ("make", "suffix", "settings", "target"),
