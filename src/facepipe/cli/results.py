@@ -23,7 +23,7 @@ class FileResult:
     `faces` counts over all frames. `complete` is False where parts went through unenhanced, as
     workers were lost: the same command makes it whole. `report` is the JSON beside the output,
     None: there is none, as no face of a photograph was enhanced. `cpu_seconds` are those of each
-    stage with --profile-time, and none without.
+    stage with --profile-time, None without.
     """
 
     output: Path
@@ -39,7 +39,7 @@ class FileResult:
     complete: bool
     advice: str | None
     warnings: tuple[str, ...]
-    cpu_seconds: Mapping[str, float]
+    cpu_seconds: Mapping[str, float] | None
 
     @classmethod
     def of(cls, summary: Summary, page: Path | None) -> FileResult:
@@ -61,7 +61,7 @@ class FileResult:
             complete=not summary.lost,
             advice=summary.advice,
             warnings=summary.warnings,
-            cpu_seconds={stage: round(taken, 3) for stage, taken in summary.cpu_seconds.items()},
+            cpu_seconds=None if summary.cpu_seconds is None else {**summary.cpu_seconds},
         )
 
 

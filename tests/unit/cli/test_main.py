@@ -82,6 +82,14 @@ def test_a_module_that_is_missing_is_in_the_extra_that_is_advised() -> None:
         assert any(need.startswith(package) for need in extras[extra]), (module, extra)
 
 
+def test_the_extra_of_all_has_every_other() -> None:
+    extras = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]
+    (whole,) = extras["all"]
+    named = set(whole.removeprefix("facepipe[").removesuffix("]").split(","))
+    within = {"torch"}  # of [train]
+    assert named | within == extras.keys() - {"all", "test", "scrfd"}
+
+
 LABEL = ["label", "faces.zip", "--teacher", "teacher.safetensors", "-o", "masks.zip"]
 BATCH = ["batch", "in", "-o", "out", "--ray", "local"]
 
