@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from facepipe._system.files import move_file
 from facepipe.batch.ledger import Ledger
 from facepipe.batch.report import BatchSummary
-from facepipe.batch.runner import OnBatchEvent, run_batch
+from facepipe.batch.runner import OnBatchEvent, open_ledger, run_batch
 from facepipe.batch.session import BatchSettings
 from facepipe.configs.settings import Settings
 from facepipe.errors import OutputError, UsageError
@@ -79,9 +79,9 @@ class _Watched:
                 if entry.is_dir(follow_symlinks=False):
                     yield from self._files(entry.path)
                 elif entry.is_file() and not entry.name.lower().endswith(_UNFINISHED):
-                    status = entry.stat()
-                    if status.st_size:  # whoever made it has not begun to write
-                        yield entry.path, (status.st_size, status.st_mtime_ns)
+                    state = _state_of(entry.path)
+                    if state is not None and state[0]:  # else whoever made it writes later
+                        yield entry.path, state
 
 
 def watch_batch(
@@ -103,6 +103,11 @@ def watch_batch(
     watched = _Watched(_roots(sources), _excluded(folder, watch), watch.settle)
     _check_targets(watched.roots, watch)
     pause = min(max(watch.settle / 2, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+    roots = [str(root) for root in watched.roots]
+    with ExitStack() as stack:  # what is wrong is said before a file comes
+        open_ledger(
+            roots, folder, settings, batch or BatchSettings(), stack, here=executor.here, only=()
+        )
     while True:
         files = watched.at_rest(time.monotonic())
         if not files:
@@ -114,7 +119,7 @@ def watch_batch(
             _move_sources(ledger, files, watched.roots, watch)
 
         yield run_batch(
-            [str(root) for root in watched.roots],
+            roots,
             folder,
             settings,
             executor,
@@ -158,16 +163,17 @@ def _move_sources(
         if not states or states & {"waiting", "lost"}:
             continue
         target = watch.failed_to if "failed" in states else watch.done_to
-        if target is None or not _is_same(source, state):
+        if target is None or _state_of(source) != state:
             continue
         root = next(one for one in roots if Path(source).is_relative_to(one))
         moved = move_file(Path(source), target / Path(source).relative_to(root))
         ledger.rename_source(source, str(moved.absolute()))
 
 
-def _is_same(source: str, state: _State) -> bool:
+def _state_of(path: str) -> _State | None:
+    """The state of a file; None: it is gone."""
     try:
-        status = Path(source).stat()
+        status = Path(path).stat()
     except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == state
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -152,10 +152,10 @@ def batch(
     with closing(_executor(settings, ray, shared, gpus)) as executor:
         rounds = _rounds(sources, folder, settings, executor, wanted, watching, progress, quiet)
         for summary in rounds:
-            if not quiet:
-                _print_summary(summary)
             result = BatchResult.of(summary, address)
             note_result(result)
+            if not quiet:
+                _print_summary(summary)
     return _checked(result, summary)
 
 

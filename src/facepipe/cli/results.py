@@ -180,9 +180,11 @@ class BatchResult:
     @classmethod
     def of(cls, summary: BatchSummary, address: str | None) -> BatchResult:
         """The result of a batch that was delivered to an address; None: it was not."""
+        from facepipe.batch.report import NAME
+
         return cls(
             output=summary.folder,
-            report=summary.folder / "facepipe-batch.json",
+            report=summary.folder / f"{NAME}.json",
             address=address,
             counts={
                 state: BatchCount(one.items, one.size, one.frames, one.faces)

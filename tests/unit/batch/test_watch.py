@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from facepipe.batch.runner import open_ledger
+from facepipe.batch.session import BatchSettings
 from facepipe.batch.watch import WatchSettings, _excluded, _roots, _Watched, watch_batch
-from facepipe.configs.settings import Settings
+from facepipe.configs.settings import Settings, load_settings
 from facepipe.errors import UsageError
 from facepipe.workers.local import LocalExecutor
 
@@ -103,3 +106,15 @@ def test_what_cannot_be_watched_is_refused(
     with pytest.raises(UsageError, match=said):
         next(watch_batch(sources, Path("out"), Settings(), LocalExecutor(1), watch=how))
     assert [one.name for one in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_folder_with_a_batch_of_other_settings_is_refused_before_a_file_comes(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in").mkdir()
+    sources, out = [str(tmp_path / "in")], tmp_path / "out"
+    with ExitStack() as stack:
+        open_ledger(sources, out, Settings(), BatchSettings(), stack, only=())
+    other = load_settings(overrides={"restore.strength": 0.5})
+    with pytest.raises(UsageError, match="holds a batch of other settings"):
+        next(watch_batch(sources, out, other, LocalExecutor(1), watch=WatchSettings()))
