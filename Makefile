@@ -9,7 +9,7 @@ JOBS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test test-oldest test-newest proof proof-alone conformance stress lint types contracts clean
+.PHONY: help demo test test-oldest test-newest proof proof-alone conformance stress docs lint types contracts clean
 
 help:
 	@echo "make demo         a small video, enhanced: pictures to look at"
@@ -17,6 +17,7 @@ help:
 	@echo "make proof        all tests, with coverage; none may be skipped"
 	@echo "make conformance  docs/conformance.md: 701 videos, each property held against the source"
 	@echo "make stress       kills, interrupts, corrupt files"
+	@echo "make docs         the documentation as a site, with its links checked: build/site"
 	@echo "make lint types contracts"
 
 $(BIN)/python:
@@ -49,7 +50,7 @@ test: $(VENV)/.test
 test-oldest: PINS := --constraint constraints-oldest.txt
 test-oldest test-newest: test-%:
 	$(PYTHON) -m venv --clear .venv-$*
-	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $$(grep ^torch== constraints.txt)
+	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $$(grep -E '^torch(vision)?==' constraints.txt)
 	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet $(PINS) --editable '.[demo,test]'
 	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps stlpips-pytorch
 	.venv-$*/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup \
@@ -76,6 +77,10 @@ conformance: $(VENV)/.test
 stress: $(VENV)/.test
 	$(BIN)/python tests/stress
 
+# The documentation as a site, with its links checked: build/site/index.html.
+docs: $(VENV)/.test
+	$(BIN)/python docs/site/build.py
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -87,4 +92,4 @@ contracts: $(VENV)/.test
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) .venv-bare .venv-oldest .venv-newest demo .coverage* htmlcov
+	rm -rf $(VENV) .venv-bare .venv-oldest .venv-newest demo build .coverage* htmlcov

@@ -8,6 +8,9 @@ import json
 import re
 import shutil
 import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +106,46 @@ def findings(page: Path, folder: Path, *, width: int, dark: bool = False) -> dic
     assert found, "axe did not end"
     result: dict[str, Any] = json.loads(html.unescape(found[1]))
     return result
+
+
+def served_findings(folder: Path, name: str, *, width: int, dark: bool = False) -> dict[str, Any]:
+    """What axe finds on a page of a site, as `findings`; the site is served, so its scripts run.
+
+    `dark` is in the result too: whether the page's background is dark.
+    """
+    source, program = axe_source(), chromium()
+    assert source is not None
+    assert program is not None
+    dark_too = "dark: (getComputedStyle(document.body).backgroundColor.match(/\\d+/g)[0] < 100),"
+    script = _SCRIPT.replace("const result = {", f"const result = {{{dark_too}")
+    text = (folder / name).read_text(encoding="utf-8")
+    ready = f"setTimeout(() => {{{script}}}, 500)"  # fades in from the other theme's colours
+    text = text.replace("</body>", f"<script>{source}</script><script>{ready}</script></body>")
+    (folder / f"axe-{name}").write_text(text, encoding="utf-8")
+    frame = f'<iframe src="axe-{name}" title="page" style="width:{width}px;height:900px"></iframe>'
+    (folder / "axe-frame.html").write_text(f"<!doctype html><body>{frame}", encoding="utf-8")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            done = subprocess.run(
+                [
+                    *(program, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+                    *(f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=60000"),
+                    f"--blink-settings=preferredColorScheme={0 if dark else 1}",
+                    *(f"--window-size={max(width, 500)},900", "--dump-dom"),
+                    f"http://127.0.0.1:{server.server_port}/axe-frame.html",
+                ],
+                capture_output=True, text=True, timeout=300, check=True,
+            )  # fmt: skip
+        finally:
+            server.shutdown()
+    shutil.rmtree(folder / "profile", ignore_errors=True)
+    found = re.search(r'<pre id="found-by-axe">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, "axe did not end"
+    result: dict[str, Any] = json.loads(html.unescape(found[1]))
+    return result
+
+
+class _Silent(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing of each request."""

@@ -56,6 +56,61 @@ def visit(path: Path, **how: object) -> Path:
     return video(path, frames=130, pictures=drawn, **how)
 
 
+def poster() -> NDArray[np.uint8]:
+    """RGB (280, 280, 3): a drawn face on a poster; detectors take it for a face."""
+    image = np.full((280, 280, 3), (150, 140, 120), np.uint8)
+    line, fill = cv2.LINE_AA, -1
+    cv2.ellipse(image, (140, 145), (85, 110), 0, 0, 360, (205, 170, 140), fill, line)
+    for x in (105, 175):
+        cv2.ellipse(image, (x, 125), (18, 9), 0, 0, 360, (240, 240, 240), fill, line)
+        cv2.circle(image, (x, 125), 8, (60, 40, 30), fill, line)
+        cv2.ellipse(image, (x, 102), (24, 8), 0, 180, 360, (80, 60, 50), 5, line)
+    cv2.line(image, (140, 130), (133, 165), (160, 120, 100), 4, line)
+    cv2.ellipse(image, (140, 170), (14, 5), 0, 0, 180, (150, 110, 90), 3, line)
+    cv2.ellipse(image, (140, 200), (32, 12), 0, 0, 180, (150, 70, 70), 6, line)
+    cv2.ellipse(image, (140, 60), (90, 50), 0, 170, 370, (70, 50, 40), fill, line)
+    return image
+
+
+def wall_of(number: int, *heads: tuple[int, int, int, NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """RGB (180, 320, 3): frame `number` of heads on a wall, soft and with a little noise.
+
+    Each is its left and upper edge, its side, in quarters of a px, and its image.
+    """
+    wall = np.full((720, 1280, 3), (110, 120, 130), np.uint8)
+    for left, top, side, head in heads:
+        wall[top : top + side, left : left + side] = cv2.resize(
+            head, (side, side), interpolation=cv2.INTER_AREA
+        )
+    shift = np.array([[1, 0, -2.0 * number], [0, 1, 6 * np.sin(number / 5)]])
+    moved = cv2.warpAffine(wall, shift, (1280, 720), borderMode=cv2.BORDER_REPLICATE)
+    small = cv2.resize(moved, (320, 180), interpolation=cv2.INTER_AREA)
+    noise = np.random.default_rng(number).normal(0, 2, small.shape)
+    soft = cv2.GaussianBlur(small, (0, 0), 0.5)
+    return np.asarray(np.clip(soft + noise + 0.5, 0, 255), np.uint8)
+
+
+def poster_video(path: Path, **how: object) -> Path:
+    """A face of about 20 px and a false one, a drawn face on a poster, for 40 frames."""
+
+    def drawn(number: int) -> NDArray[np.uint8]:
+        return wall_of(number, (200, 230, 260, portrait()), (760, 190, 250, poster()))
+
+    settings = {"pictures": drawn, "size": (320, 180), "options": {"g": "10", "crf": "22"}}
+    return video(path, **(settings | how))
+
+
+def group_video(path: Path, **how: object) -> Path:
+    """Four faces of about 7, 10, 15 and 24 px, for 40 frames."""
+
+    def drawn(number: int) -> NDArray[np.uint8]:
+        places = ((150, 330, 88), (340, 300, 126), (580, 260, 190), (870, 180, 303))
+        return wall_of(number, *((*place, portrait()) for place in places))
+
+    settings = {"pictures": drawn, "size": (320, 180), "options": {"g": "10", "crf": "20"}}
+    return video(path, **(settings | how))
+
+
 def ten_bit_video(path: Path) -> Path:
     """The video in 10 bit."""
     return video(path, pix_fmt="yuv420p10le")

@@ -41,7 +41,7 @@ import psutil
 
 from facepipe.video.pyav.texts import TEXTS
 from media import portraits, synthetic
-from stress.pictures import worse
+from stress.pictures import enhanced_stream, worse
 
 #: Pixels in all frames of a shortened clip; small videos are quick.
 PIXELS = 5_000_000
@@ -304,10 +304,10 @@ def decode_error(target: Path, frames: int) -> str:
     found = 0
     try:
         with av.open(str(target), **TEXTS) as video:
-            stream = next(s for s in video.streams.video if not s.disposition & 1024)
+            stream = video.streams[enhanced_stream(target)]
             for _ in video.decode(stream):
                 found += 1
-    except (av.FFmpegError, StopIteration) as error:
+    except av.FFmpegError as error:
         return f"after {found} of {frames} frames: {error}"
     return "" if found == frames else f"{found} of {frames} frames decode"
 

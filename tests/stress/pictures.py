@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from facepipe.pipeline.sidecar import sidecar_path
@@ -20,6 +22,8 @@ _SIZE = (32, 18)
 #: How far small pictures may be off, mean of code values of 255. A restored face changes some.
 _TOLERANCE = 12.0
 _NEAR = 0.011  # seconds by which a time may be off: ticks, and pictures moved by a tick
+#: The same after a joint, where audio may last longer than the pictures did.
+_NEAR_AFTER_JOINT = 0.03
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class Picture:
     intact: bool  # no error came since the last keyframe
 
 
-def pictures_of(path: Path, stream: int | None = None, *, keep: bool = False) -> list[Picture]:
-    """All pictures that the decoder gives, in presentation order.
+def pictures_of(path: Path, stream: int, *, keep: bool = False) -> list[Picture]:
+    """All pictures that the decoder gives of a stream, in presentation order.
 
     `keep`: none is given back meanwhile, so that the decoder gets other memory for each.
     """
@@ -40,8 +44,7 @@ def pictures_of(path: Path, stream: int | None = None, *, keep: bool = False) ->
     kept: list[av.VideoFrame] = []
     clean = True
     with av.open(str(path), **TEXTS) as container:
-        videos = container.streams.video
-        video = container.streams[stream] if stream is not None else videos[0]
+        video = container.streams[stream]
         assert isinstance(video, av.VideoStream)
         video.codec_context.thread_count = 1
         packets = container.demux(video)
@@ -67,26 +70,46 @@ def pictures_of(path: Path, stream: int | None = None, *, keep: bool = False) ->
     return found
 
 
-def worse(source: Path, target: Path, stream: int | None = None) -> str:
+def enhanced_stream(target: Path) -> int:
+    """The index of the stream of a target that facepipe has written; its sidecar tells its size."""
+    told = _sidecar(target)["output"]
+    with av.open(str(target), **TEXTS) as container:
+        videos = [
+            one for one in container.streams.video if not one.disposition & Disposition.attached_pic
+        ]
+        like = [one for one in videos if (one.width, one.height) == (told["width"], told["height"])]
+        return (like or videos)[0].index
+
+
+def worse(source: Path, target: Path) -> str:
     """Which picture is missing or looks otherwise, and was not reported; empty where none is."""
-    before, after = _steady(source, stream), pictures_of(target)
-    told = json.loads(sidecar_path(target).read_text(encoding="utf-8"))["damage"]
+    told = _sidecar(target)
+    before = _steady(source, told["source"]["stream"])
+    after = pictures_of(target, enhanced_stream(target))
     if len(before) == len(after):
-        pairs = list(zip(before, after, strict=True))
-    else:
-        pairs = _by_time(before, after)
+        return next(_faults(zip(before, after, strict=True), told), "")
+    tried = [list(_faults(pairs, told)) for pairs in _by_time(before, after, told["clock"])]
+    return next(iter(min(tried, key=len, default=[])), "")
+
+
+def _faults(
+    pairs: Iterable[tuple[Picture, Picture | None]], told: Mapping[str, Any]
+) -> Iterator[str]:
     for one, other in pairs:
         if not one.intact or _is_told(one, told):
             continue
         if other is None:
-            return f"the picture at {one.time} s is missing, and nobody said so"
-        off = float(np.abs(one.look - other.look).mean())
-        if off > _TOLERANCE:
-            return f"the picture at {one.time} s is off by {off:.1f} of 255"
-    return ""
+            yield f"the picture at {one.time} s is missing, and nobody said so"
+        elif (off := float(np.abs(one.look - other.look).mean())) > _TOLERANCE:
+            yield f"the picture at {one.time} s is off by {off:.1f} of 255"
 
 
-def _steady(source: Path, stream: int | None) -> list[Picture]:
+def _sidecar(target: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(sidecar_path(target).read_text(encoding="utf-8"))
+    return told
+
+
+def _steady(source: Path, stream: int) -> list[Picture]:
     """The source's pictures; those are not intact that decode in more than one way.
 
     Decoders leave parts of damaged pictures as the memory was before, and report nothing.
@@ -98,28 +121,52 @@ def _steady(source: Path, stream: int | None) -> list[Picture]:
 
 
 def _by_time(
-    before: Sequence[Picture], after: Sequence[Picture]
-) -> list[tuple[Picture, Picture | None]]:
-    """Each picture with the one at its time, if all streams were moved by the same."""
+    before: Sequence[Picture], after: Sequence[Picture], clock: Mapping[str, Any]
+) -> Iterator[list[tuple[Picture, Picture | None]]]:
+    """Each picture with the one at its time, for each way in which all may have been moved."""
     timed = sorted((p for p in after if p.time is not None), key=lambda p: p.time or 0.0)
     known = [p for p in before if p.time is not None]
     if not timed or not known:
-        return []
+        return
     times = [p.time or 0.0 for p in timed]
-    shifts = {0.0, times[0] - min(p.time or 0.0 for p in known)}
-    tried = [[(p, _at(timed, times, (p.time or 0.0) + shift)) for p in known] for shift in shifts]
-    return min(tried, key=lambda pairs: sum(other is None for _, other in pairs))
+    joined = _moves(clock)
+    for shift in {
+        0.0,
+        times[0] - min(p.time or 0.0 for p in known),
+        -clock["output_earlier_seconds"],
+    }:
+        found = []
+        for picture in known:
+            time = (picture.time or 0.0) + shift
+            twins = [
+                _at(timed, times, time + move, _NEAR_AFTER_JOINT if move else _NEAR)
+                for move in joined
+            ]
+            found.append((picture, next(filter(None, twins), None)))
+        yield found
 
 
-def _at(pictures: Sequence[Picture], times: Sequence[float], time: float) -> Picture | None:
+def _moves(clock: Mapping[str, Any]) -> list[float]:
+    """Seconds by which what follows each joint of the source's clock was moved."""
+    jumps = [joint["jump_seconds"] for joint in clock["joints"]]
+    return [-sum(jumps[:count]) for count in range(len(jumps) + 1)]
+
+
+def _at(
+    pictures: Sequence[Picture], times: Sequence[float], time: float, near: float
+) -> Picture | None:
     right = bisect_left(times, time)
-    near = [n for n in (right - 1, right) if 0 <= n < len(times)]
-    best = min(near, key=lambda n: abs(times[n] - time))
-    return pictures[best] if abs(times[best] - time) <= _NEAR else None
+    beside = [n for n in (right - 1, right) if 0 <= n < len(times)]
+    best = min(beside, key=lambda n: abs(times[n] - time))
+    return pictures[best] if abs(times[best] - time) <= near else None
 
 
-def _is_told(picture: Picture, damage: Sequence[dict[str, float]]) -> bool:
-    time = picture.time
-    return time is not None and any(
-        one["from_seconds"] - _NEAR <= time <= one["to_seconds"] + _NEAR for one in damage
+def _is_told(picture: Picture, told: Mapping[str, Any]) -> bool:
+    if picture.time is None:
+        return False
+    times = [picture.time + move for move in _moves(told["clock"])]
+    return any(
+        one["from_seconds"] - _NEAR <= time <= one["to_seconds"] + _NEAR
+        for one in told["damage"]
+        for time in times
     )

@@ -1,8 +1,9 @@
 """What README.md, docs/ and other pages say is true: commands work, links and names lead somewhere.
 
-Commands are taken from code blocks and from inline code, as they are typed. Those of RUN
-that need no cluster and no network are run on a small video. Of all others each
-subcommand, flag, make target, script, extra and setting must exist.
+Commands are taken from code blocks and from inline code, as they are typed. Those of the pages in RUN
+that need no cluster and no network are run on a small video, those of guides by
+tests/integration/test_guides.py. Of all others each subcommand, flag, make target, script, extra
+and setting must exist.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rgl
 RUN = ("README.md", "docs/cluster.md", "docs/looking.md", "docs/automation.md")
 #: Flags of commands that need a cluster, or do not end.
 ENDLESS = {"--ray", "--watch"}
+#: A command in a console that is shown to end with an exit code above 0; test_guides.py runs it.
+REFUSED = re.compile(r"^\$ .*\n(?:(?!\$ ).*\n)*\$ echo \$\?\n[1-9]\d*$", re.MULTILINE)
 #: Flags of other programs that pages name by themselves.
 FOREIGN = {"--no-deps", "--metrics-export-port", "--object-store-memory"}
 
@@ -110,7 +113,7 @@ def commands(page: str) -> Iterator[Command]:
 
 def _split(text: str) -> Iterator[list[str]]:
     """The commands in lines of a shell; lines of a console count where they begin with a prompt."""
-    lines = text.replace("\\\n", " ").splitlines()
+    lines = REFUSED.sub("", text).replace("\\\n", " ").splitlines()
     prompted = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
     for line in prompted or lines:
         lexer = shlex.shlex(line, posix=True, punctuation_chars="&|;")
@@ -292,6 +295,12 @@ def test_a_command_that_names_what_does_not_exist_is_found(text: str, fault: str
         check(command)
     with_prompt = list(commands(f"```\n$ {text}\nfacepipe: what it says\n```\n"))
     assert [one.words for one in with_prompt] == [command.words]
+
+
+def test_a_command_that_is_shown_to_be_refused_may_name_anything() -> None:
+    block = "```console\n$ facepipe run --sclae 2\nwhat it says\n$ echo $?\n{}\n```\n"
+    assert not list(commands(block.format(2)))
+    assert list(commands(block.format(0)))
 
 
 def test_inline_code_may_be_a_part_of_a_command() -> None:

@@ -14,6 +14,7 @@ from facepipe.cli.commands import Command, Group
 from facepipe.cli.options import Device
 from facepipe.cli.results import EvaluationResult
 from facepipe.errors import UsageError
+from facepipe.models.registry import CHECKPOINTS
 
 if TYPE_CHECKING:
     from facepipe.evaluation.protocols import FaceProtocol as Degraded
@@ -106,7 +107,8 @@ def _report(
 
 
 def _row_name(restorer: str) -> str:
-    return Path(restorer).stem if restorer.endswith(".safetensors") else restorer
+    path = Path(restorer)
+    return path.stem if path.suffix.lower() in (".safetensors", ".onnx", *CHECKPOINTS) else restorer
 
 
 @evaluate_app.command("parsing", cls=Command)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Annotated
+
 import typer
 
 from facepipe.cli.commands import Command, Group
-from facepipe.cli.results import ModelsResult, NetworkEntry, WeightsFile
+from facepipe.cli.results import ContractResult, ModelsResult, NetworkEntry, WeightsFile
 
 models_app = typer.Typer(
     cls=Group,
@@ -57,3 +60,30 @@ def list_models() -> ModelsResult:
         for one in SYSTEMS
     ]
     return ModelsResult((*shipped, *compared))
+
+
+@models_app.command("show", cls=Command)
+def show_model(
+    name: Annotated[str, typer.Argument(metavar="RESTORER", help="a name or a file of weights")],
+) -> ContractResult:
+    """Show a restorer's contract: what it takes, what it gives, and its licence."""
+    from facepipe.models.registry import find_model
+    from facepipe.models.restorers import describe
+
+    files = find_model(name)
+    kind, contract = describe(files)
+    print(f"{files.spec.name}: {kind}")
+    for path, digest in zip(files.paths, files.sha256, strict=True):
+        print(f"  {path} sha256 {digest}")
+    for field in dataclasses.fields(contract):
+        value = getattr(contract, field.name)
+        print(f"  {field.name}: {str(value).lower() if isinstance(value, bool) else value}")
+    return ContractResult(
+        name=files.spec.name,
+        kind=kind,
+        files=tuple(
+            WeightsFile(str(path), digest)
+            for path, digest in zip(files.paths, files.sha256, strict=True)
+        ),
+        contract=dataclasses.asdict(contract),
+    )

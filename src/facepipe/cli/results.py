@@ -326,6 +326,16 @@ class ModelsResult:
 
 
 @dataclass(frozen=True)
+class ContractResult:
+    """What `models show` tells of a restorer: its files, and its contract field by field."""
+
+    name: str
+    kind: str
+    files: tuple[WeightsFile, ...]
+    contract: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class EvaluationResult:
     """The figures of an evaluation, as --figures writes them: one object for each table."""
 

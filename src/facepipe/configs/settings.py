@@ -124,7 +124,9 @@ class RestoreSettings(_Section):
     """How faces are restored and pasted."""
 
     restorer: Annotated[str, Cli("--restorer", RESTORATION)] = Field(
-        "fishsrnet", description="a name that `facepipe models` lists, or a .safetensors file"
+        "fishsrnet",
+        description="a name that `facepipe models` lists, or a file of weights: .safetensors, "
+        ".pth, .onnx with its .toml",
     )
     strength: Annotated[Share, Cli("--strength", RESTORATION)] = Field(
         1.0, description="share of the restored detail that is pasted"

@@ -3,11 +3,20 @@
 Conventions: boxes are xyxy in pixels of the coded frame (rotation is metadata and is not applied),
 pixel centres are at integers, so a frame spans -0.5 .. width - 0.5. Landmarks are five points:
 image-left eye, image-right eye, nose, image-left and image-right mouth corner. Time is pts in the
-video stream's time base. Canvases are aligned faces of CANVAS x CANVAS px.
+video stream's time base. Canvases are aligned faces, of CANVAS x CANVAS px unless an `Alignment`
+says otherwise.
 """
 
 from __future__ import annotations
 
+from facepipe.datatypes.alignment import (
+    CANVAS,
+    CANVAS_FACE,
+    OWN_ALIGNMENT,
+    TEMPLATES,
+    Alignment,
+    Points,
+)
 from facepipe.datatypes.arrays import (
     ArrayRecord,
     Float32,
@@ -16,7 +25,6 @@ from facepipe.datatypes.arrays import (
     Selection,
 )
 from facepipe.datatypes.faces import (
-    CANVAS,
     NEIGHBOUR_CHANNELS,
     SEQUENCE_LENGTH,
     Crops,
@@ -49,9 +57,11 @@ from facepipe.datatypes.video import (
 )
 
 __all__ = [
+    "Alignment",
     "Analysis",
     "ArrayRecord",
     "CANVAS",
+    "CANVAS_FACE",
     "Clock",
     "ClockJoint",
     "Colour",
@@ -69,15 +79,18 @@ __all__ = [
     "Matrix",
     "Motion",
     "NEIGHBOUR_CHANNELS",
+    "OWN_ALIGNMENT",
     "Part",
     "PixelFormat",
     "Plane",
+    "Points",
     "Restored",
     "SEQUENCE_LENGTH",
     "Selection",
     "Span",
     "SpanFaces",
     "StreamInfo",
+    "TEMPLATES",
     "Track",
     "VideoInfo",
 ]

@@ -24,12 +24,14 @@ class ArrayRecord:
     Raises ValueError where an array has another shape.
     """
 
-    _axes: ClassVar[dict[str, tuple[str, ...]]] = {}
+    _axes: ClassVar[dict[str, tuple[int | str, ...]]] = {}
 
     def __init_subclass__(cls) -> None:
         hints = get_type_hints(cls, include_extras=True)
         cls._axes = {
-            name: tuple(hint.__metadata__[0].split())
+            name: tuple(
+                int(axis) if axis.isdigit() else axis for axis in hint.__metadata__[0].split()
+            )
             for name, hint in hints.items()
             if get_origin(hint) is Annotated
         }
@@ -40,14 +42,14 @@ class ArrayRecord:
             array = getattr(self, name)
             if array is None:
                 continue
-            expected = tuple(
-                int(axis) if axis.isdigit() else lengths.setdefault(axis, length)
-                for axis, length in zip(axes, array.shape, strict=False)
-            )
-            if array.ndim != len(axes) or array.shape != expected:
+            fits = len(axes) == array.ndim
+            for axis, length in zip(axes, array.shape, strict=False):
+                expected = lengths.setdefault(axis, length) if isinstance(axis, str) else axis
+                fits = fits and length == expected
+            if not fits:
+                expected_shape = ", ".join(str(lengths.get(str(axis), axis)) for axis in axes)
                 raise ValueError(
-                    f"{type(self).__name__}: {name} has shape {array.shape}, "
-                    f"not ({', '.join(str(lengths.get(axis, axis)) for axis in axes)})"
+                    f"{type(self).__name__}: {name} has shape {array.shape}, not ({expected_shape})"
                 )
 
     def __repr__(self) -> str:

@@ -9,11 +9,10 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
+from facepipe.datatypes.alignment import OWN_ALIGNMENT, Alignment
 from facepipe.datatypes.arrays import ArrayRecord, Float32, Float64, Selection
 from facepipe.datatypes.video import Damage, Span
 
-#: Side of a canvas, an aligned face, in px.
-CANVAS = 128
 #: Canvases of a sequence: two frames before, the one to restore, two after.
 SEQUENCE_LENGTH = 5
 #: Channels of what the neighbouring frames add to a canvas.
@@ -150,7 +149,8 @@ class Crops(ArrayRecord):
     """All N faces of a window of frames, each on its aligned canvas; N may be 0.
 
     `pixels` are RGB in [0, 1]; `to_frame` takes canvas points to frame points (pixel centres);
-    `frame` is the number of the frame within the window; `track` the track's number.
+    `frame` is the number of the frame within the window; `track` the track's number; S is the side
+    of the canvas that `alignment` says.
 
     `neighbours` is what the neighbouring frames add to each canvas (`faces.restoration.fusion`),
     zero where they add nothing; None: every face stands alone. `weights` in [0, 1] are the shares
@@ -158,34 +158,47 @@ class Crops(ArrayRecord):
     two frames of each face where nothing changed (`faces.noise`), None: 0.
     """
 
-    pixels: Annotated[Float32, "N 128 128 3"]
+    pixels: Annotated[Float32, "N S S 3"]
     to_frame: Annotated[Float64, "N 2 3"]
     frame: Annotated[NDArray[np.intp], "N"]
     track: Annotated[NDArray[np.intp], "N"]
-    neighbours: Annotated[Float32 | None, "N 128 128 7"] = None
+    neighbours: Annotated[Float32 | None, "N S S 7"] = None
     weights: Annotated[Float32 | None, "N"] = None
     noise_variance: Annotated[Float32 | None, "N"] = None
+    alignment: Alignment = OWN_ALIGNMENT
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pixels.shape[1] != self.alignment.side:
+            raise ValueError(
+                f"Crops: pixels has shape {self.pixels.shape}, "
+                f"not (N, {self.alignment.side}, {self.alignment.side}, 3)"
+            )
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     @staticmethod
-    def none() -> Crops:
+    def none(alignment: Alignment = OWN_ALIGNMENT) -> Crops:
         """No face at all."""
         return Crops(
-            pixels=np.zeros((0, CANVAS, CANVAS, 3), np.float32),
+            pixels=np.zeros((0, alignment.side, alignment.side, 3), np.float32),
             to_frame=np.zeros((0, 2, 3)),
             frame=np.zeros(0, np.intp),
             track=np.zeros(0, np.intp),
+            alignment=alignment,
         )
 
     def network_input(self, first: int, stop: int) -> Float32:
-        """(n, 128, 128, 10): pixels, then neighbours, of faces first .. stop - 1."""
-        pixels = self.pixels[first:stop]
-        if self.neighbours is None:
-            nothing = np.zeros((*pixels.shape[:3], NEIGHBOUR_CHANNELS), np.float32)
-            return np.concatenate([pixels, nothing], 3)
-        return np.concatenate([pixels, self.neighbours[first:stop]], 3)
+        """(n, S, S, 10): pixels, then neighbours, of faces first .. stop - 1."""
+        which = slice(first, stop)
+        return np.concatenate([self.pixels[which], self.neighbours_or_nothing(which)], 3)
+
+    def neighbours_or_nothing(self, which: Selection) -> Float32:
+        """(n, S, S, 7): what the neighbouring frames add to these faces, zero where None."""
+        if self.neighbours is not None:
+            return self.neighbours[which]
+        return np.zeros((*self.pixels[which].shape[:3], NEIGHBOUR_CHANNELS), np.float32)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -197,6 +210,6 @@ class Restored(ArrayRecord):
     frames as the restored ones are; None: not averaged.
     """
 
-    pixels: Annotated[Float32, "N 128 128 3"]
+    pixels: Annotated[Float32, "N S S 3"]
     parse: Annotated[Float32 | None, "N 8 32 32"]
-    smoothed_source: Annotated[Float32 | None, "N 128 128 3"] = None
+    smoothed_source: Annotated[Float32 | None, "N S S 3"] = None

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from facepipe.configs.settings import Settings
-from facepipe.datatypes import Analysis, Faces, Float32, Track
+from facepipe.datatypes import CANVAS_FACE, Analysis, Faces, Float32, Track
 from facepipe.errors import InputError, UsageError
 from facepipe.evaluation.clips import CLIP_SUFFIX, Rgb, read_video, upscale, write_video
 from facepipe.evaluation.synthetic_crowd import BOX, Crowd, GroundTruth
@@ -25,7 +25,7 @@ from facepipe.evaluation.tracking_metrics import (
     TrackingMetrics,
     measure_tracking,
 )
-from facepipe.faces.canvas import CANVAS_FACE, frame_px_per_canvas_px, resampled
+from facepipe.faces.canvas import frame_px_per_canvas_px, resampled
 from facepipe.faces.detection.finder import find_faces
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.detectors import create_detector

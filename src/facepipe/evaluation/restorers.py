@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facepipe.datatypes import CANVAS, Crops
+from facepipe.datatypes import CANVAS, OWN_ALIGNMENT, Crops
 from facepipe.errors import ModelError
+from facepipe.faces.canvas import antialiased, canvas_to_frame, invert, resampled
 from facepipe.models.networks.complexity import gigamacs, parameters
 from facepipe.models.networks.factory import small_network, small_networks
-from facepipe.models.registry import find_model
+from facepipe.models.registry import find_model, is_own
 from facepipe.models.restorers import create_restorer
 from facepipe.models.runtime import Device, choose
 from facepipe.models.weights import load_weights, read_weights
@@ -42,28 +43,46 @@ class Candidate:
 def load_candidate(name: str, *, device: Device = "auto", mirrored: bool = False) -> Candidate:
     """Load the restorer `name` for evaluation.
 
-    `name` is a name of the registry, a `.safetensors` file with its graph, or the `.safetensors`
-    file that `facepipe train` writes for a network of the papers. Arguments and errors are those of
-    `create_restorer`; ModelError for weights of another network.
+    `name` is as in `find_model`, or the `.safetensors` file that `facepipe train` writes for a
+    network of the papers. Faces are put on the restorer's own canvas, and its results back.
+    Arguments and errors are those of `create_restorer`; ModelError for weights of another network.
     """
     path = Path(name)
-    if path.suffix == ".safetensors" and not path.with_suffix(".onnx").exists():
+    if path.suffix == ".safetensors" and is_own(path) and not path.with_suffix(".onnx").exists():
         return _load_small(path, device)
     restorer = create_restorer(name, device=device, threads=2, mirrored=mirrored)
+    alignment = restorer.contract.alignment
+    to_canvas = canvas_to_frame(alignment.points, OWN_ALIGNMENT)
+    own_canvas = (alignment.side, alignment.template) == (CANVAS, OWN_ALIGNMENT.template)
 
     def restore(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         no_index = np.zeros(len(inputs), np.intp)
+        pixels, neighbours = inputs[..., :3], inputs[..., 3:]
+        if not own_canvas:  # onto its canvas, and back
+            pixels = _sampled(pixels, invert(to_canvas), alignment.side)
         crops = Crops(
-            pixels=inputs[..., :3],
+            pixels=pixels,
             to_frame=np.zeros((len(inputs), 2, 3)),
             frame=no_index,
             track=no_index,
-            neighbours=inputs[..., 3:],
+            neighbours=neighbours if own_canvas else None,
+            alignment=alignment,
         )
-        return restorer(crops).pixels
+        restored = restorer(crops).pixels
+        return restored if own_canvas else _sampled(restored, to_canvas, CANVAS)
 
     spec = find_model(name).spec
     return Candidate(restore, Cost(spec.parameters, spec.gmacs) if spec.parameters else None)
+
+
+def _sampled(
+    canvases: NDArray[np.float32], to_canvas: NDArray[np.float64], side: int
+) -> NDArray[np.float32]:
+    """(N, side, side, 3): canvases sampled as another alignment has them."""
+    made = np.empty((len(canvases), side, side, 3), np.float32)
+    for number, canvas in enumerate(canvases):
+        made[number] = np.clip(resampled(antialiased(canvas, to_canvas), to_canvas, side), 0, 1)
+    return made
 
 
 def _load_small(path: Path, device: Device) -> Candidate:

@@ -8,27 +8,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import CANVAS
+from facepipe.datatypes import CANVAS, CANVAS_FACE, OWN_ALIGNMENT, Alignment
 
 Number = TypeVar("Number", np.uint8, np.float32)
 
 #: The FFHQ five-point template on a canvas of 128 px: eyes, nose, mouth corners, image-left first.
-TEMPLATE = np.array(
-    [[48.25, 59.99], [79.73, 60.05], [64.16, 78.50], [50.32, 92.85], [78.27, 92.79]], np.float64
-)
-#: Canvas px of a face's box, the square root of its area: one so large fills the canvas.
-CANVAS_FACE = 70.0
+TEMPLATE = OWN_ALIGNMENT.points
 #: Distance between the eyes over that from eyes to mouth, of a profile and of a face that is turned
 #: half aside; a frontal face has 0.96.
 _PROFILE, _ASIDE = 0.2, 0.45
 
 
-def canvas_to_frame(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(2, 3): the similarity that takes TEMPLATE to `landmarks` (5, 2), least squares.
+def canvas_to_frame(
+    landmarks: NDArray[np.floating], alignment: Alignment = OWN_ALIGNMENT
+) -> NDArray[np.float64]:
+    """(2, 3): the similarity that takes the template to `landmarks` (5, 2), least squares.
 
     As complex numbers it is w = a z + b, which has a closed form.
     """
-    source = TEMPLATE[:, 0] + 1j * TEMPLATE[:, 1]
+    source = alignment.points[:, 0] + 1j * alignment.points[:, 1]
     target = landmarks[:, 0].astype(np.float64) + 1j * landmarks[:, 1].astype(np.float64)
     centred = source - source.mean()
     a = np.vdot(centred, target - target.mean()) / np.vdot(centred, centred).real
@@ -53,9 +51,23 @@ def resampled(
     return np.asarray(sampled, image.dtype)
 
 
+def antialiased(image: NDArray[np.float32], to_image: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The image, blurred where `to_image` skips px of it, so that sampling it does not alias."""
+    spacing = frame_px_per_canvas_px(to_image)
+    if spacing <= 1:
+        return image
+    sigma = 0.5 * np.sqrt(spacing**2 - 1) + 1e-3
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
+
+
 def frame_px_per_canvas_px(to_frame: NDArray[np.float64]) -> float:
     """The px of the frame that one px of the canvas spans; from 1 on, nothing can be gained."""
     return float(np.hypot(to_frame[0, 0], to_frame[1, 0]))
+
+
+def improves(to_frame: NDArray[np.float64], alignment: Alignment = OWN_ALIGNMENT) -> bool:
+    """Whether a face of that size is restored: always, or while its canvas does not shrink it."""
+    return alignment.any_size or frame_px_per_canvas_px(to_frame) < 1
 
 
 def roll(landmarks: NDArray[np.float32]) -> float:
@@ -85,13 +97,13 @@ def frontality(landmarks: NDArray[np.float32]) -> float:
 
 
 def canvas_bounds(
-    to_frame: NDArray[np.float64], width: int, height: int
+    to_frame: NDArray[np.float64], width: int, height: int, side: int = CANVAS
 ) -> tuple[int, int, int, int]:
     """The integer box (x0, y0, x1, y1) of frame pixels that the canvas can touch, clipped.
 
-    Empty (x0 == x1 or y0 == y1) where the canvas lies outside the frame.
+    The canvas has `side` px. Empty (x0 == x1 or y0 == y1) where it lies outside the frame.
     """
-    edge = CANVAS - 0.5
+    edge = side - 0.5
     corners = np.array([[-0.5, -0.5, 1], [edge, -0.5, 1], [-0.5, edge, 1], [edge, edge, 1]])
     points = corners @ to_frame.T
     low = np.floor(points.min(0) + 0.5).astype(int)

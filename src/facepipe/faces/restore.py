@@ -8,7 +8,16 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import SEQUENCE_LENGTH, Crops, Frame, Restored, Span, Track
+from facepipe.datatypes import (
+    CANVAS,
+    SEQUENCE_LENGTH,
+    Alignment,
+    Crops,
+    Frame,
+    Restored,
+    Span,
+    Track,
+)
 from facepipe.datatypes.stages import stage, staged
 from facepipe.faces.canvas import canvas_bounds, canvas_to_frame
 from facepipe.faces.restoration.crop import crop
@@ -25,6 +34,11 @@ NEIGHBOUR_FRAMES = SMOOTHING_RADIUS + SEQUENCE_LENGTH // 2
 WINDOW_BYTES = 96 * 2**20
 #: Faces of an image that are restored at once: each takes two megabytes.
 IMAGE_FACES = 128
+
+
+def faces_at_once(most: int, alignment: Alignment) -> int:
+    """As many faces as take the memory of `most` on a canvas of CANVAS px, at least one."""
+    return max(most * CANVAS**2 // alignment.side**2, 1)
 
 
 def render_frames(
@@ -48,10 +62,19 @@ def render_frames(
     `restored` is called with the number of faces in each frame.
     """
 
+    contract = restorer.contract
+
     def batches() -> Iterator[tuple[Sequence[Frame], Crops, Restored]]:
         for shown, inner in _windows(frames, span, window):
             with stage("crop"):
-                crops = crop(shown, tracks, window=inner, max_gap_pts=max_gap_pts)
+                crops = crop(
+                    shown,
+                    tracks,
+                    window=inner,
+                    max_gap_pts=max_gap_pts,
+                    alignment=contract.alignment,
+                    fused=contract.neighbours,
+                )
             yield shown[inner.start : inner.stop], crops, restorer(crops)
 
     for frame, crops, faces in staged("smoothing", smoothed(batches(), max_gap_pts=max_gap_pts)):
@@ -75,12 +98,19 @@ def restore_image(
 ) -> tuple[Frame, int]:
     """Restore the faces of `tracks` in one frame: it, `scale` times as large, and their number.
 
-    Takes IMAGE_FACES at once, but those that overlap are always taken together: the nearer one
-    covers the other.
+    Takes IMAGE_FACES at once, fewer on larger canvases, but those that overlap are always taken
+    together: the nearer one covers the other.
     """
     made, count = frame if scale == 1 else enlarge(frame, scale), 0
-    for some in _separate(frame, tracks):
-        crops = crop([frame], some, max_gap_pts=1)
+    contract = restorer.contract
+    for some in _separate(frame, tracks, contract.alignment):
+        crops = crop(
+            [frame],
+            some,
+            max_gap_pts=1,
+            alignment=contract.alignment,
+            fused=contract.neighbours,
+        )
         for _, cropped, faces in smoothed([([frame], crops, restorer(crops))], max_gap_pts=1):
             count += len(cropped)
             (made,) = paste(
@@ -95,18 +125,24 @@ def restore_image(
     return made, count
 
 
-def _separate(frame: Frame, tracks: Sequence[Track]) -> Iterator[list[Track]]:
-    """The tracks in parts of about IMAGE_FACES, such that no canvas meets one of another part."""
-    if len(tracks) <= IMAGE_FACES:
+def _separate(frame: Frame, tracks: Sequence[Track], alignment: Alignment) -> Iterator[list[Track]]:
+    """The tracks in parts of about IMAGE_FACES, such that no canvas meets one of another part.
+
+    Of fewer where the canvas is larger than that of facepipe's own networks.
+    """
+    most = faces_at_once(IMAGE_FACES, alignment)
+    if len(tracks) <= most:
         yield list(tracks)
         return
-    canvases = [canvas_to_frame(track.landmarks_at(frame.pts)) for track in tracks]
-    bounds = np.array([canvas_bounds(one, frame.width, frame.height) for one in canvases])
+    canvases = [canvas_to_frame(track.landmarks_at(frame.pts), alignment) for track in tracks]
+    bounds = np.array(
+        [canvas_bounds(one, frame.width, frame.height, alignment.side) for one in canvases]
+    )
     waiting = dict(enumerate(tracks))
     part: list[Track] = []
     while waiting:
         group = _meeting(bounds, next(iter(waiting)))
-        if part and len(part) + len(group) > IMAGE_FACES:
+        if part and len(part) + len(group) > most:
             yield part
             part = []
         part += [waiting.pop(number) for number in sorted(group)]

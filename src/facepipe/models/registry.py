@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from facepipe._system.files import is_there, sha256_of
 from facepipe.errors import ModelError, UsageError
 
+#: What a restorer is: facepipe's own network; weights for PyTorch; an ONNX graph; another package.
+Kind = Literal["own", "checkpoint", "graph", "plugin"]
+#: The group of entry points by which other packages register restorers.
+PLUGINS = "facepipe.restorers"
+#: Suffixes of weights of others, which PyTorch saves.
+CHECKPOINTS = (".pth", ".pt", ".ckpt")
 #: A folder that is searched before the package, for weights under the names of the table.
 WEIGHTS_VARIABLE = "FACEPIPE_WEIGHTS"
 
@@ -122,28 +131,72 @@ SYSTEMS: tuple[System, ...] = (
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of one model on this machine, verified by sha256."""
+    """The files of one model on this machine, verified by sha256 where it ships."""
 
     spec: ModelSpec
     paths: tuple[Path, ...]
     sha256: tuple[str, ...]
+    kind: Kind = "own"
 
 
 def find_model(name: str) -> ModelFiles:
-    """The files of the restorer `name`, or of the `.safetensors` file that `name` points to.
+    """The files of the restorer `name`: of the table, of another package, or a file of weights.
 
     A name of the table resolves in the folder that FACEPIPE_WEIGHTS names, else in the package,
-    and must match its sha256; a path is taken as it is, with its graph (`.onnx`) next to it.
+    and must match its sha256. A path is taken as it is: facepipe's own `.safetensors` with its
+    graph (`.onnx`) next to it; weights of others as `.pth`, `.pt`, `.ckpt` or `.safetensors`; a
+    graph of others (`.onnx`) with its contract (`.toml`) next to it.
+
     Raises UsageError for an unknown name, ModelError for missing or damaged files.
     """
-    path = Path(name)
-    if path.suffix == ".safetensors":
-        return _own_model(path)
+    path, suffix = Path(name), Path(name).suffix.lower()
+    if suffix == ".safetensors":
+        return _own_model(path) if is_own(path) else _model_of_others(path, "checkpoint")
+    if suffix in CHECKPOINTS:
+        return _model_of_others(path, "checkpoint")
+    if suffix == ".onnx":
+        return _model_of_others(path, "graph")
     spec = next((spec for spec in RESTORERS if name in (spec.name, *spec.aliases)), None)
-    if spec is None:
-        known = ", ".join(name for spec in RESTORERS for name in (spec.name, *spec.aliases))
-        raise UsageError(f"unknown restorer {name!r}; there are {known}, or a .safetensors file")
-    return verified(spec)
+    if spec is not None:
+        return verified(spec)
+    if name in (plugins := sorted({point.name for point in entry_points(group=PLUGINS)})):
+        return _plugin(name)
+    own = [name for spec in RESTORERS for name in (spec.name, *spec.aliases)]
+    raise UsageError(
+        f"unknown restorer {name!r}; there are {', '.join([*own, *plugins])}, or a file: "
+        ".safetensors, .pth, .pt, .ckpt or .onnx"
+    )
+
+
+def is_own(weights: Path) -> bool:
+    """Whether a `.safetensors` is of facepipe: its graph lies beside it, or its header says so."""
+    if is_there(weights.with_suffix(".onnx")):
+        return True
+    try:
+        with weights.open("rb") as file:
+            header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), 2**24)))
+        return "network" in header.get("__metadata__", {})
+    except (OSError, ValueError, AttributeError):
+        return True  # not there, or damaged: said where it is opened
+
+
+def _model_of_others(path: Path, kind: Kind) -> ModelFiles:
+    """A file that the user has; for a graph, its contract too."""
+    if not is_there(path) or not path.is_file():
+        raise ModelError(f"{path}: no such file of weights")
+    paths = [path]
+    if kind == "graph" and is_there(contract := path.with_suffix(".toml")):
+        paths.append(contract)
+    spec = ModelSpec(path.stem, "weights of others", "as its makers say")
+    return ModelFiles(spec, tuple(paths), tuple(map(sha256_of, paths)), kind)
+
+
+def _plugin(name: str) -> ModelFiles:
+    from facepipe.models.restorers.plugins import plugin_files
+
+    paths = plugin_files(name)
+    spec = ModelSpec(name, "of another package", "as its makers say")
+    return ModelFiles(spec, paths, tuple(map(sha256_of, paths)), "plugin")
 
 
 def verified(spec: ModelSpec) -> ModelFiles:
@@ -163,7 +216,9 @@ def _own_model(weights: Path) -> ModelFiles:
     paths = (weights, weights.with_suffix(".onnx"))
     for path in paths:
         if not is_there(path) or not path.is_file():
-            raise ModelError(f"{path}: no such file; own weights are a .safetensors with its .onnx")
+            raise ModelError(
+                f"{path}: no such file; facepipe's own weights are a .safetensors with its .onnx"
+            )
     spec = ModelSpec(weights.stem, "own weights", "as its makers say")
     return ModelFiles(spec, paths, tuple(sha256_of(path) for path in paths))
 

@@ -27,6 +27,7 @@ from facepipe.pipeline.passes import (
 )
 from facepipe.pipeline.preflight import (
     Plan,
+    alignment_of,
     as_analyzed,
     check_analyzed,
     check_output,
@@ -206,6 +207,7 @@ def _enhance_video(request: _Request, given: Analysis | None) -> Summary:
                 target=target,
                 target_sha256=target_sha256,
                 notes=plan.notes,
+                alignment=alignment_of(settings),
                 earlier=earlier,
                 cpu_seconds=seconds_so_far(),
             )

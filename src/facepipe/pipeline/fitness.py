@@ -16,14 +16,12 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import fsspec
-
 from facepipe._system.files import is_address, write_text
 from facepipe.configs.settings import DetectSettings, RestoreSettings, Settings
 from facepipe.errors import InputError, ModelError, OutputError
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import find_model
-from facepipe.models.runtime import choose
+from facepipe.models.restorers import choose_for, contract_of
 from facepipe.workers.base import Trial
 
 #: Bytes of a source that are compared.
@@ -90,7 +88,11 @@ def show_fitness(task: FitnessTask, progress: Callable[[int], None]) -> Fitness:
     create_detector(task.detect.detector, pack=task.detect.pack, threads=1)
     runs_on = "none"
     if task.restore.restorer != "bicubic":
-        runs_on = " on ".join(reversed(choose(task.restore.device, task.restore.runtime)))
+        model = find_model(task.restore.restorer)
+        contract_of(model)
+        runs_on = " on ".join(
+            reversed(choose_for(model, task.restore.device, task.restore.runtime))
+        )
     if _weights(task.restore) != task.weights:
         raise ModelError(f"its weights of {task.restore.restorer} are others than the driver's")
     return Fitness(_write_proof(task), runs_on, _libraries())
@@ -171,6 +173,8 @@ def _digest(source: str) -> str:
     """SHA-256 of a file's beginning. InputError where it cannot be read."""
     try:
         if is_address(source):
+            import fsspec  # a tenth of a second, which no run on this machine needs
+
             with fsspec.open(source, "rb") as file:
                 head = bytes(file.read(_PROBE_BYTES))
         else:

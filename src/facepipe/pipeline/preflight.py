@@ -12,11 +12,11 @@ from pathlib import Path
 
 from facepipe._system.files import sha256_of
 from facepipe.configs.settings import OutputSettings, Settings
-from facepipe.datatypes import Analysis, Span, VideoInfo
+from facepipe.datatypes import Alignment, Analysis, Span, VideoInfo
 from facepipe.errors import InputError, OutOfMemoryError, OutputError, OutputExistsError, UsageError
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
-from facepipe.models.runtime import choose
+from facepipe.models.restorers import choose_for, contract_of, describe, network_bytes
 from facepipe.pipeline.encoding import ENCODER_THREADS, encode_settings
 from facepipe.pipeline.selection import region_of
 from facepipe.pipeline.spans import longest_seconds, plan_spans
@@ -119,16 +119,20 @@ def plan_run(
     region_of(settings.choose, info)
     # Loaded here to be refused here: a missing pack or damaged weights stop every span alike.
     create_detector(settings.detect.detector, pack=settings.detect.pack, threads=1)
+    model = find_model(settings.restore.restorer)
+    contract_of(model)  # which faces are too large depends on it
     encode = EncodeSettings(threads=ENCODER_THREADS, scale=settings.output.scale)
     plan = Plan(info, spans, encode, window, notes=_on_spans(info, spans))
     if target is not None:
-        plan = _with_target(plan, settings, target, here=here)
+        check_restorer(settings, here=here)
+        plan = _with_target(plan, settings, target)
     needed = worker_bytes(
         info.width * plan.encode.scale,
         info.height * plan.encode.scale,
         codec=plan.encode.codec,
         sample_bytes=2 if working_format(info.pix_fmt).bits > 8 else 1,
     )
+    needed += network_bytes(model)
     return _with_workers(plan, settings, needed, here=here)
 
 
@@ -152,7 +156,7 @@ def _on_spans(info: VideoInfo, spans: Sequence[Span]) -> tuple[str, ...]:
     )
 
 
-def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) -> Plan:
+def _with_target(plan: Plan, settings: Settings, target: Path) -> Plan:
     """The plan with the encoder, and with what the target's container cannot hold."""
     info, output = plan.info, settings.output
     container_of(target)  # refuses one that is not written, by the target's name
@@ -175,12 +179,11 @@ def _with_target(plan: Plan, settings: Settings, target: Path, *, here: bool) ->
         allow_loss=output.allow_loss,
         fragmented=fragmented,
     )
-    check_restorer(settings, here=here)
     return replace(
         plan,
         info=info,
         encode=encode,
-        notes=(*plan.notes, *notes, *compatibility.notes),
+        notes=(*plan.notes, *notes, *compatibility.notes, *licence_note(settings)),
         leave_out=compatibility.leave_out,
         holdings=compatibility.holdings,
         fragmented=fragmented,
@@ -249,15 +252,31 @@ def with_holdings(plan: Plan, analysis: Analysis, settings: Settings, target: Pa
 def check_restorer(settings: Settings, *, here: bool = True) -> tuple[ModelFiles | None, str]:
     """Find the weights, and the runtime and device that they run on. Errors: ModelError.
 
-    Other machines are not asked: where not `here`, the device is what the settings say.
+    Weights of others are read, so that damaged and unsafe ones are refused here. Other machines are
+    not asked: where not `here`, the device is what the settings say.
     """
     if settings.restore.restorer == "bicubic":
         return None, "none"
     model = find_model(settings.restore.restorer)
+    contract_of(model)
     if not here:
         return model, f"{settings.restore.runtime} on {settings.restore.device}, elsewhere"
-    device, runtime = choose(settings.restore.device, settings.restore.runtime)
+    device, runtime = choose_for(model, settings.restore.device, settings.restore.runtime)
     return model, f"{runtime} on {device}"
+
+
+def alignment_of(settings: Settings) -> Alignment:
+    """The canvas of the restorer that the settings name. Errors: as `check_restorer`."""
+    return contract_of(find_model(settings.restore.restorer)).alignment
+
+
+def licence_note(settings: Settings) -> tuple[str, ...]:
+    """What is to be known of the licence of a restorer that is not facepipe's, a line."""
+    model = find_model(settings.restore.restorer)
+    if model.kind == "own":
+        return ()
+    kind, contract = describe(model)
+    return (f"restorer {model.spec.name} ({kind}), not of facepipe; licence: {contract.licence}",)
 
 
 def check_output(source: Path, target: Path, overwrite: bool) -> None:

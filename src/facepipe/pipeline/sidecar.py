@@ -25,9 +25,18 @@ from pydantic import (
 from facepipe._system.files import write_text
 from facepipe.configs.notices import NOTICE
 from facepipe.configs.settings import Settings
-from facepipe.datatypes import Analysis, Clock, Damage, Part, Track, VideoInfo
+from facepipe.datatypes import (
+    OWN_ALIGNMENT,
+    Alignment,
+    Analysis,
+    Clock,
+    Damage,
+    Part,
+    Track,
+    VideoInfo,
+)
 from facepipe.datatypes.stages import Stage
-from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, frame_px_per_canvas_px
+from facepipe.faces.canvas import canvas_bounds, canvas_to_frame, improves
 from facepipe.faces.restoration.paste import scaled
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.analysis_file import track_summary
@@ -198,14 +207,15 @@ def make_sidecar(
     target: Path,
     target_sha256: str,
     notes: Sequence[str],
+    alignment: Alignment = OWN_ALIGNMENT,
     encode: EncodeSettings | None = None,
     earlier: Fraction = Fraction(0),
     cpu_seconds: Mapping[Stage, float] | None = None,
 ) -> Sidecar:
     """The sidecar of `target`; `encode` is None for photographs, which keep their own kind.
 
-    `earlier` are seconds by which all times of the output are earlier than the source's;
-    `cpu_seconds` are by stage, up to now.
+    `alignment` is the restorer's. `earlier` are seconds by which all times of the output are
+    earlier than the source's; `cpu_seconds` are by stage, up to now.
     """
     of_parts = chain.from_iterable(part.damage for part in parts)
     damage = merged([*info.damage, *analysis.damage, *of_parts], info.pts)
@@ -234,7 +244,9 @@ def make_sidecar(
         model=_model(settings, model, parts),
         settings=settings,
         faces_enhanced=sum(part.faces for part in parts),
-        tracks=[_track(track, analysis, settings.output.scale) for track in analysis.tracks],
+        tracks=[
+            _track(track, analysis, settings.output.scale, alignment) for track in analysis.tracks
+        ],
         cuts=[round(float(cut * info.time_base), 3) for cut in analysis.cuts] if encode else None,
         copied=_copied(parts, info.time_base),
         passed_through=_passed_through(parts, info.time_base),
@@ -296,10 +308,18 @@ def sidecar_path(target: Path) -> Path:
     return target.with_name(f"{target.name}{REPORT_SUFFIX}")
 
 
-def changed_box(track: Track, knot: int, *, scale: int, width: int, height: int) -> list[int]:
+def changed_box(
+    track: Track,
+    knot: int,
+    *,
+    scale: int,
+    width: int,
+    height: int,
+    alignment: Alignment = OWN_ALIGNMENT,
+) -> list[int]:
     """[x0, y0, x1, y1] of the output pixels that a track may change at one of its knots."""
-    to_out = scaled(canvas_to_frame(track.landmarks[knot]), scale)
-    return list(canvas_bounds(to_out, width * scale, height * scale))
+    to_out = scaled(canvas_to_frame(track.landmarks[knot], alignment), scale)
+    return list(canvas_bounds(to_out, width * scale, height * scale, alignment.side))
 
 
 def scale_advice(analysis: Analysis, scale: int) -> str | None:
@@ -314,14 +334,21 @@ def scale_advice(analysis: Analysis, scale: int) -> str | None:
     return f"the faces are about {median:.0f} px: --scale {wanted} would show what was restored"
 
 
-def _track(track: Track, analysis: Analysis, scale: int) -> TrackReport:
+def _track(track: Track, analysis: Analysis, scale: int, alignment: Alignment) -> TrackReport:
     knots = [
         KnotReport(
             pts=int(track.pts[k]),
             box=[round(float(value), 1) for value in track.boxes[k]],
             score=round(float(track.scores[k]), 4),
-            changed=changed_box(track, k, scale=scale, width=analysis.width, height=analysis.height)
-            if track.enhance and frame_px_per_canvas_px(canvas_to_frame(track.landmarks[k])) < 1
+            changed=changed_box(
+                track,
+                k,
+                scale=scale,
+                width=analysis.width,
+                height=analysis.height,
+                alignment=alignment,
+            )
+            if track.enhance and improves(canvas_to_frame(track.landmarks[k], alignment), alignment)
             else None,
         )
         for k in range(len(track.pts))

@@ -26,7 +26,7 @@ from facepipe.faces.tracking.link import link
 from facepipe.images.still import MAX_PIXELS, StillImage, read_image, write_image
 from facepipe.models.registry import ModelFiles
 from facepipe.pipeline.limits import check_crowd
-from facepipe.pipeline.preflight import check_output, check_restorer
+from facepipe.pipeline.preflight import alignment_of, check_output, check_restorer, licence_note
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.sidecar import (
     make_sidecar,
@@ -164,8 +164,7 @@ def enhance_image(
     analysis = Analysis(
         sha256, info.time_base, 1, info.width, info.height, tracks, warnings=warnings
     )
-    enhanced = [track for track in tracks if track.enhance]
-    scale = settings.output.scale
+    enhanced, scale = [track for track in tracks if track.enhance], settings.output.scale
     if enhanced or scale > 1:
         check_losses(image, info.path, allow_loss=settings.output.allow_loss)
     if not enhanced:
@@ -189,7 +188,8 @@ def _found(
 
     def tracks_of(detect: DetectSettings) -> tuple[Track, ...]:
         found = search([frame], _SPAN, anchors=frozenset({0}), settings=detect)
-        linked = link([found], detect=detect, settings=settings.link, info=info)
+        largest = alignment_of(settings).largest_face
+        linked = link([found], detect=detect, settings=settings.link, info=info, largest=largest)
         return choose(linked, settings.choose, info)
 
     upright = tracks_of(settings.detect)
@@ -272,7 +272,8 @@ def _write_enhanced(
         parts=[Part(_SPAN, "", 1, faces, runs_on=runs_on)],
         target=still.target,
         target_sha256=result.written_sha256,
-        notes=notes,
+        notes=(*notes, *licence_note(task.settings)),
+        alignment=alignment_of(task.settings),
     )
     still.target.parent.mkdir(parents=True, exist_ok=True)
     write_sidecar(report, sidecar_path(still.target))

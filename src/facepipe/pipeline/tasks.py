@@ -21,7 +21,14 @@ from facepipe.configs.settings import DetectSettings, RestoreSettings
 from facepipe.datatypes import Crops, Float32, Frame, Part, Span, SpanFaces, Track, VideoInfo
 from facepipe.datatypes.stages import others_are, stage, staged
 from facepipe.faces.analyze import analyze_frames
-from facepipe.faces.restore import NEIGHBOUR_FRAMES, NEIGHBOUR_SECONDS, enlarged, render_frames
+from facepipe.faces.restoration.parsing import ParsedRestorer
+from facepipe.faces.restore import (
+    NEIGHBOUR_FRAMES,
+    NEIGHBOUR_SECONDS,
+    enlarged,
+    faces_at_once,
+    render_frames,
+)
 from facepipe.faces.tracking.acceptance import doubted_below
 from facepipe.models.detectors import Detector, create_detector
 from facepipe.models.face_parser import Parser
@@ -29,7 +36,8 @@ from facepipe.models.restorers import Restorer, create_restorer
 from facepipe.pipeline.limits import most_at_once
 from facepipe.video import DecodeReport, EncodeSettings, decode, encode
 
-#: Faces that a window of frames may hold: each takes a megabyte, and a crowd has hundreds.
+#: Faces that a window of frames may hold: each takes a megabyte on facepipe's own canvas, more on
+#: larger ones, and a crowd has hundreds.
 WINDOW_FACES = 512
 #: Cost of a face in the render pass, in frames (of 640x360, on one core).
 FACE_WORK = 3
@@ -188,13 +196,14 @@ def render_span(task: RenderTask, progress: Progress) -> Part:
     if task.tracks:
         restorer = restorer_of(task.settings)
         runs_on = restorer.description
+        most = faces_at_once(WINDOW_FACES, restorer.contract.alignment)
         rendered = render_frames(
             counted,
             task.span,
             task.tracks,
             restorer,
             max_gap_pts=NEIGHBOUR_SECONDS / float(task.info.time_base),
-            window=max(1, min(task.settings.window, WINDOW_FACES // most_at_once(task.tracks)[0])),
+            window=max(1, min(task.settings.window, most // most_at_once(task.tracks)[0])),
             strength=task.settings.strength,
             fidelity=task.settings.fidelity,
             scale=task.encode.scale,
@@ -243,14 +252,17 @@ def _detector(name: str, pack: Path | None) -> Detector:
 
 @cache
 def restorer_of(settings: RestoreSettings) -> Restorer:
-    """The restorer of this process."""
-    return create_restorer(
+    """The restorer of this process; its faces come with a parse where its contract wants one."""
+    restorer = create_restorer(
         settings.restorer,
         device=settings.device,
         runtime=settings.runtime,
         threads=1,
         mirrored=settings.mirrored,
     )
+    if restorer.contract.mask == "parsing":
+        return ParsedRestorer(restorer, _parse)
+    return restorer
 
 
 @cache

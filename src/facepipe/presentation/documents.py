@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from facepipe._system.files import is_there, sha256_of
 from facepipe.configs.settings import LimitSettings, Settings
-from facepipe.datatypes import Float32, Track
+from facepipe.datatypes import CANVAS_FACE, Float32, Track
 from facepipe.errors import InputError
-from facepipe.faces.canvas import CANVAS_FACE, TEMPLATE
+from facepipe.faces.canvas import TEMPLATE
 from facepipe.pipeline.analysis_file import read_analysis
 from facepipe.pipeline.sidecar import REPORT_SUFFIX, Sidecar, TrackReport, sidecar_path
 from facepipe.presentation.charts import Stretch

@@ -17,12 +17,11 @@ import numpy as np
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Analysis, Span, SpanFaces, VideoInfo
 from facepipe.errors import FacepipeError
-from facepipe.faces.canvas import CANVAS_FACE
 from facepipe.faces.tracking.link import link
 from facepipe.pipeline import api
 from facepipe.pipeline.analysis_file import read_analysis
 from facepipe.pipeline.passes import Event, slim_info
-from facepipe.pipeline.preflight import Plan
+from facepipe.pipeline.preflight import Plan, alignment_of
 from facepipe.pipeline.selection import choose
 from facepipe.pipeline.spans import anchors
 from facepipe.pipeline.tasks import AnalyzeTask, analyze_span
@@ -71,13 +70,14 @@ def search_sample(
     stretches = _between(_STRETCH_PIXELS / pixels / length, *_STRETCHES)
     seen = _searched(info, [Span(k, pts, pts + 1) for k, pts in enumerate(looks)], settings,
                      executor, on_event, "look")  # fmt: skip
-    largest = settings.detect.max_face or CANVAS_FACE
+    canvas = alignment_of(settings).largest_face
+    largest = settings.detect.max_face or canvas
     chosen = _most_telling(seen, stretches, largest)
     spans = _spans(info, chosen, length, stop)
     found = _searched(info, spans, settings, executor, on_event, "analyze")
     # A stretch is a shot of its own: what lies between it and the next was not seen.
     parts = [replace(one, cuts=tuple(sorted({one.span.start, *one.cuts}))) for one in found]
-    tracks = link(parts, detect=settings.detect, settings=settings.link, info=info)
+    tracks = link(parts, detect=settings.detect, settings=settings.link, info=info, largest=canvas)
     analysis = Analysis(
         source_sha256="",
         time_base=info.time_base,

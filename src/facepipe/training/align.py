@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facepipe._system.files import atomic_write
+from facepipe.datatypes import CANVAS_FACE
 from facepipe.errors import InputError
-from facepipe.faces.canvas import CANVAS_FACE, canvas_to_frame, frame_px_per_canvas_px
+from facepipe.faces.canvas import canvas_to_frame, frame_px_per_canvas_px
 from facepipe.faces.detection.finder import find_faces
 from facepipe.models.detectors import Detector, create_detector
 from facepipe.training.face_archive import ALIGNED_SIZE, FACE_SUFFIXES, MARGIN

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, BinaryIO, TypeVar, cast
 
 import av
-import fsspec
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -55,6 +54,8 @@ def open_source(source: Path | str, *, most_pixels: int | None = None) -> InputC
     Within `read_once`, its path is read through its cache.
     """
     if isinstance(source, str) and is_address(source):
+        import fsspec  # a tenth of a second, which files of this machine do not need
+
         system, place = fsspec.core.url_to_fs(source)
         file = system.open(place, "rb", block_size=_BLOCK, cache_type="blockcache")
         return _opened(source, file, most_pixels)

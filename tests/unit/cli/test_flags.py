@@ -57,6 +57,7 @@ FLAGS = {
     "describe": set(),
     "models": set(),
     "models list": set(),
+    "models show": set(),
     "train": {"--workers", "--ray", "--list", "--copy"},
     "align": {"--output", "-o"},
     "label": {"--teacher", "--output", "-o"},

@@ -75,3 +75,23 @@ def test_a_changed_file_has_another_digest(tmp_path: Path) -> None:
     first = sha256_of(path)
     path.write_bytes(b"other")
     assert sha256_of(path) != first
+
+
+def test_models_show_prints_a_contract(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from facepipe.cli.models import show_model
+    from media.networks import graph
+
+    graph(tmp_path / "net.onnx", contract='canvas = 512\nrange = [-1, 1]\nlicence = "MIT"\n')
+    show_model(str(tmp_path / "net.onnx"))
+    shown = capsys.readouterr().out
+    assert shown.startswith("net: ONNX\n")
+    for line in (
+        "canvas: 512",
+        "range: (-1, 1)",
+        "any_size: false",
+        "licence: MIT",
+        "net.toml sha256",
+    ):
+        assert line in shown
+    show_model("fishsrnet")
+    assert "neighbours: true" in capsys.readouterr().out

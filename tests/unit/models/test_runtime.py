@@ -163,7 +163,7 @@ def test_openvino_reports_to_nobody(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, "HOME": str(tmp_path)},
+        env={**os.environ, "HOME": str(tmp_path), "FACEPIPE_CACHE": ""},
         capture_output=True,
         text=True,
         check=True,

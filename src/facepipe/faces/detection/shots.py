@@ -83,18 +83,18 @@ def correlation(one: Thumbnail, other: Thumbnail) -> float:
 
     So a pan or a change of light is no cut.
     """
-    best = -1.0
     middle = one[_SHIFT:-_SHIFT, _SHIFT:-_SHIFT]
     height, width = middle.shape
     flat = middle - middle.mean()
     spread = float((flat * flat).mean()) + _NOISE
-    for top in range(2 * _SHIFT + 1):
-        for left in range(2 * _SHIFT + 1):
-            part = other[top : top + height, left : left + width]
-            moved = part - part.mean()
-            shared = float((flat * moved).mean()) + _NOISE
-            best = max(best, shared / (spread * (float((moved * moved).mean()) + _NOISE)) ** 0.5)
-    return best
+    # Of every shift at once: the mean product with `flat`, whose mean is 0, and the variance.
+    shared = cv2.matchTemplate(other, flat, cv2.TM_CCORR) / flat.size + _NOISE
+    inner = np.s_[height // 2 :, width // 2 :]
+    mean, square = (
+        np.asarray(cv2.blur(part, (width, height)))[inner][: shared.shape[0], : shared.shape[1]]
+        for part in (other, other * other)
+    )
+    return float((shared / np.sqrt(spread * (square - mean * mean + _NOISE))).max())
 
 
 def _change(one: Thumbnail, other: Thumbnail) -> float:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepipe.datatypes import CANVAS, NEIGHBOUR_CHANNELS, SEQUENCE_LENGTH, Float32
+from facepipe.datatypes import NEIGHBOUR_CHANNELS, SEQUENCE_LENGTH, Float32
 from facepipe.faces.similarity import cell_means, in_colours, similarity
 
 #: Sigma of the weight of a sample by its distance from a place, px of the frame.
@@ -28,7 +28,6 @@ _FLOOR = 1e-3
 _WINDOW = 5
 #: No second map: to OpenCV 5 an array without elements is one. Its stubs do not know of None.
 _NO_MAP: Any = None
-_PLACES = np.stack(np.meshgrid(np.arange(CANVAS), np.arange(CANVAS)), -1).astype(np.float32)
 
 
 def fuse(
@@ -38,24 +37,28 @@ def fuse(
     *,
     noise_variance: float = 0.0,
 ) -> Float32:
-    """(128, 128, 7): what the neighbouring frames add to `canvas`, all zero where nothing.
+    """(S, S, 7): what the neighbouring frames add to `canvas`, all zero where nothing.
 
-    Canvases are (128, 128, 3) RGB in [0, 1], each with its (2, 3) from canvas points to frame
+    Canvases are (S, S, 3) RGB in [0, 1], each with its (2, 3) from canvas points to frame
     points. Channels 0 to 2: the mean of all frames less `canvas`; 3 to 5: the nearest samples of
     all frames less `canvas`; 6: the share of frames, of four, that show the same there.
     `noise_variance` is as in `similarity`.
     """
+    side = len(canvas)
     if not neighbours:
-        return np.zeros((CANVAS, CANVAS, NEIGHBOUR_CHANNELS), np.float32)
+        return np.zeros((side, side, NEIGHBOUR_CHANNELS), np.float32)
     gray, own = _gray(canvas), cell_means(canvas)
     # Sums over the frames of how they differ from the canvas, which itself differs by nothing.
     mean_sum, near_sum = np.zeros_like(canvas), np.zeros_like(canvas)
-    count = np.ones((CANVAS, CANVAS), np.float32)
-    near_count = _nearness(_PLACES, to_frame)
+    count = np.ones((side, side), np.float32)
+    grid = _grid(side)
+    near_count = _nearness(grid, to_frame)
     for other, other_to_frame in neighbours:
-        places = _PLACES + _flow().calc(gray, _gray(other), None)  # type: ignore[call-overload]
+        places = grid + _flow().calc(gray, _gray(other), None)  # type: ignore[call-overload]
         seen = _warped(other, places)
-        share = similarity(own, cell_means(seen), window=_WINDOW, noise_variance=noise_variance)
+        share = similarity(
+            own, cell_means(seen), window=_WINDOW, noise_variance=noise_variance, side=side
+        )
         share *= _within(places)
         near = share * _nearness(places, other_to_frame)
         difference = np.subtract(seen, canvas, out=seen)
@@ -70,6 +73,12 @@ def fuse(
 
 
 @cache
+def _grid(side: int) -> Float32:
+    """(S, S, 2): the places of a canvas."""
+    return np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
+
+
+@cache
 def _flow() -> cv2.DISOpticalFlow:
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
@@ -80,13 +89,13 @@ def _gray(canvas: Float32) -> NDArray[np.uint8]:
 
 
 def _warped(other: Float32, places: Float32) -> Float32:
-    """(128, 128, 3): the other canvas sampled at `places`."""
+    """(S, S, 3): the other canvas sampled at `places`."""
     warped = cv2.remap(other, places, _NO_MAP, cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.float32)
 
 
 def _nearness(places: Float32, to_frame: NDArray[np.float64]) -> Float32:
-    """(128, 128) weights: 1 where a place lies on the centre of a frame pixel, less between."""
+    """(S, S) weights: 1 where a place lies on the centre of a frame pixel, less between."""
     points = np.asarray(cv2.transform(places, to_frame.astype(np.float32)), np.float32)
     off = points - np.rint(points)
     squared = off[..., 0] ** 2 + off[..., 1] ** 2
@@ -94,5 +103,5 @@ def _nearness(places: Float32, to_frame: NDArray[np.float64]) -> Float32:
 
 
 def _within(places: Float32) -> NDArray[np.bool_]:
-    """(128, 128): where the flow does not leave the canvas."""
-    return np.asarray(cv2.inRange(places, (0, 0), (CANVAS - 1, CANVAS - 1))) > 0
+    """(S, S): where the flow does not leave the canvas."""
+    return np.asarray(cv2.inRange(places, (0, 0), (len(places) - 1, len(places) - 1))) > 0

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from facepipe.datatypes import (
     CANVAS,
+    Alignment,
     ArrayRecord,
     Crops,
     Float32,
@@ -28,13 +29,15 @@ from facepipe.datatypes import (
 from facepipe.faces.canvas import canvas_bounds, frame_px_per_canvas_px
 from facepipe.faces.colour import change_in_planes
 from facepipe.faces.restoration.enlarge import enlarge
+from facepipe.faces.similarity import in_colours
 
-#: Canvas px over which a paste fades in from the canvas's border.
-_FEATHER = 14
+#: Share of the canvas's side over which a paste fades in from its border.
+_FEATHER = 14 / CANVAS
 #: Blur, in px of the frame, that separates what the source itself shows from finer detail.
 _SOURCE_SIGMA = 0.35
-#: Canvas px of the blur below which colour and light are the source's, not the restorer's.
-_COLOUR_SIGMA = 30.0
+#: The blur below which colour and light are the source's, not the restorer's, and the side of the
+#: canvas at which it is made: so wide a blur does not show that.
+_COLOUR_SIGMA, _COLOUR_SIDE = 7.5, 32
 #: Frame px per canvas px between which the change of a growing face fades out.
 _HANDOVER = (0.85, 1.0)
 #: Mean chroma of the crop, as a share of white, between which footage counts as grey or coloured.
@@ -45,8 +48,8 @@ _GREY = (0.012, 0.03)
 class Change(ArrayRecord):
     """The change of one face, on its canvas: `rgb`, which is faded by `alpha` already."""
 
-    rgb: Annotated[Float32, "128 128 3"]
-    alpha: Annotated[Float32, "128 128"]
+    rgb: Annotated[Float32, "S S 3"]
+    alpha: Annotated[Float32, "S S"]
     to_frame: Annotated[Float64, "2 3"]
 
 
@@ -74,6 +77,7 @@ def paste(
     for k in range(len(crops)):
         parse = None if restored.parse is None else restored.parse[k]
         share = strength if crops.weights is None else strength * float(crops.weights[k])
+        share *= _handover(crops.to_frame[k], crops.alignment)
         if share == 0:
             continue
         crop = crops.pixels[k]
@@ -89,21 +93,29 @@ def paste(
     ]
 
 
-def face_mask(parse: Float32 | None) -> Float32:
-    """(128, 128) in [0, 1]: where the restored face is pasted, from the parse (8, 32, 32).
+def face_mask(parse: Float32 | None, side: int = CANVAS) -> Float32:
+    """(side, side) in [0, 1]: where the restored face is pasted, from the parse (8, 32, 32).
 
     All but the background counts, so that hair and glasses are of one piece with the face. What the
     parse does not take for a part of a person (a hand, a microphone) stays the source's.
     """
-    ramp = np.clip((np.arange(CANVAS) + 0.5) / _FEATHER, 0, 1)
+    ramp = np.clip((np.arange(side) + 0.5) / (_FEATHER * side), 0, 1)
     ramp = np.minimum(ramp, ramp[::-1])
     ramp = ramp * ramp * (3 - 2 * ramp)
     window = np.outer(ramp, ramp).astype(np.float32)
     if parse is None:
         return window
     person = cv2.GaussianBlur(1 - parse[0], (0, 0), 1.0)
-    person = cv2.resize(person, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
+    person = cv2.resize(person, (side, side), interpolation=cv2.INTER_LINEAR)
     return np.asarray(window * np.clip(person * 1.25 - 0.125, 0, 1), np.float32)
+
+
+def _handover(to_frame: NDArray[np.float64], alignment: Alignment) -> float:
+    """The share of a face's change that stays where it grows to the size of its canvas."""
+    if alignment.any_size:
+        return 1.0
+    size = frame_px_per_canvas_px(to_frame)
+    return float(np.clip((_HANDOVER[1] - size) / (_HANDOVER[1] - _HANDOVER[0]), 0, 1))
 
 
 def _change(
@@ -115,34 +127,41 @@ def _change(
     strength: float,
     fidelity: float,
 ) -> Change:
-    alpha = face_mask(parse)
+    alpha = face_mask(parse, len(crop))
     size = frame_px_per_canvas_px(to_frame)
-    fade = np.clip((_HANDOVER[1] - size) / (_HANDOVER[1] - _HANDOVER[0]), 0, 1)
     invented = restored - source
     known = cv2.GaussianBlur(invented, (0, 0), _SOURCE_SIGMA / size)
     invented = invented - np.float32(fidelity) * known
-    difference = source - crop + invented - _drift(invented, alpha)
-    chroma = float((crop.max(2) - crop.min(2)).mean())
-    colourful = float(np.clip((chroma - _GREY[0]) / (_GREY[1] - _GREY[0]), 0, 1))
+    difference = source - crop
+    difference += invented
+    difference -= _drift(invented, alpha)
+    colourful = float(np.clip((_mean_chroma(crop) - _GREY[0]) / (_GREY[1] - _GREY[0]), 0, 1))
     if colourful < 1:
         # Grey and infrared footage stays grey: only its light changes.
         light = difference @ np.array([0.299, 0.587, 0.114], np.float32)
-        difference = colourful * difference + (1 - colourful) * light[..., None]
-    amount = np.float32(strength * fade)
-    rgb = difference * (amount * alpha)[..., None]
-    return Change(rgb=rgb, alpha=amount * alpha, to_frame=to_frame)
+        difference = colourful * difference + (1 - colourful) * in_colours(light)
+    alpha *= np.float32(strength)
+    return Change(rgb=difference * in_colours(alpha), alpha=alpha, to_frame=to_frame)
+
+
+def _mean_chroma(crop: Float32) -> float:
+    """Mean over a canvas (S, S, 3) of the largest less the smallest of each pixel's colours."""
+    red, green, blue = cv2.split(crop)
+    largest, smallest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    return cv2.mean(cv2.subtract(largest, smallest))[0]
 
 
 def _drift(difference: Float32, alpha: Float32) -> Float32:
-    """(128, 128, 3): the low-pass of `difference` within `alpha`: the drift of colour and light.
-
-    Blurred at a quarter of the size, which so wide a blur does not show.
-    """
-    stacked = np.dstack([difference * alpha[..., None], alpha])
-    small = cv2.resize(stacked, (CANVAS // 4, CANVAS // 4), interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), _COLOUR_SIGMA / 4)
-    mean = small[..., :3] / np.maximum(small[..., 3:], 1e-3)
-    return np.asarray(cv2.resize(mean, (CANVAS, CANVAS)), np.float32)
+    """(S, S, 3): the low-pass of `difference` within `alpha`: the drift of colour and light."""
+    small = _COLOUR_SIDE, _COLOUR_SIDE
+    total, weight = (
+        cv2.GaussianBlur(
+            cv2.resize(part, small, interpolation=cv2.INTER_AREA), (0, 0), _COLOUR_SIGMA
+        )
+        for part in (difference * in_colours(alpha), alpha)
+    )
+    mean = total / np.maximum(weight, 1e-3)[..., None]
+    return np.asarray(cv2.resize(mean, alpha.shape[::-1]), np.float32)
 
 
 def _apply(frame: Frame, changes: list[Change], scale: int, *, in_place: bool = False) -> Frame:
@@ -160,7 +179,7 @@ def _apply(frame: Frame, changes: list[Change], scale: int, *, in_place: bool = 
             continue
         rgb = change.rgb
         for nearer in placed:
-            rgb = rgb * (1 - nearer.alpha_on(place))[..., None]
+            rgb = rgb * in_colours(1 - nearer.alpha_on(place))
         values = change_in_planes(rgb, frame.format, frame.colour)
         for number, value in enumerate(values):
             if not copied[number]:
@@ -181,7 +200,7 @@ class _Placed:
     @staticmethod
     def of(change: Change, frame: Frame, scale: int) -> _Placed | None:
         to_out = scaled(change.to_frame, scale)
-        bounds = canvas_bounds(to_out, frame.width, frame.height)
+        bounds = canvas_bounds(to_out, frame.width, frame.height, len(change.alpha))
         if bounds[0] >= bounds[2] or bounds[1] >= bounds[3]:
             return None
         return _Placed(change, to_out, bounds)
@@ -189,10 +208,11 @@ class _Placed:
     def alpha_on(self, other: _Placed) -> Float32:
         """This face's alpha on the other face's canvas, 0 where they do not meet."""
         a, b = self.bounds, other.bounds
+        shape = other.change.alpha.shape
         if a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3]:
-            return np.zeros((CANVAS, CANVAS), np.float32)
+            return np.zeros(shape, np.float32)
         between = cv2.invertAffineTransform(other.to_out) @ np.vstack([self.to_out, [0, 0, 1]])
-        alpha = cv2.warpAffine(self.change.alpha, between, (CANVAS, CANVAS))
+        alpha = cv2.warpAffine(self.change.alpha, between, shape[::-1])
         return np.asarray(alpha, np.float32)
 
 
@@ -224,9 +244,9 @@ def _add(
     shifts: tuple[int, int],
     pixel: PixelFormat,
 ) -> None:
-    """Add `value` (128, 128), in code values, to `plane` where the canvas lies in it."""
+    """Add `value` (S, S), in code values, to `plane` where the canvas lies in it."""
     to_plane = _to_plane(shifts) @ np.vstack([to_out, [0, 0, 1]])
-    x0, y0, x1, y1 = canvas_bounds(to_plane, plane.shape[1], plane.shape[0])
+    x0, y0, x1, y1 = canvas_bounds(to_plane, plane.shape[1], plane.shape[0], len(value))
     if x0 >= x1 or y0 >= y1:
         return
     spacing = np.sqrt(abs(np.linalg.det(to_plane[:, :2])))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facepipe.datatypes import CANVAS, Crops, Float32, Frame, Restored
+from facepipe.datatypes import Crops, Float32, Frame, Restored
 from facepipe.faces.similarity import cell_means, in_colours, similarity
 
 Batch = tuple[Sequence[Frame], Crops, Restored]
@@ -82,8 +82,8 @@ def _smoothed_frame(
     neighbours = _neighbours(recent, place, max_gap_pts)
     faces = list(here.faces.items())
     if not faces:
-        nothing = np.zeros((0, CANVAS, CANVAS, 3), np.float32)
-        return here.frame, Crops.none(), Restored(pixels=nothing, parse=None)
+        nothing = Crops.none()
+        return here.frame, nothing, Restored(pixels=nothing.pixels, parse=None)
     pixels, sources, parses = [], [], []
     for track, face in faces:
         others = [one.faces[track] for one in neighbours if track in one.faces]
@@ -105,10 +105,15 @@ def _means(face: _Face, others: Sequence[_Face]) -> tuple[Float32, Float32, Floa
     # OpenCV sums into arrays that lie row by row.
     mean = np.array(face.restored.pixels[face.row], np.float32, order="C")
     source = np.array(face.crops.pixels[face.row], np.float32, order="C")
-    total, shares = np.ones((CANVAS, CANVAS), np.float32), []
+    side = face.crops.alignment.side
+    total, shares = np.ones((side, side), np.float32), []
     for other in others:
         weight = similarity(
-            face.cells, other.cells, window=_WINDOW, noise_variance=face.noise_variance
+            face.cells,
+            other.cells,
+            window=_WINDOW,
+            noise_variance=face.noise_variance,
+            side=side,
         )
         weights = in_colours(weight)
         cv2.accumulateProduct(other.restored.pixels[other.row], weights, mean)
@@ -116,8 +121,9 @@ def _means(face: _Face, others: Sequence[_Face]) -> tuple[Float32, Float32, Floa
         total += weight
         shares.append(float(weight.mean()))
     totals = in_colours(total)
-    mean, source = cv2.divide(mean, totals, dst=mean), cv2.divide(source, totals, dst=source)
-    return np.asarray(mean), np.asarray(source), _parse(face, others, shares)
+    mean /= totals
+    source /= totals
+    return mean, source, _parse(face, others, shares)
 
 
 def _neighbours(recent: Sequence[_FrameFaces], place: int, max_gap_pts: float) -> list[_FrameFaces]:
@@ -153,4 +159,5 @@ def _crops(faces: Sequence[tuple[int, _Face]]) -> Crops:
         frame=np.zeros(len(faces), np.intp),
         track=np.array([track for track, _ in faces], np.intp),
         weights=np.array(weights, np.float32),
+        alignment=faces[0][1].crops.alignment,
     )

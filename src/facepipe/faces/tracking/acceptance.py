@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from facepipe.configs.settings import DetectSettings, LinkSettings
-from facepipe.datatypes import FaceMeasurements, Float32, Float64, Track
-from facepipe.faces.canvas import CANVAS_FACE, frontality
+from facepipe.datatypes import CANVAS_FACE, FaceMeasurements, Float32, Float64, Track
+from facepipe.faces.canvas import frontality
 
 LEAST_DETECTIONS = 2  # one is too little, where its shot has more detection frames
 # A face that is detected again and again may have a lower score: by PATIENCE after LONG detections.
@@ -45,13 +45,15 @@ def refusal(
     *,
     detect: DetectSettings,
     link: LinkSettings,
+    largest: float = CANVAS_FACE,
 ) -> str | None:
     """The reason why the track is not to be enhanced, None: it is.
 
-    `frames` are the pts of its shot's detection frames, `time_base` is seconds a tick.
+    `largest` is the size of a face that fills the restorer's canvas, px of the frame. `frames` are
+    the pts of its shot's detection frames, `time_base` is seconds a tick.
     """
     return (
-        _wrong_size(track, detect.min_face, detect.max_face)
+        _wrong_size(track, detect.min_face, detect.max_face, largest)
         or _too_short(track, len(observations.scores), frames, link.min_seconds, time_base)
         or _too_weak(observations, detect.score)
         or _turned_away(observations)
@@ -60,13 +62,15 @@ def refusal(
     )
 
 
-def _wrong_size(track: Track, min_face: float, max_face: float | None) -> str | None:
+def _wrong_size(
+    track: Track, min_face: float, max_face: float | None, largest: float
+) -> str | None:
     if track.size < min_face:
         return f"smaller than --min-face: {track.size:.1f} px of {min_face:g}"
     if max_face is not None and track.size > max_face:
         return f"larger than --max-face: {track.size:.1f} px of {max_face:g}"
-    if max_face is None and track.size > CANVAS_FACE:
-        return f"larger than the canvas: {track.size:.1f} px, and it holds {CANVAS_FACE:g}"
+    if max_face is None and track.size > largest:
+        return f"larger than the canvas: {track.size:.1f} px, and it holds {largest:g}"
     return None
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from facepipe.configs.settings import DetectSettings, LinkSettings
 from facepipe.datatypes import (
+    CANVAS_FACE,
     Faces,
     Float32,
     Float64,
@@ -88,11 +89,12 @@ def link(
     detect: DetectSettings,
     settings: LinkSettings,
     info: VideoInfo,
+    largest: float = CANVAS_FACE,
 ) -> tuple[Track, ...]:
     """Link the detections of all spans to tracks, by first pts; refused ones have a reason.
 
     A face that is not detected for up to `gap_seconds`, or in one detection frame, is still the
-    same. Refusals are those of `acceptance`.
+    same. Refusals are those of `acceptance`, which also says what `largest` is.
     """
     cuts = sorted({cut for span in spans for cut in span.cuts})
     frames = _detection_frames(spans)
@@ -110,7 +112,13 @@ def link(
         track = _track(number, tracklet, time_base)
         there = pts_of_shot[tracklet.shot]
         reason = refusal(
-            track, tracklet.observations, there, time_base, detect=detect, link=settings
+            track,
+            tracklet.observations,
+            there,
+            time_base,
+            detect=detect,
+            link=settings,
+            largest=largest,
         )
         tracks.append(replace(track, enhance=reason is None, reason=reason))
     return tuple(tracks)
@@ -167,14 +175,28 @@ def _assigned(
     appearance = frame.measurements.appearance
     if appearance is not None:
         cost += np.array([_appearance_costs(tracklet, appearance[likely]) for tracklet in live])
-    # SciPy takes longer to import than a video without faces to link.
-    from scipy.optimize import linear_sum_assignment
+    return [(one, int(likely[other])) for one, other in least_cost(cost)]
 
-    return [
-        (int(one), int(likely[other]))
-        for one, other in zip(*linear_sum_assignment(cost), strict=True)
-        if cost[one, other] < IMPOSSIBLE
-    ]
+
+def least_cost(cost: Float64) -> list[tuple[int, int]]:
+    """The assignment of least cost (N, M): pairs of a row and a column, by rising row.
+
+    Where no two that have several possible partners are partners of each other, as most often, it
+    is those pairs that are the best for both.
+    """
+    possible = cost < IMPOSSIBLE
+    several = np.logical_and.outer(possible.sum(1) > 1, possible.sum(0) > 1)
+    if not (possible & several).any():
+        rows, columns = np.arange(len(cost)), cost.argmin(1)
+        mutual = cost.argmin(0)[columns] == rows
+        rows, columns = rows[mutual], columns[mutual]
+    else:
+        # SciPy's optimization takes a sixth of a second to import: few short videos need it.
+        from scipy.optimize import linear_sum_assignment
+
+        rows, columns = linear_sum_assignment(cost)
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [(row, column) for row, column in pairs if possible[row, column]]
 
 
 def _costs(tracklet: _Tracklet, pts: int, faces: Faces, time_base: float) -> Float64:

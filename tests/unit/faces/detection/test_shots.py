@@ -74,3 +74,19 @@ def test_a_scene_is_still_until_a_place_of_it_changes() -> None:
     assert not is_still(first, first[:9], 8)
     assert is_still(first.astype(np.uint16) << 2, (first.astype(np.uint16) << 2) + 12, 10)
     assert not is_still(first.astype(np.uint16) << 2, (first.astype(np.uint16) << 2) + 13, 10)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_correlation_is_the_highest_of_every_shift_by_itself(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    one = rng.uniform(0, 255, (18, 32)).astype(np.float32) if seed else np.full((18, 32), 90.0)
+    other = np.roll(0.7 * one + rng.normal(0, 9 * seed, one.shape), seed - 2, 1)
+    one, other = one.astype(np.float32), other.astype(np.float32)
+    middle = one[3:-3, 3:-3] - one[3:-3, 3:-3].mean()
+    parts = [other[top : top + 12, left : left + 26] for top in range(7) for left in range(7)]
+    plain = [
+        ((middle * (part - part.mean())).mean() + 4)
+        / np.sqrt(((middle**2).mean() + 4) * (part.var() + 4))
+        for part in parts
+    ]
+    assert correlation(one, other) == pytest.approx(max(plain), abs=1e-4)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from facepipe.datatypes import Colour, Crops, Frame, PixelFormat, Restored
+from facepipe.faces.canvas import frame_px_per_canvas_px
 from facepipe.faces.restoration.enlarge import enlarge
-from facepipe.faces.restoration.paste import face_mask, paste
+from facepipe.faces.restoration.paste import _change, face_mask, paste
 from media.planes import FORMATS, noise_frame
 
 TO_FRAME = np.array([[0.25, 0.02, 30], [-0.02, 0.25, 24]])
@@ -166,3 +168,30 @@ def test_the_mask_ends_before_the_canvas_does() -> None:
         assert mask[:, -1].max() < 0.01
     parse[0, :, 20:], parse[1, :, 20:] = 1, 0
     assert face_mask(parse)[64, 100] == 0
+
+
+@pytest.mark.parametrize("colour", [0.0, 0.02, 0.2])
+def test_a_change_is_what_the_plain_formulas_give(colour: float) -> None:
+    crops, restored = one_face(colour=colour)
+    crop, new = crops.pixels[0] * 0.1 + 0.4, restored.pixels[0]
+    if colour == 0:
+        crop = np.repeat(crop[..., :1], 3, -1)
+    source = np.asarray(crop + 0.01, np.float32)
+    parse = np.random.default_rng(1).random((8, 32, 32)).astype(np.float32)
+    found = _change(crop, source, new, parse, TO_FRAME, 0.8, 0.3)
+
+    alpha = face_mask(parse)
+    invented = new - source
+    known = cv2.GaussianBlur(invented, (0, 0), 0.35 / frame_px_per_canvas_px(TO_FRAME))
+    invented = invented - np.float32(0.3) * known
+    stacked = np.dstack([invented * alpha[..., None], alpha])
+    small = cv2.resize(stacked, (32, 32), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), 7.5)
+    drift = cv2.resize(small[..., :3] / np.maximum(small[..., 3:], 1e-3), (128, 128))
+    difference = source - crop + invented - drift
+    chroma = (crop.max(2) - crop.min(2)).mean()
+    colourful = np.clip((chroma - 0.012) / (0.03 - 0.012), 0, 1)
+    light = difference @ np.array([0.299, 0.587, 0.114])
+    expected = colourful * difference + (1 - colourful) * light[..., None]
+    np.testing.assert_allclose(found.alpha, 0.8 * alpha, atol=1e-6)
+    np.testing.assert_allclose(found.rgb, 0.8 * alpha[..., None] * expected, atol=1e-5)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from facepipe.configs.settings import DetectSettings, LinkSettings
 from facepipe.datatypes import (
@@ -20,7 +21,7 @@ from facepipe.datatypes import (
     Track,
     VideoInfo,
 )
-from facepipe.faces.tracking.link import link
+from facepipe.faces.tracking.link import IMPOSSIBLE, least_cost, link
 
 SHAPE = np.array([[-0.22, -0.2], [0.22, -0.2], [0, 0.05], [-0.18, 0.28], [0.18, 0.28]])
 Seen = tuple[float, float, float, float]  # x, y, size, score
@@ -315,3 +316,22 @@ def test_the_time_counts_through_which_a_face_was_followed() -> None:
     reason = followed(0).reason
     assert reason is not None
     assert reason.startswith("too short: 0.20 s")
+
+
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 6), st.floats(0, 1))
+@settings(deadline=None)
+def test_the_assignment_is_the_one_of_least_cost(
+    seed: int, rows: int, columns: int, refused: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    cost = rng.uniform(0, 4, (rows, columns))
+    cost[rng.random(cost.shape) < refused] = IMPOSSIBLE
+    best = zip(*linear_sum_assignment(cost), strict=True)
+    assert least_cost(cost) == [(i, j) for i, j in best if cost[i, j] < IMPOSSIBLE]
+
+
+def test_faces_that_lie_apart_are_all_assigned() -> None:
+    cost = np.full((4, 3), IMPOSSIBLE)
+    cost[2, 0], cost[0, 1] = 3.9, 0.1
+    assert least_cost(cost) == [(0, 1), (2, 0)]
+    assert least_cost(np.full((2, 2), IMPOSSIBLE)) == []
