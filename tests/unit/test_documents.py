@@ -1,7 +1,7 @@
 """What README.md, docs/ and other pages say is true: commands work, links and names lead somewhere.
 
-Commands are taken from code blocks and from inline code, as they are typed. Those of the pages in RUN
-that need no cluster and no network are run on a small video, those of guides by
+Commands are taken from code blocks and from inline code, as they are typed. Those of RUN that need
+no cluster and no network are run on a small video, those of guides by
 tests/integration/test_guides.py. Of all others each subcommand, flag, make target, script, extra
 and setting must exist.
 """
