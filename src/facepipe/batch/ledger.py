@@ -46,6 +46,8 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS by_state ON items (state, kind, size);
 CREATE TABLE IF NOT EXISTS skipped (source TEXT NOT NULL, reason TEXT NOT NULL);
 """
+_FORGET_SKIPPED = "DELETE FROM skipped"
+_FORGET_WAITING = "UPDATE items SET seen = 0 WHERE state = 'waiting'"
 #: States of items whose results are there.
 WRITTEN = ("done", "passed", "lost")
 #: Rows that are read or written at once.
@@ -130,18 +132,13 @@ class Ledger:
         Results lie under `root`; None: at an address, where they are not checked. Places that two
         items would share get a number. Raises OutputError where a new item's place holds a file
         already, unless that is to be overwritten.
-
         With `goes_on` it is a further round of the same run, whose other items stay in it, but for
-        those that wait. A place that holds a file is left alone then, and a result that is gone
-        was fetched by somebody.
+        those that wait. A place that holds a file is left alone, and a lost result was fetched.
         """
         run = self._run() + 1 if not goes_on else max(self._run(), 1)
         add = partial(self._add, run=run, root=root, overwrite=overwrite, goes_on=goes_on)
         with self._transaction():
-            if goes_on:
-                self._rows.execute("UPDATE items SET seen = 0 WHERE state = 'waiting'")
-            else:
-                self._rows.execute("DELETE FROM skipped")
+            self._rows.execute(_FORGET_WAITING if goes_on else _FORGET_SKIPPED)
         remaining = iter(items)
         while some := list(islice(remaining, _PAGE)):
             with self._transaction():
@@ -156,9 +153,7 @@ class Ledger:
         """Note what was found and is no item."""
         told = [(one.source, one.reason) for one in skipped]
         with self._transaction():
-            self._rows.executemany(
-                "DELETE FROM skipped WHERE source = ? AND reason = ?", sorted(set(told))
-            )
+            self._rows.executemany("DELETE FROM skipped WHERE source = ? AND reason = ?", told)
             self._rows.executemany("INSERT INTO skipped VALUES (?, ?)", told)
 
     def rename_source(self, source: str, moved: str) -> None:
@@ -208,11 +203,10 @@ class Ledger:
 
     def _free_place(self, wanted: str, root: Path | None) -> str:
         """The place, or the next number that no item has, and no file below `root` if given."""
-        place, count = wanted, 1
-        taken = "SELECT 1 FROM items WHERE place = ?"
-        while self._rows.execute(taken, (place,)).fetchone() or (
-            root is not None and _size(f"{root}/{place}") >= 0
-        ):
+        place, count, taken = wanted, 1, "SELECT 1 FROM items WHERE place = ?"
+        while (root and _size(f"{root}/{place}") >= 0) or self._rows.execute(
+            taken, (place,)
+        ).fetchone():
             count += 1
             path = PurePosixPath(wanted)
             place = str(path.with_name(f"{path.stem}~{count}{path.suffix}"))
@@ -401,7 +395,6 @@ def _unchanged(item: Item, sha256: str) -> bool:
 
 
 def _size(path: str) -> int:
-    try:
+    with suppress(OSError):
         return os.stat(path).st_size  # noqa: PTH116 (a million times)
-    except OSError:
-        return -1
+    return -1

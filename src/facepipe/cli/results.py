@@ -61,7 +61,7 @@ class FileResult:
             complete=not summary.lost,
             advice=summary.advice,
             warnings=summary.warnings,
-            cpu_seconds=None if summary.cpu_seconds is None else {**summary.cpu_seconds},
+            cpu_seconds=None if summary.cpu_seconds is None else dict(summary.cpu_seconds.items()),
         )
 
 
