@@ -2,7 +2,7 @@
 
 In a guide, code blocks mean what a reader takes them for:
 
-- without a language: commands, one a line, that end with exit code 0;
+- without a language: commands, one a line, that end with exit code 0; all is installed already;
 - `console`: commands after a prompt, and what they print, where `...` stands for anything;
   `$ echo $?` shows the exit code of the one before;
 - `python`: a script of its own; `toml`: the file that is named last before it;
@@ -35,6 +35,7 @@ FACEPIPE = [sys.executable, "-m", "facepipe"]
 #: Pages that are no guides, and why their commands are not run as they stand.
 NOT_RUN = {
     "containers.md": "its one example is a case of tests/conformance",
+    "restorers.md": "needs the weights of others; tests/unit/models has files of each kind",
     "scale.md": "for 10,000 hours and 20 drivers; test_documents.py checks the flags",
     "training.md": "takes hours; tests/unit/training runs each of the commands on little",
 }
@@ -57,7 +58,7 @@ class Reader:
             self.place = f"line {page.count(chr(10), 0, found.start()) + 1}"
             lines = [line.removeprefix(indent) for line in text.splitlines()]
             if language == "":
-                for line in lines:
+                for line in (one for one in lines if not one.startswith("pip install ")):
                     self.type(line.partition(" #")[0])
                     assert self.code == 0, f"{self.place}: {line}: exit code {self.code}"
             elif language == "console":

@@ -33,6 +33,7 @@ class _Commands(LazyGroup):
             ),
         },
         "To look at": {
+            "ui": Lazy("facepipe.cli.ui:ui", "a page to choose, compare, run and download"),
             "preview": Lazy(
                 "facepipe.cli.looking:preview", "a sheet of telling faces, before and after"
             ),
@@ -64,6 +65,10 @@ EXTRA_OF_MODULE = {
     "skimage": "train",
     "pillow_heif": "heic",
     "ray": "cluster",
+    "starlette": "ui",
+    "tomlkit": "ui",
+    "uvicorn": "ui",
+    "websockets": "ui",
     "safetensors": "torch",
     "torch": "torch",
 }

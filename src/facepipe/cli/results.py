@@ -360,6 +360,13 @@ class ArchiveResult:
 
 
 @dataclass(frozen=True)
+class ServedResult:
+    """Where `ui` served its page; it is printed on standard error meanwhile."""
+
+    address: str | None
+
+
+@dataclass(frozen=True)
 class ExportResult:
     """The files that `export` wrote."""
 

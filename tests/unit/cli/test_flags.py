@@ -62,6 +62,7 @@ FLAGS = {
     "align": {"--output", "-o"},
     "label": {"--teacher", "--output", "-o"},
     "export": {"--parsing", "--restore", "--output", "-o", "--mix", "--share"},
+    "ui": {"--port", "--open", "--no-open"},
     "evaluate": set(),
     "evaluate faces": TABLES
     | {"--protocol", "--restorer", "--limit", "--sheet", "--worst", "--mirrored", "--device"},
