@@ -3,7 +3,8 @@
 FacepipeError                 1   anything below, when none is more exact
 ├── UsageError                2   options or settings that make no sense
 ├── InputError                3   a source that is missing, unreadable or no video
-├── OutputError               4   a target that exists, is the source or cannot be written
+├── OutputError               4   a target that is the source or cannot be written
+│   └── OutputExistsError     4   a target that is there already
 ├── ModelError                5   weights or packs that are missing or damaged
 ├── MediaError                6   an encoder or container that refuses what it is given
 ├── WorkerError               7   a span that failed and could not be passed through
@@ -22,65 +23,111 @@ from difflib import get_close_matches
 
 
 class FacepipeError(Exception):
-    """The root: catch this to catch all that facepipe raises on purpose."""
+    """Anything that facepipe raises on purpose: catch this to catch all of it.
+
+    `code` is a word for programs. `retryable`: the same call may succeed later although nothing
+    was changed, as what was in the way lay outside. `hint` says what can be done.
+    """
 
     exit_code = 1
+    code = "facepipe"
+    retryable = False
+    hint: str | None = None
+
+    def __init__(
+        self, *message: object, hint: str | None = None, retryable: bool | None = None
+    ) -> None:
+        super().__init__(*message)
+        if hint is not None:
+            self.hint = hint
+        if retryable is not None:
+            self.retryable = retryable
 
 
 class UsageError(FacepipeError):
     """Options or settings that make no sense, alone or together."""
 
     exit_code = 2
+    code = "usage"
+    hint = "`facepipe describe --json` has each option with its type, range and default"
 
 
 class InputError(FacepipeError):
     """A source that is missing, unreadable, or not what it should be."""
 
     exit_code = 3
+    code = "input"
+    hint = "see whether the source is whole and where it should be"
 
 
 class OutputError(FacepipeError):
     """A target that exists, is the source itself, or cannot be written."""
 
     exit_code = 4
+    code = "output"
+    hint = "choose another output, or make room on its disk"
+
+
+class OutputExistsError(OutputError):
+    """A target that is there already and may not be replaced."""
+
+    code = "output_exists"
+    hint = "--overwrite replaces it"
 
 
 class ModelError(FacepipeError):
     """Weights or packs that are missing, damaged, or not the ones expected."""
 
     exit_code = 5
+    code = "model"
+    hint = "`facepipe doctor` says which weights are missing or damaged"
 
 
 class MediaError(FacepipeError):
     """An encoder or container that refuses what it is given."""
 
     exit_code = 6
+    code = "media"
+    hint = "`facepipe doctor` says which encoders work here; --codec chooses one"
 
 
 class WorkerError(FacepipeError):
     """A span that failed in a worker and could not be passed through either."""
 
     exit_code = 7
+    code = "worker"
+    hint = "the same command goes on from what is finished"
 
 
 class WorkersLostError(WorkerError):
     """A task whose workers died or stalled again and again, for reasons that may lie in them."""
 
+    code = "workers_lost"
+    retryable = True
+
 
 class NoWorkersError(WorkerError):
     """No task can run any more: the workers were ended, or the cluster or all its nodes are."""
+
+    code = "no_workers"
+    retryable = True
 
 
 class OutOfMemoryError(FacepipeError):
     """More memory was needed than there is, or than this process may take."""
 
     exit_code = 9
+    code = "out_of_memory"
+    retryable = True
+    hint = "fewer --workers need less"
 
 
 class VerificationError(FacepipeError):
     """A file that is not what it was, or a render that gives other frames."""
 
     exit_code = 10
+    code = "verification"
+    hint = "`facepipe verify` says which bytes are not those that were delivered"
 
 
 def printable(text: object, *, longest: int | None = None) -> str:

@@ -60,7 +60,7 @@ def test_the_pillar_and_the_border_occlude_faces() -> None:
 def test_the_whole_program_is_measured(tmp_path: Path) -> None:
     output = tmp_path / "found.json"
     asked = ["evaluate", "crowd", "--frames", "30", "--count", "2", "--smallest", "20"]
-    done = CliRunner().invoke(app, [*asked, "--motion", "0.3", "--json", str(output)])
+    done = CliRunner().invoke(app, [*asked, "--motion", "0.3", "--figures", str(output)])
     assert done.exit_code == 0, done.output
     result = json.loads(output.read_text())
     single, tracks = (row["metrics"] for row in result["tracking"])

@@ -31,7 +31,7 @@ def large_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_rows_are_measured_against_the_clip(large_faces: Path, tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     asked = ["evaluate", "video", str(large_faces), "--scale", "2", "--face", "20", "--crf", "20"]
-    done = CliRunner().invoke(app, [*asked, "--frames", "8", "--json", str(found)])
+    done = CliRunner().invoke(app, [*asked, "--frames", "8", "--figures", str(found)])
     assert done.exit_code == 0, done.output
     (video,) = json.loads(found.read_text())
     assert (video["frames"], video["boxes"]) == (8, 16)

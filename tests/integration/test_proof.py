@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -264,6 +266,15 @@ def run(*arguments: object) -> tuple[int, str, object]:
     return made.exit_code, made.stdout, made.exception
 
 
+def told_by(*arguments: object) -> dict[str, Any]:
+    """The object that a command prints for programs."""
+    command = [sys.executable, "-m", "facepipe", *map(str, arguments), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["exit_code"] == done.returncode
+    return told
+
+
 def test_the_commands(done: Path, tmp_path: Path) -> None:
     code, text, _ = run("verify", done)
     assert code == 0
@@ -271,20 +282,18 @@ def test_the_commands(done: Path, tmp_path: Path) -> None:
     assert "not checked  manifest: out.mp4 is not signed" in text
     output = copied(done, tmp_path / "copy")
     flipped(output, 5000)
-    _, text, error = run("verify", "--json", output)
-    assert isinstance(error, VerificationError)
-    assert error.exit_code == 10
-    told: dict[str, Any] = json.loads(text)
-    assert (told["format"], told["verdict"]) == ("facepipe-verification/1", "changed")
+    told = told_by("verify", output)
+    assert (told["exit_code"], told["error"]["code"]) == (10, "verification")
+    assert told["verdict"] == "changed"
     assert {one["what"] for one in told["checks"] if one["state"] == "failed"} == {"output"}
     alone = tmp_path / "alone.mp4"
     shutil.copy(done.with_name("in.mp4"), alone)
     _, text, error = run("verify", alone)
     assert isinstance(error, VerificationError)
     assert "nothing to check" in text
-    code, text, _ = run("reproduce", done, "--workers", 1, "--json")
-    assert code == 0
-    assert json.loads(text)["is_same"]
+    told = told_by("reproduce", done, "--workers", 1)
+    assert told["exit_code"] == 0
+    assert told["is_same"]
 
 
 def test_a_batch_s_log(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What README.md, docs/ and other pages say is true: commands work, links and names lead somewhere.
 
-Commands are taken from code blocks and from inline code, as they are typed. Those of README.md and
-docs/cluster.md that need no cluster and no network are run on a small video, those of guides by
+Commands are taken from code blocks and from inline code, as they are typed. Those of RUN that need
+no cluster and no network are run on a small video, those of guides by
 tests/integration/test_guides.py. Of all others each subcommand, flag, make target, script, extra
 and setting must exist.
 """
@@ -38,7 +38,12 @@ PACKAGE = ROOT / "src/facepipe"
 FOLDERS = ("docs", "benchmarks", "docker", "tests")
 PAGES = sorted([*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))])
 #: Pages whose commands are run, in their order, in one folder.
-RUN = ("README.md", "docs/cluster.md", "docs/library.md", "docs/looking.md", "docs/marking.md")
+RUN = (
+    "README.md", "docs/cluster.md", "docs/library.md", "docs/looking.md", "docs/marking.md",
+    "docs/automation.md",
+)  # fmt: skip
+#: Flags of commands that need a cluster, or do not end.
+ENDLESS = {"--ray", "--watch"}
 #: A command in a console that is shown to end with an exit code above 0; test_guides.py runs it.
 REFUSED = re.compile(r"^\$ .*\n(?:(?!\$ ).*\n)*\$ echo \$\?\n[1-9]\d*$", re.MULTILINE)
 #: Flags of other programs that pages name by themselves.
@@ -499,7 +504,7 @@ def test_commands_do_what_the_page_says(page: Path, footage: Path, tmp_path: Pat
 def can_run(words: Sequence[str]) -> bool:
     """Whether a command needs neither a cluster, nor the network, nor a folder outside."""
     near = all("://" not in word and not word.startswith("/") for word in words)
-    return words[:1] == ["facepipe"] and near and words[1] != "doctor" and "--ray" not in words
+    return words[:1] == ["facepipe"] and near and words[1] != "doctor" and not ENDLESS & {*words}
 
 
 def run(words: Sequence[str], folder: Path, place: str) -> None:

@@ -38,8 +38,9 @@ def test_exit_codes_are_those_of_the_docs() -> None:
     codes = {name: e.exit_code for name, e in vars(errors).items() if isinstance(e, type)}
     assert codes == {
         "FacepipeError": 1, "UsageError": 2, "InputError": 3,
-        "OutputError": 4, "ModelError": 5, "MediaError": 6, "WorkerError": 7,
-        "WorkersLostError": 7, "NoWorkersError": 7, "OutOfMemoryError": 9, "VerificationError": 10,
+        "OutputError": 4, "OutputExistsError": 4, "ModelError": 5, "MediaError": 6,
+        "WorkerError": 7, "WorkersLostError": 7, "NoWorkersError": 7, "OutOfMemoryError": 9,
+        "VerificationError": 10,
     }  # fmt: skip
     for name, code in codes.items():
         assert name in (errors.__doc__ or "")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import secrets
+import shutil
 import time
 from collections import OrderedDict
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,6 +119,60 @@ def durable_rename(source: Path, target: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def move_file(source: Path, target: Path) -> Path:
+    """Move a file to `target`, or to the next number where that is taken: `clip~2.mp4`.
+
+    Nothing is replaced, not even what another process writes there meanwhile. A move that a kill
+    cut short is finished by the next call. Returns where the file is now; raises OutputError.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            name = f"{target.stem}~{number}{target.suffix}" if number > 1 else target.name
+            place = target.with_name(name)
+            if _moved(source, place):
+                return place
+    except OSError as error:
+        raise OutputError(
+            f"{source}: cannot be moved to {target} ({error.strerror or error})"
+        ) from error
+    raise AssertionError("numbers do not end")
+
+
+def _moved(source: Path, place: Path) -> bool:
+    """Move a file to a free place; False: it is taken. Errors: OSError, OutputError."""
+    try:
+        os.link(source, place, follow_symlinks=False)
+    except FileExistsError:
+        if not (place.samefile(source) and not source.is_symlink()):
+            return False
+    except (OSError, NotImplementedError):  # another disk, or one without links
+        try:
+            place.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        try:
+            _move_over(source, place)
+        except BaseException:
+            place.unlink(missing_ok=True)
+            raise
+        return True
+    source.unlink()
+    return True
+
+
+def _move_over(source: Path, place: Path) -> None:
+    """Move a file over an empty one, also from another disk. Errors: OSError, OutputError."""
+    try:
+        durable_rename(source, place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with atomic_write(place) as partial:
+            shutil.copy2(source, partial)
+        source.unlink()
 
 
 class FileVersion(NamedTuple):

@@ -19,6 +19,8 @@ from facepipe.errors import OutputError
 _NO_LOCKS = frozenset([errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
 #: Suffix of the file that stands for the lock there.
 HELD = ".held"
+#: What can be done where another process holds a lock.
+BUSY_HINT = "wait until the other run has ended"
 #: Name of the file that is locked in a working folder.
 LOCK = "lock"
 
@@ -67,7 +69,7 @@ def locked_folder(folder: Path, busy: str, *, parents: bool = False) -> Iterator
             folder.mkdir(parents=parents, exist_ok=True)
             stack.enter_context(exclusive(path))
         except HeldError as error:
-            raise OutputError(f"{busy} ({error})") from error
+            raise OutputError(f"{busy} ({error})", hint=BUSY_HINT, retryable=True) from error
         except OSError as error:
             raise OutputError(
                 f"{folder}: cannot write there ({error.strerror or error})"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from pathlib import Path
+
+from facepipe.contract.events import event_line
 
 _item: ContextVar[int] = ContextVar("item")
 #: What a record may hold besides its message: the ids of item and task, and their counts.
@@ -19,7 +19,6 @@ _KEYS = ("item", "source", "task", "stage", "span", "node", "attempt", "frames",
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "job": os.getpid(),
             "level": record.levelname.lower(),
             "said": record.getMessage(),
@@ -29,7 +28,7 @@ class _JsonLines(logging.Formatter):
         line |= {key: getattr(record, key) for key in _KEYS if hasattr(record, key)}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return event_line("log", line, at=record.created)
 
 
 @contextmanager

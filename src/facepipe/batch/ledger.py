@@ -12,12 +12,13 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
 
 from facepipe._system.files import is_address, sha256_of
 from facepipe.batch.sources import Item, Skipped
-from facepipe.errors import OutputError
+from facepipe.errors import OutputError, OutputExistsError
 from facepipe.pipeline.sidecar import REPORT_SUFFIX
 
 #: Name and version of the ledger's contents: batches of other ones are not resumed.
@@ -45,6 +46,8 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS by_state ON items (state, kind, size);
 CREATE TABLE IF NOT EXISTS skipped (source TEXT NOT NULL, reason TEXT NOT NULL);
 """
+_FORGET_SKIPPED = "DELETE FROM skipped"
+_FORGET_WAITING = "UPDATE items SET seen = 0 WHERE state = 'waiting'"
 #: States of items whose results are there.
 WRITTEN = ("done", "passed", "lost")
 #: Rows that are read or written at once.
@@ -121,20 +124,25 @@ class Ledger:
         """Delete every item and note."""
         self._rows.executescript("DELETE FROM items; DELETE FROM skipped; DELETE FROM about;")
 
-    def plan(self, items: Iterable[Item], root: Path | None, *, overwrite: bool) -> None:
+    def plan(
+        self, items: Iterable[Item], root: Path | None, *, overwrite: bool, goes_on: bool = False
+    ) -> None:
         """Add the items of this run: new ones wait; changed, failed and lost ones wait again.
 
         Results lie under `root`; None: at an address, where they are not checked. Places that two
         items would share get a number. Raises OutputError where a new item's place holds a file
         already, unless that is to be overwritten.
+        With `goes_on` it is a further round of the same run, whose other items stay in it, but for
+        those that wait. A place that holds a file is left alone, and a lost result was fetched.
         """
-        run = int(self.note("run") or 0) + 1
+        run = self._run() + 1 if not goes_on else max(self._run(), 1)
+        add = partial(self._add, run=run, root=root, overwrite=overwrite, goes_on=goes_on)
         with self._transaction():
-            self._rows.execute("DELETE FROM skipped")
+            self._rows.execute(_FORGET_WAITING if goes_on else _FORGET_SKIPPED)
         remaining = iter(items)
         while some := list(islice(remaining, _PAGE)):
             with self._transaction():
-                unchanged = [self._add(item, run, root, overwrite) for item in some]
+                unchanged = [add(item) for item in some]
                 self._rows.executemany(
                     "UPDATE items SET seen = ?, modified = ? WHERE number = ?",
                     [one for one in unchanged if one is not None],
@@ -143,12 +151,19 @@ class Ledger:
 
     def skip(self, skipped: Iterable[Skipped]) -> None:
         """Note what was found and is no item."""
+        told = [(one.source, one.reason) for one in skipped]
         with self._transaction():
-            self._rows.executemany(
-                "INSERT INTO skipped VALUES (?, ?)", [(one.source, one.reason) for one in skipped]
-            )
+            self._rows.executemany("DELETE FROM skipped WHERE source = ? AND reason = ?", told)
+            self._rows.executemany("INSERT INTO skipped VALUES (?, ?)", told)
 
-    def _add(self, item: Item, run: int, root: Path | None, overwrite: bool) -> _Seen | None:
+    def rename_source(self, source: str, moved: str) -> None:
+        """Note that a source was moved; another file may have its name from now on."""
+        with self._transaction():
+            self._rows.execute("UPDATE items SET source = ? WHERE source = ?", (moved, source))
+
+    def _add(
+        self, item: Item, *, run: int, root: Path | None, overwrite: bool, goes_on: bool
+    ) -> _Seen | None:
         """Add an item. A finished one that is unchanged is returned, to be updated with others."""
         key = (item.source, item.member or "")
         known = self._rows.execute(
@@ -157,7 +172,7 @@ class Ledger:
             key,
         ).fetchone()
         if known is None:
-            place = self._free_place(item.place)
+            place = self._free_place(item.place, root if goes_on and not overwrite else None)
             if root:
                 _check_place(f"{root}/{place}", item, overwrite)
             self._rows.execute(
@@ -168,13 +183,15 @@ class Ledger:
             return None
         number, size, modified, state, place, written, sha256 = known
         same = size == item.size and (modified == item.modified or _unchanged(item, sha256))
-        there = root is None or self._is_there(item, f"{root}/{place}", written)
+        there = goes_on or root is None or self._is_there(item, f"{root}/{place}", written)
         if same and there and state in ("done", "passed"):
             return run, item.modified, number
+        if goes_on and state in WRITTEN and not same and not overwrite:
+            place = self._free_place(item.place, root)
         self._rows.execute(
-            "UPDATE items SET seen = ?, size = ?, modified = ?, state = 'waiting', reason = '',"
-            " written = 0, frames = 0, faces = 0, seconds = 0 WHERE number = ?",
-            (run, item.size, item.modified, number),
+            "UPDATE items SET seen = ?, size = ?, modified = ?, place = ?, state = 'waiting',"
+            " reason = '', written = 0, frames = 0, faces = 0, seconds = 0 WHERE number = ?",
+            (run, item.size, item.modified, place, number),
         )
         return None
 
@@ -184,10 +201,12 @@ class Ledger:
             return True
         return item.member is not None and self.packed(item.source)
 
-    def _free_place(self, wanted: str) -> str:
-        place, count = wanted, 1
-        taken = "SELECT 1 FROM items WHERE place = ?"
-        while self._rows.execute(taken, (place,)).fetchone():
+    def _free_place(self, wanted: str, root: Path | None) -> str:
+        """The place, or the next number that no item has, and no file below `root` if given."""
+        place, count, taken = wanted, 1, "SELECT 1 FROM items WHERE place = ?"
+        while (root and _size(f"{root}/{place}") >= 0) or self._rows.execute(
+            taken, (place,)
+        ).fetchone():
             count += 1
             path = PurePosixPath(wanted)
             place = str(path.with_name(f"{path.stem}~{count}{path.suffix}"))
@@ -360,7 +379,7 @@ def _check_place(target: str, item: Item, overwrite: bool) -> None:
         if not is_address(item.source) and Path(target).samefile(item.source):
             raise OutputError(f"{target}: is the source itself; write to another folder")
     if not overwrite:
-        raise OutputError(f"{target}: exists already; --overwrite replaces it")
+        raise OutputExistsError(f"{target}: exists already; --overwrite replaces it")
 
 
 def _packing_mark(source: str) -> str:
@@ -376,7 +395,6 @@ def _unchanged(item: Item, sha256: str) -> bool:
 
 
 def _size(path: str) -> int:
-    try:
+    with suppress(OSError):
         return os.stat(path).st_size  # noqa: PTH116 (a million times)
-    except OSError:
-        return -1
+    return -1

@@ -63,7 +63,7 @@ def _write_json(ledger: Ledger, summary: BatchSummary, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head, indent=1)[:-2] + ',\n "items": [')
         for number, row in enumerate(ledger.rows()):
-            file.write(("," if number else "") + "\n  " + json.dumps(_entry(row)))
+            file.write(("," if number else "") + "\n  " + json.dumps(entry(row)))
         file.write('\n ],\n "skipped": [')
         for number, (source, reason) in enumerate(ledger.skipped()):
             one = json.dumps({"source": source, "reason": reason})
@@ -75,11 +75,11 @@ def _write_csv(ledger: Ledger, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.DictWriter(file, _COLUMNS)
         rows.writeheader()
-        rows.writerows(_entry(row) for row in ledger.rows())
+        rows.writerows(entry(row) for row in ledger.rows())
 
 
-def _entry(row: Row) -> dict[str, object]:
-    """What both files say of an item."""
+def entry(row: Row) -> dict[str, object]:
+    """What reports say of an item."""
     return {
         "source": row.source,
         "member": row.member or "",

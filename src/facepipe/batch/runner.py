@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from facepipe._system.locks import locked_folder
 from facepipe.batch.archives.names import ARCHIVE_SUFFIXES, without_archive_suffix
 from facepipe.batch.event_log import event_log
 from facepipe.batch.images import ImageFeeder
-from facepipe.batch.ledger import FORMAT, Count, Ledger
+from facepipe.batch.ledger import FORMAT, Count, Ledger, Row
 from facepipe.batch.proof_log import LOG, begin_entry
 from facepipe.batch.remote import check_address
 from facepipe.batch.repack import REPORTS, pack
@@ -30,7 +30,7 @@ from facepipe.batch.session import FOLDER, MEMBERS, BatchSession, BatchSettings
 from facepipe.batch.sources import UNREAD, Item, Skipped, find_items
 from facepipe.batch.videos import VideoFeeder
 from facepipe.configs.settings import Purpose, Settings
-from facepipe.errors import InputError, OutputError, UsageError
+from facepipe.errors import InputError, OutputExistsError, UsageError
 from facepipe.marking.chain import ChainLog
 from facepipe.pipeline.checkpoint import settings_mark
 from facepipe.pipeline.fitness import cleared, trial
@@ -44,12 +44,16 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class BatchEvent:
-    """Progress of a batch. `frames` counts images too, and those of videos as they are rendered."""
+    """Progress of a batch. `frames` counts images too, and those of videos as they are rendered.
+
+    `finished` are the items that ended since the event before.
+    """
 
     items: int
     of: int
     frames: int
     faces: int
+    finished: tuple[Row, ...] = ()
 
 
 OnBatchEvent = Callable[[BatchEvent], None]
@@ -63,9 +67,11 @@ def open_ledger(
     stack: ExitStack,
     *,
     here: bool = True,
+    only: Collection[str] | None = None,
 ) -> Ledger:
     """Open the output folder's ledger with all items of this run; `stack` closes it.
 
+    With `only`, those files are a round of a run that goes on: see `find_items`, `Ledger.plan`.
     Raises UsageError where the folder holds a batch with other settings, OutputError where another
     run is at work there or the disk refuses, InputError for sources that do not exist or hold
     nothing to enhance. Where it raises, it leaves no folder behind that it made.
@@ -82,15 +88,18 @@ def open_ledger(
     skipped: list[Skipped] = []
 
     def new_items() -> Iterator[Item]:
-        for found in find_items(sources, batch.limits, exclude=folder):
+        for found in find_items(sources, batch.limits, exclude=folder, only=only):
             if isinstance(found, Item):
                 yield _placed(found, folder, batch, settings.output.purpose)
             else:
                 skipped.append(found)
 
-    ledger.plan(new_items(), None if batch.address else folder, overwrite=batch.overwrite)
+    root = None if batch.address else folder
+    goes_on = only is not None
+    ledger.plan(new_items(), root, overwrite=batch.overwrite, goes_on=goes_on)
     ledger.skip(skipped)
-    if not ledger.count() and not any(one.reason.startswith(UNREAD) for one in skipped):
+    unread = any(one.reason.startswith(UNREAD) for one in skipped)
+    if not (goes_on or unread or ledger.count()):
         raise InputError(
             f"{', '.join(sources)}: no video and no photograph is there"
             + (f"; {len(skipped)} files were skipped: {skipped[0].reason}" if skipped else "")
@@ -140,7 +149,7 @@ def _placed(item: Item, folder: Path, batch: BatchSettings, purpose: Purpose | N
     archive = folder / item.place.removesuffix(f"/{item.member}")
     reports = archive.with_name(f"{archive.name}{REPORTS}")
     if archive.exists() and not (batch.overwrite or reports.exists()):
-        raise OutputError(f"{archive}: exists already; --overwrite replaces it")
+        raise OutputExistsError(f"{archive}: exists already; --overwrite replaces it")
     return replace(item, place=f"{MEMBERS}/{item.place}")
 
 
@@ -185,16 +194,20 @@ def run_batch(
     *,
     batch: BatchSettings | None = None,
     on_event: OnBatchEvent | None = None,
+    only: Collection[str] | None = None,
+    finish: Callable[[Ledger], None] | None = None,
 ) -> BatchSummary:
     """Enhance every video and image of `sources` into `folder`; finished ones are not done again.
 
+    With `only`, those files are a round of a run that goes on; `finish` is called when it is over.
     Writes reports on all items to `folder`. Raises what `open_ledger` raises, and OutputError where
     the disk is full; items that fail are counted, not raised.
     """
     batch = batch or BatchSettings()
     began = time.monotonic()
     with ExitStack() as stack:
-        ledger = open_ledger(sources, folder, settings, batch, stack, here=executor.here)
+        here = executor.here
+        ledger = open_ledger(sources, folder, settings, batch, stack, here=here, only=only)
         before = ledger.count()
         waiting = before["waiting"].items if "waiting" in before else 0
         stack.enter_context(event_log(folder / FOLDER / "journal.jsonl"))
@@ -209,6 +222,8 @@ def run_batch(
         _work(ledger, session, total, waiting, on_event)
         if batch.pack:
             pack(ledger, session)
+        if finish:
+            finish(ledger)
         reasons = [reason for _, reason in ledger.skipped()]
         summary = BatchSummary(
             folder=folder,
@@ -251,10 +266,12 @@ def _work(
     threads = ThreadPoolExecutor(waiting_videos + 1, thread_name_prefix="facepipe")
     feeders = [threads.submit(ImageFeeder(ledger, session).work)]
     finished = faces = 0
+    rows: list[Row] = []
     try:
         while finished < waiting:
             if on_event:
-                on_event(BatchEvent(total - waiting + finished, total, session.frames, faces))
+                done = total - waiting + finished
+                on_event(BatchEvent(done, total, session.frames, faces, tuple(rows)))
             # One more than workers, so that none is idle while a video's parts are joined. A
             # cluster may grow meanwhile.
             while len(feeders) - 1 < min(session.executor.workers + 1, waiting_videos):
@@ -267,7 +284,8 @@ def _work(
             finished += len(rows)
             faces += sum(row.faces for row in rows)
         if on_event:
-            on_event(BatchEvent(total - waiting + finished, total, session.frames, faces))
+            done = total - waiting + finished
+            on_event(BatchEvent(done, total, session.frames, faces, tuple(rows)))
     except BaseException:
         session.stop()
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
@@ -70,18 +70,22 @@ class _Entry(BaseModel):
 
 
 def find_items(
-    sources: Sequence[str], limits: Limits, *, exclude: Path
+    sources: Sequence[str],
+    limits: Limits,
+    *,
+    exclude: Path,
+    only: Collection[str] | None = None,
 ) -> Iterator[Item | Skipped]:
     """Find every video and image of the sources, in a fixed order; subfolders are kept.
 
     A folder is searched recursively, but for hidden files and the folder `exclude`. Files of other
     kinds in it are skipped; a file that is named itself must be a video, an image, an archive or a
-    manifest.
+    manifest. Of the files in folders, those of `only` are taken, by their whole paths; None: all.
     Raises InputError for sources that do not exist, UsageError for those that cannot be meant.
     """
     several = len(sources) > 1
     for source in sources:
-        for found in _of_source(source, several, limits, os.path.realpath(exclude)):
+        for found in _of_source(source, several, limits, os.path.realpath(exclude), only):
             yield found if _is_text(found) else Skipped(_escaped(found.source), _NOT_TEXT)
 
 
@@ -100,14 +104,15 @@ def _escaped(name: str) -> str:
 
 
 def _of_source(
-    source: str, several: bool, limits: Limits, exclude: str
+    source: str, several: bool, limits: Limits, exclude: str, only: Collection[str] | None
 ) -> Iterator[Item | Skipped]:
     path = Path(source)
     if is_address(source):
         yield from _of_address(source, several)
     elif path.is_dir():
         root = path.resolve()
-        yield from _of_folder(str(root), f"{root.name}/" if several else "", limits, exclude)
+        place = f"{root.name}/" if several else ""
+        yield from _of_folder(str(root), place, limits, exclude, only)
     elif path.exists():
         if path.suffix.lower() in _MANIFEST_SUFFIXES:
             yield from _of_manifest(path, limits)
@@ -165,7 +170,9 @@ def _kind_by_content(path: str, place: str) -> tuple[str, str] | None:
     return "video", f"{stem if suffix else place}{GENERAL_SUFFIX}"
 
 
-def _of_folder(folder: str, place: str, limits: Limits, exclude: str) -> Iterator[Item | Skipped]:
+def _of_folder(
+    folder: str, place: str, limits: Limits, exclude: str, only: Collection[str] | None
+) -> Iterator[Item | Skipped]:
     """The items of a folder, sorted by name; in strings, as there may be millions."""
     try:
         with os.scandir(folder) as entries:
@@ -175,18 +182,22 @@ def _of_folder(folder: str, place: str, limits: Limits, exclude: str) -> Iterato
         return
     names = {entry.name for entry in inside}
     for entry in inside:
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or not _is_wanted(entry, only):
             continue
         if f"{entry.name}{REPORT_SUFFIX}" in names:
             yield Skipped(entry.path, _RESULT)
             continue
         if entry.is_dir(follow_symlinks=False):
             if entry.path != exclude:
-                yield from _of_folder(entry.path, f"{place}{entry.name}/", limits, exclude)
+                yield from _of_folder(entry.path, f"{place}{entry.name}/", limits, exclude, only)
         elif entry.is_file():
             yield from _of_file(entry.path, place + entry.name, limits, entry.stat())
         else:
             yield Skipped(entry.path, "no regular file")
+
+
+def _is_wanted(entry: os.DirEntry[str], only: Collection[str] | None) -> bool:
+    return only is None or entry.path in only or entry.is_dir(follow_symlinks=False)
 
 
 def _of_named(path: Path, place: str, limits: Limits) -> Iterator[Item | Skipped]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facepipe.cli.error_report import ITEMS_FAILED, report_of_exit
+from facepipe.cli.machine import note_error, note_result
 from facepipe.cli.options import (
     DryRun,
     Overwrite,
@@ -19,18 +21,18 @@ from facepipe.cli.options import (
 )
 from facepipe.cli.output import print_error, print_warnings
 from facepipe.cli.progress import batch_reporting
+from facepipe.cli.results import BatchPlan, BatchResult
 from facepipe.configs.settings import Settings
 from facepipe.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from facepipe.batch.report import BatchSummary
     from facepipe.batch.session import BatchSettings
+    from facepipe.batch.watch import WatchSettings
     from facepipe.workers.base import Executor
 
-#: The exit code of a batch of which items failed.
-ITEMS_FAILED = 8
-#: A heading of the help.
-CLUSTER = "On a Ray cluster"
+#: Headings of the help.
+CLUSTER, WATCH = "On a Ray cluster", "Folders that are watched"
 
 
 Sources = Annotated[
@@ -66,6 +68,38 @@ Gpus = Annotated[
     float,
     typer.Option(help="GPUs that each worker asks Ray for, as .5", min=0, rich_help_panel=CLUSTER),
 ]
+Watch = Annotated[
+    bool,
+    typer.Option(
+        "--watch",
+        help="enhance what comes into the folders, until Ctrl-C ends it",
+        rich_help_panel=WATCH,
+    ),
+]
+Settle = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="take a file when its size and time were the same for so long [5]",
+        min=0.1,
+        max=86400,
+        rich_help_panel=WATCH,
+    ),
+]
+DoneTo = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="move finished sources there; nothing is replaced [they stay]",
+        rich_help_panel=WATCH,
+    ),
+]
+FailedTo = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="move sources that failed there [they stay]", rich_help_panel=WATCH
+    ),
+]
 
 
 @with_settings(
@@ -88,17 +122,20 @@ def batch(
     ray: Ray = None,
     shared: Shared = False,
     gpus: Gpus = 0.0,
+    watch: Watch = False,
+    settle: Settle = None,
+    done_to: DoneTo = None,
+    failed_to: FailedTo = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     progress: Progress = ProgressKind.auto,
     quiet: Quiet = False,
-) -> None:
+) -> BatchResult | BatchPlan:
     """Enhance every video and photograph of the sources into a folder.
 
     The same command goes on after a stop.
     """
     from facepipe._system.files import is_address
-    from facepipe.batch.runner import run_batch
     from facepipe.batch.session import BatchSettings
 
     address = output if is_address(output) else None
@@ -110,18 +147,69 @@ def batch(
     )
     if settings.sign.key or settings.sign.certificate:
         _check_signing(ray, pack_archives=pack_archives)
+    watching = _watch_settings(watch, settle, done_to, failed_to)
+    if watching and (pack_archives or ray):
+        raise UsageError("--watch does not go with --pack-archives, nor with --ray")
     if dry_run:
-        _print_plan(sources, folder, wanted, settings)
-        return
-    with (
-        closing(_executor(settings, ray, shared, gpus)) as executor,
-        batch_reporting(progress, quiet) as on_event,
-    ):
-        summary = run_batch(sources, folder, settings, executor, batch=wanted, on_event=on_event)
-    if not quiet:
-        _print_summary(summary)
-    if summary.failed or summary.lost or summary.unread:
-        raise typer.Exit(ITEMS_FAILED)
+        return _print_plan(sources, folder, wanted, settings)
+    with closing(_executor(settings, ray, shared, gpus)) as executor:
+        rounds = _rounds(sources, folder, settings, executor, wanted, watching, progress, quiet)
+        for summary in rounds:
+            result = BatchResult.of(summary, address)
+            note_result(result)
+            if not quiet:
+                _print_summary(summary)
+    return _checked(result, summary)
+
+
+def _rounds(
+    sources: Sequence[str],
+    folder: Path,
+    settings: Settings,
+    executor: Executor,
+    wanted: BatchSettings,
+    watching: WatchSettings | None,
+    progress: ProgressKind,
+    quiet: bool,
+) -> Iterator[BatchSummary]:
+    """One batch, or a round of a watch after another."""
+    from facepipe.batch.runner import run_batch
+    from facepipe.batch.watch import watch_batch
+
+    with batch_reporting(progress, quiet) as on_event:
+        if watching is None:
+            yield run_batch(sources, folder, settings, executor, batch=wanted, on_event=on_event)
+            return
+        if not quiet:
+            print(f"watching {printable(', '.join(sources))}; Ctrl-C ends it")
+        yield from watch_batch(
+            sources, folder, settings, executor, watch=watching, batch=wanted, on_event=on_event
+        )
+
+
+def _watch_settings(
+    watch: bool, settle: float | None, done_to: Path | None, failed_to: Path | None
+) -> WatchSettings | None:
+    """How the sources are watched; None: they are not. UsageError for options of a watch alone."""
+    from facepipe.batch.watch import WatchSettings
+
+    given = {"--settle": settle, "--done-to": done_to, "--failed-to": failed_to}
+    named = [flag for flag, value in given.items() if value is not None]
+    if named and not watch:
+        raise UsageError(f"{named[0]} goes with --watch")
+    usual = WatchSettings.settle
+    return WatchSettings(settle or usual, done_to, failed_to) if watch else None
+
+
+def _checked(result: BatchResult, summary: BatchSummary) -> BatchResult:
+    """The result of a batch of which no item failed; of others the exit code."""
+    if not (summary.failed or summary.lost or summary.unread):
+        return result
+    over = {"failed": summary.failed, "lost": summary.lost, "unreadable": summary.unread}
+    said = ", ".join(f"{number} {what}" for what, number in over.items() if number)
+    passing = not summary.failed and not summary.unread
+    note_error(report_of_exit(ITEMS_FAILED, f"not all items are done: {said}", retryable=passing))
+    raise typer.Exit(ITEMS_FAILED)
 
 
 def _check_signing(ray: str | None, *, pack_archives: bool) -> None:
@@ -160,7 +248,7 @@ def _executor(settings: Settings, ray: str | None, shared: bool, gpus: float) ->
 
 def _print_plan(
     sources: Sequence[str], folder: Path, wanted: BatchSettings, settings: Settings
-) -> None:
+) -> BatchPlan:
     """Print what there is to do, counted from the headers of files, without a ledger."""
     from facepipe.batch.estimate import estimate
     from facepipe.batch.sources import find_items
@@ -175,6 +263,7 @@ def _print_plan(
     print(f"{work.size / 2**20:.1f} MiB, {len(work.skipped)} files skipped; to {folder}")
     unknown = f", without {work.unknown} videos of unknown length" if work.unknown else ""
     print(f"about {work.core_seconds / 3600:.2f} hours of one core without faces{unknown}")
+    return BatchPlan.of(work)
 
 
 def _counted(summary: BatchSummary) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from facepipe.cli import machine
+from facepipe.cli.error_report import CLICK_ERROR, report_of
 from facepipe.errors import UsageError, did_you_mean
 
 #: Commands that take one file, and click's words for one more.
@@ -23,8 +27,51 @@ _COMPARISON = re.compile(r"[a-z_.]+=[^;]+(;[^;]+)+")
 _WRONG_WORDS: type[Any] = typer.BadParameter.__mro__[1]
 
 
+@cache
+def _json_option() -> Any:
+    """The option --json, which each command has."""
+
+    def command(
+        as_json: Annotated[
+            bool,
+            typer.Option(
+                machine.FLAG,
+                help="print the result, or the error, as one JSON object; all else goes to stderr",
+            ),
+        ] = False,
+    ) -> None: ...
+
+    made = typer.Typer(add_completion=False)
+    made.command()(command)
+    (option,) = (one for one in typer.main.get_command(made).params if machine.FLAG in one.opts)
+    option.expose_value = False  # machine.py has looked for it before
+    return option
+
+
+def _words_of(ctx: Any) -> str:
+    """The words that call a command, without the program's name."""
+    words: list[str] = []
+    while ctx.parent is not None:
+        words.insert(0, ctx.info_name)
+        ctx = ctx.parent
+    return " ".join(words)
+
+
 class Command(TyperCommand):
-    """A command whose help lists options by panel, without rich."""
+    """A command whose help lists options by panel, without rich. It has --json."""
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        self.params.append(_json_option())
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and note what it returns as its result."""
+        if not hasattr(self.callback, "settings_of_options"):  # which are read first
+            machine.note_stage("start")
+        result = super().invoke(ctx)
+        if result is not None:
+            machine.note_result(result)
+        return result
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, the options without a panel, then each panel."""
@@ -41,6 +88,7 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse options after `--`, where they would be taken as names of files."""
+        machine.note_command(_words_of(ctx))
         self._check_names(ctx, args[args.index("--") + 1 :] if "--" in args else [])
         args = _repeated(args)
         try:
@@ -75,7 +123,27 @@ def _repeated(args: list[str]) -> list[str]:
 
 
 class Group(TyperGroup):
-    """A group whose help gives each command the whole first sentence of its docstring."""
+    """A group whose help gives each command the whole first sentence of its docstring.
+
+    It has --json, for what it does without a command.
+    """
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        self.params.append(_json_option())
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Note which command it is."""
+        machine.note_command(_words_of(ctx))
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and note what it returns as its result."""
+        result = super().invoke(ctx)
+        if result is not None:
+            machine.note_result(result)
+        return result
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a line for each command."""
@@ -84,6 +152,17 @@ class Group(TyperGroup):
             formatter.write_dl(
                 [(name, one.get_short_help_str(1000)) for name, one in found.items() if one]
             )
+
+
+@contextmanager
+def _noting_wrong_words() -> Iterator[None]:
+    """Note click's errors, which typer prints and turns into exit codes."""
+    try:
+        yield
+    except CLICK_ERROR as error:
+        said = error.format_message()  # type: ignore[attr-defined]
+        machine.note_error(report_of(error, said, UsageError.exit_code))
+        raise
 
 
 @dataclass(frozen=True)
@@ -115,6 +194,17 @@ class LazyGroup(TyperGroup):
     """
 
     panels: ClassVar[Mapping[str, Mapping[str, Lazy]]]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Note what is wrong with the words."""
+        with _noting_wrong_words():
+            rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and note what is wrong with its words."""
+        with _noting_wrong_words():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Name the commands, in the order of the help."""

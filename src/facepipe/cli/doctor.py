@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
 
 import cv2
 import typer
@@ -21,6 +19,8 @@ from packaging.requirements import Requirement
 
 from facepipe import __version__
 from facepipe._system.locks import knows_locks
+from facepipe.cli.error_report import report_of_exit
+from facepipe.cli.machine import note_error, note_result
 from facepipe.cli.output import print_error
 from facepipe.cli.streams import CLOSED
 from facepipe.errors import MediaError
@@ -82,18 +82,16 @@ class Health:
     reason: str | None
 
 
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
-) -> None:
+def doctor() -> Health:
     """Try what this machine has: encoders, devices, runtimes, weights, and whether run can work."""
     health = examine()
-    if as_json:
-        print(json.dumps(asdict(health), indent=1))
-    else:
-        _print_health(health)
+    _print_health(health)
     if health.reason is not None:
         print_error(health.reason)
+        note_result(health)
+        note_error(report_of_exit(health.code, health.reason))
         raise typer.Exit(health.code)
+    return health
 
 
 def _print_health(health: Health) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -11,6 +12,7 @@ import typer
 
 from facepipe.cli.commands import Command, Group
 from facepipe.cli.options import Device
+from facepipe.cli.results import EvaluationResult
 from facepipe.errors import UsageError
 from facepipe.models.registry import CHECKPOINTS
 
@@ -36,7 +38,7 @@ class FaceProtocol(StrEnum):
     sizes = "sizes"
 
 
-JsonFile = Annotated[Path | None, typer.Option("--json", help="write the figures here")]
+JsonFile = Annotated[Path | None, typer.Option("--figures", help="write the figures here, as JSON")]
 MarkdownFile = Annotated[Path | None, typer.Option("--markdown", help="write the table here")]
 
 
@@ -55,7 +57,7 @@ def evaluate_faces(
     worst: Annotated[bool, typer.Option("--worst", help="a sheet of the least gains")] = False,
     mirrored: Annotated[bool, typer.Option("--mirrored", help="as profile thorough does")] = False,
     device: Annotated[Device, typer.Option()] = Device.auto,
-) -> None:
+) -> EvaluationResult:
     """Compare restorers with bicubic enlargement on faces whose original is known."""
     from facepipe.evaluation.faces import evaluate_faces as evaluate
     from facepipe.evaluation.faces import write_sheet
@@ -72,15 +74,15 @@ def evaluate_faces(
     rows = {name: one.restore for name, one in entrants}
     archive = FaceArchive([faces])
     if protocol is FaceProtocol.sizes:
-        _report(evaluate_sizes(archive, rows, limit=limit), output, markdown)
-        return
+        return _report(evaluate_sizes(archive, rows, limit=limit), output, markdown)
     chosen = cast("Degraded", protocol.value)
     costs = _costs(entrants)
     result = evaluate(archive, rows, protocol=chosen, costs=costs, limit=limit)
-    _report(result, output, markdown)
+    figures = _report(result, output, markdown)
     if sheet:
         names = result.worst if worst else ()
         write_sheet(sheet, archive, rows, protocol=chosen, names=names)
+    return figures
 
 
 def _costs(entrants: Sequence[tuple[str, Candidate]]) -> dict[str, Cost]:
@@ -90,7 +92,7 @@ def _costs(entrants: Sequence[tuple[str, Candidate]]) -> dict[str, Cost]:
 
 def _report(
     result: Evaluation | Sequence[Evaluation], output: Path | None, markdown: Path | None
-) -> None:
+) -> EvaluationResult:
     """Print the tables of `result`; write them to `output` as JSON, to `markdown` as they are."""
     from facepipe.evaluation.tables import as_json, write_text
 
@@ -101,6 +103,7 @@ def _report(
         write_text(as_json(result), output)
     if markdown:
         write_text(tables, markdown)
+    return EvaluationResult(tuple(asdict(one) for one in several))
 
 
 def _row_name(restorer: str) -> str:
@@ -121,7 +124,7 @@ def evaluate_parsing(
     limit: Annotated[int | None, typer.Option(help="only so many faces", min=1)] = None,
     output: JsonFile = None,
     markdown: MarkdownFile = None,
-) -> None:
+) -> EvaluationResult:
     """Measure ParsingNet against masks: intersection over union of every part, by face size."""
     from facepipe.evaluation.parsing import evaluate_parsing as evaluate
     from facepipe.evaluation.parsing import parsing_network
@@ -134,7 +137,7 @@ def evaluate_parsing(
         sizes=tuple(size or (16, 32, 64)),
         limit=limit,
     )
-    _report(result, output, markdown)
+    return _report(result, output, markdown)
 
 
 @evaluate_app.command("video", cls=Command)
@@ -149,7 +152,7 @@ def evaluate_video(
     frames: Annotated[int, typer.Option(help="only so many from the first", min=2)] = 90,
     output: JsonFile = None,
     markdown: MarkdownFile = None,
-) -> None:
+) -> EvaluationResult:
     """Measure facepipe on clips that are made small and coded, against the original clips."""
     from facepipe.configs.settings import load_settings
     from facepipe.evaluation.video import evaluate_video as evaluate
@@ -159,11 +162,12 @@ def evaluate_video(
         evaluate(video, restorer or ["fishsrnet"], settings, face_px=face, crf=crf, frames=frames)
         for video in videos
     ]
-    _report(found, output, markdown)
+    figures = _report(found, output, markdown)
     if len(found) > 1:
         for row in range(1, len(found[0].rows)):
             gains = [one.rows[row].gain_db for one in found]
             print(f"{found[0].rows[row].name}: {sum(gains) / len(gains):+.2f} dB on average")
+    return figures
 
 
 @evaluate_app.command("crowd", cls=Command)
@@ -188,7 +192,7 @@ def evaluate_crowd(
     seed: Annotated[int, typer.Option(help="another crowd for every number")] = 0,
     output: JsonFile = None,
     markdown: MarkdownFile = None,
-) -> None:
+) -> EvaluationResult:
     """Measure facepipe on a drawn crowd: faces found, followed and restored, against the truth."""
     from facepipe.configs.settings import load_settings
     from facepipe.evaluation.assets import (
@@ -215,4 +219,5 @@ def evaluate_crowd(
         plan,
     )
     settings = load_settings(overrides={"output.scale": scale})
-    _report(evaluate(crowd, settings, restorer or ["fishsrnet"]), output, markdown)
+    result = evaluate(crowd, settings, restorer or ["fishsrnet"])
+    return _report(result, output, markdown)

@@ -19,6 +19,7 @@ from facepipe.cli.options import (
 )
 from facepipe.cli.output import print_preview
 from facepipe.cli.progress import reporting
+from facepipe.cli.results import ComparisonResult, GalleryResult, PageResult, PreviewResult
 from facepipe.cli.run import prepare_workers
 from facepipe.cli.terminal import show_image
 from facepipe.configs.notices import SHORT_NOTICE
@@ -82,7 +83,7 @@ def preview(
     overwrite: Overwrite = False,
     progress: Progress = ProgressKind.auto,
     quiet: Quiet = False,
-) -> None:
+) -> PreviewResult:
     """Show the most telling faces of INPUT before and after, without rendering all of it."""
     from facepipe.pipeline.preflight import check_output
 
@@ -107,14 +108,16 @@ def preview(
     is_page = output.suffix.lower() in _PAGES
     if is_page:
         write_text(preview_page(made.sheet), output)
+    result = PreviewResult.of(made, output)
     if quiet and is_page:
-        return
+        return result
     png = png_bytes(draw_sheet(made.sheet), enhanced=True)
     if not is_page:
         write_bytes(png, output)
     if not quiet:
         print_preview(made, output)
         show_image(png)
+    return result
 
 
 @with_settings("restore", "output.scale", "workers")
@@ -125,7 +128,7 @@ def report(
     source: Source = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-) -> None:
+) -> PageResult:
     """Write a page on an analysis or an output: timeline, faces before and after, reasons."""
     from facepipe.presentation.report import make_report
 
@@ -135,6 +138,7 @@ def report(
     if not quiet:
         print(f"{printable(output)}: {len(given.tracks)} tracks")
         print(SHORT_NOTICE)
+    return PageResult(output, len(given.tracks))
 
 
 @with_settings("restore", "output.scale", "workers")
@@ -145,7 +149,7 @@ def gallery(
     source: Source = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-) -> None:
+) -> GalleryResult:
     """Write each track's best enhanced face and its source crop as images, with a table."""
     from facepipe.presentation.gallery import TABLE, write_gallery
 
@@ -153,6 +157,7 @@ def gallery(
     if not quiet:
         print(f"{printable(output)}: {made.images} images, {made.tracks} tracks in {TABLE}")
         print(SHORT_NOTICE)
+    return GalleryResult(output, made.images, made.tracks, output / TABLE)
 
 
 @with_settings(
@@ -184,7 +189,7 @@ def compare(
     overwrite: Overwrite = False,
     progress: Progress = ProgressKind.auto,
     quiet: Quiet = False,
-) -> None:
+) -> ComparisonResult:
     """Write A and B into one video, side by side, wiped or by turns, with faces enlarged below."""
     one, comma, other = labels.partition(",")
     if not comma:
@@ -207,6 +212,7 @@ def compare(
     if not quiet:
         print(f"{printable(output)}: {frames} frames")
         print(SHORT_NOTICE)
+    return ComparisonResult(output, frames)
 
 
 def check_report(source: Path, output: Path, *, overwrite: bool) -> None:

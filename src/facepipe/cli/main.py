@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from facepipe import __version__
 from facepipe.cli.commands import Lazy, LazyGroup
+from facepipe.cli.error_report import report_of
+from facepipe.cli.machine import note_error, one_object, with_figures
 from facepipe.cli.output import print_error
 from facepipe.cli.signals import Interrupted, graceful_shutdown
 from facepipe.cli.streams import lost_output, make_sturdy, reopen_closed
@@ -29,6 +31,9 @@ class _Commands(LazyGroup):
                 "facepipe.cli.settings:settings", "all settings, as TOML to copy and edit"
             ),
             "doctor": Lazy("facepipe.cli.doctor:doctor", "try what this machine has and can do"),
+            "describe": Lazy(
+                "facepipe.cli.describe:describe", "what there is, for programs: options, exit codes"
+            ),
         },
         "To look at": {
             "ui": Lazy("facepipe.cli.ui:ui", "a page to choose, compare, run and download"),
@@ -133,12 +138,12 @@ def _check_space() -> None:
         )
 
 
-def _report_unloadable(error: ImportError) -> int:
-    """Print why a library does not load; gives the exit code."""
+def _unloadable(error: ImportError) -> tuple[str, int]:
+    """Say why a library does not load, and give the exit code."""
     short = any(words in str(error) for words in _NO_ROOM)
     cause = "there is not enough memory; " if short else ""
-    print_error(f"{cause}a library does not load: {error}")
-    return OutOfMemoryError.exit_code if short else 1
+    said = f"{cause}a library does not load: {error}"
+    return said, OutOfMemoryError.exit_code if short else 1
 
 
 def main() -> None:
@@ -146,8 +151,10 @@ def main() -> None:
     reopen_closed()
     make_sturdy()
     code: object = None
+    sys.argv[1:] = with_figures(sys.argv[1:])
     try:
-        _main()
+        with one_object(sys.argv[1:]):
+            _main()
     except SystemExit as ended:
         code = ended.code
     lost = lost_output()
@@ -169,19 +176,24 @@ def _main() -> None:
                 _check_space()
             app()
     except FacepipeError as error:
-        print_error(error)
-        sys.exit(error.exit_code)
-    except MemoryError:
-        print_error("there is not enough memory; fewer --workers need less")
-        sys.exit(OutOfMemoryError.exit_code)
+        _end(error, error, error.exit_code)
+    except MemoryError as error:
+        said = "there is not enough memory; fewer --workers need less"
+        _end(error, said, OutOfMemoryError.exit_code)
     except ModuleNotFoundError as error:
-        print_error(_missing(error.name or str(error)))
-        sys.exit(UsageError.exit_code)
+        _end(error, _missing(error.name or str(error)), UsageError.exit_code)
     except ImportError as error:  # a library that is damaged, or finds no room
-        sys.exit(_report_unloadable(error))
+        _end(error, *_unloadable(error))
     except Interrupted as stopped:
-        print_error("stopped; what is finished is kept, the same command goes on from there")
-        sys.exit(stopped.exit_code)
+        said = "stopped; what is finished is kept, the same command goes on from there"
+        _end(stopped, said, stopped.exit_code)
+
+
+def _end(error: BaseException, message: object, exit_code: int) -> NoReturn:
+    """Print why the command ends, and end it."""
+    print_error(message)
+    note_error(report_of(error, message, exit_code))
+    sys.exit(exit_code)
 
 
 def _missing(module: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from facepipe.cli.commands import Command, Group
+from facepipe.cli.results import ContractResult, ModelsResult, NetworkEntry, WeightsFile
 
 models_app = typer.Typer(
     cls=Group,
@@ -19,14 +20,13 @@ models_app = typer.Typer(
 
 
 @models_app.callback()
-def models(ctx: typer.Context) -> None:
+def models(ctx: typer.Context) -> ModelsResult | None:
     """The networks that facepipe knows."""
-    if ctx.invoked_subcommand is None:
-        list_models()
+    return list_models() if ctx.invoked_subcommand is None else None
 
 
 @models_app.command("list", cls=Command)
-def list_models() -> None:
+def list_models() -> ModelsResult:
     """List the networks that ship and those of the comparison: size, cost, source and licence."""
     from facepipe.models.registry import PARSER, RESTORERS, SYSTEMS
 
@@ -42,12 +42,30 @@ def list_models() -> None:
         print(f"{system.name}: {system.source}")
         print(f"  {system.parameters / 1e6:.2f} M parameters, {system.gmacs:.2f} GMACs a face")
     print("[26] of the paper's slides: not available; the slides do not say what it is")
+    shipped = [
+        NetworkEntry(
+            name=spec.name,
+            aliases=spec.aliases,
+            summary=spec.summary,
+            parameters=spec.parameters,
+            gmacs=spec.gmacs,
+            shipped=True,
+            licence=spec.licence,
+            files=tuple(WeightsFile(file, digest) for file, digest in spec.files),
+        )
+        for spec in (*RESTORERS, PARSER)
+    ]
+    compared = [
+        NetworkEntry(one.name, (), one.source, one.parameters, one.gmacs, False, None, ())
+        for one in SYSTEMS
+    ]
+    return ModelsResult((*shipped, *compared))
 
 
 @models_app.command("show", cls=Command)
 def show_model(
     name: Annotated[str, typer.Argument(metavar="RESTORER", help="a name or a file of weights")],
-) -> None:
+) -> ContractResult:
     """Show a restorer's contract: what it takes, what it gives, and its licence."""
     from facepipe.models.registry import find_model
     from facepipe.models.restorers import describe
@@ -60,3 +78,12 @@ def show_model(
     for field in dataclasses.fields(contract):
         value = getattr(contract, field.name)
         print(f"  {field.name}: {str(value).lower() if isinstance(value, bool) else value}")
+    return ContractResult(
+        name=files.spec.name,
+        kind=kind,
+        files=tuple(
+            WeightsFile(str(path), digest)
+            for path, digest in zip(files.paths, files.sha256, strict=True)
+        ),
+        contract=dataclasses.asdict(contract),
+    )

@@ -9,13 +9,17 @@ from functools import wraps
 from inspect import Parameter, Signature, signature
 from keyword import iskeyword
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 
+from facepipe.cli.machine import note_stage
 from facepipe.configs.fields import Cli, options_of, range_of, types_of
 from facepipe.configs.settings import PROFILES, RUN, Settings, load_settings
+
+#: What a command returns: its result.
+Returned = TypeVar("Returned")
 
 
 class ProgressKind(StrEnum):
@@ -64,7 +68,7 @@ Assign = Annotated[
 
 def with_settings(
     *taken: str, without: Sequence[str] = ()
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+) -> Callable[[Callable[..., Returned]], Callable[..., Returned]]:
     """Decorate a command: its argument `settings` is made from options that this adds to it.
 
     `taken` names sections of Settings ("detect") or fields ("output.start"). Each field there that
@@ -77,13 +81,14 @@ def with_settings(
         if (key in taken or key.partition(".")[0] in taken) and key not in without
     }
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = dict(signature(command, eval_str=True).parameters)
+    def decorate(command: Callable[..., Returned]) -> Callable[..., Returned]:
+        shape = signature(command, eval_str=True)
+        own = dict(shape.parameters)
         del own["settings"]
         options = {key: _option(field, marker) for key, (field, marker) in fields.items()}
 
         @wraps(command)
-        def with_options(**given: Any) -> None:
+        def with_options(**given: Any) -> Returned:
             settings = load_settings(
                 profile=given.pop("profile"),
                 config=given.pop("config"),
@@ -93,7 +98,8 @@ def with_settings(
                     for key, option in options.items()
                 },
             )
-            command(**given, settings=settings)
+            note_stage("start")
+            return command(**given, settings=settings)
 
         common = [
             _keyword("profile", Profile, PROFILES[0]),
@@ -101,9 +107,13 @@ def with_settings(
             _keyword("assign", Assign, None),
         ]
         parameters = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in own.values()]
-        shown = Signature([*options.values(), *parameters, *common])
+        shown = Signature(
+            [*options.values(), *parameters, *common], return_annotation=shape.return_annotation
+        )
         with_options.__signature__ = shown  # type: ignore[attr-defined]
         with_options.__annotations__ = {n: one.annotation for n, one in shown.parameters.items()}
+        settings_of = {option.name: key for key, option in options.items()}
+        with_options.settings_of_options = settings_of  # type: ignore[attr-defined]
         return with_options
 
     return decorate

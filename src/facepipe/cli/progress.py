@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from facepipe.cli.machine import note_stage
 from facepipe.cli.options import ProgressKind
+from facepipe.contract.events import event_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from facepipe.batch.ledger import Row
     from facepipe.batch.runner import BatchEvent
     from facepipe.pipeline.passes import Event
 
@@ -34,16 +35,32 @@ def resolved(kind: ProgressKind, quiet: bool) -> ProgressKind:
 
 
 @contextmanager
-def reporting(kind: ProgressKind, quiet: bool) -> Iterator[Callable[[Event], None] | None]:
-    """Context with the callback for progress events; None where none are shown."""
-    kind = resolved(kind, quiet)
+def reporting(kind: ProgressKind, quiet: bool) -> Iterator[Callable[[Event], None]]:
+    """Context with the callback for progress events, which are shown as `kind` says."""
+    with _shown(resolved(kind, quiet)) as show:
+
+        def take(event: Event) -> None:
+            over = event.done >= event.total and event.stage in _WRITTEN_AFTER
+            note_stage("write" if over else event.stage)
+            show(event)
+
+        yield take
+
+
+#: Stages after which the output is put together.
+_WRITTEN_AFTER = ("render", "compare")
+
+
+@contextmanager
+def _shown(kind: ProgressKind) -> Iterator[Callable[[Event], None]]:
+    """Context with the callback that shows progress events."""
     if kind is ProgressKind.none:
-        yield None
+        yield lambda _: None
     elif kind is ProgressKind.jsonl:
 
         def line(event: Event) -> None:
-            shown = {"stage": event.stage, "done": event.done, "total": event.total}
-            print(json.dumps(shown), file=sys.stderr, flush=True)
+            fields = {"stage": event.stage, "done": event.done, "total": event.total}
+            print(event_line("progress", fields), file=sys.stderr, flush=True)
 
         yield line
     elif kind is ProgressKind.lines:
@@ -64,15 +81,19 @@ def batch_reporting(
 ) -> Iterator[Callable[[BatchEvent], None] | None]:
     """Yield what a batch calls with each event; None where nothing is to be shown."""
     kind = resolved(kind, quiet)
+    note_stage("batch")
     if kind is ProgressKind.none:
         yield None
     elif kind is ProgressKind.jsonl:
-        last: list[BatchEvent] = []
+        last: list[dict[str, int]] = []
 
         def line(event: BatchEvent) -> None:
-            if last != [event]:
-                last[:] = [event]
-                print(json.dumps(asdict(event)), file=sys.stderr, flush=True)
+            for row in event.finished:
+                print(event_line("item", _item(row)), file=sys.stderr, flush=True)
+            counts = {name: getattr(event, name) for name in ("items", "of", "frames", "faces")}
+            if last != [counts]:
+                last[:] = [counts]
+                print(event_line("batch", counts), file=sys.stderr, flush=True)
 
         yield line
     elif kind is ProgressKind.lines:
@@ -179,3 +200,13 @@ def _batch_words(event: BatchEvent, frames: Pace) -> str:
     rate = frames.rate(event.frames)
     speed = f" ({rate:.0f}/s)" if rate else ""
     return f"{event.frames} frames{speed}, {event.faces} faces"
+
+
+def _item(row: Row) -> dict[str, object]:
+    """The fields of the event that says what became of an item of a batch."""
+    from facepipe.batch.report import entry
+
+    found = entry(row)
+    names = ("source", "state", "reason", "frames", "faces", "seconds")
+    told = {name: found[name] for name in names}
+    return told | {"member": found["member"] or None, "output": found["output"] or None}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facepipe.cli.machine import note_result
 from facepipe.cli.options import Progress, ProgressKind, Quiet
 from facepipe.cli.output import print_warnings
 from facepipe.cli.progress import reporting
+from facepipe.cli.results import ReproductionResult, VerificationResult
 from facepipe.errors import UsageError, VerificationError, printable
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _SHOWN = {"ok": "ok", "failed": "FAILED", "unchecked": "not checked"}
 
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
 Source = Annotated[
     Path | None,
     typer.Option(help="the source; by default, it is looked for beside the output", metavar="FILE"),
@@ -36,8 +35,7 @@ def verify(
         Path | None,
         typer.Option(help="certificates (PEM) whose signatures are trusted", metavar="FILE.pem"),
     ] = None,
-    as_json: AsJson = False,
-) -> None:
+) -> VerificationResult:
     """Check that OUTPUT, its report and its manifest are still what was delivered.
 
     It says what could not be checked. Ends with exit code 10 where something was changed.
@@ -52,17 +50,15 @@ def verify(
         from facepipe.pipeline.verify import verify_output
 
         found = verify_output(output, source=source, trust=trust)
-    if as_json:
-        checks = [asdict(check) for check in found.checks]
-        told = {"format": "facepipe-verification/1", "file": str(found.path)}
-        print(json.dumps(told | {"verdict": found.verdict, "checks": checks}, indent=1))
-    else:
-        _print_verification(found)
+    result = VerificationResult.of(found)
+    note_result(result)
+    _print_verification(found)
     failed = [check.what for check in found.checks if check.state == "failed"]
     if failed:
         raise VerificationError(f"{found.path}: was changed: {', '.join(failed)}")
     if found.verdict != "intact":
         raise VerificationError(f"{found.path}: nothing is beside it by which it can be checked")
+    return result
 
 
 def _print_verification(found: Verification) -> None:
@@ -90,10 +86,9 @@ def reproduce(
     workers: Annotated[
         int | None, typer.Option(help="processes; by default a core each", min=1, max=256)
     ] = None,
-    as_json: AsJson = False,
     progress: Progress = ProgressKind.auto,
     quiet: Quiet = False,
-) -> None:
+) -> ReproductionResult:
     """Enhance the source of REPORT again, and compare each decoded frame with the output.
 
     Ends with exit code 10 where a frame differs.
@@ -104,10 +99,9 @@ def reproduce(
         found = run(
             report, source=source, analysis=analysis, keep=keep, workers=workers, on_event=on_event
         )
-    if as_json:
-        told = asdict(found) | {"output": str(found.output), "is_same": found.is_same}
-        print(json.dumps({"format": "facepipe-reproduction/1"} | told, indent=1))
-    elif not quiet:
+    result = ReproductionResult.of(found)
+    note_result(result)
+    if not quiet:
         print_warnings(found.notes)
         print(_in_words(found))
     if not found.is_same:
@@ -115,6 +109,7 @@ def reproduce(
             f"{found.output}: {found.differing} of {found.frames} frames differ, the first is "
             f"number {found.first}, by {found.largest} code values at most"
         )
+    return result
 
 
 def _in_words(found: Reproduction) -> str:

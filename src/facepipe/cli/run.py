@@ -28,6 +28,7 @@ from facepipe.cli.output import (
     print_warnings,
 )
 from facepipe.cli.progress import reporting, resolved
+from facepipe.cli.results import AnalysisResult, FilePlan, FileResult
 from facepipe.configs.settings import Settings
 from facepipe.errors import printable
 
@@ -53,7 +54,7 @@ def run(
     dry_run: DryRun = False,
     progress: Progress = ProgressKind.auto,
     quiet: Quiet = False,
-) -> None:
+) -> FileResult | FilePlan:
     """Enhance the faces of INPUT and write the video to OUTPUT, with a report beside it."""
     _check_report(source, report, overwrite=overwrite)
     if not dry_run:
@@ -66,11 +67,13 @@ def run(
 
         image, notes = plan_image(source, output, settings, overwrite=overwrite)
         size = image.frame.width, image.frame.height
-        print_image_plan(source, output, size, settings.output.scale, notes)
-        return
+        scale = settings.output.scale
+        print_image_plan(source, output, size, scale, notes)
+        return FilePlan(source, output, *size, size[0] * scale, size[1] * scale, tuple(notes))
     if dry_run:
-        print_plan(make_plan(source, settings, target=output, overwrite=overwrite), output)
-        return
+        plan = make_plan(source, settings, target=output, overwrite=overwrite)
+        print_plan(plan, output)
+        return FilePlan.of_video(plan, output)
     with reporting(progress, quiet) as on_event:
         summary = api.enhance(
             source,
@@ -82,7 +85,8 @@ def run(
         )
     if not quiet:
         print_summary(summary)
-    _write_report(report, source, output, settings, quiet=quiet)
+    page = _write_report(report, source, output, settings, quiet=quiet)
+    return FileResult.of(summary, page)
 
 
 @with_settings(
@@ -103,7 +107,7 @@ def analyze(
     overwrite: Overwrite = False,
     progress: Progress = ProgressKind.auto,
     quiet: Quiet = False,
-) -> None:
+) -> AnalysisResult:
     """Find and follow the faces of INPUT; write what was found, to read, edit and render."""
     prepare_workers(settings, source)
     from facepipe.pipeline import api
@@ -112,6 +116,7 @@ def analyze(
         analysis = api.analyze(source, output, settings, overwrite=overwrite, on_event=on_event)
     if not quiet:
         print_analysis(analysis, output, settings.output.scale)
+    return AnalysisResult.of(analysis, output)
 
 
 @with_settings(
@@ -128,7 +133,7 @@ def render(
     overwrite: Overwrite = False,
     progress: Progress = ProgressKind.auto,
     quiet: Quiet = False,
-) -> None:
+) -> FileResult:
     """Write INPUT to OUTPUT with the faces enhanced that ANALYSIS names."""
     _check_report(source, report, overwrite=overwrite)
     prepare_workers(settings, source)
@@ -140,7 +145,8 @@ def render(
         )
     if not quiet:
         print_summary(summary)
-    _write_report(report, source, output, settings, quiet=quiet)
+    page = _write_report(report, source, output, settings, quiet=quiet)
+    return FileResult.of(summary, page)
 
 
 def _tell_found(
@@ -163,10 +169,10 @@ def _check_report(source: Path, report: Path | None, *, overwrite: bool) -> None
 
 def _write_report(
     report: Path | None, source: Path, output: Path, settings: Settings, *, quiet: bool
-) -> None:
-    """Write the page on what was made, where one is asked for."""
+) -> Path | None:
+    """Write the page on what was made, where one is asked for; where it is, None: there is none."""
     if report is None:
-        return
+        return None
     from facepipe.cli.looking import write_report
 
     written = write_report(output, source, report, settings)
@@ -174,6 +180,7 @@ def _write_report(
         print_warnings([f"{report} was not written: no face was enhanced"])
     elif not quiet:
         print(f"{printable(report)}: a page to look at")
+    return report if written else None
 
 
 def prepare_workers(settings: Settings, source: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from facepipe.cli.options import with_settings
+from facepipe.cli.results import SettingsResult
 from facepipe.configs.fields import Cli, allowed
 from facepipe.configs.settings import Settings
 
@@ -19,12 +20,14 @@ _WIDTH = 98
 
 
 @with_settings()
-def settings(settings: Settings) -> None:
+def settings(settings: Settings) -> SettingsResult:
     """Print all settings as TOML, with what each is for, its range and its option.
 
     What is printed can be a file for --config. --profile shows the values of another profile.
     """
-    print("\n".join(settings_toml(settings)))
+    toml = "\n".join(settings_toml(settings))
+    print(toml)
+    return SettingsResult(settings.model_dump(mode="json"), toml)
 
 
 def settings_toml(settings: Settings) -> Iterator[str]:

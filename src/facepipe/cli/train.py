@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from facepipe.cli.results import ArchiveResult, ExportResult, TrainResult, WeightsFile
 from facepipe.configs.training import copy_recipe, find_recipe, load_recipe, shipped_recipes
 from facepipe.errors import UsageError
 
@@ -29,16 +30,17 @@ def train(
         str | None,
         typer.Option(metavar="NAME", help="copy a recipe that ships to this folder, to edit it"),
     ] = None,
-) -> None:
+) -> TrainResult:
     """Train a network by a recipe (docs/training.md); the same command goes on after a stop."""
     if list_recipes:
-        for name, path in shipped_recipes().items():
-            first, *_ = path.read_text(encoding="utf-8").splitlines()
-            print(f"{name}: {first.removeprefix('# ')}")
-        return
+        recipes = {name: _summary(path) for name, path in shipped_recipes().items()}
+        for name, summary in recipes.items():
+            print(f"{name}: {summary}")
+        return TrainResult("listed", recipes=recipes)
     if copy is not None:
-        print(copy_recipe(copy, Path()))
-        return
+        copied = copy_recipe(copy, Path())
+        print(copied)
+        return TrainResult("copied", copied)
     if recipe is None:
         raise UsageError("train needs a RECIPE; facepipe train --list names those that ship")
     settings = load_recipe(find_recipe(recipe))
@@ -52,12 +54,18 @@ def train(
         for step in steps(settings):
             print(step, flush=True)
     print(f"{settings.out}: weights, log and sheets")
+    return TrainResult("trained", settings.out)
+
+
+def _summary(recipe: Path) -> str:
+    """The first line of a recipe, which says what it is."""
+    return recipe.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
 
 
 def align(
     photographs: Annotated[list[Path], typer.Argument(help="photographs, or folders of them")],
     output: Annotated[Path, typer.Option("--output", "-o", help="the zip of faces to write")],
-) -> None:
+) -> ArchiveResult:
     """Cut aligned faces out of photographs, for `train` and `evaluate faces`."""
     from tqdm import tqdm
 
@@ -71,13 +79,14 @@ def align(
 
         count = align_photographs(photographs, output, progress=advance)
     print(f"{output}: {count} faces")
+    return ArchiveResult(output, count)
 
 
 def label(
     faces: Annotated[list[Path], typer.Argument(help="folders or zips of aligned faces")],
     teacher: Annotated[Path, typer.Option(help="weights of a parsing-teacher (.safetensors)")],
     output: Annotated[Path, typer.Option("--output", "-o", help="the zip of masks to write")],
-) -> None:
+) -> ArchiveResult:
     """Label the parts of many faces with a teacher that was trained on few."""
     from tqdm import tqdm
 
@@ -96,6 +105,7 @@ def label(
 
         write_labels(network, archive, output, progress=advance)
     print(f"{output}: {len(archive)} masks")
+    return ArchiveResult(output, len(archive))
 
 
 def export(
@@ -106,9 +116,11 @@ def export(
         Path | None, typer.Option(help="FishSRNet weights to mix in, of the same lineage")
     ] = None,
     share: Annotated[float, typer.Option(help="their share", min=0, max=1)] = 0.5,
-) -> None:
+) -> ExportResult:
     """Join two trained networks into one restorer: NAME.safetensors and its graphs."""
     from facepipe.training.export import export as join
 
-    for path, digest in join(parsing, restore, output, mix=mix, share=share):
+    written = join(parsing, restore, output, mix=mix, share=share)
+    for path, digest in written:
         print(f"{path} sha256 {digest}")
+    return ExportResult(tuple(WeightsFile(str(path), digest) for path, digest in written))

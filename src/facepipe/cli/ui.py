@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from facepipe.cli.machine import note_result
+from facepipe.cli.results import ServedResult
+
 
 def ui(
     named: Annotated[
@@ -26,13 +29,18 @@ def ui(
     open_: Annotated[
         bool, typer.Option("--open/--no-open", help="open the page in the browser")
     ] = True,
-) -> None:
+) -> ServedResult:
     """Serve a page on this machine alone, and print its address; Ctrl-C ends it."""
     from facepipe.ui.server import serve
 
+    served: list[str] = []
+
     def ready(address: str, address_for_once: str) -> None:
+        served.append(address)
+        note_result(ServedResult(address))
         print(address, flush=True)
         if open_ and not webbrowser.open(address_for_once):
             print("no browser was found: open that address in one", file=sys.stderr)
 
     serve(named, port=port, ready=ready)
+    return ServedResult(served[-1] if served else None)

@@ -33,7 +33,7 @@ from facepipe.datatypes import (
     Span,
     SpanFaces,
 )
-from facepipe.errors import OutputError
+from facepipe.errors import OutputError, OutputExistsError
 from facepipe.video.containers import PART_SUFFIX
 
 #: The file with the sha256 of the finished output, while that gets its name.
@@ -253,7 +253,7 @@ def claim(target: Path, fingerprint: str) -> None:
     with contextlib.suppress(OSError):
         if (folder / _MADE).read_bytes() == f"{fingerprint} {sha256_of(target)}".encode():
             return
-    raise OutputError(f"{target}: exists already; --overwrite replaces it")
+    raise OutputExistsError(f"{target}: exists already; --overwrite replaces it")
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from facepipe._system.files import sha256_of
 from facepipe.configs.settings import OutputSettings, Settings
 from facepipe.datatypes import Alignment, Analysis, Span, VideoInfo
-from facepipe.errors import InputError, OutOfMemoryError, OutputError, UsageError
+from facepipe.errors import InputError, OutOfMemoryError, OutputError, OutputExistsError, UsageError
 from facepipe.models.detectors import create_detector
 from facepipe.models.registry import ModelFiles, find_model
 from facepipe.models.restorers import choose_for, contract_of, describe, network_bytes
@@ -319,7 +319,7 @@ def _check_existing_target(source: Path, target: Path, overwrite: bool) -> None:
         if not target.is_file():
             raise OutputError(f"{target}: is no regular file; name another file")
         if not overwrite:
-            raise OutputError(f"{target}: exists already; --overwrite replaces it")
+            raise OutputExistsError(f"{target}: exists already; --overwrite replaces it")
     if not target.parent.is_dir():
         raise OutputError(f"{target.parent}: no such folder to write to")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from facepipe._system.files import write_bytes, write_text
 from facepipe.configs.settings import Settings
 from facepipe.datatypes import Track
-from facepipe.errors import InputError, OutputError
+from facepipe.errors import InputError, OutputError, OutputExistsError
 from facepipe.presentation.document_views import document_info, document_views
 from facepipe.presentation.documents import Document
 from facepipe.presentation.images import png_bytes
@@ -77,7 +77,7 @@ def write_gallery(
 
 def _check_target(table: Path, *, overwrite: bool) -> None:
     if table.exists() and not overwrite:
-        raise OutputError(f"{table}: exists already; --overwrite replaces it")
+        raise OutputExistsError(f"{table}: exists already; --overwrite replaces it")
     if table.parent.exists() and not table.parent.is_dir():
         raise OutputError(f"{table.parent}: is no folder; a gallery goes to a folder")
 

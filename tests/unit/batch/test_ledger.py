@@ -137,3 +137,32 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_bytes(b"no ledger" * 1000)
     with pytest.raises(OutputError, match="cannot be used"):
         Ledger(tmp_path / "ledger.sqlite")
+
+
+def test_a_further_round_keeps_what_earlier_ones_did(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.plan([item("a.jpg")], tmp_path, overwrite=False, goes_on=True)
+    settle(ledger, tmp_path)
+    ledger.plan([item("b.jpg")], tmp_path, overwrite=False, goes_on=True)
+    assert waiting(ledger) == ["b.jpg"]
+    settle(ledger, tmp_path)
+    (tmp_path / "a.jpg").unlink()  # somebody has fetched it
+    ledger.plan([item("a.jpg"), item("c.jpg")], tmp_path, overwrite=False, goes_on=True)
+    assert waiting(ledger) == ["c.jpg"]
+    assert [row.place for row in ledger.rows()] == ["a.jpg", "b.jpg", "c.jpg"]
+    ledger.plan([item("d.jpg")], tmp_path, overwrite=False, goes_on=True)
+    assert waiting(ledger) == ["d.jpg"]  # c.jpg was not found again, after a stop
+
+
+def test_a_further_round_overwrites_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"of somebody else")
+    ledger.plan([item("a.jpg")], tmp_path, overwrite=False, goes_on=True)
+    assert waiting(ledger) == ["a~2.jpg"]
+    settle(ledger, tmp_path)
+    ledger.plan([item("a.jpg", size=9)], tmp_path, overwrite=False, goes_on=True)
+    assert waiting(ledger) == ["a~3.jpg"]
+    settle(ledger, tmp_path)
+    ledger.rename_source("/nowhere/in/a.jpg", "/nowhere/done/a.jpg")
+    ledger.plan([item("a.jpg")], tmp_path, overwrite=False, goes_on=True)
+    assert waiting(ledger) == ["a~4.jpg"]
+    assert [row.source for row in ledger.rows()] == ["/nowhere/done/a.jpg", "/nowhere/in/a.jpg"]
+    assert (tmp_path / "a.jpg").read_bytes() == b"of somebody else"

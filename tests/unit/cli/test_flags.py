@@ -35,8 +35,9 @@ SETTINGS = {"--profile", "--config", "--set"}
 PAGE = SETTINGS | {
     "--output", "-o", "--scale", "--workers", "--source", "--overwrite", "--quiet", "-q",
 }  # fmt: skip
-TABLES = {"--json", "--markdown"}
+TABLES = {"--figures", "--markdown"}
 HELP = {"--help", "-h"}
+RESULT = {"--json"}
 FLAGS = {
     "": {"--version", "--install-completion", "--show-completion"},
     "settings": SETTINGS,
@@ -53,12 +54,14 @@ FLAGS = {
     | {"--output", "-o", "--overwrite", "--progress", "--quiet", "-q", "--codec", "--quality",
        "--crf", "--preset", "--style", "--labels", "--insets", "--tracks"},
     "batch": FACES | RESTORATION | ENCODING | PROOF | COMMON
-    | {"--dry-run", "--work", "--ray", "--shared", "--gpus", "--max-pixels", "--pack-archives"},
-    "verify": {"--source", "--trust", "--json"},
+    | {"--dry-run", "--work", "--ray", "--shared", "--gpus", "--max-pixels", "--pack-archives",
+       "--watch", "--settle", "--done-to", "--failed-to"},
+    "verify": {"--source", "--trust"},
     "reproduce": {
-        "--source", "--analysis", "--keep", "--workers", "--json", "--progress", "--quiet", "-q",
+        "--source", "--analysis", "--keep", "--workers", "--progress", "--quiet", "-q",
     },
-    "doctor": {"--json"},
+    "doctor": set(),
+    "describe": set(),
     "models": set(),
     "models list": set(),
     "models show": set(),
@@ -102,4 +105,6 @@ def test_the_commands_are_these() -> None:
 
 @pytest.mark.parametrize("command", FLAGS)
 def test_the_flags_of_a_command_are_these(command: str) -> None:
-    assert dict(commands(typer.main.get_command(app)))[command] == FLAGS[command] | HELP
+    assert dict(commands(typer.main.get_command(app)))[command] == FLAGS[command] | HELP | (
+        RESULT if command else set()
+    )

@@ -86,6 +86,15 @@ def test_a_module_that_is_missing_is_in_the_extra_that_is_advised() -> None:
         assert any(need.startswith(package) for need in extras[extra]), (module, extra)
 
 
+def test_the_extra_of_all_has_every_other() -> None:
+    extras = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]
+    (whole,) = extras["all"]
+    named = set(whole.removeprefix("facepipe[").removesuffix("]").split(","))
+    within = {"torch"}  # of [train]
+    left_out = {"all", "docs", "test", "scrfd", "spandrel-extra"}
+    assert named | within == extras.keys() - left_out
+
+
 LABEL = ["label", "faces.zip", "--teacher", "teacher.safetensors", "-o", "masks.zip"]
 BATCH = ["batch", "in", "-o", "out", "--ray", "local"]
 

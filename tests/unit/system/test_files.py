@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from facepipe._system.files import (
     atomic_write,
     durable_rename,
     is_address,
+    move_file,
     remove_partials,
     sha256_of,
     write_bytes,
@@ -176,3 +178,60 @@ def test_a_digest_follows_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "expected"), [("s3://a/b.mp4", True), ("a/b.mp4", False)])
 def test_addresses_are_known(name: str, expected: bool) -> None:
     assert is_address(name) is expected
+
+
+#: Ways in which a disk may refuse what a move asks: links, and renames to another disk.
+NO_LINKS = OSError(errno.EPERM, "no links here")
+OTHER_DISK = OSError(errno.EXDEV, "another disk")
+
+
+@pytest.mark.parametrize("refused", [(), ("link",), ("link", "replace")])
+def test_a_moved_file_replaces_none(
+    refused: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(error: OSError) -> Callable[..., None]:
+        def call(*_: object, **__: object) -> None:
+            raise error
+
+        return call
+
+    real = Path.replace
+
+    def rename(self: Path, target: Path) -> Path:
+        if self.parent != target.parent:
+            raise OTHER_DISK
+        return real(self, target)
+
+    if "link" in refused:
+        monkeypatch.setattr(os, "link", refuse(NO_LINKS))
+    if "replace" in refused:
+        monkeypatch.setattr(Path, "replace", rename)
+    target = tmp_path / "done" / "below" / "a.mp4"
+    for number, expected in ((1, "a.mp4"), (2, "a~2.mp4"), (3, "a~3.mp4")):
+        source = tmp_path / "a.mp4"
+        source.write_text(f"content {number}")
+        os.utime(source, ns=(10**18, 10**18))
+        moved = move_file(source, target)
+        assert moved == target.with_name(expected)
+        assert moved.read_text() == f"content {number}"
+        assert moved.stat().st_mtime_ns == 10**18
+        assert not source.exists()
+    assert len(list(target.parent.iterdir())) == 3
+
+
+def test_a_move_that_was_cut_short_is_finished(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.mp4", tmp_path / "done" / "a.mp4"
+    source.write_text("content")
+    target.parent.mkdir()
+    os.link(source, target)  # and a kill before the first name is removed
+    assert move_file(source, target) == target
+    assert [one.name for one in tmp_path.iterdir()] == ["done"]
+
+
+def test_a_move_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
+    source = tmp_path / "a.mp4"
+    source.write_text("content")
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OutputError, match="cannot be moved"):
+        move_file(source, tmp_path / "file" / "a.mp4")
+    assert source.read_text() == "content"
