@@ -11,7 +11,7 @@ from facepipe.cli.machine import note_result
 from facepipe.cli.options import Progress, ProgressKind, Quiet
 from facepipe.cli.output import print_warnings
 from facepipe.cli.progress import reporting
-from facepipe.cli.results import ReproductionResult, VerificationResult
+from facepipe.cli.proof_results import ReproductionResult, VerificationResult
 from facepipe.errors import UsageError, VerificationError, printable
 
 if TYPE_CHECKING:

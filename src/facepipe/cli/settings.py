@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from facepipe.cli.options import with_settings
-from facepipe.cli.results import SettingsResult
+from facepipe.cli.proof_results import SettingsResult
 from facepipe.configs.fields import Cli, allowed
 from facepipe.configs.settings import Settings
 

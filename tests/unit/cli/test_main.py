@@ -91,7 +91,7 @@ def test_the_extra_of_all_has_every_other() -> None:
     (whole,) = extras["all"]
     named = set(whole.removeprefix("facepipe[").removesuffix("]").split(","))
     within = {"torch"}  # of [train]
-    left_out = {"all", "docs", "test", "scrfd", "spandrel-extra"}
+    left_out = {"all", "docs", "test", "scrfd", "service", "spandrel-extra"}
     assert named | within == extras.keys() - left_out
 
 

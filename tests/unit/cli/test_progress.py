@@ -48,11 +48,7 @@ def test_lines_are_few(now: list[float], capsys: pytest.CaptureFixture[str]) -> 
         lines.tell("render", second * 10, 1000, "frames", "7 faces so far")
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 3
-    assert said[0] == (
-        "render: 10 %, 100 of 1000 frames, 10 frames/s, 90 s left, 7 faces so far".replace(
-            "90 s", "2 min"
-        )
-    )
+    assert said[0] == "render: 10 %, 100 of 1000 frames, 10 frames/s, 2 min left, 7 faces so far"
 
 
 def test_what_takes_seconds_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +62,8 @@ def test_json_has_the_keys_that_it_had(capsys: pytest.CaptureFixture[str]) -> No
     with reporting(ProgressKind.jsonl, quiet=False) as tell:
         assert tell is not None
         tell(Event("analyze", 1, 2, 3))
-    assert json.loads(capsys.readouterr().err) == {"stage": "analyze", "done": 1, "total": 2}
+    told = json.loads(capsys.readouterr().err)
+    assert (told["stage"], told["done"], told["total"]) == ("analyze", 1, 2)
 
 
 class _Terminal(io.StringIO):
