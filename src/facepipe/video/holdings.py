@@ -47,8 +47,8 @@ _HEAD = 4096
 def holdings_of(frame: av.VideoFrame) -> frozenset[str]:
     """Names of what a frame holds, as messages name it."""
     found: Mapping[object, object] = frame.side_data  # type: ignore[assignment]
-    held = set(found) if len(found) else frozenset()  # most frames hold nothing
-    names = {name for kind, name in SIDE_DATA.items() if kind in held} if held else set()
+    kinds = SIDE_DATA.items() if len(found) else ()  # most frames hold nothing
+    names = {name for kind, name in kinds if kind in found}
     return frozenset(names | {INTERLACING} if frame.interlaced_frame else names)
 
 
