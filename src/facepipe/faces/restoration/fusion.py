@@ -9,6 +9,7 @@ Fruchter and Hook, 2002).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -28,6 +29,7 @@ _FLOOR = 1e-3
 _WINDOW = 5
 #: No second map: to OpenCV 5 an array without elements is one. Its stubs do not know of None.
 _NO_MAP: Any = None
+_of_thread = threading.local()
 
 
 def fuse(
@@ -78,9 +80,13 @@ def _grid(side: int) -> Float32:
     return np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
 
 
-@cache
 def _flow() -> cv2.DISOpticalFlow:
-    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    """This thread's own: it keeps its buffers from one call to the next."""
+    made: cv2.DISOpticalFlow | None = getattr(_of_thread, "flow", None)
+    if made is None:
+        made = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        _of_thread.flow = made
+    return made
 
 
 def _gray(canvas: Float32) -> NDArray[np.uint8]:

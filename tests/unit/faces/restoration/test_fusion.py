@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
@@ -143,3 +145,13 @@ def test_noise_is_averaged(scene: NDArray[np.float32]) -> None:
     fused = fuse(canvas, to_frame, [(noisy(), to_frame) for _ in range(4)])
     left = np.std(canvas + fused[..., 0:3] - clean) / np.std(canvas - clean)
     assert left < 0.75
+
+
+def test_threads_do_not_meddle_with_each_other(scene: NDArray[np.float32]) -> None:
+    here = shown(scene, (0, 0))
+    others = [shown(scene, (1.3, 2.1), (3, -2)), shown(scene, (-2.2, 0.7), (-4, 1))]
+    alone = [fuse(*here, [other] * 8) for other in others]
+    with ThreadPoolExecutor(4) as pool:
+        fused = pool.map(lambda k: fuse(*here, [others[k % 2]] * 8), range(24))
+        for number, found in enumerate(fused):
+            np.testing.assert_array_equal(found, alone[number % 2])
