@@ -124,8 +124,10 @@ def durable_rename(source: Path, target: Path) -> None:
 def move_file(source: Path, target: Path) -> Path:
     """Move a file to `target`, or to the next number where that is taken: `clip~2.mp4`.
 
-    Nothing is replaced, not even what another process writes there meanwhile. A move that a kill
-    cut short is finished by the next call. Returns where the file is now; raises OutputError.
+    Nothing is replaced, not even what another process writes there meanwhile. A move on one disk
+    that a kill cut short is finished by the next call. One to another disk begins anew, at the next
+    number, and may leave an empty file or a whole copy. Returns where the file is now; raises
+    OutputError.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -17,37 +17,16 @@ from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
 
 from facepipe._system.files import is_address, sha256_of
+from facepipe.batch.ledger_file import opened
 from facepipe.batch.sources import Item, Skipped
 from facepipe.errors import OutputError, OutputExistsError
 from facepipe.pipeline.sidecar import REPORT_SUFFIX
 
 #: Name and version of the ledger's contents: batches of other ones are not resumed.
 FORMAT = "facepipe-ledger/2"
-_TABLES = """
-CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS items (
-    number INTEGER PRIMARY KEY,
-    source TEXT NOT NULL,
-    member TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    place TEXT NOT NULL UNIQUE,
-    size INTEGER NOT NULL,
-    modified INTEGER NOT NULL,
-    seen INTEGER NOT NULL,
-    state TEXT NOT NULL DEFAULT 'waiting',
-    reason TEXT NOT NULL DEFAULT '',
-    sha256 TEXT NOT NULL DEFAULT '',
-    written INTEGER NOT NULL DEFAULT 0,
-    frames INTEGER NOT NULL DEFAULT 0,
-    faces INTEGER NOT NULL DEFAULT 0,
-    seconds REAL NOT NULL DEFAULT 0,
-    UNIQUE (source, member)
-);
-CREATE INDEX IF NOT EXISTS by_state ON items (state, kind, size);
-CREATE TABLE IF NOT EXISTS skipped (source TEXT NOT NULL, reason TEXT NOT NULL);
-"""
 _FORGET_SKIPPED = "DELETE FROM skipped"
 _FORGET_WAITING = "UPDATE items SET seen = 0 WHERE state = 'waiting'"
+_SET_ASIDE = "UPDATE items SET source = source || '#' || ?"
 #: States of items whose results are there.
 WRITTEN = ("done", "passed", "lost")
 #: Rows that are read or written at once.
@@ -57,6 +36,21 @@ _PAGE = 2000
 _MOST_SEEN, _MOST_SAMPLES, _ROOT_PARTS = 100_000, 32, 4
 #: The run, the time of the file in ns, and the item's number.
 _Seen = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class _Round:
+    """What `plan` was called with, and the number of the run."""
+
+    run: int
+    root: Path | None
+    overwrite: bool
+    goes_on: bool
+
+    @property
+    def spares_files(self) -> bool:
+        """Whether a place that holds a file is left alone."""
+        return self.goes_on and not self.overwrite
 
 
 @dataclass(frozen=True)
@@ -102,7 +96,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         try:
-            self._rows = _opened(path)
+            self._rows = opened(path)
         except sqlite3.Error as error:
             raise OutputError(f"{path}: this batch's ledger cannot be used ({error})") from error
 
@@ -136,7 +130,7 @@ class Ledger:
         those that wait. A place that holds a file is left alone, and a lost result was fetched.
         """
         run = self._run() + 1 if not goes_on else max(self._run(), 1)
-        add = partial(self._add, run=run, root=root, overwrite=overwrite, goes_on=goes_on)
+        add = partial(self._add, _Round(run, root, overwrite, goes_on))
         with self._transaction():
             self._rows.execute(_FORGET_WAITING if goes_on else _FORGET_SKIPPED)
         remaining = iter(items)
@@ -157,47 +151,53 @@ class Ledger:
             self._rows.executemany("INSERT INTO skipped VALUES (?, ?)", told)
 
     def rename_source(self, source: str, moved: str) -> None:
-        """Note that a source was moved; another file may have its name from now on."""
+        """Note that a source was moved; another file may have its name from now on.
+
+        Where a file that has gone had the name `moved`, its items are set aside: `a.mp4#7`.
+        """
+        first = "SELECT MIN(number) FROM items WHERE source = ?"
         with self._transaction():
+            (number,) = self._rows.execute(first, (moved,)).fetchone()
+            self._rows.execute(f"{_SET_ASIDE} WHERE source = ?", (number, moved))
             self._rows.execute("UPDATE items SET source = ? WHERE source = ?", (moved, source))
 
-    def _add(
-        self, item: Item, *, run: int, root: Path | None, overwrite: bool, goes_on: bool
-    ) -> _Seen | None:
+    def _add(self, now: _Round, item: Item) -> _Seen | None:
         """Add an item. A finished one that is unchanged is returned, to be updated with others."""
-        key = (item.source, item.member or "")
         known = self._rows.execute(
             "SELECT number, size, modified, state, place, written, sha256 FROM items"
             " WHERE source = ? AND member = ?",
-            key,
+            (item.source, item.member or ""),
         ).fetchone()
         if known is None:
-            place = self._free_place(item.place, root if goes_on and not overwrite else None)
-            if root:
-                _check_place(f"{root}/{place}", item, overwrite)
-            self._rows.execute(
-                "INSERT INTO items (source, member, kind, place, size, modified, seen)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*key, item.kind, place, item.size, item.modified, run),
-            )
-            return None
+            return self._insert(now, item)
         number, size, modified, state, place, written, sha256 = known
-        same = size == item.size and (modified == item.modified or _unchanged(item, sha256))
-        there = goes_on or root is None or self._is_there(item, f"{root}/{place}", written)
-        if same and there and state in ("done", "passed"):
-            return run, item.modified, number
-        if goes_on and state in WRITTEN and not same and not overwrite:
-            place = self._free_place(item.place, root)
+        if state in WRITTEN and not _is_same(item, size, modified, sha256):
+            if now.spares_files:  # another file; what became of the old one stays known
+                self._rows.execute(f"{_SET_ASIDE} WHERE number = ?", (number, number))
+                return self._insert(now, item)
+        elif state in ("done", "passed") and self._is_there(now, item, place, written):
+            return now.run, item.modified, number
         self._rows.execute(
-            "UPDATE items SET seen = ?, size = ?, modified = ?, place = ?, state = 'waiting',"
+            "UPDATE items SET seen = ?, size = ?, modified = ?, state = 'waiting',"
             " reason = '', written = 0, frames = 0, faces = 0, seconds = 0 WHERE number = ?",
-            (run, item.size, item.modified, place, number),
+            (now.run, item.size, item.modified, number),
         )
         return None
 
-    def _is_there(self, item: Item, path: str, written: int) -> bool:
-        """Whether an item's result is there, or was packed into its archive."""
-        if _size(path) == written:
+    def _insert(self, now: _Round, item: Item) -> None:
+        """Add a new item."""
+        place = self._free_place(item.place, now.root if now.spares_files else None)
+        if now.root:
+            _check_place(f"{now.root}/{place}", item, now.overwrite)
+        self._rows.execute(
+            "INSERT INTO items (source, member, kind, place, size, modified, seen)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (item.source, item.member or "", item.kind, place, item.size, item.modified, now.run),
+        )
+
+    def _is_there(self, now: _Round, item: Item, place: str, written: int) -> bool:
+        """Whether an item's result is there, was fetched, or was packed into its archive."""
+        if now.goes_on or now.root is None or _size(f"{now.root}/{place}") == written:
             return True
         return item.member is not None and self.packed(item.source)
 
@@ -346,32 +346,6 @@ class Ledger:
         ]
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """The database with its tables. Errors: sqlite3.Error."""
-    address = path.absolute().as_uri()
-    try:
-        return _connected(address, "journal_mode=WAL", "synchronous=NORMAL")
-    except sqlite3.OperationalError:
-        # The file system may know no locks or share no memory. The batch's own lock is enough.
-        with suppress(sqlite3.Error):
-            return _connected(
-                f"{address}?vfs=unix-none", "locking_mode=EXCLUSIVE", "journal_mode=TRUNCATE"
-            )
-        raise
-
-
-def _connected(address: str, *pragmas: str) -> sqlite3.Connection:
-    rows = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
-    try:
-        for pragma in pragmas:
-            rows.execute(f"PRAGMA {pragma}")
-        rows.executescript(_TABLES)
-    except BaseException:
-        rows.close()
-        raise
-    return rows
-
-
 def _check_place(target: str, item: Item, overwrite: bool) -> None:
     if _size(target) < 0:
         return
@@ -387,8 +361,10 @@ def _packing_mark(source: str) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _unchanged(item: Item, sha256: str) -> bool:
-    """Whether a file with a new time has its old content; remote ones are not read."""
+def _is_same(item: Item, size: int, modified: int, sha256: str) -> bool:
+    """Whether a file is as it was; one with a new time is read, but no remote one."""
+    if size != item.size or modified == item.modified:
+        return size == item.size
     if not sha256 or item.member is not None or is_address(item.source):
         return False
     return sha256_of(Path(item.source)) == sha256

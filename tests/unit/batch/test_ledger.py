@@ -153,6 +153,35 @@ def test_a_further_round_keeps_what_earlier_ones_did(ledger: Ledger, tmp_path: P
     assert waiting(ledger) == ["d.jpg"]  # c.jpg was not found again, after a stop
 
 
+def test_a_name_comes_again_after_the_folder_of_done_sources_was_emptied(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    for size in (3, 5):
+        members = [replace(item("a.zip", size=size), member=f"{k}.jpg") for k in range(2)]
+        ledger.plan(
+            [replace(one, place=f"{size}{one.member}") for one in members],
+            tmp_path, overwrite=False, goes_on=True,
+        )  # fmt: skip
+        settle(ledger, tmp_path)
+        ledger.rename_source("/nowhere/in/a.zip", "/nowhere/done/a.zip")
+    sources = [row.source for row in ledger.rows()]
+    assert sources == ["/nowhere/done/a.zip#1"] * 2 + ["/nowhere/done/a.zip"] * 2
+    assert ledger.count()["done"].items == 4
+
+
+def test_another_file_of_the_name_of_a_done_one_is_a_further_item(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """As after a kill between the move of a source and its entry."""
+    ledger.plan([item("a.jpg")], tmp_path, overwrite=False, goes_on=True)
+    settle(ledger, tmp_path)
+    ledger.plan([item("a.jpg", size=9)], tmp_path, overwrite=False, goes_on=True)
+    settle(ledger, tmp_path)
+    assert [(row.source, row.place, row.size) for row in ledger.rows()] == [
+        ("/nowhere/in/a.jpg#1", "a.jpg", 3), ("/nowhere/in/a.jpg", "a~2.jpg", 9),
+    ]  # fmt: skip
+
+
 def test_a_further_round_overwrites_nothing(ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"of somebody else")
     ledger.plan([item("a.jpg")], tmp_path, overwrite=False, goes_on=True)
@@ -164,5 +193,9 @@ def test_a_further_round_overwrites_nothing(ledger: Ledger, tmp_path: Path) -> N
     ledger.rename_source("/nowhere/in/a.jpg", "/nowhere/done/a.jpg")
     ledger.plan([item("a.jpg")], tmp_path, overwrite=False, goes_on=True)
     assert waiting(ledger) == ["a~4.jpg"]
-    assert [row.source for row in ledger.rows()] == ["/nowhere/done/a.jpg", "/nowhere/in/a.jpg"]
+    assert [(row.source, row.place) for row in ledger.rows()] == [
+        ("/nowhere/in/a.jpg#1", "a~2.jpg"),
+        ("/nowhere/done/a.jpg", "a~3.jpg"),
+        ("/nowhere/in/a.jpg", "a~4.jpg"),
+    ]
     assert (tmp_path / "a.jpg").read_bytes() == b"of somebody else"
