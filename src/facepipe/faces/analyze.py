@@ -38,6 +38,7 @@ from facepipe.faces.detection.shots import (
     Thumbnail,
     is_cut,
     is_still,
+    reduced_gray,
     reduced_luma,
     thumbnail,
 )
@@ -154,9 +155,9 @@ class _Analyzer:
         It is compared with the frame that was searched last, so slow change adds up.
         """
         frame, last = scheduled.frame, self._last
-        if last is None or not is_still(last.reduced, scheduled.reduced, frame.format.bits):
+        if last is None or not is_still(last.gray, scheduled.gray, frame.format.bits):
             found = self._detect(frame, scheduled.neighbours)
-            last = self._last = _Search(scheduled.reduced, *found)
+            last = self._last = _Search(scheduled.gray, *found)
         return last.faces, last.measurements
 
     def _detect(self, frame: Frame, neighbours: Sequence[Frame]) -> tuple[Faces, FaceMeasurements]:
@@ -219,9 +220,9 @@ def _schedule(frames: Iterable[Frame], anchors: list[int], every: int) -> Iterat
 
 
 class _Search(NamedTuple):
-    """What a search found, and the `reduced_luma` of the frame that it was in."""
+    """What a search found, and the `reduced_gray` of the frame that it was in."""
 
-    reduced: Plane
+    gray: Plane
     faces: Faces
     measurements: FaceMeasurements
 
@@ -231,20 +232,21 @@ class _Scheduled(NamedTuple):
     due: bool  # it is a detection frame
     starts_segment: bool
     begins_shot: bool
-    reduced: Plane  # `reduced_luma` of the frame
+    gray: Plane  # `reduced_gray` of the frame
     neighbours: tuple[Frame, ...]  # up to DENOISE_RADIUS on each side, of its segment and its shot
 
 
 class _Waiting(NamedTuple):
     frame: Frame
     due: bool
-    reduced: Plane
+    gray: Plane
     thumbnail: Thumbnail
 
 
 def _waiting(frame: Frame, *, due: bool) -> _Waiting:
     reduced = reduced_luma(frame)
-    return _Waiting(frame, due, reduced, thumbnail(reduced, frame.format.bits))
+    gray = reduced_gray(frame, reduced)
+    return _Waiting(frame, due, gray, thumbnail(reduced, frame.format.bits))
 
 
 class _Segment:
@@ -287,7 +289,7 @@ class _Segment:
         after = [] if cut_next else [waiting.frame for waiting in self._waiting][:DENOISE_RADIUS]
         neighbours = (*self._passed, *after)
         starts = self._given == 0
-        yield _Scheduled(old.frame, due, starts, self.begins_shot, old.reduced, neighbours)
+        yield _Scheduled(old.frame, due, starts, self.begins_shot, old.gray, neighbours)
         self._before.append(old.thumbnail)
         self._passed.append(old.frame)
         self.begins_shot = cut_next

@@ -107,6 +107,19 @@ def test_slow_change_adds_up_until_it_is_searched() -> None:
     assert detector.calls > first.calls
 
 
+@pytest.mark.parametrize("colour", range(3))
+def test_what_comes_in_light_of_one_colour_is_searched(colour: int) -> None:
+    def scene(k: int) -> NDArray[np.uint8]:
+        image = np.full((96, 160, 3), 10, np.uint8)
+        image[30:60, 40:90, colour] += 90 if k else 0
+        return image
+
+    first, both = Blind(), Blind()
+    analyze(video(scene, 1), [Span(0, 100, 1000)], {pts(0)}, first, every=1)
+    analyze(video(scene, 2), [Span(0, 100, 1000)], {pts(0)}, both, every=1)
+    assert both.calls == 2 * first.calls
+
+
 def test_both_sides_of_a_cut_are_detection_frames() -> None:
     frames = video(lambda k: shot(0 if k < 8 else 3, k), 20)
     (found,) = analyze(frames, [Span(0, 100, 1000)], {pts(0)}, Blind())

@@ -23,15 +23,31 @@ _WIDTH, _HEIGHT, _SHIFT = 32, 18, 3
 STILL = 3
 _NOISE = 4.0  # variance, code values squared, that bounds the correlation of flat thumbnails
 
+#: Weights of R, G and B in a grey (ITU-R BT.601).
+_GRAY = np.array([[0.299, 0.587, 0.114]])
+
 Thumbnail = NDArray[np.float32]
 
 
 def reduced_luma(frame: Frame) -> Plane:
-    """Mean luma of each 4 x 4 px, in levels of the frame; of tiny frames the luma itself.
+    """Mean luma of each 4 x 4 px, in levels of the frame; of tiny frames the luma itself."""
+    return _reduced(frame.luma)
 
-    In two steps, which is several times as fast as one.
+
+def reduced_gray(frame: Frame, luma: Plane) -> Plane:
+    """What `is_still` compares: the `reduced_luma`, and of RGB all three colours by weight.
+
+    Of RGB the luma is the green plane alone, which red or blue light leaves as it is.
     """
-    small = frame.luma
+    if frame.format.model != "rgb":
+        return luma
+    red, _, blue = frame.planes[:3]
+    colours = cv2.merge((_reduced(red), luma, _reduced(blue)))
+    return cast("Plane", cv2.transform(colours, _GRAY))
+
+
+def _reduced(small: Plane) -> Plane:
+    """Means of each 4 x 4 px, in two steps, which is several times as fast as one."""
     for _ in range(2):
         height, width = small.shape[0] // 2, small.shape[1] // 2
         if height < 2 * _HEIGHT or width < 2 * _WIDTH:
@@ -48,7 +64,7 @@ def thumbnail(reduced: Plane, bits: int) -> Thumbnail:
 
 
 def is_still(before: Plane, now: Plane, bits: int) -> bool:
-    """Whether nothing moved between the `reduced_luma` of two frames of `bits`.
+    """Whether nothing moved between the `reduced_gray` of two frames of `bits`.
 
     Then no place changed by more than STILL, which is half of what is searched again.
     """

@@ -10,6 +10,7 @@ from facepipe.faces.detection.shots import (
     correlation,
     is_cut,
     is_still,
+    reduced_gray,
     reduced_luma,
     thumbnail,
 )
@@ -74,6 +75,20 @@ def test_a_scene_is_still_until_a_place_of_it_changes() -> None:
     assert not is_still(first, first[:9], 8)
     assert is_still(first.astype(np.uint16) << 2, (first.astype(np.uint16) << 2) + 12, 10)
     assert not is_still(first.astype(np.uint16) << 2, (first.astype(np.uint16) << 2) + 13, 10)
+
+
+@pytest.mark.parametrize("side", [1, 4])
+@pytest.mark.parametrize("colour", range(3))
+def test_a_change_in_light_of_any_colour_is_none_of_a_still_scene(colour: int, side: int) -> None:
+    before = np.full((18 * side, 32 * side, 3), 20, np.uint8)
+    after = before.copy()
+    after[:side, :side, colour] = 120
+    first, second = (
+        reduced_gray(shown, reduced_luma(shown)) for shown in (frame(0, before), frame(1, after))
+    )
+    assert is_still(first, first.copy(), 8)
+    assert not is_still(first, second, 8)
+    assert second[0, 0] == round(20 + 100 * (0.299, 0.587, 0.114)[colour])
 
 
 @pytest.mark.parametrize("seed", range(6))
