@@ -6,6 +6,7 @@ processes print. At the end the object is written to standard output, in one lin
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import os
@@ -135,12 +136,21 @@ def _as_text(call: _Call, exit_code: int) -> str:
 @contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
     """Send to standard error what is written to standard output, by whomever."""
-    sys.stdout.flush()
+    stream = sys.stdout
+    stream.flush()
     kept = os.dup(1)
     os.dup2(2, 1)  # of libraries and other processes
     try:
         with redirect_stdout(sys.stderr):
             yield
     finally:
+        stream.flush()  # whoever had it before
+        _flush_c()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def _flush_c() -> None:
+    """Write out what C libraries have printed: they keep it until there is much, or the end."""
+    if sys.platform != "win32":
+        ctypes.CDLL(None).fflush(None)

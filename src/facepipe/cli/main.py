@@ -10,7 +10,7 @@ import typer
 from facepipe import __version__
 from facepipe.cli.commands import Lazy, LazyGroup
 from facepipe.cli.error_report import report_of
-from facepipe.cli.machine import note_error, one_object, with_figures
+from facepipe.cli.machine import is_asked, note_error, one_object, with_figures
 from facepipe.cli.output import print_error
 from facepipe.cli.signals import Interrupted, graceful_shutdown
 from facepipe.cli.streams import lost_output, make_sturdy, reopen_closed
@@ -87,7 +87,7 @@ EXTRA_OF_MODULE = {
 #: Commands that need the other packages of [train] besides PyTorch.
 _TRAINING = ("train", "align", "label", "export", "evaluate")
 
-#: Commands whose result is a file, and not what they print.
+#: Commands whose result is a file, and not what they print, unless --json asks for an object.
 _WRITING = ("run", "analyze", "render", "batch", "preview", "report", "compare", "gallery")
 
 #: What loaders write where a library finds no room.
@@ -163,7 +163,7 @@ def main() -> None:
             f"standard output cannot be written ({lost.strerror or lost}): what was printed is not "
             "complete; files are"
         )
-        if sys.argv[1:2] == [] or sys.argv[1] not in _WRITING:
+        if is_asked(sys.argv[1:]) or sys.argv[1:2] == [] or sys.argv[1] not in _WRITING:
             code = code or OutputError.exit_code
     sys.exit(code)  # type: ignore[arg-type]
 

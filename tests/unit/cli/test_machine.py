@@ -50,6 +50,38 @@ def test_what_is_printed_goes_to_stderr_and_the_object_to_stdout(
     assert sorted(err.splitlines()) == ["of a library", "of a process", "words"]
 
 
+_PRINTING = """
+import ctypes, sys
+from facepipe.cli import machine
+stream = sys.stdout
+with machine.one_object(["run", "--json"]):
+    ctypes.CDLL(None).puts(b"of C")
+    stream.write("of who had the stream\\n")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there C libraries have a stdout each")
+def test_what_waits_in_buffers_goes_to_stderr_too() -> None:
+    unset = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        [sys.executable, "-c", _PRINTING], env=unset, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["exit_code"] == 0
+    assert sorted(done.stderr.splitlines()) == ["of C", "of who had the stream"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
+@pytest.mark.parametrize(("words", "expected"), [(["--json"], 4), ([], 0)])
+def test_an_object_that_finds_no_room_is_no_success(words: list[str], expected: int) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "facepipe", "report", "--help", *words],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert "standard output cannot be written" in done.stderr
+    assert done.returncode == expected
+
+
 def test_without_the_flag_nothing_is_other_than_before(capfd: pytest.CaptureFixture[str]) -> None:
     with machine.one_object(["run"]):
         sys.stdout.write("words\n")
