@@ -106,15 +106,20 @@ class FrameFeed:
         times: list[int] = []
         keyframes: list[int] = []
         spool = Spool(self._how.spool) if self._comes_once else None
-        for pts, given in self._read():
-            assert self.kind is not None
-            times.append(pts)
-            if self.kind.is_keyframe(given):
-                keyframes.append(pts)
+        try:
+            for pts, given in self._read():
+                assert self.kind is not None
+                times.append(pts)
+                if self.kind.is_keyframe(given):
+                    keyframes.append(pts)
+                if spool is not None:
+                    arrays, rest = self.kind.packed(given)
+                    spool.append(arrays)
+                    self._rests.append(rest)
+        except BaseException:
             if spool is not None:
-                arrays, rest = self.kind.packed(given)
-                spool.append(arrays)
-                self._rests.append(rest)
+                spool.close()
+            raise
         self._spool, self._times = spool, times
         if self.kind is None:
             raise InputError("there is not one frame")

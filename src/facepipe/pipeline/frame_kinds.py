@@ -187,7 +187,8 @@ class TensorKind:
         shape, dtype = tuple(first.shape), str(first.dtype).removeprefix("torch.")
         self._planar = len(shape) == 3 and shape[0] == 3
         picture = (*shape[1:], 3) if self._planar else shape
-        if dtype not in ("uint8", "uint16") or len(shape) != 3 or not _is_picture(picture):
+        is_rgb = len(shape) == 3 and picture[2] == 3 and _is_picture(picture)
+        if dtype not in ("uint8", "uint16") or not is_rgb:
             raise InputError(f"a frame is a tensor of {_joined(shape)} of {dtype}; {_ALLOWED}")
         self._shape, self._dtype = shape, first.dtype
         self.height, self.width = picture[:2]

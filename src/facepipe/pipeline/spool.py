@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -69,24 +70,34 @@ class Spool:
                 for array in arrays:
                     self._file.write(array.data)
         except OSError as error:
-            raise OutputError(
-                f"frames that come only once cannot be kept ({error.strerror or error}); name a "
-                "folder with more room with spool=, or give a function that begins anew"
-            ) from error
+            raise _refused(error) from error
         self._count += 1
 
     def read(self, number: int) -> list[NDArray[Any]]:
-        """The arrays of frame `number`, new ones. Raises UsageError after `close`."""
+        """The arrays of frame `number`, new ones.
+
+        Raises UsageError after `close`, OutputError as the disk refuses.
+        """
         arrays = [np.empty(shape, dtype) for shape, dtype in self._shapes]
         with self._lock:
             if self._file.closed:
                 raise UsageError("the FaceEnhancer that these frames belong to was closed")
-            self._file.seek(number * self._frame_bytes)
-            for array in arrays:
-                self._file.readinto(array.data)  # type: ignore[attr-defined]
+            try:
+                self._file.seek(number * self._frame_bytes)  # writes what waits
+                for array in arrays:
+                    self._file.readinto(array.data)  # type: ignore[attr-defined]
+            except OSError as error:
+                raise _refused(error) from error
         return arrays
 
     def close(self) -> None:
         """Delete the file."""
-        with self._lock:
+        with self._lock, suppress(OSError):  # what waits may find no room, and is wanted no more
             self._file.close()
+
+
+def _refused(error: OSError) -> OutputError:
+    return OutputError(
+        f"frames that come only once cannot be kept ({error.strerror or error}); name a folder "
+        "with more room with spool=, or give a function that begins anew"
+    )

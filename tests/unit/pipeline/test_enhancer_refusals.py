@@ -31,6 +31,8 @@ from media.pictures import Pictures
         (lambda f: [f[0][..., :2]], InputError, "136 x 240 x 2 of uint8"),
         (lambda f: [torch.zeros(3, 8, 8)], InputError, "a tensor of 3 x 8 x 8 of float32"),
         (lambda f: [torch.zeros(5, 8, 8, dtype=torch.uint8)], InputError, "tensor of 5 x 8"),
+        (lambda f: [torch.zeros(8, 9, 4, dtype=torch.uint8)], InputError, "tensor of 8 x 9 x 4"),
+        (lambda f: [torch.zeros(8, 9, dtype=torch.uint8)], InputError, "a tensor of 8 x 9 of"),
         (lambda f: [f[0], f[1][:100]], InputError, "frame 1 is an array of 100 x 240 x 3"),
         (lambda f: [f[0], torch.from_numpy(f[1])], InputError, "frame 1 is .*Tensor"),
         (lambda f: [torch.from_numpy(f[1]), f[0]], InputError, "frame 1 is a ndarray of 136"),
