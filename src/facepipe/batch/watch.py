@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from facepipe._system.files import move_file
@@ -57,8 +58,13 @@ class _Watched:
 
     def at_rest(self, now: float) -> dict[str, _State]:
         """The files that are at rest at `now` (of time.monotonic()) and were not taken yet."""
-        there = {path: state for root in self.roots for path, state in self._files(str(root))}
-        self.taken = {path: state for path, state in self.taken.items() if path in there}
+        unread: list[str] = []
+        there = dict(chain.from_iterable(self._files(str(root), unread) for root in self.roots))
+        self.taken = {
+            path: state
+            for path, state in self.taken.items()
+            if path in there or _lies_below(path, unread)
+        }
         known, self.seen = self.seen, {}
         rest: dict[str, _State] = {}
         for path, state in there.items():
@@ -70,18 +76,37 @@ class _Watched:
                 rest[path] = state
         return rest
 
-    def _files(self, folder: str) -> Iterator[tuple[str, _State]]:
-        """The files that may be taken one day. None of a folder that cannot be read just now."""
-        with suppress(OSError), os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.path in self.excluded:
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self._files(entry.path)
-                elif entry.is_file() and not entry.name.lower().endswith(_UNFINISHED):
-                    state = _state_of(entry.path)
-                    if state is not None and state[0]:  # else whoever made it writes later
-                        yield entry.path, state
+    def _files(self, folder: str, unread: list[str]) -> Iterator[tuple[str, _State]]:
+        """The files that may be taken one day; adds to `unread` what cannot be read just now."""
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or entry.path in self.excluded:
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        yield from self._files(entry.path, unread)
+                    elif not entry.name.lower().endswith(_UNFINISHED):
+                        yield from _file(entry, unread)
+        except OSError:
+            unread.append(folder)
+
+
+def _file(entry: os.DirEntry[str], unread: list[str]) -> Iterator[tuple[str, _State]]:
+    """The entry, if it is a file that holds something; whoever made an empty one writes later."""
+    try:
+        state = _state_of(entry.path) if entry.is_file() else None
+    except OSError:  # a link that leads to itself, a server that does not answer
+        unread.append(entry.path)
+        return
+    if state is not None and state[0]:
+        yield entry.path, state
+
+
+def _lies_below(path: str, places: Sequence[str]) -> bool:
+    """Whether a path is one of these places or lies below one."""
+    return any(
+        path == place or path.startswith(f"{place.rstrip(os.sep)}{os.sep}") for place in places
+    )
 
 
 def watch_batch(

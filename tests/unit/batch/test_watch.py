@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +87,42 @@ def test_a_folder_that_is_away_for_a_while_holds_nothing(watched: _Watched, tmp_
     (tmp_path / "away").rename(tmp_path / "in")
     assert names(watched, 6) == []
     assert names(watched, 11) == ["a.mp4"]
+
+
+def test_a_link_that_leads_to_itself_hides_nothing(watched: _Watched, tmp_path: Path) -> None:
+    for name in "abcdefgh":
+        (tmp_path / "in" / f"{name}.mp4").write_bytes(b"x")
+    (tmp_path / "in" / "loop.mp4").symlink_to("loop.mp4")
+    watched.at_rest(0)
+    assert len(names(watched, 5)) == 8
+
+
+@pytest.mark.parametrize("refused", ["in/below", "in"])
+def test_what_was_taken_stays_known_while_its_folder_cannot_be_read(
+    watched: _Watched, tmp_path: Path, refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in" / "below").mkdir()
+    for name in ("below/a.mp4", "below2.mp4"):
+        (tmp_path / "in" / name).write_bytes(b"x")
+    watched.at_rest(0)
+    watched.taken |= watched.at_rest(5)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scan_but(str(tmp_path / refused)))  # root may read everything
+        assert names(watched, 6) == []
+    assert names(watched, 7) == []
+    assert names(watched, 20) == []
+
+
+def scan_but(refused: str) -> Callable[[str], Any]:
+    """What lists every folder but one."""
+    scan = os.scandir
+
+    def scan_others(folder: str) -> Any:
+        if folder == refused:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scan(folder)
+
+    return scan_others
 
 
 @pytest.mark.parametrize(
