@@ -52,7 +52,8 @@ class FaceEnhancer:
     Frames are NumPy arrays of H x W x 3 (or H x W, or H x W x 4 with alpha), PyTorch tensors of
     3 x H x W or H x W x 3, both of uint8 or uint16, or PyAV's video frames in any pixel format that
     facepipe reads. What comes out is of the kind that went in, the same object where nothing was
-    changed. All work is done in this process; several threads may share one enhancer.
+    changed; an equal one where an iterator's frames were kept on disk. All work is done in this
+    process; several threads may share one enhancer.
 
     `channels` is the order of colours in arrays and tensors. `rate` counts frames a second, where
     frames have no times of their own. `threads` are those of each network. Frames of an iterator
@@ -60,7 +61,8 @@ class FaceEnhancer:
     `on_event` is called with an Event for each frame of a pass.
 
     Of the settings, `workers`, `span_seconds`, `profile_time` and what `output` says of files play
-    no part.
+    no part. `stream`, `strict_input`, `output.start`, `output.end` and `output.size` count for the
+    path of a video alone; with other frames, `output.start` and `output.end` raise UsageError.
     Raises UsageError for values that make no sense, ModelError for weights that are missing.
     """
 
@@ -198,7 +200,7 @@ class FaceEnhancer:
     def enhance_image(self, frame: AnyFrame) -> AnyFrame:
         """Enhance one frame by itself, as `facepipe run` does with a photograph.
 
-        Raises InputError for what is no frame.
+        Raises UsageError for what is no frame, InputError for a frame that facepipe does not take.
         """
         self._check_open()
         if not is_one_frame(frame):
