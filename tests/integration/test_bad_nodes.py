@@ -61,7 +61,7 @@ def digests(out: Path) -> dict[str, str]:
         path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))
         if path.is_file()
-        and path.suffix not in (".json", ".csv")
+        and path.suffix not in (".json", ".jsonl", ".csv")
         and ".facepipe-batch" not in path.parts
     }
 

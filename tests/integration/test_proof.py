@@ -25,6 +25,7 @@ from facepipe.configs.settings import load_settings
 from facepipe.errors import InputError, UsageError, VerificationError
 from facepipe.marking.manifest import MANIFEST_SUFFIX
 from facepipe.marking.xmp import SOURCE_TYPE
+from facepipe.pipeline.report_seal import BLANK, SEAL, sealed
 from facepipe.pipeline.reproduce import compare_frames, reproduce
 from facepipe.pipeline.sidecar import read_sidecar, sidecar_path
 from facepipe.pipeline.verify import Verification, verify_output
@@ -259,6 +260,32 @@ def test_reproduction_asks_for_the_right_source(done: Path, tmp_path: Path) -> N
     flipped(sidecar_path(output), 40)
     with pytest.raises(InputError, match=r"changed since it was written|no valid report"):
         reproduce(output, source=done.with_name("in.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        (("source", "name"), "../in.mp4", "names a file in another folder"),
+        (("source", "name"), "C:\\in.mp4", "names a file in another folder"),
+        (("settings", "output", "options"), {"x264-params": "dump-yuv=a"}, "output.options"),
+        (("settings", "limits", "hours"), 1e6, "limits"),
+        (("settings", "restore", "restorer"), "/tmp/a.onnx", "restore.restorer"),
+        (("settings", "detect", "pack"), "/tmp", "detect.pack"),
+    ],
+)
+def test_a_report_of_a_stranger_reaches_no_other_file(
+    path: tuple[str, ...], value: object, fault: str, done: Path, tmp_path: Path
+) -> None:
+    output = copied(done, tmp_path / "copy")
+    told = json.loads(sidecar_path(output).read_text())
+    inner = told
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    told[SEAL] = BLANK  # anybody can seal
+    sidecar_path(output).write_text(sealed(json.dumps(told, indent=1) + "\n"))
+    with pytest.raises(InputError, match=fault):
+        reproduce(output)
 
 
 def run(*arguments: object) -> tuple[int, str, object]:

@@ -29,10 +29,10 @@ def reported_lines(module: str, arguments: Sequence[str], *, patience: float) ->
 
     It is killed when it reports nothing for `patience` seconds, in which this process was not
     suspended, and when this iterator is closed.
-    Whatever drivers and libraries write is left out.
+    Whatever drivers and libraries write is left out. No module comes from the current folder.
     """
     with subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-P", "-m", module, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

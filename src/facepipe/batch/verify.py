@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from facepipe._system.files import is_there, sha256_of
@@ -34,8 +34,17 @@ def verify_batch(folder: Path) -> Verification:
     words = f"{entries} entries, none changed; the last one is {head}"
     checks = [Check("log", "ok", words), *_end_of_log(folder, entries, head)]
     for place, entry in last.items():
-        checks += _files(folder / place, place, entry)
+        if _is_within(place):
+            checks += _files(folder / place, place, entry)
+        else:
+            checks.append(Check(place, "unchecked", "it is no place in this folder"))
     return Verification(folder, tuple(checks))
+
+
+def _is_within(place: str) -> bool:
+    """Whether a log's name of an output is a file below the folder, on any system."""
+    path = PureWindowsPath(place)
+    return bool(path.name) and not path.anchor and ".." not in path.parts
 
 
 def _end_of_log(folder: Path, entries: int, head: str) -> Iterator[Check]:
@@ -72,7 +81,7 @@ def _files(target: Path, place: str, entry: dict[str, Any]) -> Iterator[Check]:
     for name, (path, key) in named.items():
         if key not in entry:
             continue
-        if not is_there(path):
+        if not path.is_file():
             yield Check(name, "unchecked", "it is not here")
         elif sha256_of(path) == entry[key]:
             yield Check(name, "ok", "its SHA-256 is the one in the log")

@@ -86,6 +86,13 @@ def reproduce(
     workers: Annotated[
         int | None, typer.Option(help="processes; by default a core each", min=1, max=256)
     ] = None,
+    trust_report: Annotated[
+        bool,
+        typer.Option(
+            "--trust-report",
+            help="the report is your own: take its encoder options, limits and files of weights",
+        ),
+    ] = False,
     progress: Progress = ProgressKind.auto,
     quiet: Quiet = False,
 ) -> ReproductionResult:
@@ -97,7 +104,13 @@ def reproduce(
 
     with reporting(progress, quiet) as on_event:
         found = run(
-            report, source=source, analysis=analysis, keep=keep, workers=workers, on_event=on_event
+            report,
+            source=source,
+            analysis=analysis,
+            keep=keep,
+            workers=workers,
+            trusted=trust_report,
+            on_event=on_event,
         )
     result = ReproductionResult.of(found)
     note_result(result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from xml.dom import minidom
 from xml.dom.minidom import Node
-from xml.parsers.expat import ExpatError
+from xml.parsers.expat import ExpatError, ParserCreate
 from xml.sax.saxutils import escape, quoteattr
 
 from facepipe.marking.rdf import RDF, change_properties, elements_below
@@ -31,7 +31,7 @@ _BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 _END = '<?xpacket end="w"?>'
 _DEEPEST = 100
 #: Bytes of a packet that are read.
-LARGEST_PACKET = 2**24
+LARGEST_PACKET = 2**22
 
 
 def marked(packet: bytes, note: str, width: int, height: int) -> bytes | None:
@@ -61,14 +61,27 @@ def new_packet() -> minidom.Document:
 
 def parsed(packet: bytes) -> minidom.Document | None:
     """The packet as a document; None where it is empty, malformed, or no RDF."""
+    text = packet.strip(b"\0 \t\r\n")
     try:
-        document = minidom.parseString(packet.strip(b"\0 \t\r\n"))
-        if document.doctype is not None or _depth(document) > _DEEPEST:
+        _refuse_doctype(text)
+        document = minidom.parseString(text)
+        if _depth(document) > _DEEPEST:
             return None
         _rdf(document)
     except (ExpatError, ValueError, LookupError):
         return None
     return document
+
+
+def _refuse_doctype(packet: bytes) -> None:
+    """Raise ValueError for a document type, before its entities are expanded to gigabytes."""
+
+    def refuse(*_: object) -> None:
+        raise ValueError("a document type")
+
+    parser = ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.Parse(packet, True)
 
 
 def serialized(document: minidom.Document) -> bytes:

@@ -76,12 +76,23 @@ def cache_folder() -> Path | None:
 def _read(path: Path) -> bytes | None:
     """What `_keep` wrote, None where that is not there or not whole."""
     try:
+        if not _is_private(path.parent):
+            return None
         content = path.read_bytes()
-        path.touch()  # so that what is in use is not the oldest
     except OSError:
         return None
+    with suppress(OSError):
+        path.touch()  # so that what is in use is not the oldest
     kept = content[_DIGEST:]
     return kept if hashlib.sha256(kept).digest() == content[:_DIGEST] else None
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether nobody else can put a network there. Errors: OSError as the disk does."""
+    if os.name != "posix":
+        return True
+    found = folder.stat()
+    return found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def _keep(content: bytes, path: Path) -> None:
@@ -90,10 +101,13 @@ def _keep(content: bytes, path: Path) -> None:
     A folder that cannot be written to costs time, and nothing else.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_private(path.parent):
+            return
         with atomic_write(path) as partial:
             partial.write_bytes(hashlib.sha256(content).digest() + content)
-        by_age = sorted(path.parent.glob("*.openvino"), key=lambda one: one.stat().st_mtime)
+        kept = (one for one in path.parent.glob("*.openvino") if not one.name.startswith("."))
+        by_age = sorted(kept, key=lambda one: one.stat().st_mtime)
         for old in by_age[:-MOST]:
             old.unlink()
     except (OSError, OutputError) as error:

@@ -5,7 +5,6 @@ Networks of others state theirs in a TOML file beside the weights, or in Python.
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -21,6 +20,8 @@ Mask = Literal["own", "parsing", "square"]
 #: Canvases of other sizes than these are refused, in px.
 _SIDES = (32, 2048)
 _MOST_AT_ONCE = 256
+#: Values of white and black, and the least distance between them, the other way round.
+_MOST = 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class Contract:
             value, rule = getattr(self, field.name), _RULES[field.name]
             if not rule.holds(value):
                 raise ValueError(f"{field.name} must be {rule.allowed}, not {value!r}")
-        if self.range[0] >= self.range[1]:
+        if self.range[1] - self.range[0] < 1 / _MOST:
             raise ValueError(f"range must rise from black to white, not be {self.range!r}")
         if self.neighbours and self.input_side != self.canvas:
             raise ValueError("neighbours go with an input of the canvas's own size alone")
@@ -98,7 +99,7 @@ def _is_pair(value: object) -> bool:
     return (
         isinstance(value, tuple)
         and len(value) == 2
-        and all(type(one) in (int, float) and math.isfinite(one) for one in value)
+        and all(type(one) in (int, float) and -_MOST <= one <= _MOST for one in value)
     )
 
 
@@ -146,7 +147,7 @@ def read_contract(path: Path) -> Contract:
             f"{path}: no such file; it must state the contract of the network beside it, such as\n"
             '  canvas = 512\n  range = [-1, 1]\n  licence = "MIT"'
         ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read as TOML ({error})") from error
     known = {field.name for field in fields(Contract)}
     if unknown := sorted(stated.keys() - known):

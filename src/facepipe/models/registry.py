@@ -176,17 +176,20 @@ def is_own(weights: Path) -> bool:
         with weights.open("rb") as file:
             header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), 2**24)))
         return "network" in header.get("__metadata__", {})
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return True  # not there, or damaged: said where it is opened
 
 
 def _model_of_others(path: Path, kind: Kind) -> ModelFiles:
-    """A file that the user has; for a graph, its contract too."""
+    """A file that the user has; for a graph, its contract too, and its weights beside it."""
     if not is_there(path) or not path.is_file():
         raise ModelError(f"{path}: no such file of weights")
     paths = [path]
-    if kind == "graph" and is_there(contract := path.with_suffix(".toml")):
-        paths.append(contract)
+    if kind == "graph":
+        from facepipe.models.restorers.graph import contract_path, weights_beside
+
+        contract = contract_path(path)
+        paths += [*([contract] if is_there(contract) else []), *weights_beside(path)]
     spec = ModelSpec(path.stem, "weights of others", "as its makers say")
     return ModelFiles(spec, tuple(paths), tuple(map(sha256_of, paths)), kind)
 

@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
 from facepipe import __version__
 from facepipe._system.files import is_image, is_there, sha256_of
-from facepipe.configs.settings import LimitSettings, Settings
+from facepipe.configs.settings import Settings, SignSettings
+from facepipe.configs.trust import risks_of
 from facepipe.datatypes import Frame, Span, VideoInfo
 from facepipe.errors import FacepipeError, InputError, ModelError, OutputError
 from facepipe.images.still import read_image
@@ -55,19 +56,24 @@ def reproduce(
     analysis: Path | None = None,
     keep: Path | None = None,
     workers: int | None = None,
+    trusted: bool = False,
     on_event: OnEvent | None = None,
 ) -> Reproduction:
     """Enhance the source of a report again with its settings, and compare with its output.
 
     `path` is the report, or the output beside it. `source` and `analysis` None: they are looked for
-    beside it, by their names. The copy goes to `keep`, or to a temporary folder. Raises InputError
-    where one of the files is missing or another one, ModelError for other weights; else as
-    `enhance`.
+    beside it, by their names. The copy goes to `keep`, or to a temporary folder. Nothing is signed.
+    What reaches further than the result (see `risks_of`) is taken of a `trusted` report alone.
+    Raises InputError for such a report, and where one of the files is missing or another one,
+    ModelError for other weights; else as `enhance`.
     """
     report, output = _report(path)
+    _check_trust(path, report, trusted=trusted)
     beside = output.parent
     source = _named(source, beside / report.source.name, report.source.sha256, "--source")
-    settings = report.settings.model_copy(update={"workers": workers, "profile_time": False})
+    settings = report.settings.model_copy(
+        update={"workers": workers, "profile_time": False, "sign": SignSettings()}
+    )
     _check_model(report, settings)
     if report.analysis is not None:
         named = beside / report.analysis.name
@@ -84,6 +90,20 @@ def reproduce(
             api.render(source, analysis, made, settings, on_event=on_event)
         found = compare_frames(output, made, report)
     return replace(found, notes=tuple(_notes(report)))
+
+
+def _check_trust(path: Path, report: Sidecar, *, trusted: bool) -> None:
+    """Refuse what a report of a stranger may use to reach other files than the result."""
+    named = [report.source.name, *([report.analysis.name] if report.analysis else [])]
+    for name in named:
+        if PureWindowsPath(name).name != name or PurePosixPath(name).name != name:
+            raise InputError(f"{path}: names a file in another folder, {name!r}")
+    risks = list(risks_of(report.settings))
+    if risks and not trusted:
+        raise InputError(
+            f"{path}: its settings reach further than the result ({', '.join(risks)}); if the "
+            "report is your own, --trust-report takes them"
+        )
 
 
 def _report(path: Path) -> tuple[Sidecar, Path]:
@@ -173,9 +193,12 @@ def _frames(path: Path, report: Sidecar) -> Iterator[Frame]:
 def _enhanced_stream(path: Path, report: Sidecar) -> VideoInfo:
     """The video stream that was enhanced: the first of the size that the report names."""
     wanted = report.output.width, report.output.height
+    settings = report.settings
+    most = settings.limits.frame_megapixels * settings.output.scale**2
+    limits = settings.limits.model_copy(update={"frame_megapixels": most})
     for stream in (None, *range(_MOST_STREAMS)):
         try:
-            info = probe(path, LimitSettings(hours=1e6, frame_megapixels=1e4), stream)
+            info = probe(path, limits, stream)
         except FacepipeError:
             if stream is None:
                 raise

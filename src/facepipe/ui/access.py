@@ -104,7 +104,8 @@ class Keys:
         return self.fits_token(asked.query_params.get("token", ""))
 
     def _hosts(self) -> list[str]:
-        return [f"{name}:{self.port}" for name in _NAMES]
+        bare = list(_NAMES) if self.port == 80 else []  # browsers leave out that port
+        return [*bare, *(f"{name}:{self.port}" for name in _NAMES)]
 
     def _fits_origin(self, asked: HTTPConnection) -> bool:
         """Whether it comes from this page. Browsers name the origin of all but simple requests."""

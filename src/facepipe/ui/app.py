@@ -296,7 +296,7 @@ async def _closed(socket: WebSocket) -> None:
 def _static(name: str) -> Response:
     suffix = name[name.rfind(".") :] if "." in name else ""
     path = files("facepipe.ui").joinpath("static", name)
-    if suffix not in _TYPES or "/" in name or not path.is_file():
+    if suffix not in _TYPES or set(name) & set("/\\:") or not path.is_file():
         return Response("there is no such file\n", 404)
     return Response(path.read_bytes(), media_type=_TYPES[suffix])
 

@@ -46,7 +46,8 @@ class Command:
         # Ctrl-C is for the server, which passes it on.
         own_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "facepipe", *options, *words[separator:]],
+            # -P: no module is taken from the folder, which holds what others made.
+            [sys.executable, "-P", "-m", "facepipe", *options, *words[separator:]],
             cwd=folder,
             env=os.environ | {"PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,

@@ -140,7 +140,13 @@ class Project:
 
     def _settings(self, overrides: Mapping[str, object]) -> Settings:
         config = self.settings_path if self.settings_path.exists() else None
-        return load_settings(config=config, overrides=overrides)
+        settings = load_settings(config=config, overrides=overrides)
+        if settings.output.options:  # the file came with the video, and encoders write files too
+            raise UsageError(
+                f"{self.settings_path.name} sets output.options, which can make an encoder write "
+                "files: the page does not take them, `facepipe render --config` does"
+            )
+        return settings
 
     def _read(self) -> Opened:
         settings = self._settings({})

@@ -58,7 +58,8 @@ FLAGS = {
        "--watch", "--settle", "--done-to", "--failed-to"},
     "verify": {"--source", "--trust"},
     "reproduce": {
-        "--source", "--analysis", "--keep", "--workers", "--progress", "--quiet", "-q",
+        "--source", "--analysis", "--keep", "--workers", "--trust-report", "--progress",
+        "--quiet", "-q",
     },
     "doctor": set(),
     "describe": set(),

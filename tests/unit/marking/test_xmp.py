@@ -42,3 +42,11 @@ def test_what_comes_whole_from_a_network_stays_so(before: str) -> None:
 def test_what_cannot_be_read_is_not_marked(packet: bytes) -> None:
     assert marked(packet, "a note", 1, 1) is None
     assert source_type_of(packet) is None
+
+
+def test_entities_are_refused_before_they_are_expanded() -> None:
+    """A packet of a few kilobytes may name gigabytes."""
+    many = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 100}">' for n in range(1, 6))
+    bomb = f'<!DOCTYPE a [<!ENTITY a0 "{"b" * 100}">{many}]><a>&a5;</a>'
+    assert marked(bomb.encode(), "a note", 1, 1) is None
+    assert source_type_of(bomb.encode()) is None

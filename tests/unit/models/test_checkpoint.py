@@ -56,6 +56,17 @@ def test_a_file_with_code_in_it_is_refused_before_it_runs(
     assert made.exists()
 
 
+def test_what_holds_less_than_it_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "large.pth"
+    torch.save({"params": {"w": torch.zeros(1).expand(100_000, 1000)}}, path)
+    with pytest.raises(ModelError, match="names more weights than it holds"):
+        contract_of(find_model(str(path)))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(10**8))
+    with pytest.raises(ModelError, match="unpacks to 100 MB, many times its size"):
+        contract_of(find_model(str(path)))
+
+
 def test_a_plain_pickle_and_torchscript_are_refused(tmp_path: Path) -> None:
     path, made = tmp_path / "evil.pth", tmp_path / "made"
     path.write_bytes(pickle.dumps(Bomb(made)))

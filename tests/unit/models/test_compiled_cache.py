@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -60,3 +61,15 @@ def test_nothing_is_kept_where_nothing_shall_be_or_can_be(
     monkeypatch.delenv("FACEPIPE_CACHE")
     if sys.platform == "linux":
         assert cache_folder() == tmp_path / "facepipe"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this machine has no modes of folders")
+def test_a_folder_that_others_can_write_to_is_not_used(folder: Path) -> None:
+    first = restored()
+    (kept,) = folder.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    content = b"another network"
+    kept.write_bytes(hashlib.sha256(content).digest() + content)
+    np.testing.assert_array_equal(restored(), first)
+    assert kept.read_bytes().endswith(content)

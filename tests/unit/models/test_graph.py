@@ -52,6 +52,18 @@ def test_our_network_as_a_graph_of_others_gives_identical_pixels(
     np.testing.assert_array_equal(generic.parse, built_in.parse)
 
 
+def test_weights_beside_a_graph_are_files_of_the_model(tmp_path: Path) -> None:
+    for path in find_model("fishsrnet").paths:
+        shutil.copy(path, tmp_path)
+    (tmp_path / "fishsrnet.toml").write_text(OWN)
+    found = find_model(str(tmp_path / "fishsrnet.onnx"))
+    names = [path.name for path in found.paths]
+    assert names == ["fishsrnet.onnx", "fishsrnet.toml", "fishsrnet.safetensors"]
+    (tmp_path / "fishsrnet.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"'fishsrnet\.safetensors', which is no file beside it"):
+        find_model(str(tmp_path / "fishsrnet.onnx"))
+
+
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("batch", ["n", 1])
 def test_a_graph_runs_in_its_own_batches(

@@ -42,6 +42,16 @@ def test_a_command_that_fails_says_why(video: Path) -> None:
     assert "facepipe:" not in message
 
 
+def test_no_module_is_taken_from_the_folder_of_the_video(video: Path) -> None:
+    """A folder of videos holds what others made."""
+    made = video.with_name("made")
+    for name in ("typer", "facepipe", "numpy"):
+        video.with_name(f"{name}.py").write_text(f"open({str(made)!r}, 'w')")
+    video.write_bytes(b"no video")
+    Command(arguments("analyze", video, analysis_path(video)), video.parent).wait(lambda *_: None)
+    assert not made.exists()
+
+
 def test_the_time_that_is_left_follows_the_rate() -> None:
     progress = Progress()
     assert progress.seconds_left(0, 100, 0.0) is None

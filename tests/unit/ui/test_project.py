@@ -143,3 +143,10 @@ def test_all_keys_are_settings() -> None:
         load_settings(assignments=[f"{key}=1"] if key.endswith("scale") else [])
         section, _, name = key.partition(".")
         assert hasattr(getattr(load_settings(), section), name)
+
+
+def test_options_of_the_encoder_are_not_taken_from_a_file_beside_the_video(video: Path) -> None:
+    """Some of them make it write other files."""
+    settings_path(video).write_text('[output]\noptions = {x264-params = "dump-yuv=a"}\n')
+    with pytest.raises(UsageError, match="which can make an encoder write files"):
+        Project(video).opened()

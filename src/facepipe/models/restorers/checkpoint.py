@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 _SIDE = 512
 #: Faces that go through the network at once on a GPU; on a CPU it is one, which takes no longer.
 _BATCH = 8
+
+#: Bytes that a file of weights may be larger once it is read, besides twice its size.
+_SLACK = 2**24
 
 Call = Callable[["nn.Module", "Tensor"], "Tensor"]
 
@@ -174,8 +178,11 @@ def _read_tensors(path: Path) -> dict[str, Any]:
             from safetensors.torch import load_file
 
             return dict(load_file(path))
+        _refuse_bomb(path)
         with warnings.catch_warnings(action="ignore"):  # of files that are then refused
             found = torch.load(path, map_location="cpu", weights_only=True)
+    except ModelError:
+        raise
     except Exception as error:  # PyTorch and safetensors raise errors of all kinds
         if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise ModelError(
@@ -193,7 +200,28 @@ def _read_tensors(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: damaged, or no file of weights ({_brief(error)})") from error
     if not isinstance(found, dict):
         raise ModelError(f"{path}: holds a {type(found).__name__}, not weights by their names")
+    if _bytes_of(found) > 2 * path.stat().st_size + _SLACK:
+        raise ModelError(f"{path}: names more weights than it holds")
     return found
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Raise ModelError for a file that unpacks to much more than it is; PyTorch packs nothing."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(one.file_size for one in archive.infolist())
+    if size > 2 * path.stat().st_size + _SLACK:
+        raise ModelError(f"{path}: unpacks to {size / 1e6:.0f} MB, many times its size")
+
+
+def _bytes_of(found: Any) -> int:
+    """Bytes that the tensors take once each has a place of its own."""
+    if isinstance(found, dict):
+        return sum(map(_bytes_of, found.values()))
+    if isinstance(found, list | tuple):
+        return sum(map(_bytes_of, found))
+    return found.numel() * found.element_size() if hasattr(found, "element_size") else 0
 
 
 def _brief(error: Exception) -> str:

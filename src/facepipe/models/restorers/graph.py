@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from facepipe.errors import ModelError
 from facepipe.models.contract import Contract, read_contract
 from facepipe.models.runtime import Device, GraphRunner, Runtime, graph_runner
 
+#: How a graph names another file of weights: the key "location" of a tensor's external data.
+#: The byte after it is the length of the file's name.
+_OUTSIDE = re.compile(rb"\x0a\x08location\x12(.)", re.DOTALL)
+
 
 def contract_path(graph: Path) -> Path:
     """The TOML file that states the contract of a graph."""
@@ -21,6 +26,20 @@ def contract_path(graph: Path) -> Path:
 def graph_contract(graph: Path) -> Contract:
     """The contract of a graph. Raises ModelError where it is not stated, or wrong."""
     return read_contract(contract_path(graph))
+
+
+def weights_beside(graph: Path) -> list[Path]:
+    """The files in which a graph keeps weights besides its own, sorted.
+
+    Raises ModelError for one that is no file in the graph's folder.
+    """
+    content = graph.read_bytes()
+    names = {content[at.end() : at.end() + at[1][0]] for at in _OUTSIDE.finditer(content)}
+    texts = sorted(name.decode(errors="replace") for name in names)
+    for text in texts:
+        if set(text) & set("/\\\0") or not (graph.parent / text).is_file():
+            raise ModelError(f"{graph}: keeps weights in {text!r}, which is no file beside it")
+    return [graph.parent / text for text in texts]
 
 
 class GraphNetwork:

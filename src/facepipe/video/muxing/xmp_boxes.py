@@ -63,7 +63,7 @@ def _packets(boxes: PrivateBoxes, given: BinaryIO) -> Iterator[_Packet]:
     """The packets among boxes of a file, but for those too large to be read."""
     for number, (box, uuid) in enumerate(zip(boxes.top, boxes.uuids, strict=True)):
         begin = box.begin + box.header + _UUID_HEAD
-        if uuid == XMP_UUID and box.end - begin <= LARGEST_PACKET:
+        if uuid == XMP_UUID and 0 <= box.end - begin <= LARGEST_PACKET:
             given.seek(begin)
             yield _Packet("uuid", number, given.read(box.end - begin))
     for number, whole in enumerate(boxes.udta):

@@ -53,10 +53,14 @@ def copy_private_boxes(
         if moov is not None:
             more = _grow_index(file, moov, boxes, tracks, places)
         file.seek(0, io.SEEK_END)
-        for box in boxes.top:
+        made = b"".join(boxes.made)
+        for box in sorted(boxes.top, key=lambda one: not one.header):
+            if not box.header:  # bytes that are no box: readers of boxes stop there
+                file.write(made)
+                made = b""
             end = box.end if largest is None else min(box.end, box.begin + largest)
             _copy_box(given, box, end, file)
-        file.write(b"".join(boxes.made))
+        file.write(made)
         file.write(moved_tail(tail, more))
 
 

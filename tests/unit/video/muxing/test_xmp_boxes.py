@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 
 from facepipe.marking.xmp import SOURCE_TYPE
 from facepipe.video import EncodeSettings, mux, probe
-from facepipe.video.muxing.xmp_boxes import SOURCE_KEY, told_source_type
+from facepipe.video.muxing.xmp_boxes import SOURCE_KEY, _packets, told_source_type
+from facepipe.video.pyav.private_boxes import XMP_UUID, private_boxes
 from media import synthetic, xmp
 from media.boxes import with_boxes
 from media.video_checks import rendered, whole
@@ -131,3 +133,21 @@ def test_exiftool_reads_the_mark(own: bool, suffix: str, tmp_path: Path) -> None
     assert told["XMP:Description"] == ("the yard" if own else NOTE)
     assert told.get("XMP:Reel") == ("seven & eight" if own else None)
     assert told["ExifTool:Validate"] == "OK"
+
+
+def test_a_box_too_short_for_its_name_is_passed_over(tmp_path: Path) -> None:
+    source = plain(tmp_path / "a.mp4")
+    with source.open("ab") as file:
+        file.write(struct.pack(">I4s", 8, b"uuid") + XMP_UUID + bytes(5000))
+    with source.open("rb") as file:
+        assert not list(_packets(private_boxes(file), file))
+
+
+def test_bytes_behind_the_last_box_hide_no_mark(tmp_path: Path) -> None:
+    """Makers of phones put tables there."""
+    source = plain(tmp_path / "a.mp4")
+    with source.open("ab") as file:
+        file.write(b"\0\0\0\2trailer of a maker" + bytes(300))
+    target = write(source, tmp_path / "b.mp4")
+    assert target.read_bytes().endswith(b"trailer of a maker" + bytes(300))
+    assert told_source_type(target) == SOURCE_TYPE
