@@ -129,7 +129,7 @@ def test_the_command_line_takes_photographs(tmp_path: Path) -> None:
     done = subprocess.run(
         [*command, "-o", str(tmp_path / "out.jpg")], capture_output=True, text=True, check=True
     )
-    assert "1 faces" in done.stdout
+    assert "1 face of 1 track enhanced" in done.stdout
     refused = subprocess.run(
         [*command, "-o", str(tmp_path / "out.mp4")], capture_output=True, text=True, check=False
     )

@@ -169,12 +169,14 @@ class Ledger:
             (item.source, item.member or ""),
         ).fetchone()
         if known is None:
-            return self._insert(now, item)
+            self._insert(now, item)
+            return None
         number, size, modified, state, place, written, sha256 = known
         if state in WRITTEN and not _is_same(item, size, modified, sha256):
             if now.spares_files:  # another file; what became of the old one stays known
                 self._rows.execute(f"{_SET_ASIDE} WHERE number = ?", (number, number))
-                return self._insert(now, item)
+                self._insert(now, item)
+                return None
         elif state in ("done", "passed") and self._is_there(now, item, place, written):
             return now.run, item.modified, number
         self._rows.execute(
