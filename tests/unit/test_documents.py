@@ -406,6 +406,14 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
     report(page, faults)
 
 
+@by_page(PAGES)
+def test_one_thing_is_not_many(page: Path) -> None:
+    """As in what `run` prints, which begins lines that pages show."""
+    many = re.compile(r"(?<![\d,.~])1 (?:frames|faces|tracks|spans)\b")
+    text = read(page)
+    report(page, [f"{_line(text, one.start())}: {one[0]}" for one in many.finditer(text)])
+
+
 def _without_code(text: str) -> str:
     """The text with its code blocked out, places kept."""
     code = re.compile(r"^ *```.*?^ *```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
