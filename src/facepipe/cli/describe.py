@@ -199,8 +199,10 @@ def _setting_schemas() -> Mapping[str, Schema]:
 
     def walk(section: Schema, prefix: str) -> Iterator[tuple[str, Schema]]:
         for name, schema in section["properties"].items():
-            if "$ref" in schema:
-                below = sections[schema["$ref"].rpartition("/")[2]]
+            # pydantic below 2.9 has the reference of a section in a list of one.
+            named = schema.get("$ref") or schema.get("allOf", [{}])[0].get("$ref")
+            if named:
+                below = sections[named.rpartition("/")[2]]
                 yield from walk(below, f"{prefix}{name}.")
             else:
                 yield f"{prefix}{name}", {k: v for k, v in schema.items() if k != "title"}

@@ -51,7 +51,8 @@ def compile_once(
         with suppress(RuntimeError):
             return core.import_model(kept, "CPU", options)
     compiled = core.compile_model(core.read_model(graph), "CPU", options)
-    _keep(compiled.export_model().getvalue(), path)
+    exported = compiled.export_model()  # of bytes in older versions
+    _keep(exported if isinstance(exported, bytes) else exported.getvalue(), path)
     return compiled
 
 
